@@ -1,0 +1,128 @@
+"""Every error that CRYPTML raises on purpose.
+
+::
+
+    CryptmlError
+    ├── InputError                what a person handed in is not usable
+    │   ├── ImageError            a picture or a region of one
+    │   ├── DatasetError          a data set, its folder or its index
+    │   ├── SplitError            an assignment of layers to client and server
+    │   ├── NetworkError          a network that cannot be cut, saved or loaded; carries every problem
+    │   └── SettingError          an option or setting out of its bounds
+    ├── BundleError               files of a deployment: missing, altered, of another version
+    ├── CircuitError              a segment that does not compile, or compiles to something else
+    ├── KeySetError               keys: missing, foreign, truncated, locked
+    ├── CiphertextError           a ciphertext: foreign, truncated, malformed
+    └── ServiceError              the far side of the wire, as the client sees it
+        ├── ServiceUnavailable    nothing answers there
+        ├── ServiceTimeout        it answers too slowly
+        ├── ServiceProtocolError  it answers something that is not this protocol
+        └── ServiceRefused        it answers with a problem document (carries status and title)
+
+Each message names what was wrong, the offending value, the bound it broke and what to do next, in one sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class CryptmlError(Exception):
+    """Base of every error raised on purpose; its text is fit to be shown to a user."""
+
+
+class InputError(CryptmlError):
+    """Something that a person handed in is not usable."""
+
+
+class ImageError(InputError):
+    """A picture cannot be read, or a region does not lie inside it."""
+
+
+class DatasetError(InputError):
+    """A data set cannot be loaded or split by patient."""
+
+
+class SplitError(InputError):
+    """A split has the wrong length or letters."""
+
+
+class SettingError(InputError):
+    """An option or setting lies outside its bounds."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One reason why a network is refused.
+
+    Attributes:
+        where: The layer or module concerned, for example ``"conv1 (Conv2d)"``.
+        what: What is wrong, with the value and the bound.
+        instead: What to use or do in its place.
+    """
+
+    where: str
+    what: str
+    instead: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}; {self.instead}"
+
+
+class NetworkError(InputError):
+    """A network cannot be cut, compiled, saved or loaded.
+
+    Attributes:
+        problems: Every reason found, not only the first; empty where one sentence says it all.
+    """
+
+    def __init__(self, message: str, problems: Sequence[Problem] = ()) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join([message, *(f"  - {problem}" for problem in self.problems)]))
+
+
+class BundleError(CryptmlError):
+    """A bundle's files are missing, altered, of another version or contradict each other."""
+
+
+class CircuitError(CryptmlError):
+    """A segment does not compile, or the circuit differs from the network."""
+
+
+class KeySetError(CryptmlError):
+    """Keys are missing, foreign, truncated or locked by another passphrase."""
+
+
+class CiphertextError(CryptmlError):
+    """A ciphertext is foreign, truncated or malformed."""
+
+
+class ServiceError(CryptmlError):
+    """The service did not give a usable answer."""
+
+
+class ServiceUnavailable(ServiceError):
+    """Nothing accepts connections at the given address."""
+
+
+class ServiceTimeout(ServiceError):
+    """The service did not answer in time."""
+
+
+class ServiceProtocolError(ServiceError):
+    """The answer is not of CRYPTML's protocol."""
+
+
+class ServiceRefused(ServiceError):
+    """The service answered with a problem document.
+
+    Attributes:
+        status: The HTTP status, 400 to 599.
+        title: The problem's short name.
+    """
+
+    def __init__(self, status: int, title: str, detail: str) -> None:
+        self.status = status
+        self.title = title
+        super().__init__(f"the service refused ({status} {title}): {detail}")
