@@ -1,0 +1,8 @@
+"""Labelled pictures for training and measuring: one file a data set, and a registry that knows them by name."""
+
+from __future__ import annotations
+
+from cryptml.datasets.base import Dataset
+from cryptml.datasets.registry import describe_datasets, load_dataset
+
+__all__ = ["Dataset", "describe_datasets", "load_dataset"]

@@ -1,0 +1,100 @@
+"""The data sets by name, and the one way to load them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cryptml.datasets import breastmnist, folder, mias, phantom
+from cryptml.datasets.base import Dataset
+from cryptml.errors import DatasetError
+
+MIN_SIDE, MAX_SIDE = 8, 1024
+"""Bounds of a picture's side, in pixels."""
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One data set: its name, how its specification is written, what it is, and what loads it."""
+
+    name: str
+    form: str
+    description: str
+    load: Callable[[str, int], Dataset]
+
+
+def _at_path(name: str, load: Callable[[Path, int], Dataset]) -> Callable[[str, int], Dataset]:
+    """Turn a loader of paths into one of text, with the checks that all paths share."""
+
+    def checked(text: str, side: int) -> Dataset:
+        if not text:
+            raise DatasetError(f"the data set {name} needs a path; write {name}:PATH")
+        try:
+            path = Path(text).expanduser()
+            found = path.exists()
+        except (OSError, RuntimeError, ValueError) as error:  # too long, an unknown home, a null byte
+            raise DatasetError(f"{text!r} is not a usable path ({error}); write {name}:PATH") from error
+        if not found:
+            raise DatasetError(f"{path} does not exist; write {name}:PATH with the path of the data set {name}")
+        return load(path, side)
+
+    return checked
+
+
+_ENTRIES = (
+    _Entry("phantom", phantom.FORM, "synthetic breast texture with and without a lesion, made here", phantom.load),
+    _Entry(
+        "mias",
+        "mias:PATH",
+        "mini-MIAS folder: regions with an abnormality and of normal tissue; research use only",
+        _at_path("mias", mias.load),
+    ),
+    _Entry(
+        "breastmnist",
+        "breastmnist:PATH",
+        "BreastMNIST .npz file: breast ultrasound, malignant or not",
+        _at_path("breastmnist", breastmnist.load),
+    ),
+    _Entry(
+        "folder",
+        "folder:PATH",
+        "your own pictures: one sub-folder a class, optional index.csv of patients",
+        _at_path("folder", folder.load),
+    ),
+)
+
+
+def describe_datasets() -> list[tuple[str, str, str]]:
+    """The known data sets as (name, form of the specification, description)."""
+    return [(entry.name, entry.form, entry.description) for entry in _ENTRIES]
+
+
+def load_dataset(spec: str, side: int) -> Dataset:
+    """Load the data set that a specification names.
+
+    Args:
+        spec: ``NAME`` or ``NAME:REST`` in the form that ``describe_datasets`` gives.
+        side: Side of each picture in pixels, 8 to 1024; larger pictures are reduced by area averaging.
+
+    Returns:
+        A data set with pictures of at least two classes.
+
+    Raises:
+        DatasetError: If the name is unknown, the side out of bounds, the path missing, or the data unusable.
+    """
+    if isinstance(side, bool) or not isinstance(side, int) or not MIN_SIDE <= side <= MAX_SIDE:
+        raise DatasetError(f"the side {side!r} is not a whole number of {MIN_SIDE} to {MAX_SIDE} pixels; choose one")
+    name, _, rest = spec.partition(":")
+    for entry in _ENTRIES:
+        if entry.name == name:
+            dataset = entry.load(rest, side)
+            break
+    else:
+        raise DatasetError(f"there is no data set {name!r}; choose one of {', '.join(each.form for each in _ENTRIES)}")
+    present = [dataset.classes[label] for label in np.unique(dataset.labels)]
+    if len(present) < 2:
+        raise DatasetError(f"{dataset.name} has pictures of {present[0]!r} only; add some of another class")
+    return dataset
