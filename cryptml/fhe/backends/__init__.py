@@ -1,0 +1,1 @@
+"""Two ways from a segment to a circuit, behind one interface."""

@@ -1,0 +1,160 @@
+"""What both halves of a circuit must know: shapes, ranges, sizes, probability of error. No weight, no key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cryptml.errors import CircuitError
+from cryptml.fhe.parameters import CircuitParameters
+from cryptml.networks.boundary import Boundary
+from cryptml.networks.extent import IntArray
+from cryptml.splits import Segment
+
+DEFAULT_P_ERROR = 2.0**-40
+"""Probability that one table lookup gives a wrong result; Concrete's own default."""
+
+SECURITY_BITS = 128
+"""Every parameter set is chosen for this level, whatever the p_error."""
+
+
+@dataclass(frozen=True)
+class Codec:
+    """The affine map between a boundary's integers and those of a compiled circuit.
+
+    ``circuit_input = round(boundary * input_scale + input_offset)`` and
+    ``boundary = round(circuit_output * output_scale + output_offset)``, scales a channel or one for all. Scales are 1 for
+    a circuit made from the integer program.
+    """
+
+    input_scale: tuple[float, ...] = (1.0,)
+    input_offset: tuple[float, ...] = (0.0,)
+    output_scale: tuple[float, ...] = (1.0,)
+    output_offset: tuple[float, ...] = (0.0,)
+
+    def encode(self, values: IntArray) -> IntArray:
+        """Return what the circuit takes for (batch, *shape) boundary values."""
+        return _affine(values, self.input_scale, self.input_offset)
+
+    def decode(self, values: IntArray) -> IntArray:
+        """Return the boundary values behind what the circuit gives, (batch, *shape)."""
+        return _affine(values, self.output_scale, self.output_offset)
+
+    def to_json(self) -> dict[str, list[float]]:
+        """Return the codec as JSON values."""
+        return {name: list(getattr(self, name)) for name in self.__dataclass_fields__}
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Codec:
+        """Read what `to_json` wrote; the caller has checked it against the schema."""
+        return Codec(**{name: tuple(data[name]) for name in Codec.__dataclass_fields__})
+
+
+def _affine(values: IntArray, scale: tuple[float, ...], offset: tuple[float, ...]) -> IntArray:
+    axes = [1] * (values.ndim - 2)
+    scaled = values * np.asarray(scale).reshape(-1, *axes) + np.asarray(offset).reshape(-1, *axes)
+    return np.rint(scaled).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class CircuitSpec:
+    """The public description of one compiled server segment.
+
+    Attributes:
+        segment: Which layers.
+        backend: ``integer`` or ``concrete-ml``.
+        reads: The boundary before it, without its grid.
+        writes: The boundary behind it, without its grid.
+        codec: Between those and the circuit's integers.
+        p_error: Bound asked for, for one lookup.
+        bootstraps: Table lookups for one input.
+        lookup_bits: Width of the widest table input that the network needs; 0 for a linear segment.
+        complexity: The optimiser's estimate of the work, in its own unit.
+        client_specs: Concrete's description of encryption, decryption and keys, JSON in UTF-8.
+    """
+
+    segment: Segment
+    backend: str
+    reads: Boundary
+    writes: Boundary
+    codec: Codec
+    p_error: float
+    bootstraps: int
+    lookup_bits: int
+    complexity: float
+    client_specs: bytes
+
+    @property
+    def parameters(self) -> CircuitParameters:
+        """The cryptographic parameters inside ``client_specs``."""
+        return CircuitParameters.parse(self.client_specs)
+
+    @property
+    def failure_probability(self) -> float:
+        """Bound on the probability that one whole evaluation holds a wrong lookup: 1 - (1 - p_error)^bootstraps."""
+        return float(-np.expm1(self.bootstraps * np.log1p(-self.p_error)))
+
+    def check_answer(self, values: IntArray) -> IntArray:
+        """Return decoded values if they can come from this segment.
+
+        Raises:
+            CircuitError: If they leave the boundary: the ciphertext was of other keys, altered, or a lookup failed.
+        """
+        violation = self.writes.describe_violation(values)
+        if violation:
+            raise CircuitError(
+                f"the decrypted answer of segment {self.segment} has {violation}; it was made with other keys or altered, "
+                "so ask again, with fresh keys if it persists"
+            )
+        return values
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything but ``client_specs``, which is a file of its own, as JSON values."""
+        return {
+            "start": self.segment.start,
+            "stop": self.segment.stop,
+            "backend": self.backend,
+            "reads": self.reads.to_json(),
+            "writes": self.writes.to_json(),
+            "codec": self.codec.to_json(),
+            "p_error": self.p_error,
+            "security_bits": SECURITY_BITS,
+            "bootstraps": self.bootstraps,
+            "lookup_bits": self.lookup_bits,
+            "complexity": self.complexity,
+            "failure_probability": self.failure_probability,
+            "evaluation_key_bytes": self.parameters.evaluation_key_bytes,
+            "input_bytes": self.parameters.input_bytes,
+            "output_bytes": self.parameters.output_bytes,
+        }
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any], client_specs: bytes) -> CircuitSpec:
+        """Read what `to_json` wrote; the caller has checked it against the schema.
+
+        Raises:
+            CircuitError: If ``client_specs`` cannot be read or contradicts the boundaries.
+        """
+        spec = CircuitSpec(
+            segment=Segment(data["start"], data["stop"]),
+            backend=data["backend"],
+            reads=Boundary.from_json(data["reads"]),
+            writes=Boundary.from_json(data["writes"]),
+            codec=Codec.from_json(data["codec"]),
+            p_error=data["p_error"],
+            bootstraps=data["bootstraps"],
+            lookup_bits=data["lookup_bits"],
+            complexity=data["complexity"],
+            client_specs=client_specs,
+        )
+        found = (spec.parameters.input_shape, spec.parameters.output_shape)
+        expected = ((1, *spec.reads.shape), (1, *spec.writes.shape))
+        if found != expected:
+            raise CircuitError(
+                f"the circuit of segment {spec.segment} takes and gives shapes {found}, the manifest says {expected}; "
+                "build the bundle again"
+            )
+        return spec

@@ -1,0 +1,128 @@
+"""Read Concrete's client specification: sizes on the wire, and whether the parameters are as secure as they must be.
+
+The service chooses the parameters under which the client encrypts. A client that took any would let a hostile service hand
+out parameters without noise and read the picture, so the client checks them against the 128-bit curve itself.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cryptml.errors import CircuitError
+
+SLOPE, BIAS = -0.025696778711484593, 2.675931372549016
+"""log2 of the least noise (standard deviation over the torus) for a binary secret of n bits is ``SLOPE * n + BIAS`` at 128-bit
+security: the curve of Concrete's own optimiser (concrete-security-curves, fitted with the lattice estimator)."""
+
+MIN_DIMENSION = 450
+"""The same source's least LWE dimension for which the curve holds."""
+
+FLOOR = -62.0
+"""log2 of the least noise that 64-bit integers carry, from the same source: two bits above the resolution of the torus."""
+
+TOLERANCE = 0.01
+"""Rounding of the printed variances, in log2."""
+
+OVERHEAD_BYTES = 65_536
+"""A serialised message is at most this much longer than its payload (350 bytes were seen)."""
+
+MAX_SPECS_BYTES = 4 << 20
+
+
+@dataclass(frozen=True)
+class CircuitParameters:
+    """What a circuit's client specification says.
+
+    Attributes:
+        input_shape: With the batch axis.
+        output_shape: With the batch axis.
+        evaluation_key_bytes: Payload of the compressed evaluation keys; the message is at most `OVERHEAD_BYTES` longer.
+        input_bytes: Payload of one encrypted input.
+        output_bytes: Payload of one encrypted output.
+        weakest: (dimension, log2 of the standard deviation) of each secret and noise, for `require_security`.
+    """
+
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    evaluation_key_bytes: int
+    input_bytes: int
+    output_bytes: int
+    noises: tuple[tuple[int, float], ...]
+
+    @staticmethod
+    def parse(client_specs: bytes) -> CircuitParameters:
+        """Read a specification.
+
+        Raises:
+            CircuitError: If it is not one, or of a kind that this version does not use.
+        """
+        if len(client_specs) > MAX_SPECS_BYTES:
+            raise CircuitError(f"a client specification of {len(client_specs)} bytes exceeds {MAX_SPECS_BYTES}; fetch it again")
+        try:
+            data = json.loads(client_specs)
+            return _read(data)
+        except (ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
+            raise CircuitError(f"the client specification cannot be read ({error!r}); build the bundle again") from error
+
+    def require_security(self) -> None:
+        """Refuse parameters below 128 bits.
+
+        Raises:
+            CircuitError: With the dimension, its noise and the least noise for it.
+        """
+        for dimension, noise in self.noises:
+            least = max(SLOPE * dimension + BIAS, FLOOR)
+            if dimension < MIN_DIMENSION or noise < least - TOLERANCE:
+                raise CircuitError(
+                    f"the service offers encryption with dimension {dimension} and noise 2^{noise:.2f}, below 128-bit "
+                    f"security (at least {MIN_DIMENSION} and 2^{least:.2f}); do not send anything to it"
+                )
+
+
+def _read(data: Mapping[str, Any]) -> CircuitParameters:
+    keyset = data["keyset"]
+    dimensions = {key["id"]: key["params"]["lweDimension"] for key in keyset["lweSecretKeys"]}
+    for key in keyset["lweSecretKeys"]:
+        if key["params"]["keyType"] != "binary" or key["params"]["integerPrecision"] != 64:
+            raise ValueError(f"secret key {key['params']}")
+    noises: list[tuple[int, float]] = []
+    words = 0
+    for key in keyset["lweBootstrapKeys"]:
+        params = key["params"]
+        noises.append((params["glweDimension"] * params["polynomialSize"], _log2_deviation(params["variance"])))
+        masks = 0 if key["compression"] == "seed" else params["glweDimension"]
+        rows = params["inputLweDimension"] * params["levelCount"] * (params["glweDimension"] + 1)
+        words += rows * (masks + 1) * params["polynomialSize"]
+    for key in keyset["lweKeyswitchKeys"]:
+        params = key["params"]
+        noises.append((params["outputLweDimension"], _log2_deviation(params["variance"])))
+        masks = 0 if key["compression"] == "seed" else params["outputLweDimension"]
+        words += params["inputLweDimension"] * params["levelCount"] * (masks + 1)
+    if keyset["packingKeyswitchKeys"]:
+        raise ValueError("packing keys")
+    (circuit,) = data["circuits"]
+    (entering,), (leaving,) = circuit["inputs"], circuit["outputs"]
+    cipher = entering["typeInfo"]["lweCiphertext"]["encryption"]
+    if cipher["lweDimension"] != dimensions[cipher["keyId"]]:
+        raise ValueError(f"input dimension {cipher['lweDimension']} for a key of {dimensions[cipher['keyId']]}")
+    noises.append((cipher["lweDimension"], _log2_deviation(cipher["variance"])))
+    return CircuitParameters(
+        input_shape=_abstract_shape(entering),
+        output_shape=_abstract_shape(leaving),
+        evaluation_key_bytes=8 * words,
+        input_bytes=8 * math.prod(entering["rawInfo"]["shape"]["dimensions"]),
+        output_bytes=8 * math.prod(leaving["rawInfo"]["shape"]["dimensions"]),
+        noises=tuple(noises),
+    )
+
+
+def _abstract_shape(gate: Mapping[str, Any]) -> tuple[int, ...]:
+    return tuple(gate["typeInfo"]["lweCiphertext"]["abstractShape"]["dimensions"])
+
+
+def _log2_deviation(variance: float) -> float:
+    return 0.5 * math.log2(variance) if variance > 0 else -math.inf

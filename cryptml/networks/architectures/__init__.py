@@ -1,0 +1,1 @@
+"""Networks written with Brevitas layers: one file an architecture."""

@@ -1,0 +1,73 @@
+"""The Brevitas layers that the shipped architectures are made of, with their quantisers fixed."""
+
+from __future__ import annotations
+
+import torch
+from brevitas import nn as qnn
+from brevitas.quant import (
+    Int8ActPerTensorFloat,
+    Int8WeightPerChannelFloat,
+    Int8WeightPerTensorFloat,
+    Uint8ActPerTensorFloat,
+)
+from torch import Tensor, nn
+
+
+def input_grid(bits: int) -> nn.Module:
+    """Return the quantiser of the first boundary: signed, ``bits`` wide, its scale learned from the data."""
+    return qnn.QuantIdentity(act_quant=Int8ActPerTensorFloat, bit_width=bits, return_quant_tensor=True)
+
+
+def convolution(
+    inputs: int, outputs: int, kernel: int, *, bits: int, stride: int = 1, padding: int = 0, groups: int = 1
+) -> nn.Module:
+    """Return a convolution without bias, weights of ``bits`` bits (2 is ternary) and one scale an output channel."""
+    return qnn.QuantConv2d(
+        inputs,
+        outputs,
+        kernel,
+        stride=stride,
+        padding=padding,
+        groups=groups,
+        bias=False,
+        weight_quant=Int8WeightPerChannelFloat,
+        weight_bit_width=bits,
+    )
+
+
+def linear(inputs: int, outputs: int, *, bits: int) -> nn.Module:
+    """Return a fully connected layer with bias and weights of ``bits`` bits on one scale."""
+    return qnn.QuantLinear(inputs, outputs, bias=True, weight_quant=Int8WeightPerTensorFloat, weight_bit_width=bits)
+
+
+def activation(bits: int) -> nn.Module:
+    """Return a rectifier that requantises to ``bits`` unsigned bits, its scale learned."""
+    return qnn.QuantReLU(act_quant=Uint8ActPerTensorFloat, bit_width=bits, return_quant_tensor=True)
+
+
+class ResidualBlock(nn.Module):
+    """``body(x) + shortcut(x)``, one layer that cannot be cut.
+
+    Both branches must end on one integer grid: end each with the *same* quantiser instance (pass it as ``grid``).
+
+    Args:
+        body: The long branch.
+        grid: A `brevitas.nn.QuantIdentity` that requantises the end of both branches.
+        shortcut: The short branch; the identity if None.
+    """
+
+    def __init__(self, body: nn.Sequential, grid: nn.Module, shortcut: nn.Sequential | None = None) -> None:
+        super().__init__()
+        self.body = body
+        self.shortcut = shortcut if shortcut is not None else nn.Sequential()
+        self.grid = grid
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the sum of both branches."""
+        return value_of(self.grid(self.body(x))) + value_of(self.grid(self.shortcut(x)))
+
+
+def value_of(x: Tensor) -> Tensor:
+    """Return the real numbers of a Brevitas quantised tensor, or a plain tensor as it is."""
+    inner = getattr(x, "value", x)
+    return inner if isinstance(inner, torch.Tensor) else x

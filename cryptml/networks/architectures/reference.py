@@ -1,0 +1,5 @@
+SIDE = 32
+
+
+def build(classes=2):
+    raise NotImplementedError

@@ -1,0 +1,80 @@
+"""Architectures by name, and a user's own by ``module:function``."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from cryptml.errors import NetworkError
+from cryptml.networks.architectures import reference, tiny
+
+DEFAULT_SIDE = 32
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """How to build an untrained network.
+
+    Attributes:
+        spec: What was asked for: a name, or ``module:function``.
+        side: Rows and columns of its input region, in pixels.
+        build: Returns a fresh `torch.nn.Sequential` of Brevitas layers for a number of classes.
+    """
+
+    spec: str
+    side: int
+    build: Callable[[int], nn.Sequential]
+
+    @property
+    def name(self) -> str:
+        """The network's name: lower-case letters, digits, dashes."""
+        return re.sub(r"[^a-z0-9]+", "-", self.spec.lower()).strip("-")[:64]
+
+
+ARCHITECTURES = {
+    "reference": Architecture("reference", reference.SIDE, reference.build),
+    "tiny": Architecture("tiny", tiny.SIDE, tiny.build),
+}
+
+
+def load_architecture(spec: str) -> Architecture:
+    """Return a shipped architecture, or import a user's function.
+
+    Args:
+        spec: A name in `ARCHITECTURES`, or ``module:function``. The function takes the number of classes, or nothing; its
+            attribute ``side``, where set, gives the region's side (32 otherwise). It runs with the caller's rights: never
+            pass a spec that came over a network.
+
+    Raises:
+        NetworkError: If there is no such name, module or function, or it is not callable.
+    """
+    if spec in ARCHITECTURES:
+        return ARCHITECTURES[spec]
+    module_name, colon, function_name = spec.partition(":")
+    if not colon:
+        known = ", ".join(ARCHITECTURES)
+        raise NetworkError(f"network {spec!r} is unknown; use one of {known}, or module:function for your own")
+    try:
+        function = getattr(importlib.import_module(module_name), function_name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise NetworkError(
+            f"network {spec!r} cannot be imported ({error}); check the module's path and name"
+        ) from error
+    if not callable(function):
+        raise NetworkError(
+            f"network {spec!r} is a {type(function).__name__}; name a function that returns a Sequential"
+        )
+    takes_classes = bool(inspect.signature(function).parameters)
+
+    def build(classes: int) -> nn.Sequential:
+        module = function(classes) if takes_classes else function()
+        if not isinstance(module, nn.Sequential):
+            raise NetworkError(f"network {spec!r} returns a {type(module).__name__}; return a torch.nn.Sequential")
+        return module
+
+    return Architecture(spec, int(getattr(function, "side", DEFAULT_SIDE)), build)

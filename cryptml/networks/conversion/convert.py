@@ -1,0 +1,224 @@
+"""Turn the stages of a trained Brevitas network into integer layers and boundaries."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from cryptml.errors import NetworkError, Problem
+from cryptml.networks.architectures.blocks import ResidualBlock, value_of
+from cryptml.networks.boundary import Boundary, FloatArray
+from cryptml.networks.conversion.stages import Stage, read_branch, read_stages
+from cryptml.networks.extent import IntArray
+from cryptml.networks.front_end import Standardisation
+from cryptml.networks.layers import MAX_LOOKUP_BITS, Activation, Convolution, Layer, Linear, Residual, SumPooling
+from cryptml.networks.network import Network
+
+Reals = NDArray[np.float64]
+
+
+def convert(module: nn.Sequential, *, name: str, front_end: Standardisation, classes: Sequence[str]) -> Network:
+    """Return the integer program of a trained network.
+
+    Weights become integers. Everything between two linear layers becomes one table a channel, made by evaluating the
+    trained modules on every accumulator value that can occur. A float bias is rounded to the accumulator's grid, the only
+    step that is not exact: it moves a result by half a grid step at most, a step that the training can foresee with
+    `brevitas.quant.Int32Bias`. Accumulators that a table or the client reads are shifted to start at 0.
+
+    Args:
+        module: Trained; its state is not changed but for evaluation mode.
+        name: Of the network.
+        front_end: Gives the shape of the first boundary.
+        classes: Names of the outputs, in their order.
+
+    Raises:
+        NetworkError: With every reason why it cannot be cut or compiled.
+    """
+    module.eval()
+    with torch.no_grad():
+        module(torch.zeros(1, *front_end.shape))  # lets pruned and lazily scaled layers settle
+        grid, stages = read_stages(module)
+        scale, low, high = _grid_of(grid)
+        first = Boundary(front_end.shape, low, high, (scale,))
+        layers, boundaries = _convert_stages(stages, first, ends_on_grid=False)
+    return Network(name, front_end, tuple(layers), tuple(boundaries), tuple(classes))
+
+
+def largest_difference(module: nn.Sequential, network: Network, regions: FloatArray) -> float:
+    """Return the largest difference of a logit between the Brevitas network and its integer program.
+
+    Args:
+        module: What was converted.
+        network: What came of it.
+        regions: (batch, side, side) float32 in [0, 1].
+    """
+    module.eval()
+    with torch.no_grad():
+        expected = value_of(module(torch.from_numpy(network.front_end.apply(regions)))).numpy()
+    return float(np.abs(expected - network.logits(regions)).max())
+
+
+def to_boundary(extent_layer: Layer, before: Boundary, scale: Reals, zero: IntArray) -> Boundary:
+    """Return the boundary behind a layer, its range exact in the worst case."""
+    extent = extent_layer.propagate(before.extent())
+    return Boundary(
+        extent.shape,
+        int(extent.low.min()),
+        int(extent.high.max()),
+        tuple(float(value) for value in np.atleast_1d(scale)),
+        tuple(int(value) for value in np.atleast_1d(zero)),
+    )
+
+
+def _convert_stages(
+    stages: Sequence[Stage], first: Boundary, *, ends_on_grid: bool
+) -> tuple[list[Layer], list[Boundary]]:
+    layers: list[Layer] = []
+    boundaries = [first]
+    problems: list[Problem] = []
+    for index, stage in enumerate(stages):
+        shifted = _feeds_table(stages, index, ends_on_grid=ends_on_grid)
+        try:
+            layer, after = _convert_stage(stage, boundaries[-1], shifted=shifted)
+        except NetworkError as error:
+            problems += error.problems or [Problem(stage.name, str(error), "change the layers' sizes so that they fit")]
+            break  # what follows has no boundary to stand on
+        layers.append(layer)
+        boundaries.append(after)
+    if problems:
+        raise NetworkError("the network cannot be compiled:", problems)
+    return layers, boundaries
+
+
+def _convert_stage(stage: Stage, before: Boundary, *, shifted: bool) -> tuple[Layer, Boundary]:
+    match stage.kind:
+        case "convolution" | "linear":
+            return _convert_affine(stage, before, shifted=shifted)
+        case "pooling":
+            return _convert_pooling(stage, before)
+        case "activation":
+            return _convert_activation(stage, before)
+        case _:
+            return _convert_residual(stage, before)
+
+
+def _convert_affine(stage: Stage, before: Boundary, *, shifted: bool) -> tuple[Layer, Boundary]:
+    module = stage.modules[0]
+    in_scale = np.asarray(before.scale)
+    if in_scale.size != 1 or any(before.zero):
+        raise NetworkError(
+            "",
+            [
+                Problem(
+                    stage.name,
+                    "it reads accumulators of another linear layer with a scale a channel",
+                    "put an activation between them, or give the first weights one scale (PerTensor)",
+                )
+            ],
+        )
+    quantised = module.quant_weight()
+    weight = quantised.int().numpy().astype(np.int64)
+    weight_scale = quantised.scale.detach().numpy().astype(np.float64).reshape(-1)
+    scale = in_scale * weight_scale
+    bias = np.zeros(len(weight), np.int64)
+    if module.bias is not None:
+        bias = np.rint(module.bias.detach().numpy().astype(np.float64) / scale).astype(np.int64)
+
+    def layer_with(bias: IntArray) -> Layer:
+        if stage.kind == "linear":
+            return Linear(stage.name, weight, bias)
+        return Convolution(stage.name, weight, bias, _pair(module.stride), _pair(module.padding), int(module.groups))
+
+    layer = layer_with(bias)
+    zero = np.zeros(1, np.int64)
+    if shifted:
+        zero = -layer.propagate(before.extent()).low
+        layer = layer_with(bias + zero)
+    return layer, to_boundary(layer, before, scale, zero)
+
+
+def _convert_pooling(stage: Stage, before: Boundary) -> tuple[Layer, Boundary]:
+    module = stage.modules[0]
+    layer = SumPooling(stage.name, _pair(module.kernel_size), _pair(module.stride))
+    window = math.prod(layer.kernel)
+    return layer, to_boundary(layer, before, np.asarray(before.scale) / window, np.asarray(before.zero) * window)
+
+
+def _convert_activation(stage: Stage, before: Boundary) -> tuple[Layer, Boundary]:
+    if before.bits > MAX_LOOKUP_BITS:
+        raise NetworkError(
+            "",
+            [
+                Problem(
+                    stage.name,
+                    f"its input needs {before.bits} bits where Concrete looks up {MAX_LOOKUP_BITS} at most",
+                    "use fewer weights a neuron, fewer weight bits or fewer input bits before it",
+                )
+            ],
+        )
+    scale, _, _ = _grid_of(stage.modules[-1])
+    values = np.arange(before.low, before.high + 1, dtype=np.int64)
+    table = _tabulate(stage.modules, values, before, scale)
+    layer = Activation(stage.name, table, before.low)
+    return layer, to_boundary(layer, before, np.asarray([scale]), np.zeros(1, np.int64))
+
+
+def _convert_residual(stage: Stage, before: Boundary) -> tuple[Layer, Boundary]:
+    block = stage.modules[0]
+    if not isinstance(block, ResidualBlock):
+        raise TypeError(type(block).__name__)
+    branches = {}
+    for branch in ("body", "shortcut"):
+        branches[branch] = _convert_stages(read_branch(block, branch), before, ends_on_grid=True)
+    (body, body_boundaries), (shortcut, shortcut_boundaries) = branches["body"], branches["shortcut"]
+    if body_boundaries[-1].scale != shortcut_boundaries[-1].scale:
+        raise NetworkError(f"block {stage.name!r} adds two grids; end both branches with one quantiser")
+    layer = Residual(stage.name, tuple(body), tuple(shortcut))
+    return layer, to_boundary(layer, before, np.asarray(body_boundaries[-1].scale), np.zeros(1, np.int64))
+
+
+def _feeds_table(stages: Sequence[Stage], index: int, *, ends_on_grid: bool) -> bool:
+    """Whether what leaves stage ``index`` reaches a table or the network's end through poolings alone."""
+    for stage in stages[index + 1 :]:
+        if stage.kind == "activation":
+            return True
+        if stage.kind != "pooling":
+            return False
+    return not ends_on_grid
+
+
+def _tabulate(modules: Sequence[nn.Module], values: IntArray, before: Boundary, scale: float) -> IntArray:
+    """Return (channels, len(values)): what the modules make of every input integer, on the grid of ``scale``."""
+    channels = before.channels
+    zero = np.broadcast_to(np.asarray(before.zero, dtype=np.int64), (channels,))
+    in_scale = np.broadcast_to(np.asarray(before.scale, dtype=np.float64), (channels,))
+    reals = ((values[:, None] - zero) * in_scale).astype(np.float32)
+    x = torch.from_numpy(reals)
+    if len(before.shape) == 3:
+        x = x[:, :, None, None]
+    for module in modules:
+        x = value_of(module(x))
+    outputs = np.rint(x.numpy().reshape(len(values), channels).T.astype(np.float64) / scale)
+    if bool((outputs == outputs[:1]).all()):
+        outputs = outputs[:1]
+    return outputs.astype(np.int64)
+
+
+def _grid_of(module: nn.Module) -> tuple[float, int, int]:
+    """Return scale, lowest and highest integer of a quantising activation."""
+    bits, signed = int(module.quant_act_bit_width()), bool(module.is_quant_act_signed)
+    narrow = bool(module.act_quant.is_narrow_range)
+    if signed:
+        low, high = -(1 << (bits - 1)) + narrow, (1 << (bits - 1)) - 1
+    else:
+        low, high = 0, (1 << bits) - 1 - narrow
+    return float(module.quant_act_scale()), low, high
+
+
+def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))

@@ -1,0 +1,90 @@
+"""Non-linearity and requantisation as one table a channel."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from cryptml.errors import NetworkError
+from cryptml.networks.extent import Extent, IntArray
+from cryptml.networks.layers.base import MAX_LOOKUP_BITS, Layer, TensorT, as_integers
+from cryptml.networks.operations import Operations
+
+
+@dataclass(frozen=True, eq=False)
+class Activation(Layer):
+    """Everything between two linear layers: batch normalisation, non-linearity, requantisation.
+
+    Attributes:
+        table: (1 or channels, entries) int64; entry i is the output for input ``low + i``.
+        low: The smallest input; 0 behind linear layers, whose accumulators start there.
+    """
+
+    table: IntArray
+    low: int = 0
+    kind: ClassVar[str] = "activation"
+    linear: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "table", as_integers(self.table))
+
+    def forward(self, x: TensorT, extent: Extent, operations: Operations[TensorT]) -> TensorT:
+        """See `Layer.forward`."""
+        self._require(extent)
+        return operations.look_up(x, self.table, self.low)
+
+    def propagate(self, extent: Extent) -> Extent:
+        """See `Layer.propagate`; only the entries that an input can reach count."""
+        self._require(extent)
+        channels = extent.shape[0]
+        tables = np.broadcast_to(self.table, (channels, self.table.shape[1]))
+        first, last = extent.low - self.low, extent.high - self.low
+        reached = [tables[c, first[c] : last[c] + 1] for c in range(channels)]
+        low = np.array([entries.min() for entries in reached], dtype=np.int64)
+        high = np.array([entries.max() for entries in reached], dtype=np.int64)
+        return Extent(extent.shape, low, high)
+
+    def bootstraps(self, extent: Extent) -> int:
+        """See `Layer.bootstraps`: one a value."""
+        return math.prod(extent.shape)
+
+    def lookup_bits(self, extent: Extent) -> int:
+        """See `Layer.lookup_bits`."""
+        return extent.bits
+
+    @property
+    def parameters(self) -> int:
+        """See `Layer.parameters`."""
+        return int(self.table.size)
+
+    def attributes(self) -> dict[str, Any]:
+        """See `Layer.attributes`."""
+        return {"low": self.low}
+
+    def tensors(self) -> dict[str, IntArray]:
+        """See `Layer.tensors`."""
+        return {"table": self.table}
+
+    @classmethod
+    def restore(cls, name: str, attributes: Mapping[str, Any], tensors: Mapping[str, IntArray]) -> Activation:
+        """See `Layer.restore`."""
+        table = tensors.get("table")
+        if table is None or table.ndim != 2 or not table.size or table.shape[1] > 1 << MAX_LOOKUP_BITS:
+            shape = None if table is None else table.shape
+            raise NetworkError(
+                f"layer {name!r} has a table of shape {shape}; expected (channels, entries) with at most "
+                f"2^{MAX_LOOKUP_BITS} entries"
+            )
+        return cls(name, table, attributes["low"])
+
+    def _require(self, extent: Extent) -> None:
+        low, high = int(extent.low.min()), int(extent.high.max())
+        if low < self.low or high - self.low >= self.table.shape[1] or len(self.table) not in (1, extent.shape[0]):
+            raise NetworkError(
+                f"layer {self.name!r} has a table of shape {self.table.shape} but gets values in [{low}, {high}] on "
+                f"{extent.shape[0]} channels; the table must cover them"
+            )

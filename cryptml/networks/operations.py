@@ -1,0 +1,116 @@
+"""The few integer operations that layers are made of, and their execution on NumPy.
+
+A layer is written once, against `Operations`. The client and the tests run it on NumPy integers, a compiler back end traces
+it into a circuit; both see the same definition.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeVar
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from cryptml.networks.extent import IntArray
+
+TensorT = TypeVar("TensorT")
+
+
+class Operations(Protocol[TensorT]):
+    """What an executor offers; tensors carry a leading batch axis."""
+
+    def convolve(
+        self,
+        x: TensorT,
+        weight: IntArray,
+        bias: IntArray,
+        *,
+        stride: tuple[int, int],
+        padding: tuple[int, int],
+        groups: int,
+        bits: int,
+    ) -> TensorT:
+        """Cross-correlate (batch, in, rows, columns) with (out, in / groups, height, width), zero padded, plus a bias a channel.
+
+        ``bits`` is the width that the result needs at worst; a circuit reserves it, NumPy ignores it.
+        """
+        ...
+
+    def multiply(self, x: TensorT, weight: IntArray, bias: IntArray, *, bits: int) -> TensorT:
+        """Return ``x @ weight.T + bias`` for (batch, in) and (out, in); ``bits`` as in `convolve`."""
+        ...
+
+    def sum_windows(self, x: TensorT, kernel: tuple[int, int], stride: tuple[int, int], *, bits: int) -> TensorT:
+        """Sum every window of each channel of (batch, channels, rows, columns); ``bits`` as in `convolve`."""
+        ...
+
+    def look_up(self, x: TensorT, tables: IntArray, low: int) -> TensorT:
+        """Replace each value ``q`` of channel c by ``tables[c, q - low]``; tables are (1 or channels, entries)."""
+        ...
+
+    def flatten(self, x: TensorT) -> TensorT:
+        """Reshape (batch, ...) to (batch, features), last axis fastest."""
+        ...
+
+    def add(self, x: TensorT, y: TensorT, *, bits: int) -> TensorT:
+        """Add two tensors of one shape; ``bits`` as in `convolve`."""
+        ...
+
+
+class NumpyOperations:
+    """Exact execution on int64 arrays."""
+
+    def convolve(
+        self,
+        x: IntArray,
+        weight: IntArray,
+        bias: IntArray,
+        *,
+        stride: tuple[int, int],
+        padding: tuple[int, int],
+        groups: int,
+        bits: int,  # noqa: ARG002
+    ) -> IntArray:
+        """See `Operations.convolve`."""
+        outputs, inputs, height, width = weight.shape
+        padded = np.pad(x, ((0, 0), (0, 0), (padding[0],) * 2, (padding[1],) * 2))
+        windows = _windows(padded, (height, width))[:, :, :: stride[0], :: stride[1]]
+        batch, _, rows, columns = windows.shape[:4]
+        grouped = windows.reshape(batch, groups, inputs, rows, columns, height, width)
+        kernels = weight.reshape(groups, outputs // groups, inputs, height, width)
+        sums = np.einsum("ngirchw,goihw->ngorc", grouped, kernels, optimize=True)
+        return np.asarray(sums.reshape(batch, outputs, rows, columns) + bias[:, None, None], dtype=np.int64)
+
+    def multiply(self, x: IntArray, weight: IntArray, bias: IntArray, *, bits: int) -> IntArray:  # noqa: ARG002
+        """See `Operations.multiply`."""
+        return np.asarray(x @ weight.T + bias, dtype=np.int64)
+
+    def sum_windows(
+        self,
+        x: IntArray,
+        kernel: tuple[int, int],
+        stride: tuple[int, int],
+        *,
+        bits: int,  # noqa: ARG002
+    ) -> IntArray:
+        """See `Operations.sum_windows`."""
+        windows = _windows(x, kernel)[:, :, :: stride[0], :: stride[1]]
+        return np.asarray(windows.sum(axis=(-2, -1)), dtype=np.int64)
+
+    def look_up(self, x: IntArray, tables: IntArray, low: int) -> IntArray:
+        """See `Operations.look_up`."""
+        channels = np.arange(x.shape[1]).reshape(1, -1, *[1] * (x.ndim - 2))
+        return np.asarray(tables[channels if len(tables) > 1 else 0, x - low], dtype=np.int64)
+
+    def flatten(self, x: IntArray) -> IntArray:
+        """See `Operations.flatten`."""
+        return x.reshape(len(x), -1)
+
+    def add(self, x: IntArray, y: IntArray, *, bits: int) -> IntArray:  # noqa: ARG002
+        """See `Operations.add`."""
+        return x + y
+
+
+def _windows(x: IntArray, kernel: tuple[int, int]) -> IntArray:
+    """Return (batch, channels, rows, columns, *kernel): every window, without a copy."""
+    return sliding_window_view(x, kernel, axis=(2, 3))  # type: ignore[call-overload]
