@@ -1,0 +1,1 @@
+"""From a segment to a circuit: back ends, the client half, the server half."""

@@ -61,12 +61,16 @@ class CircuitParameters:
             CircuitError: If it is not one, or of a kind that this version does not use.
         """
         if len(client_specs) > MAX_SPECS_BYTES:
-            raise CircuitError(f"a client specification of {len(client_specs)} bytes exceeds {MAX_SPECS_BYTES}; fetch it again")
+            raise CircuitError(
+                f"a client specification of {len(client_specs)} bytes exceeds {MAX_SPECS_BYTES}; fetch it again"
+            )
         try:
             data = json.loads(client_specs)
             return _read(data)
         except (ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
-            raise CircuitError(f"the client specification cannot be read ({error!r}); build the bundle again") from error
+            raise CircuitError(
+                f"the client specification cannot be read ({error!r}); build the bundle again"
+            ) from error
 
     def require_security(self) -> None:
         """Refuse parameters below 128 bits.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from concrete import fhe
+from concrete.fhe.compilation.configuration import SecurityLevel
 
 from cryptml.fhe.circuit import CircuitSpec
 from cryptml.networks.network import Network
@@ -34,7 +35,7 @@ class Compiled:
 
     def move_to(self, folder: Path) -> None:
         """Write the server's half to a new folder and remove the temporary one."""
-        output = Path(self.server._library.get_output_dir_path())  # noqa: SLF001 (Concrete offers only a zip archive)
+        output = Path(self.server._library.get_output_dir_path())
         folder.mkdir(parents=True)
         for name in SERVER_FILES:
             shutil.copyfile(output / name, folder / name)
@@ -42,14 +43,14 @@ class Compiled:
 
     def discard(self) -> None:
         """Remove the temporary folder."""
-        shutil.rmtree(self.server._library.get_output_dir_path(), ignore_errors=True)  # noqa: SLF001
+        shutil.rmtree(self.server._library.get_output_dir_path(), ignore_errors=True)
 
 
 def configuration(p_error: float) -> fhe.Configuration:
     """Return Concrete's settings: 128-bit security, compressed keys and inputs, nothing written where the process runs."""
     return fhe.Configuration(
         p_error=p_error,
-        security_level=fhe.SecurityLevel.SECURITY_128_BITS,
+        security_level=SecurityLevel.SECURITY_128_BITS,
         compress_evaluation_keys=True,
         compress_input_ciphertexts=True,
         dump_artifacts_on_unexpected_failures=False,

@@ -37,9 +37,7 @@ class ConcreteOperations:
         """See `Operations.multiply`; the product may leave ``bits``, because it is computed modulo a power of two."""
         return fhe.hint(x @ weight.T + bias, bit_width=bits)
 
-    def sum_windows(
-        self, x: fhe.Tracer, kernel: tuple[int, int], stride: tuple[int, int], *, bits: int
-    ) -> fhe.Tracer:
+    def sum_windows(self, x: fhe.Tracer, kernel: tuple[int, int], stride: tuple[int, int], *, bits: int) -> fhe.Tracer:
         """See `Operations.sum_windows`."""
         channels = x.shape[1]
         ones = np.ones((channels, 1, *kernel), dtype=np.int64)

@@ -11,6 +11,7 @@ from brevitas.quant import (
     Uint8ActPerTensorFloat,
 )
 from torch import Tensor, nn
+from torch.nn.utils import prune
 
 
 def input_grid(bits: int) -> nn.Module:
@@ -38,6 +39,23 @@ def convolution(
 def linear(inputs: int, outputs: int, *, bits: int) -> nn.Module:
     """Return a fully connected layer with bias and weights of ``bits`` bits on one scale."""
     return qnn.QuantLinear(inputs, outputs, bias=True, weight_quant=Int8WeightPerTensorFloat, weight_bit_width=bits)
+
+
+def keep_taps(module: nn.Module, *, taps: int, seed: int) -> nn.Module:
+    """Prune a convolution to ``taps`` weights an output channel, at places drawn from a fixed seed.
+
+    Args:
+        module: A convolution; pruned in place.
+        taps: At most the weights of one output channel.
+        seed: The places depend on it and on the weight's shape alone.
+    """
+    weight = module.weight
+    generator = torch.Generator().manual_seed(seed)
+    mask = torch.zeros(len(weight), weight[0].numel())
+    for row in mask:
+        row[torch.randperm(len(row), generator=generator)[:taps]] = 1
+    prune.custom_from_mask(module, "weight", mask.reshape(weight.shape))
+    return module
 
 
 def activation(bits: int) -> nn.Module:

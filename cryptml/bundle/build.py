@@ -1,0 +1,150 @@
+"""Compile a split's server segments and write both halves of its bundle."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from cryptml.bundle.client import SCHEMA as CLIENT_SCHEMA
+from cryptml.bundle.client import WEIGHTS_FILE, circuit_file
+from cryptml.bundle.manifest import MANIFEST, created_with, describe_files
+from cryptml.bundle.server import SCHEMA as SERVER_SCHEMA
+from cryptml.bundle.server import ServerBundle, circuit_folder_name
+from cryptml.errors import BundleError
+from cryptml.fhe.backends.base import Backend
+from cryptml.fhe.circuit import CircuitSpec
+from cryptml.files import parse_json, sha256, to_json_bytes
+from cryptml.networks.boundary import Boundary
+from cryptml.networks.network import Network
+from cryptml.networks.tensors import layer_entries, pack_layers
+from cryptml.splits import Segment, Side, Split
+
+BuildProgress = Callable[[int, int, Segment], None]
+"""Told before each compilation: number of it, how many there are, which segment."""
+
+
+def build_bundle(
+    network: Network,
+    split: Split,
+    out: Path,
+    *,
+    backend: Backend,
+    p_error: float,
+    force: bool = False,
+    progress: BuildProgress | None = None,
+) -> ServerBundle:
+    """Write ``out/client`` and ``out/server``.
+
+    Args:
+        network: What to deploy.
+        split: One letter a layer.
+        out: A new folder; an existing bundle is replaced only with ``force``.
+        backend: Compiles the server segments.
+        p_error: For one lookup, in (0, 1).
+        force: Replace what is there.
+        progress: Called before each compilation.
+
+    Returns:
+        The bundle, read back and checked.
+
+    Raises:
+        SplitError: If the split does not fit the network.
+        CircuitError: If a segment does not compile.
+        BundleError: If ``out`` exists, or holds something else than a bundle.
+    """
+    split.require_length(len(network))
+    if not 0 < p_error < 1:
+        raise BundleError(f"p_error is {p_error}; it lies between 0 and 1, 2^-40 by default")
+    _require_free(out, force=force)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as name:
+        work = Path(name)
+        (work / "client").mkdir()
+        (work / "server").mkdir()
+        specs = []
+        segments = split.server_segments
+        for index, segment in enumerate(segments):
+            if progress:
+                progress(index + 1, len(segments), segment)
+            compiled = backend(network, segment, p_error)
+            compiled.move_to(work / "server" / circuit_folder_name(index))
+            (work / "client" / circuit_file(index)).write_bytes(compiled.spec.client_specs)
+            specs.append(compiled.spec)
+        manifest = _write_client(work / "client", network, split, specs)
+        _write_server(work / "server", network, split, specs, sha256(manifest))
+        if out.exists():
+            shutil.rmtree(out)
+        out.mkdir()
+        for half in ("client", "server"):
+            (work / half).replace(out / half)
+    return ServerBundle.load(out)
+
+
+def _require_free(out: Path, *, force: bool) -> None:
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    is_bundle = out.is_dir() and {entry.name for entry in out.iterdir()} <= {"client", "server"}
+    if not is_bundle:
+        raise BundleError(f"{out} exists and is not a bundle; choose another folder")
+    if not force:
+        raise BundleError(f"{out} exists; choose another folder or pass --force to replace it")
+
+
+def _write_client(folder: Path, network: Network, split: Split, specs: list[CircuitSpec]) -> bytes:
+    own = [layer for segment in split.client_segments for layer in network.segment_layers(segment)]
+    (folder / WEIGHTS_FILE).write_bytes(pack_layers(own))
+    circuits = iter(specs)
+    steps = []
+    for side, segment in split.segments:
+        if side is Side.SERVER:
+            steps.append({"side": side.value, "circuit": next(circuits).to_json()})
+        else:
+            steps.append(
+                {
+                    "side": side.value,
+                    "start": segment.start,
+                    "stop": segment.stop,
+                    "reads": network.boundaries[segment.start].without_grid().to_json(),
+                    "layers": layer_entries(network.segment_layers(segment)),
+                }
+            )
+    document = {
+        "format": "cryptml-client-bundle",
+        "format_version": 1,
+        "model": network.name,
+        "created_with": created_with(),
+        "split": split.letters,
+        "classes": list(network.classes),
+        "front_end": network.front_end.to_json(),
+        "first": network.boundaries[0].to_json(),
+        "last": _last_boundary(network).to_json(),
+        "steps": steps,
+        "files": describe_files(folder),
+    }
+    manifest = to_json_bytes(document)
+    parse_json(manifest, CLIENT_SCHEMA, "the client bundle's manifest", BundleError)
+    (folder / MANIFEST).write_bytes(manifest)
+    return manifest
+
+
+def _write_server(folder: Path, network: Network, split: Split, specs: list[CircuitSpec], client_digest: str) -> None:
+    document = {
+        "format": "cryptml-server-bundle",
+        "format_version": 1,
+        "model": network.name,
+        "created_with": created_with(),
+        "split": split.letters,
+        "client_manifest_sha256": client_digest,
+        "circuits": [spec.to_json() for spec in specs],
+        "files": describe_files(folder),
+    }
+    manifest = to_json_bytes(document)
+    parse_json(manifest, SERVER_SCHEMA, "the server bundle's manifest", BundleError)
+    (folder / MANIFEST).write_bytes(manifest)
+
+
+def _last_boundary(network: Network) -> Boundary:
+    """The client turns the last integers into logits, so it gets their grid whoever runs the last layer."""
+    return network.boundaries[-1]

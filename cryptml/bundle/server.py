@@ -1,0 +1,78 @@
+"""The server's half: compiled circuits and what must be known to check requests before anything is parsed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptml.bundle.manifest import MANIFEST, check_files, require_same_engine
+from cryptml.errors import BundleError
+from cryptml.files import MAX_JSON_BYTES, parse_json, read_bounded, sha256
+
+SCHEMA = "server-bundle.schema.json"
+
+
+@dataclass(frozen=True, eq=False)
+class ServerBundle:
+    """A checked bundle, ready to serve.
+
+    Attributes:
+        folder: Of the whole bundle, holding ``client`` and ``server``.
+        model: The network's name.
+        split: Who runs what, as written.
+        circuits: For each server segment its public description, as in the manifest.
+        client_manifest: Bytes of the client's manifest, whose digest the server's manifest holds.
+        client_files: Names, digests and sizes of the client's files.
+    """
+
+    folder: Path
+    model: str
+    split: str
+    circuits: tuple[Mapping[str, Any], ...]
+    client_manifest: bytes
+    client_files: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the client's manifest: the identity that both halves share."""
+        return sha256(self.client_manifest)
+
+    def circuit_folder(self, index: int) -> Path:
+        """Return the folder of a server segment's circuit."""
+        return self.folder / "server" / circuit_folder_name(index)
+
+    @staticmethod
+    def load(folder: Path) -> ServerBundle:
+        """Read and check a bundle that `cryptml.bundle.build` wrote.
+
+        Raises:
+            BundleError: If either half is missing, altered or of another version, or they do not belong together.
+        """
+        if not folder.is_dir():
+            raise BundleError(f"there is no bundle at {folder}; build one with cryptml build")
+        manifest = read_bounded(folder / "server" / MANIFEST, MAX_JSON_BYTES, BundleError)
+        document = parse_json(manifest, SCHEMA, "the server bundle's manifest", BundleError)
+        require_same_engine(document["created_with"])
+        check_files(folder / "server", document["files"])
+        client_manifest = read_bounded(folder / "client" / MANIFEST, MAX_JSON_BYTES, BundleError)
+        if sha256(client_manifest) != document["client_manifest_sha256"]:
+            raise BundleError(
+                f"client/{MANIFEST} of bundle {folder.name!r} is not the one that the server half was built with"
+            )
+        client = parse_json(client_manifest, "client-bundle.schema.json", "the client bundle's manifest", BundleError)
+        check_files(folder / "client", client["files"])
+        return ServerBundle(
+            folder=folder,
+            model=document["model"],
+            split=document["split"],
+            circuits=tuple(document["circuits"]),
+            client_manifest=client_manifest,
+            client_files=client["files"],
+        )
+
+
+def circuit_folder_name(index: int) -> str:
+    """Return the folder, below ``server``, of server segment ``index``."""
+    return f"circuit-{index}"

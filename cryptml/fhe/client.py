@@ -1,0 +1,114 @@
+"""The client's half of a circuit: its keys, encryption, decryption. The secret key lives here and nowhere else."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+from concrete import fhe
+
+from cryptml.errors import CiphertextError, CircuitError, KeySetError
+from cryptml.fhe.circuit import CircuitSpec
+from cryptml.networks.extent import IntArray
+
+
+@dataclass(frozen=True)
+class KeySet:
+    """The keys of one client for one circuit.
+
+    Attributes:
+        client_specs: The circuit that they were made for.
+        keys: Concrete's key set, secret keys included.
+    """
+
+    client_specs: bytes
+    keys: fhe.Keys
+
+    @staticmethod
+    def generate(spec: CircuitSpec) -> KeySet:
+        """Make fresh keys; seconds to a minute, from the operating system's randomness.
+
+        Raises:
+            CircuitError: If the circuit's parameters are below 128-bit security.
+        """
+        spec.parameters.require_security()
+        client = fhe.Client(fhe.ClientSpecs.deserialize(spec.client_specs))
+        client.keygen(force=True)
+        return KeySet(spec.client_specs, client.keys)
+
+    @staticmethod
+    def deserialise(spec: CircuitSpec, data: bytes) -> KeySet:
+        """Read what `serialise` wrote.
+
+        Raises:
+            KeySetError: If it cannot be read.
+        """
+        try:
+            return KeySet(spec.client_specs, fhe.Keys.deserialize(data))
+        except (RuntimeError, ValueError) as error:
+            raise KeySetError("the key file's content is malformed; delete it to make new keys") from error
+
+    def serialise(self) -> bytes:
+        """Return all keys, secret ones included, unprotected: for the key store alone."""
+        return bytes(self.keys.serialize())
+
+    @cached_property
+    def evaluation_keys(self) -> bytes:
+        """The serialised evaluation keys, which the server gets: they compute, they do not decrypt."""
+        return bytes(self.keys.evaluation.serialize())
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of `evaluation_keys` in hexadecimal: the key set's name on the server."""
+        return hashlib.sha256(self.evaluation_keys).hexdigest()
+
+
+class ClientCircuit:
+    """Encrypts inputs and decrypts outputs of one server segment.
+
+    Args:
+        spec: The circuit; its parameters are checked for 128-bit security.
+        keys: Made for it.
+
+    Raises:
+        CircuitError: On weak parameters.
+        KeySetError: If the keys belong to another circuit.
+    """
+
+    def __init__(self, spec: CircuitSpec, keys: KeySet) -> None:
+        spec.parameters.require_security()
+        if keys.client_specs != spec.client_specs:
+            raise KeySetError(f"the keys were made for another circuit than segment {spec.segment}; make new ones")
+        self.spec = spec
+        self._client = fhe.Client(fhe.ClientSpecs.deserialize(spec.client_specs))
+        self._client.keys = keys.keys
+
+    def encrypt(self, values: IntArray) -> bytes:
+        """Return the serialised ciphertext of (1, *reads.shape) integers.
+
+        Raises:
+            CircuitError: If they break the boundary.
+        """
+        violation = self.spec.reads.describe_violation(values)
+        if violation or len(values) != 1:
+            raise CircuitError(
+                f"input of segment {self.spec.segment} has {violation or f'batch {len(values)}'}; give one input"
+            )
+        encrypted = self._client.encrypt(self.spec.codec.encode(values))
+        return bytes(encrypted.serialize())
+
+    def decrypt(self, ciphertext: bytes) -> IntArray:
+        """Return the (1, *writes.shape) integers of a serialised answer.
+
+        Raises:
+            CiphertextError: If it is not a ciphertext of this circuit's output.
+            CircuitError: If what it decrypts to cannot come from this segment.
+        """
+        try:
+            decrypted = self._client.decrypt(fhe.Value.deserialize(ciphertext))
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise CiphertextError(
+                f"the answer of segment {self.spec.segment} is not a ciphertext of it; ask again, or another service"
+            ) from error
+        return self.spec.check_answer(self.spec.codec.decode(decrypted))

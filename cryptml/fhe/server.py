@@ -1,0 +1,75 @@
+"""The server's half of a circuit: evaluate ciphertexts with evaluation keys. Nothing here can decrypt.
+
+Native faults abort the process, so this runs in a worker process, never in the web process.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from concrete import fhe
+from concrete.compiler import Library
+
+from cryptml.errors import CiphertextError, CircuitError, KeySetError
+
+
+class ServerCircuit:
+    """One compiled segment, loaded from its folder of a server bundle.
+
+    Args:
+        folder: Holds the files that `cryptml.fhe.backends.base.Compiled.move_to` wrote; their digests have been checked,
+            because native code is loaded from them.
+
+    Raises:
+        CircuitError: If Concrete cannot load them.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            self._server = fhe.Server(Library(str(folder)), is_simulated=False, composition_rules=None)
+            self._server.client_specs.serialize()
+        except (RuntimeError, ValueError, OSError) as error:
+            raise CircuitError(
+                f"the circuit in {folder.name} does not load ({_first_line(error)}); build it again"
+            ) from error
+
+    def evaluate(self, ciphertext: bytes, keys: fhe.EvaluationKeys) -> bytes:
+        """Evaluate the segment on one encrypted input.
+
+        Args:
+            ciphertext: A serialised Concrete value, of the size that the manifest states.
+            keys: From `load_evaluation_keys`, made for this circuit.
+
+        Returns:
+            The serialised encrypted output.
+
+        Raises:
+            CiphertextError: If it is not a ciphertext for this circuit.
+        """
+        try:
+            value = fhe.Value.deserialize(ciphertext)
+        except (RuntimeError, ValueError) as error:
+            raise CiphertextError("the ciphertext is malformed; encrypt the input again") from error
+        try:
+            result = self._server.run(value, evaluation_keys=keys)
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise CiphertextError(
+                f"the ciphertext does not fit this segment and these keys ({_first_line(error)}); encrypt for this segment"
+            ) from error
+        return bytes(result.serialize())
+
+
+def load_evaluation_keys(data: bytes) -> fhe.EvaluationKeys:
+    """Deserialise evaluation keys; hundreds of megabytes in memory, so keep the object rather than do it twice.
+
+    Raises:
+        KeySetError: If they are malformed or truncated.
+    """
+    try:
+        return fhe.EvaluationKeys.deserialize(data)
+    except (RuntimeError, ValueError) as error:
+        raise KeySetError("the evaluation keys are malformed or truncated; make and upload them again") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

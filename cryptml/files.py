@@ -1,0 +1,120 @@
+"""Small, safe file habits: bounded reads, digests, JSON against a schema, writes that are whole or absent."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+from referencing import Registry, Resource
+
+from cryptml.errors import CryptmlError
+
+MAX_JSON_BYTES = 16 << 20
+
+
+def read_bounded(path: Path, limit: int, error: type[CryptmlError]) -> bytes:
+    """Return a file's bytes, refusing links, folders and anything longer than ``limit`` bytes.
+
+    Raises:
+        CryptmlError: As ``error``, naming the file.
+    """
+    try:
+        if path.is_symlink() or not path.is_file():
+            raise error(f"{path.name} is missing or not a plain file in {path.parent}")
+        size = path.stat().st_size
+        if size > limit:
+            raise error(f"{path.name} has {size} bytes, more than the {limit} that it may have")
+        return path.read_bytes()
+    except OSError as problem:
+        raise error(f"{path.name} cannot be read: {problem.strerror}") from problem
+
+
+def parse_json(data: bytes, schema: str, what: str, error: type[CryptmlError]) -> dict[str, Any]:
+    """Return a JSON document that keeps a schema of this package.
+
+    Args:
+        data: UTF-8.
+        schema: The schema's file, a name in ``cryptml/schemas``.
+        what: The document's name, for messages.
+        error: Raised, naming every violation (the first five).
+
+    Raises:
+        CryptmlError: As ``error``.
+    """
+    if len(data) > MAX_JSON_BYTES:
+        raise error(f"{what} has {len(data)} bytes, more than {MAX_JSON_BYTES}")
+    try:
+        document = json.loads(data, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as problem:
+        raise error(f"{what} is not JSON ({problem}); write it again") from problem
+    validator = _validator(schema)
+    wrong_version = _version_problem(document, _schema(schema))
+    if wrong_version:
+        raise error(f"{what} {wrong_version}")
+    violations = sorted(validator.iter_errors(document), key=lambda violation: list(map(str, violation.path)))
+    if violations:
+        shown = "; ".join(f"{violation.json_path}: {violation.message[:160]}" for violation in violations[:5])
+        raise error(f"{what} breaks its schema: {shown}")
+    return document
+
+
+def write_bytes(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Write a file so that a crash leaves either the old one or the whole new one.
+
+    Raises:
+        OSError: For example when the disk is full; nothing is left behind.
+    """
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            os.fchmod(stream.fileno(), mode)
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(name, path)  # noqa: PTH105 (Path.replace of a name from mkstemp)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def to_json_bytes(document: Mapping[str, Any]) -> bytes:
+    """Return a document as readable JSON in UTF-8, ending in a newline."""
+    return (json.dumps(document, indent=2, allow_nan=False) + "\n").encode()
+
+
+def sha256(data: bytes) -> str:
+    """Return the SHA-256 digest in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+@cache
+def _schema(schema: str) -> dict[str, Any]:
+    return json.loads(resources.files("cryptml").joinpath("schemas", schema).read_text(encoding="utf-8"))
+
+
+@cache
+def _validator(schema: str) -> jsonschema.Draft202012Validator:
+    registry: Registry[Any] = Registry().with_resource(
+        "cryptml:definitions", Resource.from_contents(_schema("definitions.schema.json"))
+    )
+    return jsonschema.Draft202012Validator(_schema(schema), registry=registry)
+
+
+def _version_problem(document: Any, schema: Mapping[str, Any]) -> str | None:
+    expected = schema["properties"]["format_version"]["const"]
+    found = document.get("format_version") if isinstance(document, dict) else None
+    if found == expected:
+        return None
+    return f"is of format version {found!r}, this program reads {expected}; write it again with this version"
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
