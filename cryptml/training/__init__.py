@@ -1,0 +1,33 @@
+"""Quantisation-aware training, its float teacher, and how good the result is."""
+
+from cryptml.training.cross_validation import CrossValidation, cross_validate
+from cryptml.training.evaluation import Evaluation, Measures, evaluate, evaluate_probabilities
+from cryptml.training.fit import Epoch, History
+from cryptml.training.model_card import DataDescription, ModelCard, describe_layers, render_model_card
+from cryptml.training.progress import Progress
+from cryptml.training.qat import TrainedNetwork, check_convertible, train_network
+from cryptml.training.settings import TrainingSettings
+from cryptml.training.teacher import TrainedTeacher, build_teacher, train_teacher
+
+__all__ = [
+    "CrossValidation",
+    "DataDescription",
+    "Epoch",
+    "Evaluation",
+    "History",
+    "Measures",
+    "ModelCard",
+    "Progress",
+    "TrainedNetwork",
+    "TrainedTeacher",
+    "TrainingSettings",
+    "build_teacher",
+    "check_convertible",
+    "cross_validate",
+    "describe_layers",
+    "evaluate",
+    "evaluate_probabilities",
+    "render_model_card",
+    "train_network",
+    "train_teacher",
+]

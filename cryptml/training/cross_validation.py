@@ -1,0 +1,104 @@
+"""Cross-validation by patient: what training costs in accuracy, measured on pictures that no network has seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from cryptml.datasets.base import Dataset
+from cryptml.networks.architectures.registry import Architecture
+from cryptml.networks.front_end import Standardisation
+from cryptml.training.evaluation import Evaluation, evaluate_probabilities, predict_integers
+from cryptml.training.examples import predict
+from cryptml.training.progress import Progress, later
+from cryptml.training.qat import train_network
+from cryptml.training.settings import TrainingSettings
+from cryptml.training.teacher import train_teacher
+
+INNER_PARTS = 6
+"""One of so many parts of the training pictures tells the best epoch."""
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """Predictions for every picture by a network that was trained without its patient.
+
+    Attributes:
+        folds: How many networks were trained.
+        quantised: Of the integer programs' predictions, all folds pooled.
+        teacher: Of the float teachers' predictions on the same folds, pooled.
+        settings: Of every training.
+    """
+
+    folds: int
+    quantised: Evaluation
+    teacher: Evaluation
+    settings: TrainingSettings
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as JSON values."""
+        return {
+            "folds": self.folds,
+            "settings": self.settings.to_json(),
+            "quantised": self.quantised.to_json(),
+            "teacher": self.teacher.to_json(),
+        }
+
+
+def cross_validate(
+    architecture: Architecture,
+    dataset: Dataset,
+    folds: int,
+    settings: TrainingSettings,
+    progress: Progress | None = None,
+) -> CrossValidation:
+    """Train a teacher and a quantised network for every fold, and pool what they predict for its test part.
+
+    Folds are cut by patient. The part of a fold that tells the best epoch is taken, by patient too, from its training
+    pictures, never from the test part. The data set's own subsets are not looked at.
+
+    Args:
+        architecture: What to train.
+        dataset: Pictures of the architecture's side.
+        folds: 2 to the number of patients.
+        settings: Of every training; the seed also cuts the folds. Teachers are trained even if they do not distil.
+        progress: Hears of every epoch of all trainings.
+
+    Raises:
+        DatasetError: If the folds are out of bounds, or a class does not occur in the training part of one.
+        NetworkError: If the network cannot be cut or compiled, or a training diverges.
+    """
+    front_end = Standardisation(architecture.side)
+    quantised = np.zeros((len(dataset), len(dataset.classes)), np.float32)
+    floats = np.zeros_like(quantised)
+    pairs = dataset.folds(folds, settings.seed)
+    total = 2 * settings.epochs * len(pairs)
+    for fold, (rest, held_out) in enumerate(pairs):
+        train, validation = inner_split(dataset.take(rest), settings.seed)
+        done = 2 * settings.epochs * fold
+        reports = [later(progress, done=start, total=total) for start in (done, done + settings.epochs)]
+        teacher = train_teacher(train, validation, settings, front_end, reports[0])
+        trained = train_network(architecture, train, validation, settings, front_end, reports[1], teacher)
+        test = dataset.take(held_out)
+        quantised[held_out] = predict_integers(trained.network, test)
+        floats[held_out] = predict(teacher.module, torch.from_numpy(front_end.apply(test.images)))
+    return CrossValidation(
+        folds,
+        evaluate_probabilities(quantised, dataset, settings.seed),
+        evaluate_probabilities(floats, dataset, settings.seed),
+        settings,
+    )
+
+
+def inner_split(dataset: Dataset, seed: int) -> tuple[Dataset, Dataset]:
+    """Cut a training part by patient into what is trained on (about 5/6) and what tells the best epoch.
+
+    Raises:
+        DatasetError: If there are fewer than two patients.
+    """
+    parts = max(2, min(INNER_PARTS, len(set(dataset.patients))))
+    learning, judging = dataset.folds(parts, seed)[0]
+    return dataset.take(learning), dataset.take(judging)

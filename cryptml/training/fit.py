@@ -1,0 +1,182 @@
+"""The training loop, one for float teachers and quantised students."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cryptml.errors import NetworkError
+from cryptml.networks.architectures.blocks import value_of
+from cryptml.training import snapshot
+from cryptml.training.auc import RocAuc
+from cryptml.training.augmentation import augment
+from cryptml.training.examples import Examples, predict
+from cryptml.training.progress import Progress
+from cryptml.training.settings import TrainingSettings
+
+WARM_UP = 0.2
+"""Share of the steps in which the learning rate rises."""
+
+LARGEST_GRADIENT = 1.0
+"""Euclidean norm to which the gradient of all weights together is clipped."""
+
+_FEWEST_STEPS = 10
+"""Shorter schedules have no step to rise in."""
+
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""From inputs (batch, 1, side, side), logits (batch, classes) and labels (batch,) to a scalar."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass over the training set.
+
+    Attributes:
+        number: From 1.
+        loss: Mean over the regions trained on.
+        validation_auc: After the pass, 0 to 1.
+    """
+
+    number: int
+    loss: float
+    validation_auc: float
+
+
+@dataclass(frozen=True)
+class History:
+    """What happened in one training.
+
+    Attributes:
+        epochs: In order; fewer than the settings allow where the training stopped early.
+        best: Number of the epoch whose weights were kept: the first with the highest validation AUC.
+    """
+
+    epochs: tuple[Epoch, ...]
+    best: int
+
+    @property
+    def best_auc(self) -> float:
+        """Validation AUC of the weights that were kept."""
+        return self.epochs[self.best - 1].validation_auc
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the history as JSON values."""
+        return {
+            "best": self.best,
+            "epochs": [
+                {"number": epoch.number, "loss": epoch.loss, "validation_auc": epoch.validation_auc}
+                for epoch in self.epochs
+            ],
+        }
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed torch's generator for a while, and give it back as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield
+
+
+def balanced_cross_entropy(class_weights: Tensor) -> Loss:
+    """Return the cross entropy in which every class counts as much as another, however rare it is.
+
+    Args:
+        class_weights: (classes,) float32, of `Examples.class_weights`.
+    """
+
+    def loss(_inputs: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+        return functional.cross_entropy(logits, labels, weight=class_weights)
+
+    return loss
+
+
+def fit(
+    module: nn.Module,
+    train: Examples,
+    validation: Examples,
+    settings: TrainingSettings,
+    loss: Loss,
+    progress: Progress | None = None,
+) -> History:
+    """Train a module in place and leave it with the weights of its best epoch, in evaluation mode.
+
+    AdamW (Loshchilov and Hutter, 2019) on a one-cycle schedule (Smith and Topin, 2019), gradients clipped. Nothing random
+    comes from, or is left in, torch's global generator.
+
+    Args:
+        module: From (batch, 1, side, side) to logits (batch, classes), as a tensor or a Brevitas quantised tensor.
+        train: What it learns from.
+        validation: What tells the best epoch; no patient of ``train``.
+        settings: Epochs, batch, rates, patience and seed.
+        loss: What to minimise.
+        progress: Hears of every epoch.
+
+    Raises:
+        NetworkError: If the loss stops being a finite number.
+    """
+    generator = torch.Generator().manual_seed(settings.seed)
+    steps = settings.epochs * len(_batches(torch.arange(len(train.labels)), settings.batch))
+    optimiser = torch.optim.AdamW(module.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, settings.learning_rate, total_steps=max(steps, _FEWEST_STEPS), pct_start=WARM_UP
+    )
+    epochs: list[Epoch] = []
+    best, weights = 0, snapshot.take(module)
+    with seeded(settings.seed):
+        for number in range(1, settings.epochs + 1):
+            mean = _train_epoch(module, train, settings, loss, optimiser, schedule, generator)
+            if not math.isfinite(mean):
+                raise NetworkError(
+                    f"the training loss became {mean} in epoch {number} of {settings.epochs} at a learning rate of "
+                    f"{settings.learning_rate:g} where a finite number is needed; choose a lower learning rate"
+                )
+            epochs.append(Epoch(number, mean, _auc(module, validation)))
+            if progress is not None:
+                progress(number, settings.epochs, mean, epochs[-1].validation_auc)
+            if best == 0 or epochs[-1].validation_auc > epochs[best - 1].validation_auc:
+                best, weights = number, snapshot.take(module)
+            if number - best >= settings.patience:
+                break
+    snapshot.restore(module, weights)
+    return History(tuple(epochs), best)
+
+
+def _train_epoch(
+    module: nn.Module,
+    train: Examples,
+    settings: TrainingSettings,
+    loss: Loss,
+    optimiser: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.OneCycleLR,
+    generator: torch.Generator,
+) -> float:
+    """Pass over the training set once and return the mean loss."""
+    module.train()
+    total, seen = 0.0, 0
+    for indices in _batches(torch.randperm(len(train.labels), generator=generator), settings.batch):
+        inputs = augment(train.inputs[indices], generator)
+        value = loss(inputs, value_of(module(inputs)), train.labels[indices])
+        optimiser.zero_grad()
+        torch.autograd.backward(value)
+        nn.utils.clip_grad_norm_(module.parameters(), LARGEST_GRADIENT)
+        optimiser.step()
+        schedule.step()
+        total, seen = total + float(value.detach()) * len(indices), seen + len(indices)
+    return total / seen
+
+
+def _batches(order: Tensor, size: int) -> list[Tensor]:
+    """Return the batches of one pass; a single region left over waits, for it has no batch statistics."""
+    return [batch for batch in torch.split(order, size) if len(batch) > 1]
+
+
+def _auc(module: nn.Module, validation: Examples) -> float:
+    return RocAuc(validation.labels.numpy(), predict(module, validation.inputs), validation.name).value()

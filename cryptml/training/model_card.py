@@ -1,0 +1,208 @@
+"""The model card: what a network is, where it came from, how good it is and what it is not for.
+
+The headings follow Mitchell et al., "Model Cards for Model Reporting", 2019.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cryptml.datasets.base import SUBSETS, Dataset
+from cryptml.networks.network import Network
+from cryptml.splits import Segment
+from cryptml.training.cross_validation import CrossValidation
+from cryptml.training.evaluation import Evaluation, Measures
+from cryptml.training.settings import TrainingSettings
+
+INTENDED_USE = (
+    "Research use only, not a medical device. It shows what private inference costs; it has not been validated for "
+    "diagnosis, screening or triage, and no decision about a person may rest on it."
+)
+
+SOURCES = {
+    "mias": "J. Suckling et al., The Mammographic Image Analysis Society digital mammogram database, Excerpta Medica "
+    "International Congress Series 1069, 375-378, 1994. Research use only, under the licence that comes with the set.",
+    "breastmnist": "J. Yang et al., MedMNIST v2, Scientific Data 10, 41, 2023, from W. Al-Dhabyani et al., Dataset of "
+    "breast ultrasound images, Data in Brief 28, 2020. CC BY 4.0.",
+    "phantom": "Synthetic texture made by CRYPTML; it shows no person and is free of restrictions.",
+}
+"""Citation and licence of the known data sets, by name."""
+
+
+@dataclass(frozen=True)
+class DataDescription:
+    """What a data set consists of.
+
+    Attributes:
+        name: Of the data set.
+        side: Of its pictures, in pixels.
+        patients: How many.
+        counts: For each subset that occurs, the number of pictures of each class.
+        classes: Their names, in the order of ``counts``.
+        source: Citation and licence.
+    """
+
+    name: str
+    side: int
+    patients: int
+    counts: Mapping[str, tuple[int, ...]]
+    classes: tuple[str, ...]
+    source: str
+
+    @staticmethod
+    def of(dataset: Dataset) -> DataDescription:
+        """Describe a data set; an unknown one asks for its source to be written down."""
+        found = Counter(zip(dataset.subsets, dataset.labels.tolist(), strict=True))
+        counts = {
+            subset: tuple(found[subset, label] for label in range(len(dataset.classes)))
+            for subset in SUBSETS
+            if subset in dataset.subsets
+        }
+        source = SOURCES.get(dataset.name, "Provided by the user, who knows its source and licence.")
+        return DataDescription(dataset.name, dataset.side, len(set(dataset.patients)), counts, dataset.classes, source)
+
+
+@dataclass(frozen=True)
+class LayerDescription:
+    """One layer as the card shows it.
+
+    Attributes:
+        name: Of the layer.
+        kind: ``convolution``, ``linear``, ``activation``, ``pooling`` or ``residual``.
+        output: Shape of its result.
+        bits: Width of its result.
+        parameters: Learned integers.
+        bootstraps: Table lookups for one input.
+    """
+
+    name: str
+    kind: str
+    output: tuple[int, ...]
+    bits: int
+    parameters: int
+    bootstraps: int
+
+
+def describe_layers(network: Network) -> tuple[LayerDescription, ...]:
+    """Return one description a layer, in order."""
+    return tuple(
+        LayerDescription(
+            layer.name,
+            layer.kind,
+            network.boundaries[index + 1].shape,
+            network.boundaries[index + 1].bits,
+            layer.parameters,
+            network.bootstraps(Segment(index, index + 1)),
+        )
+        for index, layer in enumerate(network.layers)
+    )
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """Everything that a card says.
+
+    Attributes:
+        name: Of the network.
+        architecture: Its specification.
+        side: Of the input region, in pixels.
+        layers: In order.
+        data: What it was trained on.
+        command: The exact command that trained it.
+        settings: Of the training, the seed among them.
+        figures: Evaluations of the integer program by what they were made on, such as ``"validation"``.
+        cross_validation: Teacher against quantised network; None where it was not run.
+        versions: Of the software, by name.
+        date: Of the training, ISO 8601.
+    """
+
+    name: str
+    architecture: str
+    side: int
+    layers: tuple[LayerDescription, ...]
+    data: DataDescription
+    command: str
+    settings: TrainingSettings
+    figures: Mapping[str, Evaluation]
+    cross_validation: CrossValidation | None
+    versions: Mapping[str, str]
+    date: str
+
+
+def render_model_card(card: ModelCard) -> str:
+    """Return the card as Markdown that ends in a newline."""
+    sections = (
+        (f"# {card.name}", f"Architecture `{card.architecture}`, trained on {card.date}."),
+        ("## Intended use", INTENDED_USE),
+        ("## Network", _network(card)),
+        ("## Data", _data(card.data)),
+        ("## Training", _training(card)),
+        ("## Results", _results(card)),
+        ("## Software", _table(("package", "version"), sorted(card.versions.items()))),
+    )
+    return "\n\n".join(f"{heading}\n\n{text}" for heading, text in sections) + "\n"
+
+
+def _network(card: ModelCard) -> str:
+    rows = [
+        (
+            layer.name,
+            layer.kind,
+            " x ".join(map(str, layer.output)),
+            layer.bits,
+            layer.parameters,
+            layer.bootstraps,
+        )
+        for layer in card.layers
+    ]
+    lookups = sum(layer.bootstraps for layer in card.layers)
+    intro = (
+        f"Takes a grey region of {card.side} x {card.side} pixels, standardised by its own mean and deviation. "
+        f"{len(rows)} layers, {sum(layer.parameters for layer in card.layers)} learned integers, {lookups} table lookups."
+    )
+    return f"{intro}\n\n{_table(('layer', 'kind', 'output', 'bits', 'learned integers', 'table lookups'), rows)}"
+
+
+def _data(data: DataDescription) -> str:
+    total = sum(map(sum, data.counts.values()))
+    intro = (
+        f"{data.name}: {total} pictures of {data.patients} patients, {data.side} x {data.side} pixels. {data.source}"
+    )
+    return f"{intro}\n\n{_table(('subset', *data.classes), [(subset, *row) for subset, row in data.counts.items()])}"
+
+
+def _training(card: ModelCard) -> str:
+    settings = _table(("setting", "value"), list(card.settings.to_json().items()))
+    return f"```sh\n{card.command.strip()}\n```\n\n{settings}"
+
+
+def _results(card: ModelCard) -> str:
+    rows = [
+        row for name, evaluation in card.figures.items() for row in _figure_rows(f"{name}, integer program", evaluation)
+    ]
+    if card.cross_validation is not None:
+        title = f"{card.cross_validation.folds}-fold cross-validation by patient"
+        rows += _figure_rows(f"{title}, integer program", card.cross_validation.quantised)
+        rows += _figure_rows(f"{title}, float teacher", card.cross_validation.teacher)
+    note = "AUC with its 95 % percentile bootstrap interval, resampled by patient."
+    return f"{note}\n\n{_table(('on', 'level', 'count', 'AUC', '95 % interval', 'accuracy'), rows)}"
+
+
+def _figure_rows(name: str, evaluation: Evaluation) -> list[tuple[object, ...]]:
+    levels: list[tuple[str, int, Measures | None]] = [
+        ("picture", evaluation.images, evaluation.image_level),
+        ("patient", evaluation.patients, evaluation.patient_level),
+    ]
+    return [
+        (name, level, count, f"{it.auc:.3f}", f"{it.auc_low:.3f} to {it.auc_high:.3f}", f"{it.accuracy:.3f}")
+        for level, count, it in levels
+        if it is not None
+    ]
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Return a Markdown table; bars in cells are escaped."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in line)} |" for line in lines)

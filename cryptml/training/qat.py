@@ -1,0 +1,133 @@
+"""Quantisation-aware training: from an architecture and a data set to an integer program."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import nn
+
+from cryptml.datasets.base import Dataset
+from cryptml.errors import DatasetError, NetworkError
+from cryptml.networks.architectures.registry import Architecture
+from cryptml.networks.conversion import convert, read_stages
+from cryptml.networks.front_end import Standardisation
+from cryptml.networks.network import Network
+from cryptml.training.agreement import check_agreement, settle_biases
+from cryptml.training.distillation import distil_from
+from cryptml.training.examples import Examples
+from cryptml.training.fit import History, balanced_cross_entropy, fit, seeded
+from cryptml.training.progress import Progress, later
+from cryptml.training.settings import TrainingSettings
+from cryptml.training.teacher import TrainedTeacher, train_teacher
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedNetwork:
+    """A quantised network and how it came about.
+
+    Attributes:
+        module: The Brevitas network with the weights of its best epoch, in evaluation mode.
+        network: Its integer program, which is what is deployed.
+        history: Of its training.
+        teacher: What it learned from besides the labels; None without distillation.
+        disagreement: Share of training and validation regions on which module and integer program differ by half a step of
+            the logits' grid or more, 0 to 0.01.
+    """
+
+    module: nn.Sequential
+    network: Network
+    history: History
+    teacher: TrainedTeacher | None
+    disagreement: float
+
+
+def train_network(
+    architecture: Architecture,
+    train: Dataset,
+    validation: Dataset,
+    settings: TrainingSettings,
+    front_end: Standardisation | None = None,
+    progress: Progress | None = None,
+    teacher: TrainedTeacher | None = None,
+) -> TrainedNetwork:
+    """Train a network and convert it to its integer program.
+
+    An untrained copy is converted first, so that a network that cannot be cut or compiled is refused before any time is
+    spent on it.
+
+    Args:
+        architecture: What to train.
+        train: What it learns from, pictures of the architecture's side.
+        validation: What tells the best epoch; no patient of ``train``.
+        settings: All of the training's numbers.
+        front_end: Standardisation at the architecture's side if None.
+        progress: Hears of every epoch, the teacher's first.
+        teacher: Ready to learn from; trained here if None and the settings ask for one.
+
+    Raises:
+        DatasetError: If the sets do not fit each other or the network, share a patient, or lack a class.
+        NetworkError: If the network cannot be cut or compiled (with every reason), diverges, or its integer program
+            differs from it.
+    """
+    front_end = front_end or Standardisation(architecture.side)
+    _check_apart(train, validation)
+    examples, held_out = Examples.of(train, front_end), Examples.of(validation, front_end)
+    check_convertible(architecture, train.classes, front_end)
+    total = settings.epochs
+    if settings.distil and teacher is None:
+        total = 2 * settings.epochs
+        teacher = train_teacher(train, validation, settings, front_end, later(progress, done=0, total=total))
+    loss = balanced_cross_entropy(examples.class_weights())
+    if settings.distil and teacher is not None:
+        loss = distil_from(teacher.module, settings, examples.class_weights())
+    else:
+        teacher = None
+    module = _build(architecture, len(train.classes), settings.seed)
+    progress = later(progress, done=total - settings.epochs, total=total)
+    history = fit(module, examples, held_out, settings, loss, progress)
+    settle_biases(module, front_end)
+    network = convert(module, name=architecture.name, front_end=front_end, classes=train.classes)
+    share = check_agreement(module, network, np.concatenate([train.images, validation.images]))
+    return TrainedNetwork(module, network, history, teacher, share)
+
+
+def check_convertible(architecture: Architecture, classes: tuple[str, ...], front_end: Standardisation) -> Network:
+    """Convert an untrained network, and return what came of it.
+
+    Args:
+        architecture: What to build.
+        classes: Names of its outputs.
+        front_end: Gives the shape of the input.
+
+    Raises:
+        NetworkError: With every reason why the network cannot be cut or compiled.
+    """
+    module = _build(architecture, len(classes), seed=0)
+    try:
+        return convert(module, name=architecture.name, front_end=front_end, classes=classes)
+    except RuntimeError as error:  # a module does not take what the one before it gives
+        read_stages(module)  # says more where it finds a reason
+        raise NetworkError(
+            f"network {architecture.spec!r} does not take regions of shape {front_end.shape} ({error}); "
+            f"make its layers fit a side of {front_end.side} pixels, or set the function's attribute side"
+        ) from error
+
+
+def _build(architecture: Architecture, classes: int, seed: int) -> nn.Sequential:
+    with seeded(seed):
+        return architecture.build(classes)
+
+
+def _check_apart(train: Dataset, validation: Dataset) -> None:
+    if train.classes != validation.classes:
+        raise DatasetError(
+            f"the training set has the classes {train.classes} and the validation set {validation.classes}; "
+            "take both from one data set"
+        )
+    shared = sorted(set(train.patients) & set(validation.patients))
+    if shared:
+        raise DatasetError(
+            f"{len(shared)} patients, {shared[0]!r} the first, are in the training and in the validation set; "
+            "move all pictures of a patient to one of them"
+        )

@@ -1,0 +1,75 @@
+"""How to train: every number that the result depends on, checked once."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from cryptml.errors import SettingError
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Settings of one training run; the same settings and data give the same network.
+
+    Attributes:
+        epochs: Most passes over the training set, 1 to 10000.
+        batch: Regions a step, 2 to 4096; batch normalisation has no statistics of a single one.
+        learning_rate: Highest rate of the one-cycle schedule, 1e-8 to 1.
+        weight_decay: Of AdamW, 0 to 1.
+        patience: Epochs without a better validation AUC before the training stops, 1 to 10000.
+        seed: Of initial weights, dropout, order and augmentation, 0 to 2^32 - 1.
+        distil: Whether a float teacher is trained first, for the quantised network to imitate.
+        temperature: What logits are divided by before teacher and student are compared, 0.1 to 100.
+        distillation_weight: Share of the teacher in the loss, 0 (labels alone) to 1 (teacher alone).
+
+    Raises:
+        SettingError: If any value is out of bounds, naming every such value.
+    """
+
+    epochs: int = 60
+    batch: int = 32
+    learning_rate: float = 3e-3
+    weight_decay: float = 1e-3
+    patience: int = 20
+    seed: int = 0
+    distil: bool = True
+    temperature: float = 3.0
+    distillation_weight: float = 0.7
+
+    def __post_init__(self) -> None:
+        problems = [
+            *(_problem(name, getattr(self, name), bounds, whole=True) for name, bounds in _WHOLE.items()),
+            *(_problem(name, getattr(self, name), bounds, whole=False) for name, bounds in _REAL.items()),
+        ]
+        if not isinstance(self.distil, bool):
+            problems.append(f"distil is {self.distil!r} where True or False is needed")
+        found = [problem for problem in problems if problem]
+        if found:
+            raise SettingError(f"the training settings cannot be used: {'; '.join(found)}; correct them")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as JSON values."""
+        return dataclasses.asdict(self)
+
+
+_WHOLE = {"epochs": (1, 10_000), "batch": (2, 4096), "patience": (1, 10_000), "seed": (0, 2**32 - 1)}
+_REAL = {
+    "learning_rate": (1e-8, 1.0),
+    "weight_decay": (0.0, 1.0),
+    "temperature": (0.1, 100.0),
+    "distillation_weight": (0.0, 1.0),
+}
+
+
+def _problem(name: str, value: object, bounds: tuple[float, float], *, whole: bool) -> str:
+    """Say what is wrong with a setting; nothing where it keeps its bounds, both of which are allowed."""
+    low, high = bounds
+    kinds = (int,) if whole else (int, float)
+    usable = isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
+    if usable and isinstance(value, (int, float)) and low <= value <= high:
+        return ""
+    kind = "a whole number" if whole else "a number"
+    return f"{name} is {value!r} where {kind} from {low} to {high} is needed"

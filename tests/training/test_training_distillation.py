@@ -1,0 +1,75 @@
+"""The distillation loss at its limits, and the teacher it needs."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from cryptml.datasets.base import Dataset
+from cryptml.errors import DatasetError
+from cryptml.networks.front_end import Standardisation
+from cryptml.training import TrainingSettings, build_teacher, train_teacher
+from cryptml.training.distillation import distil_from, distillation_loss
+
+LOGITS = torch.tensor([[1.0, -2.0], [0.5, 3.0], [-1.0, 0.0]])
+TEACHER = torch.tensor([[2.0, 1.0], [0.0, 0.5], [3.0, -3.0]])
+LABELS = torch.tensor([0, 1, 1])
+
+
+def test_weight_zero_is_cross_entropy() -> None:
+    value = distillation_loss(LOGITS, TEACHER, LABELS, temperature=3, weight=0)
+    assert float(value) == pytest.approx(float(functional.cross_entropy(LOGITS, LABELS)))
+
+
+def test_class_weights_reach_the_cross_entropy() -> None:
+    weights = torch.tensor([0.5, 2.0])
+    value = distillation_loss(LOGITS, TEACHER, LABELS, temperature=3, weight=0, class_weights=weights)
+    assert float(value) == pytest.approx(float(functional.cross_entropy(LOGITS, LABELS, weight=weights)))
+
+
+def test_identical_logits_leave_no_divergence() -> None:
+    assert float(distillation_loss(LOGITS, LOGITS, LABELS, temperature=3, weight=1)) == pytest.approx(0, abs=1e-6)
+    shifted = distillation_loss(LOGITS, LOGITS + 7, LABELS, temperature=3, weight=1)
+    assert float(shifted) == pytest.approx(0, abs=1e-5)
+
+
+def test_divergence_is_that_of_the_definition() -> None:
+    p, q = (TEACHER / 2).softmax(1), (LOGITS / 2).softmax(1)
+    expected = 4 * (p * (p / q).log()).sum(1).mean()
+    value = distillation_loss(LOGITS, TEACHER, LABELS, temperature=2, weight=1)
+    assert float(value) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_no_gradient_reaches_the_teacher_and_it_is_in_evaluation_mode() -> None:
+    teacher = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(4, 2))
+    loss = distil_from(teacher, TrainingSettings(), torch.ones(2))
+    logits = LOGITS.clone().requires_grad_()
+    loss(torch.rand(3, 1, 2, 2), logits, LABELS).backward()
+    assert logits.grad is not None
+    assert all(parameter.grad is None for parameter in teacher.parameters())
+    assert not teacher.training
+
+
+@pytest.mark.parametrize(("side", "poolings"), [(4, 0), (8, 1), (16, 2), (32, 2), (64, 2)])
+def test_teacher_fits_every_side(side: int, poolings: int) -> None:
+    module = build_teacher(side, 3).eval()
+    assert sum(isinstance(layer, nn.MaxPool2d) for layer in module) == poolings
+    assert module(torch.zeros(2, 1, side, side)).shape == (2, 3)
+
+
+def test_teacher_learns_and_leaves_the_global_generator_alone(phantoms: Dataset) -> None:
+    before = torch.get_rng_state()
+    teacher = train_teacher(phantoms.subset("train"), phantoms.subset("validation"), TrainingSettings(epochs=4))
+    assert teacher.history.best_auc > 0.85
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_teacher_refuses_another_side_and_a_missing_class(phantoms: Dataset) -> None:
+    settings = TrainingSettings(epochs=1)
+    with pytest.raises(DatasetError, match="side of 8 pixels where the network takes 16"):
+        train_teacher(phantoms, phantoms, settings, Standardisation(16))
+    backgrounds = phantoms.take([i for i, label in enumerate(phantoms.labels) if label == 0])
+    with pytest.raises(DatasetError, match="has no picture of lesion"):
+        train_teacher(phantoms, backgrounds, settings)

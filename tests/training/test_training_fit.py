@@ -1,0 +1,124 @@
+"""The loop: early stopping, restored weights, divergence, reports."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import prune
+
+from cryptml.datasets.base import Dataset
+from cryptml.errors import NetworkError
+from cryptml.networks.architectures import tiny
+from cryptml.networks.front_end import Standardisation
+from cryptml.training import TrainingSettings
+from cryptml.training import fit as fitting
+from cryptml.training.examples import Examples, predict
+from cryptml.training.fit import balanced_cross_entropy, fit, seeded
+from cryptml.training.progress import later
+
+
+@pytest.fixture(scope="module")
+def sets(phantoms: Dataset) -> tuple[Examples, Examples]:
+    front_end = Standardisation(8)
+    train, validation = phantoms.take(range(128)), phantoms.take(range(128, 192))
+    return Examples.of(train, front_end), Examples.of(validation, front_end)
+
+
+def plain_loss(_inputs: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+    return nn.functional.cross_entropy(logits, labels)
+
+
+def pruned() -> nn.Sequential:
+    module = tiny.build(2)
+    mask = torch.ones_like(module.linear.weight)
+    mask[:, ::2] = 0
+    prune.custom_from_mask(module.linear, "weight", mask)
+    return module
+
+
+@pytest.mark.parametrize("build", [tiny.build, pruned])
+@pytest.mark.parametrize("best", [1, 3, 80])
+def test_weights_of_the_best_epoch_come_back(
+    build: object, best: int, sets: tuple[Examples, Examples], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scales are gathered for 300 steps and learned afterwards: epochs 1 and 3 lie before, 80 (of 4 steps) behind."""
+    train, validation = sets
+    outputs: list[np.ndarray] = []
+
+    def scripted(module: nn.Module, held_out: Examples) -> float:
+        outputs.append(predict(module, held_out.inputs))
+        return 0.9 if len(outputs) == best else 0.5
+
+    monkeypatch.setattr(fitting, "_auc", scripted)
+    with seeded(0):
+        module = build()  # type: ignore[operator]
+    settings = TrainingSettings(epochs=100, patience=max(2, best), learning_rate=0.02)
+    history = fit(module, train, validation, settings, plain_loss)
+    assert history.best == best
+    assert len(history.epochs) == min(100, best + max(2, best))
+    restored = predict(module, validation.inputs)
+    np.testing.assert_allclose(restored, outputs[best - 1], atol=1e-6)
+    assert np.abs(restored - outputs[-1]).max() > 1e-3
+    if build is pruned:
+        assert not module.linear.weight[:, ::2].any()
+
+
+def test_training_stops_when_nothing_improves(sets: tuple[Examples, Examples], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "_auc", lambda module, validation: 0.7)
+    history = fit(tiny.build(2), *sets, TrainingSettings(epochs=50, patience=3), plain_loss)
+    assert (len(history.epochs), history.best, history.best_auc) == (4, 1, 0.7)
+    assert history.to_json()["epochs"][3] == {
+        "number": 4,
+        "loss": history.epochs[3].loss,
+        "validation_auc": 0.7,
+    }
+
+
+def test_a_loss_that_is_not_a_number_is_an_error(sets: tuple[Examples, Examples]) -> None:
+    def broken(_inputs: Tensor, logits: Tensor, _labels: Tensor) -> Tensor:
+        return logits.sum() * float("nan")
+
+    with pytest.raises(NetworkError, match=r"became nan in epoch 1 of 5 at a learning rate of 0\.003"):
+        fit(tiny.build(2), *sets, TrainingSettings(epochs=5), broken)
+
+
+@pytest.mark.parametrize("batch", [4096, 127, 2])
+def test_every_batch_size_trains(batch: int, sets: tuple[Examples, Examples]) -> None:
+    """127 leaves a single region over, 4096 makes one step an epoch."""
+    heard: list[tuple[int, int]] = []
+    settings = TrainingSettings(epochs=2, batch=batch)
+    fit(tiny.build(2), *sets, settings, plain_loss, lambda epoch, epochs, *_: heard.append((epoch, epochs)))
+    assert heard == [(1, 2), (2, 2)]
+
+
+def test_rare_classes_weigh_as_much_as_frequent_ones() -> None:
+    examples = Examples("set", torch.zeros(8, 1, 2, 2), torch.tensor([0] * 6 + [1] * 2), 2)
+    weights = examples.class_weights()
+    assert weights.tolist() == pytest.approx([8 / 12, 2.0])
+    logits = torch.zeros(8, 2, requires_grad=True)
+    balanced_cross_entropy(weights)(examples.inputs, logits, examples.labels).backward()
+    assert logits.grad is not None
+    assert logits.grad.sum(dim=0).tolist() == pytest.approx([0, 0], abs=1e-6)
+
+
+def test_progress_of_several_trainings_counts_on() -> None:
+    heard: list[tuple[int, int, float, float]] = []
+    report = later(lambda *values: heard.append(values), done=10, total=20)
+    assert report is not None
+    report(3, 10, 0.5, 0.8)
+    assert heard == [(13, 20, 0.5, 0.8)]
+    assert later(None, done=0, total=1) is None
+
+
+def test_a_copy_trained_the_same_way_is_the_same(sets: tuple[Examples, Examples]) -> None:
+    first = tiny.build(2)
+    second = copy.deepcopy(first)
+    histories = []
+    for module in (first, second):
+        torch.manual_seed(len(histories))
+        histories.append(fit(module, *sets, TrainingSettings(epochs=2), plain_loss))
+    assert histories[0] == histories[1]

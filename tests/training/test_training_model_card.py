@@ -1,0 +1,87 @@
+"""The card says what a reader must know."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from cryptml import training
+from cryptml.datasets.base import Dataset
+from cryptml.training import (
+    CrossValidation,
+    DataDescription,
+    ModelCard,
+    TrainedNetwork,
+    TrainingSettings,
+    describe_layers,
+    evaluate,
+    render_model_card,
+)
+
+
+def card_of(trained: TrainedNetwork, dataset: Dataset) -> ModelCard:
+    evaluation = evaluate(trained.network, dataset)
+    settings = TrainingSettings(seed=17)
+    return ModelCard(
+        name="tiny",
+        architecture="tiny",
+        side=8,
+        layers=describe_layers(trained.network),
+        data=DataDescription.of(dataset),
+        command="cryptml train --network tiny --seed 17\n",
+        settings=settings,
+        figures={"test": evaluation},
+        cross_validation=CrossValidation(5, evaluation, evaluation, settings),
+        versions={"torch": "2.3.1", "cryptml": "1.0|2"},
+        date="2024-05-01",
+    )
+
+
+def test_everything_is_on_the_card(trained: TrainedNetwork, phantoms: Dataset) -> None:
+    card = card_of(trained, phantoms)
+    text = render_model_card(card)
+    figures = card.figures["test"].image_level
+    for expected in (
+        "# tiny\n\nArchitecture `tiny`, trained on 2024-05-01.",
+        "Research use only, not a medical device.",
+        "| act1 | activation | 2 x 4 x 4 | 2 |",
+        "phantom: 800 pictures of 400 patients, 8 x 8 pixels. Synthetic texture",
+        "| subset | background | lesion |",
+        "```sh\ncryptml train --network tiny --seed 17\n```",
+        "| seed | 17 |",
+        f"| test, integer program | picture | 800 | {figures.auc:.3f} | {figures.auc_low:.3f} to {figures.auc_high:.3f} |",
+        "| 5-fold cross-validation by patient, integer program | patient | 400 |",
+        "| 5-fold cross-validation by patient, float teacher | picture | 800 |",
+        "| cryptml | 1.0\\|2 |\n| torch | 2.3.1 |",
+    ):
+        assert expected in text
+    assert text.endswith("|\n")
+
+
+def test_layers_add_up(trained: TrainedNetwork) -> None:
+    layers = describe_layers(trained.network)
+    assert [layer.name for layer in layers] == [layer.name for layer in trained.network.layers]
+    assert sum(layer.parameters for layer in layers) == trained.network.parameters
+    assert sum(layer.bootstraps for layer in layers) == 2 * 4 * 4 + 4 * 2 * 2
+
+
+def test_what_was_not_measured_is_left_out(trained: TrainedNetwork, phantoms: Dataset) -> None:
+    card = card_of(trained, phantoms)
+    by_picture = dataclasses.replace(card.figures["test"], patient_level=None)
+    text = render_model_card(dataclasses.replace(card, cross_validation=None, figures={"validation": by_picture}))
+    assert "cross-validation" not in text
+    assert "| patient |" not in text
+    assert "| validation, integer program | picture |" in text
+
+
+def test_known_sets_are_cited_and_unknown_ones_are_not_claimed(phantoms: Dataset) -> None:
+    mias = DataDescription.of(dataclasses.replace(phantoms.subset("test"), name="mias"))
+    assert "Suckling" in mias.source
+    assert "1994" in mias.source
+    assert "Research use only" in mias.source
+    assert list(mias.counts) == ["test"]
+    assert "user" in DataDescription.of(dataclasses.replace(phantoms, name="mine")).source
+
+
+def test_public_names_are_explicit_and_exist() -> None:
+    assert training.__all__ == sorted(training.__all__)
+    assert all(hasattr(training, name) for name in training.__all__)

@@ -1,0 +1,121 @@
+"""From an architecture and a data set to an integer program."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import brevitas.nn as qnn
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from cryptml.datasets.base import Dataset
+from cryptml.errors import DatasetError, NetworkError
+from cryptml.networks.architectures.blocks import input_grid, linear
+from cryptml.networks.architectures.registry import Architecture, load_architecture
+from cryptml.networks.conversion import largest_difference
+from cryptml.networks.front_end import Standardisation
+from cryptml.networks.network import Network
+from cryptml.training import TrainedNetwork, TrainingSettings, check_convertible, evaluate, qat, train_network
+
+TINY = load_architecture("tiny")
+SHORT = TrainingSettings(epochs=2, batch=16)
+
+
+def tensors(network: Network) -> list[np.ndarray]:
+    return [tensor for layer in network.layers for tensor in layer.tensors().values()]
+
+
+def halves(dataset: Dataset) -> tuple[Dataset, Dataset]:
+    middle = len(dataset) // 2
+    return dataset.take(range(middle)), dataset.take(range(middle, len(dataset)))
+
+
+def test_it_learns(trained: TrainedNetwork, phantoms: Dataset) -> None:
+    assert evaluate(trained.network, phantoms.subset("test")).auc > 0.8
+    assert trained.history.best_auc > 0.8
+    assert trained.teacher is not None
+    assert trained.teacher.history.best_auc > 0.95
+
+
+def test_module_and_program_agree(trained: TrainedNetwork, phantoms: Dataset) -> None:
+    assert trained.disagreement == 0
+    assert largest_difference(trained.module, trained.network, phantoms.images) < 1e-5
+
+
+def test_the_front_end_and_the_names_are_kept(trained: TrainedNetwork, phantoms: Dataset) -> None:
+    assert trained.network.name == "tiny"
+    assert trained.network.front_end == Standardisation(8)
+    assert trained.network.classes == phantoms.classes
+
+
+def test_same_seed_same_integers_whatever_the_global_generator(few: Dataset) -> None:
+    networks = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(len(networks))
+        networks.append(train_network(TINY, *halves(few), dataclasses.replace(SHORT, seed=seed)).network)
+    same = [np.array_equal(a, b) for a, b in zip(tensors(networks[0]), tensors(networks[1]), strict=True)]
+    assert all(same)
+    assert networks[0].boundaries == networks[1].boundaries
+    assert networks[0].boundaries != networks[2].boundaries
+
+
+def test_progress_hears_the_teacher_first_and_counts_on(few: Dataset) -> None:
+    heard: list[tuple[int, int]] = []
+    train_network(TINY, *halves(few), SHORT, progress=lambda epoch, epochs, *_: heard.append((epoch, epochs)))
+    assert heard == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_without_distillation_there_is_no_teacher(few: Dataset, trained: TrainedNetwork) -> None:
+    heard: list[tuple[int, int]] = []
+    alone = train_network(
+        TINY,
+        *halves(few),
+        dataclasses.replace(SHORT, distil=False),
+        progress=lambda epoch, epochs, *_: heard.append((epoch, epochs)),
+        teacher=trained.teacher,
+    )
+    assert alone.teacher is None
+    assert heard == [(1, 2), (2, 2)]
+
+
+def test_a_ready_teacher_is_used(few: Dataset, trained: TrainedNetwork) -> None:
+    assert train_network(TINY, *halves(few), SHORT, teacher=trained.teacher).teacher is trained.teacher
+
+
+def test_a_network_that_cannot_be_cut_is_refused_with_every_reason_before_training(
+    few: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(qat, "fit", lambda *_: pytest.fail("trained"))
+    monkeypatch.setattr(qat, "train_teacher", lambda *_: pytest.fail("trained a teacher"))
+    bad = Architecture(
+        "bad", 8, lambda classes: nn.Sequential(nn.Conv2d(1, 2, 2), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(18, 2))
+    )
+    with pytest.raises(NetworkError) as caught:
+        train_network(bad, *halves(few), SHORT)
+    assert len(caught.value.problems) >= 4
+
+
+def test_shapes_that_do_not_fit_are_refused() -> None:
+    bad = Architecture("bad", 8, lambda classes: nn.Sequential(input_grid(bits=2), nn.Flatten(), linear(9, 2, bits=2)))
+    with pytest.raises(NetworkError, match="'bad' does not take regions of shape") as caught:
+        check_convertible(bad, ("a", "b"), Standardisation(8))
+    assert "\n" not in str(caught.value)
+    worse = Architecture("worse", 8, lambda classes: nn.Sequential(nn.Flatten(), qnn.QuantLinear(9, 2, bias=True)))
+    with pytest.raises(NetworkError, match="does not begin with its input grid"):
+        check_convertible(worse, ("a", "b"), Standardisation(8))
+
+
+def test_another_number_of_outputs_is_refused() -> None:
+    stubborn = Architecture("stubborn", 8, lambda classes: TINY.build(3))
+    with pytest.raises(NetworkError, match=r"ends in shape \(3,\) for 2 classes"):
+        check_convertible(stubborn, ("a", "b"), Standardisation(8))
+
+
+def test_sets_that_do_not_belong_together_are_refused(few: Dataset) -> None:
+    with pytest.raises(DatasetError, match="patients, 'phantom-0-00000' the first, are in the training and"):
+        train_network(TINY, few, few, SHORT)
+    train, validation = halves(few)
+    with pytest.raises(DatasetError, match="training set has the classes"):
+        train_network(TINY, train, dataclasses.replace(validation, classes=("a", "b")), SHORT)
