@@ -77,7 +77,7 @@ class ClientBundle:
         last: The boundary behind the last layer.
         steps: The segments in order.
         digest: SHA-256 of the manifest: the bundle's identity.
-        bytes: Size of all its files together.
+        size_bytes: Size of all its files together.
     """
 
     model: str
@@ -88,7 +88,7 @@ class ClientBundle:
     last: Boundary
     steps: tuple[ClientStep | ServerStep, ...]
     digest: str
-    bytes: int
+    size_bytes: int
 
     @property
     def server_steps(self) -> tuple[ServerStep, ...]:
@@ -176,7 +176,7 @@ def _assemble(document: Mapping[str, Any], files: Mapping[str, bytes], manifest:
         last=Boundary.from_json(document["last"]),
         steps=tuple(steps),
         digest=sha256(manifest),
-        bytes=len(manifest) + sum(entry["bytes"] for entry in document["files"].values()),
+        size_bytes=len(manifest) + sum(entry["bytes"] for entry in document["files"].values()),
     )
 
 

@@ -54,7 +54,7 @@ def keep_taps(module: nn.Module, *, taps: int, seed: int) -> nn.Module:
     mask = torch.zeros(len(weight), weight[0].numel())
     for row in mask:
         row[torch.randperm(len(row), generator=generator)[:taps]] = 1
-    prune.custom_from_mask(module, "weight", mask.reshape(weight.shape))
+    prune.custom_from_mask(module, "weight", mask.reshape(weight.shape))  # type: ignore[no-untyped-call]
     return module
 
 

@@ -1,0 +1,78 @@
+"""Every error answer is a problem document (RFC 9457)."""
+
+from __future__ import annotations
+
+import logging
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+MEDIA_TYPE = "application/problem+json"
+
+_log = logging.getLogger(__name__)
+
+
+class Problem(Exception):  # noqa: N818 (RFC 9457's word)
+    """An answer that is not the one hoped for.
+
+    Attributes:
+        status: HTTP status, 400 to 599.
+        title: Short and fixed for its kind; doubles as the last part of ``type``.
+        detail: One sentence: what, which value, which bound, what to do.
+        retry_after: Seconds after which to try again, if that can help.
+    """
+
+    def __init__(self, status: int, title: str, detail: str, *, retry_after: int | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.title = title
+        self.detail = detail
+        self.retry_after = retry_after
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    """Answer every error of the application, expected or not, with a problem document."""
+
+    async def on_problem(_: Request, problem: Exception) -> JSONResponse:
+        if not isinstance(problem, Problem):
+            raise TypeError(type(problem).__name__)
+        return _answer(problem)
+
+    async def on_http(_: Request, error: Exception) -> JSONResponse:
+        if not isinstance(error, HTTPException):
+            raise TypeError(type(error).__name__)
+        return _answer(Problem(error.status_code, str(error.detail), f"{error.detail}; see /docs for what is offered"))
+
+    async def on_validation(_: Request, error: Exception) -> JSONResponse:
+        if not isinstance(error, RequestValidationError):
+            raise TypeError(type(error).__name__)
+        # The offending value is left out: it is the client's, and may be anything.
+        found = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()[:5])
+        return _answer(Problem(422, "Invalid request", found))
+
+    async def on_anything(request: Request, error: Exception) -> JSONResponse:
+        _log.error("unexpected %s in %s", type(error).__name__, request.scope.get("route"), exc_info=error)
+        return _answer(Problem(500, "Internal error", "the service failed; its log says why"))
+
+    app.add_exception_handler(Problem, on_problem)
+    app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(RequestValidationError, on_validation)
+    app.add_exception_handler(Exception, on_anything)
+
+
+def _answer(problem: Problem) -> JSONResponse:
+    kind = problem.title.lower().replace(" ", "-")
+    headers = {} if problem.retry_after is None else {"Retry-After": str(problem.retry_after)}
+    return JSONResponse(
+        {
+            "type": f"urn:cryptml:problem:{kind}",
+            "title": problem.title,
+            "status": problem.status,
+            "detail": problem.detail,
+        },
+        status_code=problem.status,
+        headers=headers,
+        media_type=MEDIA_TYPE,
+    )

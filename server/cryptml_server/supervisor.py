@@ -1,0 +1,171 @@
+"""Starts the worker process, hands it one request at a time, replaces it when it dies or takes too long."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from cryptml_server.models import Circuit
+from cryptml_server.problems import Problem
+
+_log = logging.getLogger(__name__)
+
+STOP_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An encrypted result and how long the circuit took."""
+
+    ciphertext: bytes
+    evaluate_ms: float
+
+
+class Supervisor:
+    """Owner of one worker process; safe to call from several threads, which then wait for each other.
+
+    Args:
+        threads: Of the worker's evaluations.
+        cached_keys: Deserialised keys that it keeps.
+        deadline_seconds: For one request; the worker is killed after it.
+        waiting: Requests that may wait; more are refused.
+    """
+
+    def __init__(self, *, threads: int, cached_keys: int, deadline_seconds: float, waiting: int) -> None:
+        self._threads = threads
+        self._cached_keys = cached_keys
+        self._deadline = deadline_seconds
+        self._places = threading.BoundedSemaphore(waiting + 1)
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._connection: Connection | None = None
+
+    def start(self, circuits: tuple[Circuit, ...]) -> None:
+        """Start the worker and let it load every circuit, so that a damaged one is found now.
+
+        Raises:
+            Problem: If a circuit does not load.
+        """
+        for circuit in circuits:
+            self._request({"do": "load", "circuit": str(circuit.folder)}, b"")
+
+    @property
+    def alive(self) -> bool:
+        """Whether the worker process runs."""
+        process = self._process
+        return process is not None and process.poll() is None
+
+    def check_keys(self, path: Path, name: str) -> None:
+        """Deserialise uploaded keys, which proves them well formed and keeps them ready.
+
+        Raises:
+            Problem: 422 if they are malformed.
+        """
+        self._request({"do": "check_keys", "keys": str(path), "name": name}, b"")
+
+    def evaluate(self, circuit: Circuit, keys: Path, name: str, ciphertext: bytes) -> Evaluation:
+        """Evaluate a circuit on one ciphertext.
+
+        Raises:
+            Problem: 422 if it does not fit, 503 if too many wait or the worker was lost, 504 past the deadline.
+        """
+        head = {"do": "evaluate", "circuit": str(circuit.folder), "keys": str(keys), "name": name}
+        answer, result = self._request(head, ciphertext)
+        return Evaluation(result, answer["evaluate_ms"])
+
+    def stop(self) -> None:
+        """End the worker; it gets a moment to leave by itself."""
+        with self._lock:
+            self._discard(kill=False)
+
+    def _request(self, head: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
+        if not self._places.acquire(blocking=False):
+            raise Problem(503, "Too busy", "too many requests wait for the worker; try again later", retry_after=10)
+        try:
+            with self._lock:
+                answer, result = self._exchange(head, payload)
+        finally:
+            self._places.release()
+        if not answer["ok"]:
+            raise _refusal(answer)
+        return answer, result
+
+    def _exchange(self, head: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
+        connection = self._connect()
+        try:
+            connection.send_bytes(json.dumps(head).encode())
+            if head["do"] == "evaluate":
+                connection.send_bytes(payload)
+            if not connection.poll(self._deadline):
+                self._discard(kill=True)
+                raise Problem(
+                    504, "Evaluation too slow", f"the evaluation took more than {self._deadline:g} s and was stopped"
+                )
+            answer = json.loads(connection.recv_bytes())
+            result = connection.recv_bytes() if answer["ok"] and head["do"] == "evaluate" else b""
+        except (EOFError, OSError) as error:
+            code = self._discard(kill=True)
+            _log.error("the worker ended with code %s during %s; a new one will be started", code, head["do"])
+            raise _lost(code) from error
+        return answer, result
+
+    def _connect(self) -> Connection:
+        if self._connection is not None and self.alive:
+            return self._connection
+        self._discard(kill=True)
+        ours, theirs = socket.socketpair()
+        with theirs:
+            environment = {**os.environ, "OMP_NUM_THREADS": str(self._threads)}
+            command = [sys.executable, "-m", "cryptml_server.worker", str(theirs.fileno()), str(self._cached_keys)]
+            self._process = subprocess.Popen(
+                command, pass_fds=[theirs.fileno()], env=environment, stdin=subprocess.DEVNULL, start_new_session=True
+            )
+        self._connection = Connection(ours.detach())
+        return self._connection
+
+    def _discard(self, *, kill: bool) -> int | None:
+        """Close the pipe and end the process; return its exit code."""
+        connection, process = self._connection, self._process
+        self._connection = self._process = None
+        if connection is not None:
+            connection.close()
+        if process is None:
+            return None
+        if process.poll() is None:
+            try:
+                process.wait(0.5 if kill else STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        return process.wait()
+
+
+def _refusal(answer: dict[str, Any]) -> Problem:
+    match answer["kind"]:
+        case "CiphertextError":
+            return Problem(422, "Unusable ciphertext", answer["detail"])
+        case "KeySetError":
+            return Problem(422, "Unusable evaluation keys", answer["detail"])
+        case "MemoryError":
+            return Problem(503, "Out of memory", answer["detail"], retry_after=60)
+        case _:
+            return Problem(500, "Circuit failure", answer["detail"])
+
+
+def _lost(code: int | None) -> Problem:
+    if code in (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGFPE):
+        return Problem(
+            422,
+            "Evaluation failed",
+            "the evaluation broke off: keys or ciphertext do not fit this segment; make both again",
+        )
+    return Problem(503, "Worker lost", "the worker ended during the request; try again", retry_after=5)

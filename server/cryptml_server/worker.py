@@ -1,0 +1,90 @@
+"""The worker process: the only place where native evaluation code runs.
+
+It speaks over one pipe: a JSON head, then a payload where the head says so. Started as
+``python -m cryptml_server.worker FD CACHED_KEYS``; it ends when the pipe closes. It never sees a secret key.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import OrderedDict
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from concrete import fhe
+
+from cryptml.errors import CryptmlError
+from cryptml.fhe.server import ServerCircuit, load_evaluation_keys
+
+
+class Worker:
+    """Evaluates requests one after another.
+
+    Args:
+        cached_keys: Deserialised evaluation keys kept, the least recently used dropped first.
+    """
+
+    def __init__(self, cached_keys: int) -> None:
+        self._cached_keys = cached_keys
+        self._keys: OrderedDict[str, fhe.EvaluationKeys] = OrderedDict()
+        self._circuits: dict[str, ServerCircuit] = {}
+
+    def handle(self, head: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
+        """Return the answer's head and payload for a request's."""
+        try:
+            match head["do"]:
+                case "load":
+                    self._circuit(head["circuit"])
+                    return {"ok": True}, b""
+                case "check_keys":
+                    self._load_keys(head["keys"], head["name"])
+                    return {"ok": True}, b""
+                case _:
+                    return self._evaluate(head, payload)
+        except CryptmlError as error:
+            return {"ok": False, "kind": type(error).__name__, "detail": str(error)}, b""
+        except MemoryError:
+            return {"ok": False, "kind": "MemoryError", "detail": "the worker's memory does not suffice"}, b""
+
+    def _evaluate(self, head: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
+        keys = self._load_keys(head["keys"], head["name"])
+        circuit = self._circuit(head["circuit"])
+        started = time.perf_counter()
+        result = circuit.evaluate(payload, keys)
+        return {"ok": True, "evaluate_ms": (time.perf_counter() - started) * 1000}, result
+
+    def _circuit(self, folder: str) -> ServerCircuit:
+        if folder not in self._circuits:
+            self._circuits[folder] = ServerCircuit(Path(folder))
+        return self._circuits[folder]
+
+    def _load_keys(self, path: str, name: str) -> fhe.EvaluationKeys:
+        if name not in self._keys:
+            while len(self._keys) >= self._cached_keys:
+                self._keys.popitem(last=False)  # before the new ones are read, so that memory never holds one too many
+            self._keys[name] = load_evaluation_keys(Path(path).read_bytes())
+        self._keys.move_to_end(name)
+        return self._keys[name]
+
+
+def main() -> None:
+    """Answer requests until the pipe closes."""
+    connection = Connection(int(sys.argv[1]))
+    worker = Worker(int(sys.argv[2]))
+    while True:
+        try:
+            head = json.loads(connection.recv_bytes())
+            payload = connection.recv_bytes() if head["do"] == "evaluate" else b""
+        except EOFError:
+            return
+        answer, result = worker.handle(head, payload)
+        connection.send_bytes(json.dumps(answer).encode())
+        if answer["ok"] and head["do"] == "evaluate":
+            connection.send_bytes(result)
+
+
+if __name__ == "__main__":
+    main()
