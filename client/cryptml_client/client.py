@@ -1,0 +1,194 @@
+"""The client of a service: bundle, keys, predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+from cryptml.bundle import ClientBundle, ServerStep
+from cryptml.bundle.manifest import check_name
+from cryptml.errors import ServiceProtocolError, ServiceRefused
+from cryptml.fhe.client import ClientCircuit, KeySet
+from cryptml.files import MAX_JSON_BYTES, sha256
+from cryptml.images import Image, Region, central_region, crop, load_image
+from cryptml.networks.boundary import FloatArray
+from cryptml.runtime import run_split
+from cryptml_client.evaluator import RemoteEvaluator
+from cryptml_client.key_store import KeyStore
+from cryptml_client.prediction import Prediction
+from cryptml_client.progress import Progress, Silent
+from cryptml_client.transport import Transport
+
+MAX_BUNDLE_BYTES = 256 << 20
+UPLOAD_BLOCK = 1 << 20
+
+
+class Client:
+    """Asks a service about pictures that the service never sees.
+
+    The bundle is fetched and checked at the first use; keys are made or found again, and their evaluation half
+    uploaded, before the first prediction. Not safe to share between threads.
+
+    Args:
+        url: Of the service.
+        model: Its name there; may be left out where the service has one.
+        keys: Where key sets are kept; the user's data folder by default.
+        timeout_seconds: For connecting and for each answer.
+        progress: Told of stages that take long.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        model: str | None = None,
+        keys: KeyStore | None = None,
+        timeout_seconds: float = 900.0,
+        progress: Progress | None = None,
+    ) -> None:
+        self._transport = Transport(url, timeout_seconds)
+        self._model = model
+        self._keys = keys if keys is not None else KeyStore()
+        self._progress: Progress = progress if progress is not None else Silent()
+        self._bundle: ClientBundle | None = None
+        self._circuits: dict[int, ClientCircuit] = {}
+        self._digests: dict[int, str] = {}
+        self._key_sets: list[KeySet] = []
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections; keys stay in their files."""
+        self._transport.close()
+
+    @property
+    def bundle(self) -> ClientBundle:
+        """The service's client bundle, checked.
+
+        Raises:
+            ServiceError: If it cannot be fetched.
+            BundleError: If it is damaged or contradicts itself.
+        """
+        if self._bundle is None:
+            with self._progress.stage("fetching the client bundle"):
+                self._bundle = self._fetch_bundle()
+        return self._bundle
+
+    @property
+    def evaluation_key_bytes(self) -> int:
+        """Size of this client's evaluation keys for all segments together, once `prepare` has run."""
+        return sum(len(key_set.evaluation_keys) for key_set in self._key_sets)
+
+    def prepare(self) -> None:
+        """Make or find the keys and upload their evaluation half, so that predictions can be timed alone.
+
+        Raises:
+            CircuitError: If the service offers parameters below 128-bit security.
+            KeySetError: If a key file is damaged or locked.
+            ServiceError: If the upload fails.
+        """
+        self._key_sets = [self._prepare_step(step) for step in self.bundle.server_steps]
+
+    def predict(self, image: Path | str | Image, region: Region | None = None) -> Prediction:
+        """Return the answer for one picture.
+
+        Args:
+            image: A file that `cryptml.images.load_image` reads, or a picture read already.
+            region: What to look at; the largest centred square if None.
+
+        Raises:
+            ImageError: If the picture or the region is unusable; nothing has been sent then.
+            CryptmlError: As `prepare`, or if the service fails.
+        """
+        picture = image if isinstance(image, Image) else load_image(Path(image))
+        side = self.bundle.front_end.side
+        return self.predict_region(crop(picture, region or central_region(picture), side))
+
+    def predict_region(self, region: FloatArray) -> Prediction:
+        """Return the answer for (side, side) float32 pixels in [0, 1], already cropped and reduced."""
+        if len(self._circuits) < len(self.bundle.server_steps):
+            self.prepare()
+        evaluator = RemoteEvaluator(self._transport, self.bundle.model, self._circuits, self._digests)
+        with self._progress.stage("asking the service"):
+            try:
+                answer = run_split(self.bundle, region, evaluator)
+            except ServiceRefused as refusal:
+                if refusal.title != "Unknown evaluation keys":
+                    raise
+                self.prepare()  # the service forgot the keys; it gets them once more
+                evaluator = RemoteEvaluator(self._transport, self.bundle.model, self._circuits, self._digests)
+                answer = run_split(self.bundle, region, evaluator)
+        return Prediction(answer, self.bundle.split.letters, evaluator.upload_bytes, evaluator.download_bytes)
+
+    def _prepare_step(self, step: ServerStep) -> KeySet:
+        name = f"segment {step.index + 1} of {len(self.bundle.server_steps)}"
+        with self._progress.stage(f"opening keys for {name}"):
+            key_set = self._keys.load(step.circuit)
+        if key_set is None:
+            with self._progress.stage(f"making keys for {name}"):
+                key_set = KeySet.generate(step.circuit)
+                self._keys.save(step.circuit, key_set)
+        self._circuits[step.index] = ClientCircuit(step.circuit, key_set)
+        self._digests[step.index] = key_set.digest
+        path = f"/v1/models/{self.bundle.model}/evaluation-keys/{key_set.digest}"
+        if not self._transport.exists(path, {"segment": step.index}):
+            with self._progress.stage(f"uploading evaluation keys for {name}"):
+                self._upload(path, step, key_set)
+        return key_set
+
+    def _upload(self, path: str, step: ServerStep, key_set: KeySet) -> None:
+        data = key_set.evaluation_keys
+        self._transport.request(
+            "PUT",
+            path,
+            content=_blocks(data),
+            headers={
+                "Content-Type": "application/octet-stream",
+                "Content-Length": str(len(data)),
+                "CryptML-Circuit": sha256(step.circuit.client_specs),
+            },
+            query={"segment": step.index},
+            limit=MAX_JSON_BYTES,
+        )
+
+    def _fetch_bundle(self) -> ClientBundle:
+        model = self._model or self._only_model()
+        path = f"/v1/models/{check_name(model)}/client-bundle"
+        manifest, _ = self._transport.request("GET", path, limit=MAX_JSON_BYTES)
+        entries = ClientBundle.file_names(manifest)
+        size = sum(entry["bytes"] for entry in entries.values())
+        if size > MAX_BUNDLE_BYTES:
+            raise ServiceProtocolError(
+                f"the client bundle has {size} bytes, more than {MAX_BUNDLE_BYTES}; do not fetch it"
+            )
+        files = {
+            name: self._transport.request("GET", f"{path}/{check_name(name)}", limit=entry["bytes"])[0]
+            for name, entry in entries.items()
+        }
+        bundle = ClientBundle.parse(manifest, files)
+        if bundle.model != model:
+            raise ServiceProtocolError(
+                f"asked for model {model!r}, the service sent {bundle.model!r}; check the address"
+            )
+        return bundle
+
+    def _only_model(self) -> str:
+        try:
+            names = [str(entry["model"]) for entry in self._transport.get_json("/v1/models")["models"]]
+        except (KeyError, TypeError) as error:
+            raise ServiceProtocolError("the service's list of models is not one; check the address") from error
+        if len(names) != 1:
+            raise ServiceProtocolError(f"the service has {len(names)} models ({', '.join(names[:10])}); name one")
+        return names[0]
+
+
+def _blocks(data: bytes) -> Iterator[bytes]:
+    for start in range(0, len(data), UPLOAD_BLOCK):
+        yield data[start : start + UPLOAD_BLOCK]

@@ -1,0 +1,37 @@
+"""What the client tells its user about one picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from cryptml.runtime import Answer
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """The decrypted answer and what it cost.
+
+    Attributes:
+        answer: Label, probabilities, logits, timings.
+        split: Who ran which layer.
+        upload_bytes: Ciphertext sent for this picture, without keys.
+        download_bytes: Ciphertext received.
+    """
+
+    answer: Answer
+    split: str
+    upload_bytes: int
+    download_bytes: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the prediction as JSON values; probability is that of the label."""
+        return {
+            "label": self.answer.label,
+            "probability": round(float(self.answer.probabilities.max()), 6),
+            "logits": [round(float(logit), 6) for logit in self.answer.logits],
+            "split": self.split,
+            "timings_ms": {stage: round(value, 3) for stage, value in self.answer.timings.stages.items()},
+            "upload_bytes": self.upload_bytes,
+            "download_bytes": self.download_bytes,
+        }

@@ -1,0 +1,165 @@
+"""HTTP to one service, with every failure turned into one of CRYPTML's errors and every answer bounded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+from cryptml import __version__
+from cryptml.errors import ServiceProtocolError, ServiceRefused, ServiceTimeout, ServiceUnavailable, SettingError
+
+MAX_JSON_BYTES = 16 << 20
+
+
+class Transport:
+    """A connection to a service.
+
+    Args:
+        url: ``http://`` or ``https://`` and a host.
+        timeout_seconds: For connecting, and between two pieces of an answer; evaluations take as long as they take
+            within it.
+    """
+
+    def __init__(self, url: str, timeout_seconds: float) -> None:
+        try:
+            parsed = httpx.URL(url)
+        except (httpx.InvalidURL, TypeError) as error:
+            raise SettingError(f"{url!r} is not an address of a service; write it as http://host:port") from error
+        if parsed.scheme not in ("http", "https") or not parsed.host:
+            raise SettingError(f"{url!r} is not an address of a service; write it as http://host:port")
+        if not 0 < timeout_seconds <= 86_400:
+            raise SettingError(f"a timeout of {timeout_seconds} s is out of bounds; give more than 0 and at most 86400")
+        self._url = str(parsed).rstrip("/")
+        self._timeout = timeout_seconds
+        connecting = min(timeout_seconds, 10.0)
+        self._http = httpx.Client(
+            base_url=self._url,
+            timeout=httpx.Timeout(timeout_seconds, connect=connecting),
+            headers={"User-Agent": f"cryptml/{__version__}", "Accept-Encoding": "identity"},
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    def __enter__(self) -> Transport:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def get_json(self, path: str) -> dict[str, Any]:
+        """Return a JSON object.
+
+        Raises:
+            ServiceError: See `request`; `ServiceProtocolError` if it is no JSON object.
+        """
+        body, _ = self.request("GET", path, limit=MAX_JSON_BYTES)
+        try:
+            document = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise ServiceProtocolError(
+                f"{self._url} answers {path} with something that is not JSON; check the address"
+            ) from error
+        if not isinstance(document, dict):
+            raise ServiceProtocolError(
+                f"{self._url} answers {path} with a {type(document).__name__}; check the address"
+            )
+        return document
+
+    def exists(self, path: str, query: Mapping[str, int]) -> bool:
+        """Return whether a resource is there (HEAD).
+
+        Raises:
+            ServiceError: For anything but yes or no.
+        """
+        try:
+            self.request("HEAD", path, limit=0, query=query)
+        except ServiceRefused as refusal:
+            if refusal.status == 404:
+                return False
+            raise
+        return True
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        limit: int,
+        content: bytes | Iterable[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, int] | None = None,
+    ) -> tuple[bytes, Mapping[str, str]]:
+        """Send a request and return body and headers of a successful answer.
+
+        Args:
+            method: HTTP method.
+            path: Below the service's address, beginning with ``/``.
+            limit: Bytes that the body may have.
+            content: The request's body.
+            headers: Beside the usual ones.
+            query: Parameters.
+
+        Raises:
+            ServiceUnavailable: If nothing accepts the connection, or it breaks.
+            ServiceTimeout: If the answer takes too long.
+            ServiceRefused: If it is a problem document.
+            ServiceProtocolError: If it is anything else that this protocol does not know, or too long.
+        """
+        try:
+            with self._http.stream(method, path, content=content, headers=headers, params=query) as answer:
+                ceiling = limit if answer.is_success else MAX_JSON_BYTES
+                body = bytearray()
+                for block in answer.iter_raw():
+                    body += block
+                    if len(body) > ceiling:
+                        raise ServiceProtocolError(
+                            f"{self._url} answers {method} {path} with more than {ceiling} bytes; do not trust this service"
+                        )
+                if answer.is_success:
+                    return bytes(body), answer.headers
+                raise self._refusal(method, path, answer, bytes(body))
+        except httpx.TimeoutException as error:
+            raise ServiceTimeout(
+                f"{self._url} did not answer {method} {path} within {self._timeout:g} s; try later or allow more time"
+            ) from error
+        except httpx.ConnectError as error:
+            raise ServiceUnavailable(
+                f"nothing answers at {self._url}; check the address and that the service runs"
+            ) from error
+        except (httpx.RemoteProtocolError, httpx.DecodingError) as error:
+            raise ServiceProtocolError(
+                f"{self._url} broke off or does not speak HTTP; check the address ({type(error).__name__})"
+            ) from error
+        except httpx.TransportError as error:
+            raise ServiceUnavailable(
+                f"the connection to {self._url} failed ({type(error).__name__}); try again"
+            ) from error
+
+    def _refusal(
+        self, method: str, path: str, answer: httpx.Response, body: bytes
+    ) -> ServiceRefused | ServiceProtocolError:
+        if method == "HEAD":  # has no body by definition
+            return ServiceRefused(answer.status_code, answer.reason_phrase, f"{method} {path}")
+        try:
+            problem = json.loads(body)
+            title, detail = str(problem["title"])[:200], str(problem["detail"])[:1000]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return ServiceProtocolError(
+                f"{self._url} answers {method} {path} with status {answer.status_code} and no problem document; check the address"
+            )
+        return ServiceRefused(answer.status_code, _printable(title), _printable(detail))
+
+
+def _printable(text: str) -> str:
+    """Return text without control characters: it goes to a terminal and comes from another machine."""
+    return "".join(character for character in text if character.isprintable())
