@@ -1,0 +1,1 @@
+"""Measure segments, compose splits. So far: what splits there are."""

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cryptml.errors import NetworkError
+from cryptml.networks import module_state
 from cryptml.networks.architectures.blocks import value_of
-from cryptml.training import snapshot
 from cryptml.training.auc import RocAuc
 from cryptml.training.augmentation import augment
 from cryptml.training.examples import Examples, predict
@@ -32,6 +32,10 @@ _FEWEST_STEPS = 10
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 """From inputs (batch, 1, side, side), logits (batch, classes) and labels (batch,) to a scalar."""
+
+
+SMOOTHING = 8
+"""Epochs over which the validation AUC is averaged before it is compared."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,9 @@ def fit(
 ) -> History:
     """Train a module in place and leave it with the weights of its best epoch, in evaluation mode.
 
+    The best epoch is the latest with the highest mean validation AUC over the last `SMOOTHING` epochs: on a few dozen patients the
+    AUC of a single epoch is mostly noise, and the schedule makes late weights the better ones.
+
     AdamW (Loshchilov and Hutter, 2019) on a one-cycle schedule (Smith and Topin, 2019), gradients clipped. Nothing random
     comes from, or is left in, torch's global generator.
 
@@ -129,7 +136,7 @@ def fit(
         optimiser, settings.learning_rate, total_steps=max(steps, _FEWEST_STEPS), pct_start=WARM_UP
     )
     epochs: list[Epoch] = []
-    best, weights = 0, snapshot.take(module)
+    best, best_smooth, weights = 0, -math.inf, module_state.take(module)
     with seeded(settings.seed):
         for number in range(1, settings.epochs + 1):
             mean = _train_epoch(module, train, settings, loss, optimiser, schedule, generator)
@@ -141,11 +148,12 @@ def fit(
             epochs.append(Epoch(number, mean, _auc(module, validation)))
             if progress is not None:
                 progress(number, settings.epochs, mean, epochs[-1].validation_auc)
-            if best == 0 or epochs[-1].validation_auc > epochs[best - 1].validation_auc:
-                best, weights = number, snapshot.take(module)
+            smooth = sum(epoch.validation_auc for epoch in epochs[-SMOOTHING:]) / min(number, SMOOTHING)
+            if smooth >= best_smooth:
+                best, best_smooth, weights = number, smooth, module_state.take(module)
             if number - best >= settings.patience:
                 break
-    snapshot.restore(module, weights)
+    module_state.restore(module, weights)
     return History(tuple(epochs), best)
 
 

@@ -33,7 +33,7 @@ class TrainingSettings:
     batch: int = 32
     learning_rate: float = 3e-3
     weight_decay: float = 1e-3
-    patience: int = 20
+    patience: int = 40
     seed: int = 0
     distil: bool = True
     temperature: float = 3.0

@@ -47,6 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
         summary="Evaluates server segments of split networks on ciphertexts",
         lifespan=lifespan,
     )
+    app.state.models = tuple(sorted(registry.models))
     add_problem_handlers(app)
     app.include_router(create_router(registry, store, supervisor))
     return app

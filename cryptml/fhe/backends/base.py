@@ -46,8 +46,11 @@ class Compiled:
         shutil.rmtree(self.server._library.get_output_dir_path(), ignore_errors=True)
 
 
-def configuration(p_error: float) -> fhe.Configuration:
-    """Return Concrete's settings: 128-bit security, compressed keys and inputs, nothing written where the process runs."""
+def configuration(p_error: float | None) -> fhe.Configuration:
+    """Return Concrete's settings: 128-bit security, compressed keys and inputs, nothing written where the process runs.
+
+    Concrete ML takes the p_error itself and wants None here.
+    """
     return fhe.Configuration(
         p_error=p_error,
         security_level=SecurityLevel.SECURITY_128_BITS,

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from cryptml.errors import SettingError
 from cryptml.fhe.backends.base import Backend
-from cryptml.fhe.backends.integer import compile_integer_program
 
-BACKENDS: Mapping[str, Backend] = {"integer": compile_integer_program}
+BACKENDS = ("integer", "concrete-ml")
 
 
-def load_backend(name: str) -> Backend:
+def load_backend(name: str, source: str) -> Backend:
     """Return a back end.
+
+    Args:
+        name: One of `BACKENDS`.
+        source: Folder or shipped name of the network to compile: Concrete ML needs its Brevitas parameters too.
 
     Raises:
         SettingError: If there is none of that name.
     """
-    if name not in BACKENDS:
-        raise SettingError(f"backend {name!r} is unknown; use {' or '.join(BACKENDS)}")
-    return BACKENDS[name]
+    if name == "integer":
+        from cryptml.fhe.backends.integer import compile_integer_program
+
+        return compile_integer_program
+    if name == "concrete-ml":
+        from cryptml.fhe.backends.concrete_ml import ConcreteMLBackend
+
+        return ConcreteMLBackend(source)
+    raise SettingError(f"backend {name!r} is unknown; use {' or '.join(BACKENDS)}")

@@ -22,7 +22,10 @@ def input_grid(bits: int) -> nn.Module:
 def convolution(
     inputs: int, outputs: int, kernel: int, *, bits: int, stride: int = 1, padding: int = 0, groups: int = 1
 ) -> nn.Module:
-    """Return a convolution without bias, weights of ``bits`` bits (2 is ternary) and one scale an output channel."""
+    """Return a convolution without bias, weights of ``bits`` bits (2 is ternary) on one scale.
+
+    One scale an output channel would train as well and cost the integer program nothing, but Concrete ML's import takes one.
+    """
     return qnn.QuantConv2d(
         inputs,
         outputs,
@@ -31,7 +34,7 @@ def convolution(
         padding=padding,
         groups=groups,
         bias=False,
-        weight_quant=Int8WeightPerChannelFloat,
+        weight_quant=Int8WeightPerTensorFloat,
         weight_bit_width=bits,
     )
 
@@ -54,7 +57,10 @@ def keep_taps(module: nn.Module, *, taps: int, seed: int) -> nn.Module:
     mask = torch.zeros(len(weight), weight[0].numel())
     for row in mask:
         row[torch.randperm(len(row), generator=generator)[:taps]] = 1
-    prune.custom_from_mask(module, "weight", mask.reshape(weight.shape))  # type: ignore[no-untyped-call]
+    mask = mask.reshape(weight.shape)
+    with torch.no_grad():
+        weight.mul_(mask)  # dropped taps would still count in the scale of those that are left
+    prune.custom_from_mask(module, "weight", mask)  # type: ignore[no-untyped-call]
     return module
 
 

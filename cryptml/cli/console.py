@@ -1,0 +1,59 @@
+"""Where output goes: results to stdout, progress and complaints to stderr."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def print_json(document: Any) -> None:
+    """Write one JSON document on one line to stdout, whatever the terminal's width."""
+    out.file.write(json.dumps(document, allow_nan=False) + "\n")
+    out.file.flush()
+
+
+class Stages:
+    """Shows each stage with a spinner and its time; one line stays where nobody watches live."""
+
+    @contextmanager
+    def stage(self, what: str) -> Iterator[None]:
+        """See `cryptml_client.Progress.stage`."""
+        if not err.is_terminal:
+            err.print(f"{what} ...", style="dim")
+            yield
+            return
+        with Progress(
+            SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=err, transient=True
+        ) as progress:
+            progress.add_task(what, total=None)
+            yield
+
+
+@contextmanager
+def bar(what: str, total: int) -> Iterator[tuple[Progress, Any]]:
+    """Show a progress bar on stderr; gives the progress and its task."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=True) as progress:
+        yield progress, progress.add_task(what, total=total)

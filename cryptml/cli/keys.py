@@ -1,0 +1,76 @@
+"""``cryptml keys``: the client's key sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cryptml.cli.console import Stages, out, print_json
+from cryptml.cli.passphrase import PassphraseFile, read_passphrase
+from cryptml.reports.table import bytes_text, plain_table
+
+app = typer.Typer(help="Make, list and delete this client's keys.", no_args_is_help=True)
+Folder = Annotated[Path | None, typer.Option("--keys", help="Folder of the keys; the user's data folder by default.")]
+
+
+@app.command("make")
+def make(
+    server: Annotated[str, typer.Option(help="Address of the service, such as http://127.0.0.1:8000.")],
+    model: Annotated[str | None, typer.Option(help="Its name there, where there are several.")] = None,
+    keys: Folder = None,
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Make the keys for a service's model where there are none, and upload their evaluation half."""
+    from cryptml_client import Client, KeyStore
+
+    store = KeyStore(keys, read_passphrase(passphrase_file))
+    with Client(server, model=model, keys=store, progress=Stages()) as client:
+        client.prepare()
+        out.print(
+            f"keys for {client.bundle.model} in {store.folder}; evaluation half ({size}) stored there",
+            soft_wrap=True,
+        )
+
+
+@app.command("list")
+def list_keys(keys: Folder = None, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """List key sets; nothing secret is shown."""
+    from cryptml_client import KeyStore
+
+    stored = list(KeyStore(keys).list())
+    if json:
+        print_json(
+            [
+                {
+                    "circuit": entry.circuit,
+                    "evaluation_keys": entry.evaluation_keys,
+                    "encrypted": entry.encrypted,
+                    "bytes": entry.size_bytes,
+                }
+                for entry in stored
+            ]
+        )
+        return
+    rows = [
+        (
+            entry.circuit[:16],
+            entry.evaluation_keys[:16],
+            "yes" if entry.encrypted else "no",
+            bytes_text(entry.size_bytes),
+        )
+        for entry in stored
+    ]
+    columns = [("circuit", "left"), ("evaluation keys", "left"), ("passphrase", "left"), ("size", "right")]
+    out.print(plain_table(f"Key sets in {KeyStore(keys).folder}", columns, rows))
+
+
+@app.command("delete")
+def delete(
+    circuit: Annotated[str, typer.Argument(help="The circuit's digest, or how it begins.")], keys: Folder = None
+) -> None:
+    """Delete the keys of a circuit; new ones are made when they are next needed."""
+    from cryptml_client import KeyStore
+
+    KeyStore(keys).delete(circuit)

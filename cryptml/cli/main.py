@@ -1,0 +1,44 @@
+"""The command ``cryptml``: one file a verb, imported when it is used."""
+
+from __future__ import annotations
+
+import typer
+
+from cryptml import __version__
+from cryptml.cli import build, datasets, demo, evaluate, keys, predict, serve, train
+from cryptml.cli.console import out
+from cryptml.cli.run import run_app
+
+app = typer.Typer(
+    help="Private inference on split, quantised networks.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+app.command("datasets")(datasets.datasets)
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("build")(build.build)
+app.command("serve")(serve.serve)
+app.add_typer(keys.app, name="keys")
+app.command("predict")(predict.predict)
+app.command("demo")(demo.demo)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        out.print(f"cryptml {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Show the version."),
+) -> None:
+    """Private inference on split, quantised networks."""
+
+
+def run() -> None:
+    """Entry point."""
+    run_app(app)

@@ -1,0 +1,84 @@
+"""``cryptml predict``: ask a service about pictures that it never sees."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from cryptml.cli.console import Stages, err, out, print_json
+from cryptml.cli.passphrase import PassphraseFile, read_passphrase
+from cryptml.errors import ImageError
+from cryptml.images import Image, Region, central_region, crop, load_image
+from cryptml.networks import Network, load_network
+from cryptml.reports.table import bytes_text, milliseconds_text, plain_table
+
+
+def predict(
+    images: Annotated[list[Path], typer.Argument(help="DICOM, PNG or PGM files.")],
+    server: Annotated[str, typer.Option(help="Address of the service, such as http://127.0.0.1:8000.")],
+    roi: Annotated[str | None, typer.Option(help="X,Y,SIZE in pixels; the largest centred square otherwise.")] = None,
+    model: Annotated[str | None, typer.Option(help="Its name there, where there are several.")] = None,
+    keys: Annotated[Path | None, typer.Option(help="Folder of the keys.")] = None,
+    passphrase_file: PassphraseFile = None,
+    clear_check: Annotated[
+        str | None, typer.Option(help="Network to compare with in the clear: a folder or a name.")
+    ] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for each answer.")] = 900.0,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line and picture.")] = False,
+) -> None:
+    """Predict each picture: client layers here, server layers on ciphertexts; exit 1 if one fails."""
+    from cryptml_client import Client, KeyStore
+
+    region = Region.parse(roi) if roi is not None else None
+    expected = load_network(clear_check) if clear_check is not None else None
+    failed = False
+    with Client(
+        server,
+        model=model,
+        keys=KeyStore(keys, read_passphrase(passphrase_file)),
+        timeout_seconds=timeout,
+        progress=Stages(),
+    ) as client:
+        for path in images:
+            try:
+                picture = load_image(path)
+                square = crop(picture, region or central_region(picture), client.bundle.front_end.side)
+            except ImageError as error:
+                failed = True
+                _report_failure(path, error, json=json)
+                continue
+            result = {"image": str(path), **client.predict_region(square).to_json(), "matches_clear": None}
+            if expected is not None:
+                result["matches_clear"] = matches_clear(expected, picture, region, result)
+                failed = failed or not result["matches_clear"]
+            _show(result, json=json)
+    if failed:
+        raise typer.Exit(1)
+
+
+def matches_clear(network: Network, picture: Image, region: Region | None, result: dict[str, Any]) -> bool:
+    """Return whether a decrypted answer equals the unsplit network's in the clear, logit for logit."""
+    square = crop(picture, region or central_region(picture), network.front_end.side)
+    logits = [round(float(logit), 6) for logit in network.logits(square[None])[0]]
+    return bool(np.array_equal(logits, result["logits"]))
+
+
+def _report_failure(path: Path, error: ImageError, *, json: bool) -> None:
+    if json:
+        print_json({"image": str(path), "error": str(error)})
+    err.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+
+
+def _show(result: dict[str, Any], *, json: bool) -> None:
+    if json:
+        print_json(result)
+        return
+    rows = [(stage.replace("_", " "), milliseconds_text(value)) for stage, value in result["timings_ms"].items()]
+    rows += [("sent", bytes_text(result["upload_bytes"])), ("received", bytes_text(result["download_bytes"]))]
+    if result["matches_clear"] is not None:
+        rows.append(("equals the clear answer", "yes" if result["matches_clear"] else "NO"))
+    title = f"{Path(result['image']).name}: {result['label']} ({result['probability']:.3f}), split {result['split']}"
+    out.print(plain_table(title, [("stage", "left"), ("", "right")], rows))

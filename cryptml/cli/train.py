@@ -1,0 +1,128 @@
+"""``cryptml train``: a quantised network from a data set, with its model card."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cryptml.cli.console import bar, out, print_json
+from cryptml.datasets import load_dataset
+from cryptml.errors import SettingError
+from cryptml.networks.storage import NETWORK_FILE, save_network
+
+CARD_FILE = "MODEL_CARD.md"
+FIGURES_FILE = "figures.json"
+
+
+def train(
+    dataset: Annotated[str, typer.Option(help="Such as mias:PATH; see cryptml datasets.")],
+    out_folder: Annotated[Path, typer.Option("--out", help="New folder for the network.")],
+    network: Annotated[str, typer.Option(help="reference, tiny, or module:function for your own.")] = "reference",
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    epochs: Annotated[int, typer.Option(min=1, help="Most passes over the training set.")] = 60,
+    teacher: Annotated[bool, typer.Option("--teacher", help="Distil from a float teacher, trained first.")] = False,
+    folds: Annotated[int, typer.Option(min=0, help="Also cross-validate by patient, teacher beside network.")] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing network.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Train on a data set's training patients, stop early on its validation patients, evaluate on its test patients."""
+    if (out_folder / NETWORK_FILE).exists() and not force:
+        raise SettingError(f"{out_folder} holds a network; choose another folder or pass --force to replace it")
+    import torch
+
+    from cryptml.files import to_json_bytes, write_bytes
+    from cryptml.networks.architectures.registry import load_architecture
+    from cryptml.networks.checkpoint import save_checkpoint
+    from cryptml.training import (
+        DataDescription,
+        Evaluation,
+        ModelCard,
+        TrainingSettings,
+        cross_validate,
+        describe_layers,
+        evaluate,
+        render_model_card,
+        train_network,
+    )
+
+    sys.path.insert(0, str(Path.cwd()))  # where a user's own module:function lies, as with python -m
+    torch.set_num_threads(1)  # small networks: more threads cost more than they give, and one is reproducible
+    architecture = load_architecture(network)
+    settings = TrainingSettings(epochs=epochs, seed=seed, distil=teacher)
+    data = load_dataset(dataset, architecture.side)
+    validated = None
+    if folds:
+        with _epochs(f"{folds}-fold cross-validation", 2 * epochs * folds) as progress:
+            validated = cross_validate(architecture, data, folds, settings, progress)
+    with _epochs(f"training {architecture.name}", epochs * (1 + teacher)) as progress:
+        trained = train_network(
+            architecture, data.subset("train"), data.subset("validation"), settings, progress=progress
+        )
+    figures: dict[str, Evaluation] = {
+        subset: evaluate(trained.network, data.subset(subset), seed=seed)
+        for subset in ("validation", "test")
+        if subset in data.subsets
+    }
+    save_network(trained.network, out_folder, architecture=network)
+    save_checkpoint(trained.module, out_folder)
+    document = {
+        **{subset: figure.to_json() for subset, figure in figures.items()},
+        "cross_validation": validated.to_json() if validated else None,
+        "settings": settings.to_json(),
+    }
+    write_bytes(out_folder / FIGURES_FILE, to_json_bytes(document))
+    card = ModelCard(
+        name=trained.network.name,
+        architecture=network,
+        side=architecture.side,
+        layers=describe_layers(trained.network),
+        data=DataDescription.of(data),
+        command=command_line(dataset, network, seed, epochs, teacher=teacher, folds=folds),
+        settings=settings,
+        figures=figures,
+        cross_validation=validated,
+        versions={name: version(name) for name in ("cryptml", "torch", "brevitas", "numpy")},
+        date=datetime.now(timezone.utc).date().isoformat(),
+    )
+    write_bytes(out_folder / CARD_FILE, render_model_card(card).encode())
+    if json:
+        print_json(document)
+        return
+    for subset, figure in figures.items():
+        measures = figure.image_level
+        out.print(
+            f"{subset}: AUC {measures.auc:.3f} (95 % {measures.auc_low:.3f} to {measures.auc_high:.3f}), {figure.images} images"
+        )
+    if validated:
+        for name, figure in (("quantised", validated.quantised), ("float teacher", validated.teacher)):
+            measures = figure.image_level
+            out.print(
+                f"{folds}-fold, {name}: AUC {measures.auc:.3f} (95 % {measures.auc_low:.3f} to {measures.auc_high:.3f})"
+            )
+    out.print(f"network and model card written to {out_folder}", soft_wrap=True)
+
+
+def command_line(dataset: str, network: str, seed: int, epochs: int, *, teacher: bool, folds: int) -> str:
+    """Return the command that repeats a training, without the local path of the data."""
+    name, colon, _ = dataset.partition(":")
+    written = f"{name}:PATH" if colon and name != "phantom" else dataset
+    options = f"{' --teacher' if teacher else ''}{f' --folds {folds}' if folds else ''}"
+    return f"cryptml train --dataset {written} --network {network} --out DIR --seed {seed} --epochs {epochs}{options}"
+
+
+@contextmanager
+def _epochs(what: str, total: int) -> Iterator[Callable[[int, int, float, float], None]]:
+    with bar(what, total) as (progress, task):
+
+        def report(epoch: int, epochs: int, loss: float, validation_auc: float) -> None:
+            text = f"{what}: loss {loss:.3f}, validation AUC {validation_auc:.3f}"
+            progress.update(task, completed=epoch, total=epochs, description=text)
+
+        yield report

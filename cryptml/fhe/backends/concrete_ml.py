@@ -1,0 +1,208 @@
+"""Concrete ML's own import of a Brevitas segment, refused where it is not exact.
+
+A way in for layers that the integer program does not know, and the baseline that the integer back end is compared with. Its
+bit widths come from calibration data, so inputs far from those may overflow; the integer back end has no such limit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from brevitas import nn as qnn
+from brevitas.core.scaling import ScalingImplType
+from brevitas.inject.enum import RestrictValueType
+from brevitas.quant import Int8ActPerTensorFloat, Uint8ActPerTensorFloat
+from numpy.typing import NDArray
+from torch import nn
+
+from cryptml.errors import CircuitError
+from cryptml.fhe.backends.base import Compiled, configuration
+from cryptml.fhe.circuit import CircuitSpec, Codec
+from cryptml.networks.architectures.blocks import value_of
+from cryptml.networks.boundary import Boundary, FloatArray
+from cryptml.networks.checkpoint import load_checkpoint
+from cryptml.networks.conversion import read_stages
+from cryptml.networks.extent import IntArray, bits_for
+from cryptml.networks.network import Network
+from cryptml.splits import Segment
+
+CALIBRATION = 256
+CHECKED = 256
+OUTPUT_BITS = 8
+
+
+@dataclass(frozen=True)
+class ConcreteMLBackend:
+    """Compiles segments of one saved network through `concrete.ml`.
+
+    Attributes:
+        source: Folder or shipped name; holds the Brevitas parameters.
+        regions: (batch, side, side) float32 in [0, 1] to calibrate and check with; random fields if None.
+    """
+
+    source: str
+    regions: FloatArray | None = field(default=None, compare=False)
+
+    def __call__(self, network: Network, segment: Segment, p_error: float) -> Compiled:
+        """Compile one segment.
+
+        Raises:
+            CircuitError: If Concrete ML cannot import or compile it, or computes something else than Brevitas on the data,
+                with the largest difference.
+        """
+        from concrete.ml.torch.compile import compile_brevitas_qat_model
+
+        reads, writes = network.boundaries[segment.start], network.boundaries[segment.stop]
+        if len(set(reads.scale)) != 1:
+            raise CircuitError(
+                f"Concrete ML cannot read boundary {segment.start}: it has {len(reads.scale)} scales, one a channel, where the "
+                "import takes one; use --backend integer or begin the segment elsewhere"
+            )
+        module = _segment_module(load_checkpoint(self.source, network), network, segment)
+        _require_one_scale(module, segment)
+        regions = self.regions if self.regions is not None else random_fields(network.front_end.side, CALIBRATION + CHECKED)
+        integers = network.run(network.quantise(regions), Segment(0, segment.start)) if segment.start else network.quantise(regions)
+        reals = reads.dequantise(integers)
+        half = max(1, len(reals) // 2)
+        try:
+            quantised = compile_brevitas_qat_model(
+                module,
+                reals[:half],
+                n_bits={"model_inputs": _input_bits(reads), "model_outputs": OUTPUT_BITS},
+                configuration=configuration(None),
+                p_error=p_error,
+            )
+        except (RuntimeError, ValueError, AssertionError, TypeError, NotImplementedError, KeyError, IndexError) as error:
+            raise CircuitError(f"Concrete ML cannot compile segment {segment} ({_first_line(error)}); use --backend integer") from error
+        circuit = quantised.fhe_circuit
+        codec = _codec(quantised, reads, writes)
+        spec = CircuitSpec(
+            segment=segment,
+            backend="concrete-ml",
+            reads=reads.without_grid(),
+            writes=writes.without_grid(),
+            codec=codec,
+            p_error=p_error,
+            bootstraps=int(circuit.programmable_bootstrap_count),
+            lookup_bits=int(circuit.graph.maximum_integer_bit_width()) if circuit.programmable_bootstrap_count else 0,
+            complexity=float(circuit.complexity),
+            client_specs=circuit.client.specs.serialize(),
+        )
+        compiled = Compiled(spec, circuit.server)
+        try:
+            _require_exact(quantised, module, codec, integers[half:], reals[half:], network, segment)
+        except CircuitError:
+            compiled.discard()
+            raise
+        return compiled
+
+
+def random_fields(side: int, count: int) -> FloatArray:
+    """Return (count, side, side) smooth random pictures in [0, 1], deterministic: tissue-like enough to calibrate with."""
+    generator = np.random.default_rng(0)
+    frequencies = np.hypot(*np.meshgrid(np.fft.fftfreq(side), np.fft.fftfreq(side)))
+    frequencies[0, 0] = 1.0 / side
+    spectrum = np.fft.fft2(generator.standard_normal((count, side, side))) * frequencies**-1.5
+    fields = np.fft.ifft2(spectrum).real
+    low, high = fields.min(axis=(1, 2), keepdims=True), fields.max(axis=(1, 2), keepdims=True)
+    return ((fields - low) / (high - low)).astype(np.float32)
+
+
+def _segment_module(module: nn.Sequential, network: Network, segment: Segment) -> nn.Sequential:
+    """Return the Brevitas modules of a segment behind a quantiser that is the segment's first boundary."""
+    _, stages = read_stages(module)
+    reads = network.boundaries[segment.start]
+    parts: list[nn.Module] = [_boundary_quantiser(reads)]
+    for index in range(segment.start, segment.stop):
+        if network.layers[index].kind == "linear" and len(network.boundaries[index].shape) > 1:
+            parts.append(nn.Flatten())
+        parts += stages[index].modules
+    if hasattr(parts[-1], "return_quant_tensor"):
+        parts[-1].return_quant_tensor = False  # the exporter takes plain tensors alone as outputs
+    return nn.Sequential(*parts).eval()
+
+
+def _boundary_quantiser(reads: Boundary) -> nn.Module:
+    """Return a quantiser of fixed scale whose grid holds every value of the boundary."""
+    bits, signed = _input_bits(reads), _input_low(reads) < 0
+    largest = (1 << (bits - 1)) if signed else (1 << bits) - 1
+    return qnn.QuantIdentity(
+        act_quant=Int8ActPerTensorFloat if signed else Uint8ActPerTensorFloat,
+        bit_width=bits,
+        scaling_impl_type=ScalingImplType.CONST,
+        restrict_scaling_type=RestrictValueType.FP,
+        scaling_init=reads.scale[0] * largest,
+        return_quant_tensor=True,
+    )
+
+
+def _require_one_scale(module: nn.Sequential, segment: Segment) -> None:
+    for part in module:
+        if isinstance(part, (qnn.QuantConv2d, qnn.QuantLinear)) and part.quant_weight_scale().numel() > 1:
+            raise CircuitError(
+                f"Concrete ML cannot read segment {segment}: its weights have {part.quant_weight_scale().numel()} scales, one a "
+                "channel, where the import takes one; use --backend integer or a PerTensor weight quantiser"
+            )
+
+
+def _input_low(reads: Boundary) -> int:
+    return reads.low - max(reads.zero)
+
+
+def _input_bits(reads: Boundary) -> int:
+    return bits_for(_input_low(reads), reads.high - min(reads.zero))
+
+
+def _codec(quantised: object, reads: Boundary, writes: Boundary) -> Codec:
+    """Return the affine maps between the boundaries and what Concrete ML made the circuit's inputs and outputs."""
+    (entering,), (leaving,) = quantised.input_quantizers, quantised.output_quantizers  # type: ignore[attr-defined]
+    in_step = np.asarray(entering.quant_params.scale, dtype=np.float64).reshape(-1)
+    out_step = np.asarray(leaving.quant_params.scale, dtype=np.float64).reshape(-1)
+    in_zero = np.asarray(entering.quant_params.zero_point, dtype=np.float64).reshape(-1)
+    out_zero = np.asarray(leaving.quant_params.zero_point, dtype=np.float64).reshape(-1)
+    input_scale = np.asarray(reads.scale[:1]) / in_step
+    output_scale = out_step / np.asarray(writes.scale)
+    return Codec(
+        input_scale=tuple(input_scale.tolist()),
+        input_offset=tuple((in_zero - np.asarray(reads.zero) * input_scale).tolist()),
+        output_scale=tuple(output_scale.tolist()),
+        output_offset=tuple((np.asarray(writes.zero) - out_zero * output_scale).tolist()),
+    )
+
+
+def _require_exact(
+    quantised: object,
+    module: nn.Sequential,
+    codec: Codec,
+    integers: IntArray,
+    reals: FloatArray,
+    network: Network,
+    segment: Segment,
+) -> None:
+    """Compare the circuit in the clear with Brevitas, and its integers with the integer program.
+
+    Raises:
+        CircuitError: With the largest difference and the share of inputs that differ.
+    """
+    with torch.no_grad():
+        expected = value_of(module(torch.from_numpy(reals))).numpy()
+    raw = quantised.quantized_forward(codec.encode(integers), fhe="disable")  # type: ignore[attr-defined]
+    found: NDArray[np.int64] = codec.decode(np.asarray(raw).reshape(len(integers), *expected.shape[1:]))
+    writes = network.boundaries[segment.stop]
+    difference = np.abs(writes.dequantise(found) - expected)
+    wrong = found != network.run(integers, segment)
+    axes = tuple(range(1, wrong.ndim))
+    # Half a step of the grid separates one integer from the next; a lesser difference is the rounding of a float.
+    step = np.asarray(writes.scale).reshape(-1, *[1] * (expected.ndim - 2))
+    if bool((difference >= step / 2).any()) or bool(wrong.any()):
+        raise CircuitError(
+            f"Concrete ML's circuit for segment {segment} is not exact: it differs from Brevitas by up to {float(difference.max()):.3g} "
+            f"(grid step {float(np.max(writes.scale)):.3g}) on {float(wrong.any(axis=axes).mean()):.1%} of {len(integers)} inputs; "
+            "use --backend integer"
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

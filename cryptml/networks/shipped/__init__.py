@@ -1,0 +1,6 @@
+"""Trained networks that come with the package, one folder each, with a model card beside the weights."""
+
+from collections.abc import Mapping
+
+DEFAULT_SPLITS: Mapping[str, str] = {"reference": "CCSSSSS", "tiny": "CCSSS"}
+"""The split that each is shown and measured with unless another is asked for."""

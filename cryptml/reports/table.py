@@ -1,0 +1,94 @@
+"""Tables for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from cryptml.networks.network import Network
+from cryptml.profiler.listing import describe_layers
+from cryptml.splits import Side, Split
+
+STYLES = {Side.CLIENT: "bold cyan", Side.SERVER: "bold magenta"}
+UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+def plain_table(title: str, columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str | Text]]) -> Table:
+    """Return a table; columns are (heading, ``left`` or ``right``)."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading, justify in columns:
+        table.add_column(heading, justify="right" if justify == "right" else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def network_table(network: Network, split: Split) -> Table:
+    """Return the layers with output shape, bits, parameters, bootstraps and side."""
+    rows = [
+        (
+            row["name"],
+            row["kind"],
+            "x".join(map(str, row["shape"])),
+            str(row["bits"]),
+            f"{row['parameters']:,}",
+            f"{row['bootstraps']:,}" if row["bootstraps"] else "-",
+            Text(side.name.lower(), STYLES[side]),
+        )
+        for row, side in zip(describe_layers(network), split.sides, strict=True)
+    ]
+    columns = [
+        ("layer", "left"),
+        ("kind", "left"),
+        ("output", "right"),
+        ("bits", "right"),
+        ("parameters", "right"),
+        ("lookups", "right"),
+        ("side", "left"),
+    ]
+    return plain_table(f"Network {network.name}", columns, rows)
+
+
+def split_text(split: Split) -> Text:
+    """Return a split's letters in the colours of their sides."""
+    text = Text()
+    for side in split.sides:
+        text.append(side.value, STYLES[side])
+    return text
+
+
+def splits_table(listing: Mapping[str, Any]) -> Table:
+    """Return all splits of `cryptml.profiler.listing.list_splits` with their segments in words."""
+    names = [layer["name"] for layer in listing["layers"]]
+    rows = []
+    for entry in listing["splits"]:
+        parts = Text(" | ").join(
+            Text(_span(names[segment["start"] : segment["stop"]]), STYLES[Side[segment["side"].upper()]])
+            for segment in entry["segments"]
+        )
+        server = sum(segment["side"] == "server" for segment in entry["segments"])
+        rows.append((split_text(Split(entry["split"])), parts, str(server)))
+    columns = [("split", "left"), ("segments (cyan: client, magenta: server)", "left"), ("round trips", "right")]
+    return plain_table(f"{len(rows)} splits of network {listing['network']}", columns, rows)
+
+
+def bytes_text(count: float) -> str:
+    """Return a byte count with three digits and its unit (powers of 1000)."""
+    for unit in UNITS[:-1]:
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} {UNITS[-1]}"
+
+
+def milliseconds_text(value: float) -> str:
+    """Return a duration with a fitting unit."""
+    return f"{value / 1000:.2f} s" if value >= 1000 else f"{value:.1f} ms"
+
+
+def _span(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]}..{names[-1]}"
