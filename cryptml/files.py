@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
+import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jsonschema
+from jsonschema import Draft202012Validator, ValidationError, validators
+from jsonschema.protocols import Validator
 from referencing import Registry, Resource
 
 from cryptml.errors import CryptmlError
 
 MAX_JSON_BYTES = 16 << 20
+MAX_INTEGER_DIGITS = 20
 
 
 def read_bounded(path: Path, limit: int, error: type[CryptmlError]) -> bytes:
@@ -52,14 +56,19 @@ def parse_json(data: bytes, schema: str, what: str, error: type[CryptmlError]) -
     if len(data) > MAX_JSON_BYTES:
         raise error(f"{what} has {len(data)} bytes, more than {MAX_JSON_BYTES}")
     try:
-        document = json.loads(data, parse_constant=_refuse_constant)
+        document = json.loads(
+            data, parse_constant=_refuse_constant, parse_float=_finite_float, parse_int=_bounded_integer
+        )
     except (ValueError, RecursionError) as problem:
         raise error(f"{what} is not JSON ({problem}); write it again") from problem
     validator = _validator(schema)
     wrong_version = _version_problem(document, _schema(schema))
     if wrong_version:
         raise error(f"{what} {wrong_version}")
-    violations = sorted(validator.iter_errors(document), key=lambda violation: list(map(str, violation.path)))
+    try:
+        violations = sorted(validator.iter_errors(document), key=lambda violation: list(map(str, violation.path)))
+    except RecursionError as problem:
+        raise error(f"{what} is nested too deeply; write it again") from problem
     if violations:
         shown = "; ".join(f"{violation.json_path}: {violation.message[:160]}" for violation in violations[:5])
         raise error(f"{what} breaks its schema: {shown}")
@@ -101,11 +110,27 @@ def _schema(schema: str) -> dict[str, Any]:
 
 
 @cache
-def _validator(schema: str) -> jsonschema.Draft202012Validator:
+def _validator(schema: str) -> Validator:
     registry: Registry[Any] = Registry().with_resource(
         "cryptml:definitions", Resource.from_contents(_schema("definitions.schema.json"))
     )
-    return jsonschema.Draft202012Validator(_schema(schema), registry=registry)
+    strict = validators.extend(  # type: ignore[no-untyped-call]
+        Draft202012Validator,
+        {"pattern": _match_whole},
+        type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
+    )
+    return strict(_schema(schema), registry=registry)
+
+
+def _is_integer(checker: Any, value: Any) -> bool:  # noqa: ARG001
+    """Whether a value is a Python int: the standard takes 1.0 for an integer too, which no shape or index can be."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _match_whole(validator: Any, pattern: str, text: Any, schema: Any) -> Iterator[ValidationError]:  # noqa: ARG001
+    """Compare with all of a text: Python's ``$`` would let a newline stand behind it."""
+    if isinstance(text, str) and not re.fullmatch(pattern, text):
+        yield ValidationError(f"{text!r} does not match {pattern!r}")
 
 
 def _version_problem(document: Any, schema: Mapping[str, Any]) -> str | None:
@@ -118,3 +143,16 @@ def _version_problem(document: Any, schema: Mapping[str, Any]) -> str | None:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")
+
+
+def _finite_float(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:40]} is beyond the largest number that is read")
+    return value
+
+
+def _bounded_integer(text: str) -> int:
+    if len(text) > MAX_INTEGER_DIGITS:
+        raise ValueError(f"an integer of {len(text)} characters is longer than {MAX_INTEGER_DIGITS}")
+    return int(text)
