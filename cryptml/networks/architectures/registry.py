@@ -61,7 +61,7 @@ def load_architecture(spec: str) -> Architecture:
         raise NetworkError(f"network {spec!r} is unknown; use one of {known}, or module:function for your own")
     try:
         function = getattr(importlib.import_module(module_name), function_name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError, SyntaxError) as error:
         raise NetworkError(
             f"network {spec!r} cannot be imported ({error}); check the module's path and name"
         ) from error
@@ -69,7 +69,17 @@ def load_architecture(spec: str) -> Architecture:
         raise NetworkError(
             f"network {spec!r} is a {type(function).__name__}; name a function that returns a Sequential"
         )
-    takes_classes = bool(inspect.signature(function).parameters)
+    side = getattr(function, "side", DEFAULT_SIDE)
+    if not isinstance(side, int):
+        raise NetworkError(
+            f"network {spec!r} has the side {side!r}; set the function's attribute side to a whole number"
+        )
+    try:
+        takes_classes = bool(inspect.signature(function).parameters)
+    except ValueError as error:
+        raise NetworkError(
+            f"network {spec!r} does not say what it takes ({error}); name a function that returns a Sequential"
+        ) from error
 
     def build(classes: int) -> nn.Sequential:
         module = function(classes) if takes_classes else function()
@@ -77,4 +87,4 @@ def load_architecture(spec: str) -> Architecture:
             raise NetworkError(f"network {spec!r} returns a {type(module).__name__}; return a torch.nn.Sequential")
         return module
 
-    return Architecture(spec, int(getattr(function, "side", DEFAULT_SIDE)), build)
+    return Architecture(spec, side, build)
