@@ -27,6 +27,15 @@ class Residual(Layer):
     kind: ClassVar[str] = "residual"
     linear: ClassVar[bool] = False
 
+    def __post_init__(self) -> None:
+        for branch, layers in (("body", self.body), ("shortcut", self.shortcut)):
+            names = [layer.name for layer in layers]
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise NetworkError(
+                    f"layer {self.name!r} names layers of its {branch} twice: {', '.join(twice)}; give each its own name"
+                )
+
     def forward(self, x: TensorT, extent: Extent, operations: Operations[TensorT]) -> TensorT:
         """See `Layer.forward`."""
         bits = self.propagate(extent).bits
