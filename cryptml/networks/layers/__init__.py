@@ -14,7 +14,6 @@ __all__ = [
     "MAX_LOOKUP_BITS",
     "Activation",
     "Convolution",
-    "Extent",
     "Layer",
     "Linear",
     "Residual",
