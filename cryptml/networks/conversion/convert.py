@@ -45,6 +45,7 @@ def convert(module: nn.Sequential, *, name: str, front_end: Standardisation, cla
         grid, stages = read_stages(module)
         scale, low, high = _grid_of(grid)
         first = Boundary(front_end.shape, low, high, (scale,))
+        _require_plain_rounding(grid, first)
         layers, boundaries = _convert_stages(stages, first, ends_on_grid=False)
     return Network(name, front_end, tuple(layers), tuple(boundaries), tuple(classes))
 
@@ -163,7 +164,19 @@ def _convert_activation(stage: Stage, before: Boundary) -> tuple[Layer, Boundary
         )
     scale, _, _ = _grid_of(stage.modules[-1])
     values = np.arange(before.low, before.high + 1, dtype=np.int64)
-    table = _tabulate(stage.modules, values, before, scale)
+    try:
+        table = _tabulate(stage.modules, values, before, scale)
+    except (RuntimeError, ValueError) as error:
+        raise NetworkError(
+            "",
+            [
+                Problem(
+                    stage.name,
+                    f"its modules do not take {before.channels} channels of shape {before.shape} ({error})",
+                    "let them follow their convolution or linear layer directly, and put Flatten after the activation",
+                )
+            ],
+        ) from error
     layer = Activation(stage.name, table, before.low)
     return layer, to_boundary(layer, before, np.asarray([scale]), np.zeros(1, np.int64))
 
@@ -218,6 +231,25 @@ def _grid_of(module: nn.Module) -> tuple[float, int, int]:
     else:
         low, high = 0, (1 << bits) - 1 - narrow
     return float(module.quant_act_scale()), low, high
+
+
+def _require_plain_rounding(grid: nn.Module, first: Boundary) -> None:
+    """Refuse an input grid that puts numbers elsewhere than `Boundary.quantise` does, which is what the client runs."""
+    quarters = np.arange(4 * (first.low - 2), 4 * (first.high + 2) + 1)
+    reals = (quarters[quarters % 4 != 2] / 4 * first.scale[0]).astype(np.float32).reshape(-1, *[1] * len(first.shape))
+    expected = first.dequantise(first.quantise(reals))
+    found = value_of(grid(torch.from_numpy(reals))).numpy()
+    if float(np.abs(found - expected).max()) > first.scale[0] / 2:
+        raise NetworkError(
+            "the network cannot be compiled:",
+            [
+                Problem(
+                    "input grid",
+                    f"it does not round to the nearest of the integers {first.low} to {first.high}",
+                    "use Int8ActPerTensorFloat or Uint8ActPerTensorFloat of 2 bits or more",
+                )
+            ],
+        )
 
 
 def _pair(value: int | tuple[int, int]) -> tuple[int, int]:

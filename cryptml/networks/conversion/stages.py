@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -136,6 +137,13 @@ def _read(children: list[tuple[str, nn.Module]], problems: list[Problem]) -> tup
             instead = REPLACEMENTS.get(type(module), f"use {known} or a ResidualBlock")
             problems.append(Problem(where, "this kind of module has no integer form", instead))
     problems += _dangling(pending)
+    problems += [
+        Problem(
+            f"layer {stage.name!r}", "its name cannot be written to a file", "use 1 to 64 of a-z, A-Z, 0-9, _ and -"
+        )
+        for stage in stages
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", stage.name)
+    ]
     return tuple(stages)
 
 
