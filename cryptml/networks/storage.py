@@ -47,10 +47,11 @@ def save_network(network: Network, folder: Path, *, architecture: str | None) ->
         network: What to write.
         folder: Made where it is missing.
         architecture: The spec that the Brevitas network was built from, if any.
+
+    Raises:
+        NetworkError: If `load_network` would not read it, for example because of a name; nothing is written then.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     weights = pack_layers(network.layers)
-    write_bytes(folder / WEIGHTS_FILE, weights)
     document = {
         "format": "cryptml-network",
         "format_version": 1,
@@ -62,7 +63,11 @@ def save_network(network: Network, folder: Path, *, architecture: str | None) ->
         "layers": layer_entries(network.layers),
         "weights": {"sha256": sha256(weights)},
     }
-    write_bytes(folder / NETWORK_FILE, to_json_bytes(document))
+    data = to_json_bytes(document)
+    parse_json(data, SCHEMA, f"network {network.name!r}", NetworkError)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_bytes(folder / WEIGHTS_FILE, weights)
+    write_bytes(folder / NETWORK_FILE, data)
 
 
 def load_network(name_or_folder: str) -> Network:
