@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from cryptml.bundle.server import ServerBundle, circuit_folder_name
 from cryptml.errors import BundleError
 from cryptml.fhe.backends.base import Backend
 from cryptml.fhe.circuit import CircuitSpec
-from cryptml.files import parse_json, sha256, to_json_bytes
+from cryptml.files import MAX_JSON_BYTES, parse_json, read_bounded, sha256, to_json_bytes
 from cryptml.networks.boundary import Boundary
 from cryptml.networks.network import Network
 from cryptml.networks.tensors import layer_entries, pack_layers
@@ -83,13 +84,25 @@ def build_bundle(
 
 
 def _require_free(out: Path, *, force: bool) -> None:
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+    if not out.is_symlink() and (not out.exists() or (out.is_dir() and not any(out.iterdir()))):
         return
-    is_bundle = out.is_dir() and {entry.name for entry in out.iterdir()} <= {"client", "server"}
-    if not is_bundle:
+    if out.is_symlink() or not out.is_dir() or not all(map(_is_half, out.iterdir())):
         raise BundleError(f"{out} exists and is not a bundle; choose another folder")
     if not force:
         raise BundleError(f"{out} exists; choose another folder or pass --force to replace it")
+
+
+def _is_half(folder: Path) -> bool:
+    """Whether a folder is the half of a bundle that its name says, of any version: force removes nothing else."""
+    try:
+        document = json.loads(read_bounded(folder / MANIFEST, MAX_JSON_BYTES, BundleError))
+    except (BundleError, ValueError, RecursionError):
+        return False
+    return (
+        folder.name in ("client", "server")
+        and isinstance(document, dict)
+        and document.get("format") == f"cryptml-{folder.name}-bundle"
+    )
 
 
 def _write_client(folder: Path, network: Network, split: Split, specs: list[CircuitSpec]) -> bytes:
