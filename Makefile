@@ -1,0 +1,55 @@
+# Targets for people; what `install` does lies in make/environment.sh.
+# Every name here is relative: make splits target names at spaces, and this folder's own path may hold some.
+
+TARGETS := help install demo test lint clean
+
+# Variables that a user may set: which Python, how much free disk to insist on, further arguments for demo or test.
+PYTHON ?=
+NEEDED_GB ?=
+ARGS ?=
+export PYTHON NEEDED_GB
+unexport PYTHONHOME PYTHONPATH
+
+UNKNOWN := $(filter-out $(TARGETS),$(MAKECMDGOALS))
+ifneq ($(UNKNOWN),)
+$(error There is no target "$(firstword $(UNKNOWN))"; the targets are $(TARGETS) ("make help" says what each does))
+endif
+ifeq ($(wildcard make/environment.sh),)
+$(error Run make in the folder that holds CRYPTML's Makefile, or with -C and that folder)
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: $(TARGETS)
+# One thing at a time, also under -j: every target begins with the same installation.
+.NOTPARALLEL:
+
+help:
+	@printf '%s\n' \
+	  'make install   make .venv and install CRYPTML and its pinned dependencies there (once; minutes)' \
+	  'make demo      show an encrypted inference from end to end' \
+	  'make test      run the tests' \
+	  'make lint      check style, types and the import contract' \
+	  'make clean     remove .venv and everything else that these targets made' \
+	  '' \
+	  'demo, test and lint install first where needed. Variables:' \
+	  '  PYTHON=/path/to/python3.11   the Python to use (3.10 to 3.12; found by itself when not given)' \
+	  '  ARGS="..."                   further arguments of "cryptml demo" or pytest' \
+	  '  NEEDED_GB=n                  free disk space to insist on before an installation (10)'
+
+install:
+	@sh make/environment.sh install
+
+demo: install
+	@"$(CURDIR)/.venv/bin/cryptml" demo $(ARGS)
+
+test: install
+	@"$(CURDIR)/.venv/bin/python" -m pytest $(ARGS)
+
+lint: install
+	"$(CURDIR)/.venv/bin/python" -m ruff check .
+	"$(CURDIR)/.venv/bin/python" -m ruff format --check .
+	"$(CURDIR)/.venv/bin/python" -m mypy
+	"$(CURDIR)/.venv/bin/lint-imports"
+
+clean:
+	@sh make/environment.sh clean
