@@ -62,8 +62,14 @@ class ConcreteMLBackend:
             )
         module = _segment_module(load_checkpoint(self.source, network), network, segment)
         _require_one_scale(module, segment)
-        regions = self.regions if self.regions is not None else random_fields(network.front_end.side, CALIBRATION + CHECKED)
-        integers = network.run(network.quantise(regions), Segment(0, segment.start)) if segment.start else network.quantise(regions)
+        regions = (
+            self.regions if self.regions is not None else random_fields(network.front_end.side, CALIBRATION + CHECKED)
+        )
+        integers = (
+            network.run(network.quantise(regions), Segment(0, segment.start))
+            if segment.start
+            else network.quantise(regions)
+        )
         reals = reads.dequantise(integers)
         half = max(1, len(reals) // 2)
         try:
@@ -74,8 +80,18 @@ class ConcreteMLBackend:
                 configuration=configuration(None),
                 p_error=p_error,
             )
-        except (RuntimeError, ValueError, AssertionError, TypeError, NotImplementedError, KeyError, IndexError) as error:
-            raise CircuitError(f"Concrete ML cannot compile segment {segment} ({_first_line(error)}); use --backend integer") from error
+        except (
+            RuntimeError,
+            ValueError,
+            AssertionError,
+            TypeError,
+            NotImplementedError,
+            KeyError,
+            IndexError,
+        ) as error:
+            raise CircuitError(
+                f"Concrete ML cannot compile segment {segment} ({_first_line(error)}); use --backend integer"
+            ) from error
         circuit = quantised.fhe_circuit
         codec = _codec(quantised, reads, writes)
         spec = CircuitSpec(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from concrete import fhe
 
+from cryptml.errors import CircuitError
 from cryptml.fhe.backends.base import Compiled, configuration
 from cryptml.fhe.circuit import CircuitSpec, Codec
 from cryptml.networks.extent import IntArray
@@ -30,7 +31,7 @@ class ConcreteOperations:
         bits: int,
     ) -> fhe.Tracer:
         """See `Operations.convolve`."""
-        y = fhe.conv(x, weight, bias, pads=(*padding, *padding), strides=stride, group=groups)
+        y = fhe.conv(_pad(x, *padding), weight, bias, strides=stride, group=groups)
         return fhe.hint(y, bit_width=bits)
 
     def multiply(self, x: fhe.Tracer, weight: IntArray, bias: IntArray, *, bits: int) -> fhe.Tracer:
@@ -64,6 +65,16 @@ class ConcreteOperations:
         return fhe.hint(x + y, bit_width=bits)
 
 
+def _pad(x: fhe.Tracer, rows: int, columns: int) -> fhe.Tracer:
+    """Surround encrypted maps with zeros, which Concrete's convolution does not do itself."""
+    if not rows and not columns:
+        return x
+    _, channels, height, width = x.shape
+    padded = fhe.zeros((1, channels, height + 2 * rows, width + 2 * columns))
+    padded[:, :, rows : rows + height, columns : columns + width] = x
+    return padded
+
+
 def compile_integer_program(network: Network, segment: Segment, p_error: float) -> Compiled:
     """Compile a segment of the integer program for its worst case, so that no input overflows."""
     reads, writes = network.boundaries[segment.start], network.boundaries[segment.stop]
@@ -81,7 +92,13 @@ def compile_integer_program(network: Network, segment: Segment, p_error: float) 
     generator = np.random.default_rng(0)
     samples = [np.full(shape, reads.low), np.full(shape, reads.high)]
     samples += [generator.integers(reads.low, reads.high, shape, endpoint=True) for _ in range(SAMPLES)]
-    circuit = fhe.Compiler(program, {"x": "encrypted"}).compile(samples, configuration(p_error))
+    try:
+        circuit = fhe.Compiler(program, {"x": "encrypted"}).compile(samples, configuration(p_error))
+    except (RuntimeError, ValueError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        raise CircuitError(
+            f"segment {segment} of network {network.name!r} does not compile at p_error {p_error:g} ({reason})"
+        ) from error
     spec = CircuitSpec(
         segment=segment,
         backend="integer",

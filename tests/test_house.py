@@ -1,0 +1,114 @@
+"""The house rules that a machine can hold."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCES = sorted(
+    [*(ROOT / "cryptml").rglob("*.py"), *(ROOT / "server").rglob("*.py"), *(ROOT / "client").rglob("*.py")]
+)
+
+
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def tool(name: str) -> str:
+    return str(Path(sys.executable).with_name(name))
+
+
+def test_imports_run_one_way() -> None:
+    result = run(tool("lint-imports"), "--no-cache")
+    assert result.returncode == 0, result.stdout
+
+
+def test_style() -> None:
+    result = run(tool("ruff"), "check", ".")
+    assert result.returncode == 0, result.stdout
+
+
+def test_types() -> None:
+    result = run(tool("mypy"))
+    assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_file_unpickles_or_prints(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
+    assert imported & {"pickle", "marshal", "shelve", "dill", "joblib", "cloudpickle", "jsonpickle"} == set()
+    calls = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    assert calls & {"torch.load", "eval", "exec", "print", "shutil.unpack_archive"} == set()
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.Assert)]
+
+
+@pytest.mark.parametrize(
+    "package",
+    ["cryptml.bundle", "cryptml.datasets", "cryptml.networks", "cryptml.training", "cryptml_client", "cryptml_server"],
+)
+def test_public_names_are_said_and_there(package: str) -> None:
+    module = importlib.import_module(package)
+    assert module.__all__ == sorted(module.__all__)
+    for name in module.__all__:
+        assert getattr(module, name).__doc__ or name.isupper() or name.endswith("Array"), name
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_the_repository_holds_no_data_and_no_big_files() -> None:
+    listed = run("git", "ls-files", "-z")
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    files = [ROOT / name for name in listed.stdout.split("\0") if name]
+    assert not [path for path in files if path.suffix in {".dcm", ".npz", ".pgm", ".keys"}]
+    assert not [path for path in files if path.is_file() and path.stat().st_size > 2 << 20]
+
+
+def test_the_wheel_installs_into_an_empty_environment(tmp_path: Path) -> None:
+    """Built without a network, installed alone, imported beside the dependencies of this environment."""
+    built = run(
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "-q",
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+        "-w",
+        str(tmp_path),
+        ".",
+    )
+    assert built.returncode == 0, built.stderr
+    (wheel,) = tmp_path.glob("cryptml-*.whl")
+    environment = tmp_path / "environment"
+    assert run(sys.executable, "-m", "venv", "--without-pip", str(environment)).returncode == 0
+    python = str(environment / "bin" / "python")
+    installed = run(
+        sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-deps", "--no-index", str(wheel)
+    )
+    assert installed.returncode == 0, installed.stderr
+    alone = subprocess.run(
+        [python, "-c", "import cryptml, cryptml.errors, cryptml.splits; print(cryptml.__version__, cryptml.__file__)"],
+        cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert str(environment) in alone.stdout
+    (site,) = (environment / "lib").glob("python*/site-packages")
+    dependencies = [path for path in sys.path if path.endswith("site-packages")]
+    (site / "dependencies.pth").write_text("\n".join(dependencies) + "\n")
+    listing = subprocess.run(
+        [str(environment / "bin" / "split-profiler"), "list", "tiny", "--json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert listing.stdout.count('"split"') == 32
