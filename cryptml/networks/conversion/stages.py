@@ -126,9 +126,7 @@ def _read(children: list[tuple[str, nn.Module]], problems: list[Problem]) -> tup
             problems += _pooling_problems(where, module)
             stages.append(Stage("pooling", names.of("pool", name), (module,)))
         elif isinstance(module, ResidualBlock):
-            for branch in (module.body, module.shortcut):
-                _read([(f"{name}.{inner}", child) for inner, child in branch.named_children()], problems)
-            problems += _grid_problems(f"{name}.grid", module.grid)
+            problems += _block_problems(name, module)
             stages.append(Stage("residual", names.of("block", name), (module,)))
         else:
             known = ", ".join(
@@ -142,7 +140,7 @@ def _read(children: list[tuple[str, nn.Module]], problems: list[Problem]) -> tup
             f"layer {stage.name!r}", "its name cannot be written to a file", "use 1 to 64 of a-z, A-Z, 0-9, _ and -"
         )
         for stage in stages
-        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", stage.name)
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", stage.name.rpartition(".")[2])  # a dot follows the block's name
     ]
     return tuple(stages)
 
@@ -156,6 +154,17 @@ class _Names:
     def of(self, kind: str, name: str) -> str:
         self._counts[kind] = self._counts.get(kind, 0) + 1
         return f"{kind}{self._counts[kind]}" if name.isdigit() else name
+
+
+def _block_problems(name: str, block: ResidualBlock) -> list[Problem]:
+    """Return what is wrong in either branch, the grid that closes both included, each once."""
+    problems: list[Problem] = []
+    closing = [("grid", block.grid)] if isinstance(block.grid, CLOSING) else []
+    for branch in (block.body, block.shortcut):
+        _read([(f"{name}.{inner}", child) for inner, child in [*branch.named_children(), *closing]], problems)
+    if not closing:
+        problems += _grid_problems(f"{name}.grid", block.grid)
+    return list(dict.fromkeys(problems))
 
 
 def _dangling(pending: list[tuple[str, nn.Module]]) -> Iterator[Problem]:
