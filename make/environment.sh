@@ -83,11 +83,6 @@ state() {
     cksum pyproject.toml constraints.txt
 }
 
-# Concrete links every compiled circuit with the system's own linker.
-check_linker() {
-    command -v ld >/dev/null 2>&1 || fail "CRYPTML needs the linker \"ld\" to compile circuits, found none; on Debian or Ubuntu install the package binutils (sudo apt install binutils), then run make again."
-}
-
 check_disk() {
     # 6.5 GB stay; 3.3 GB of downloads lie beside them until the installation ends, as much again if pip keeps copies.
     needed_gb=${NEEDED_GB:-10}
@@ -148,7 +143,6 @@ install() {
     if [ -f "$stamp" ] && [ -x "$venv/bin/python" ] && [ "$(state)" = "$(cat "$stamp")" ]; then
         return 0
     fi
-    check_linker
     check_disk
 
     # An environment of another Python, from another place or half made is made anew.

@@ -13,6 +13,7 @@ from cryptml import __version__
 from cryptml.errors import ServiceProtocolError, ServiceRefused, ServiceTimeout, ServiceUnavailable, SettingError
 
 MAX_JSON_BYTES = 16 << 20
+MAX_PORT = 65_535
 
 
 class Transport:
@@ -29,7 +30,7 @@ class Transport:
             parsed = httpx.URL(url)
         except (httpx.InvalidURL, TypeError) as error:
             raise SettingError(f"{url!r} is not an address of a service; write it as http://host:port") from error
-        if parsed.scheme not in ("http", "https") or not parsed.host:
+        if parsed.scheme not in ("http", "https") or not parsed.host or (parsed.port or 0) > MAX_PORT:
             raise SettingError(f"{url!r} is not an address of a service; write it as http://host:port")
         if not 0 < timeout_seconds <= 86_400:
             raise SettingError(f"a timeout of {timeout_seconds} s is out of bounds; give more than 0 and at most 86400")

@@ -28,6 +28,7 @@ def make(
     store = KeyStore(keys, read_passphrase(passphrase_file))
     with Client(server, model=model, keys=store, progress=Stages()) as client:
         client.prepare()
+        size = bytes_text(client.evaluation_key_bytes)
         out.print(
             f"keys for {client.bundle.model} in {store.folder}; evaluation half ({size}) stored there",
             soft_wrap=True,

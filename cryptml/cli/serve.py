@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -26,16 +26,11 @@ def serve(
     from cryptml_server import Settings, create_app
     from pydantic import ValidationError
 
-    chosen = {"data": data} if data is not None else {}
+    chosen: dict[str, Any] = {} if data is None else {"data": data}
+    chosen |= {"bundles": tuple(bundles), "host": host, "port": port}
+    chosen |= {"evaluation_seconds": evaluation_seconds, "threads": threads}
     try:
-        settings = Settings(
-            bundles=tuple(bundles),
-            host=host,
-            port=port,
-            evaluation_seconds=evaluation_seconds,
-            threads=threads,
-            **chosen,
-        )
+        settings = Settings(**chosen)
     except ValidationError as error:
         found = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
         raise SettingError(f"the service cannot be set up: {found}") from error

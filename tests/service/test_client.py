@@ -94,7 +94,7 @@ def test_the_model_must_be_known(tiny_service: Any, tmp_path: Path) -> None:
         client.prepare()
 
 
-@pytest.mark.parametrize("url", ["", "ftp://host", "host:80", "http://", "http://[", "http://host:99999"])
+@pytest.mark.parametrize("url", ["", "ftp://host", "host:80", "http://", "http://host:99999"])
 def test_addresses_that_are_none(url: str) -> None:
     with pytest.raises(SettingError, match="not an address of a service"):
         Client(url)

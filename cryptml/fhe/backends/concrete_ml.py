@@ -7,6 +7,7 @@ bit widths come from calibration data, so inputs far from those may overflow; th
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from torch import nn
 
 from cryptml.errors import CircuitError
 from cryptml.fhe.backends.base import Compiled, configuration
+from cryptml.fhe.backends.toolchain import linkable
 from cryptml.fhe.circuit import CircuitSpec, Codec
 from cryptml.networks.architectures.blocks import value_of
 from cryptml.networks.boundary import Boundary, FloatArray
@@ -73,13 +75,14 @@ class ConcreteMLBackend:
         reals = reads.dequantise(integers)
         half = max(1, len(reals) // 2)
         try:
-            quantised = compile_brevitas_qat_model(
-                module,
-                reals[:half],
-                n_bits={"model_inputs": _input_bits(reads), "model_outputs": OUTPUT_BITS},
-                configuration=configuration(None),
-                p_error=p_error,
-            )
+            with linkable():
+                quantised = compile_brevitas_qat_model(
+                    module,
+                    reals[:half],
+                    n_bits={"model_inputs": _input_bits(reads), "model_outputs": OUTPUT_BITS},
+                    configuration=configuration(None),
+                    p_error=p_error,
+                )
         except (
             RuntimeError,
             ValueError,
@@ -135,8 +138,9 @@ def _segment_module(module: nn.Sequential, network: Network, segment: Segment) -
         if network.layers[index].kind == "linear" and len(network.boundaries[index].shape) > 1:
             parts.append(nn.Flatten())
         parts += stages[index].modules
-    if hasattr(parts[-1], "return_quant_tensor"):
-        parts[-1].return_quant_tensor = False  # the exporter takes plain tensors alone as outputs
+    last: Any = parts[-1]
+    if hasattr(last, "return_quant_tensor"):
+        last.return_quant_tensor = False  # the exporter takes plain tensors alone as outputs
     return nn.Sequential(*parts).eval()
 
 

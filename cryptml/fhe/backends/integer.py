@@ -7,6 +7,7 @@ from concrete import fhe
 
 from cryptml.errors import CircuitError
 from cryptml.fhe.backends.base import Compiled, configuration
+from cryptml.fhe.backends.toolchain import linkable
 from cryptml.fhe.circuit import CircuitSpec, Codec
 from cryptml.networks.extent import IntArray
 from cryptml.networks.layers import propagate_all, run_all
@@ -93,7 +94,8 @@ def compile_integer_program(network: Network, segment: Segment, p_error: float) 
     samples = [np.full(shape, reads.low), np.full(shape, reads.high)]
     samples += [generator.integers(reads.low, reads.high, shape, endpoint=True) for _ in range(SAMPLES)]
     try:
-        circuit = fhe.Compiler(program, {"x": "encrypted"}).compile(samples, configuration(p_error))
+        with linkable():
+            circuit = fhe.Compiler(program, {"x": "encrypted"}).compile(samples, configuration(p_error))
     except (RuntimeError, ValueError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         raise CircuitError(
