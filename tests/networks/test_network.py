@@ -44,7 +44,9 @@ def test_what_stands_between_layers_keeps_the_boundaries(weights: int, inputs: i
 def test_an_input_out_of_range_is_refused_with_the_range(value: int) -> None:
     x = np.zeros((2, 1, SIDE, SIDE), np.int64)
     x[1, 0, 2, 3] = value
-    with pytest.raises(NetworkError, match=rf"segment 0-5 of network 'small' has values in .*{value}.*outside \[-2, 1\]"):
+    with pytest.raises(
+        NetworkError, match=rf"segment 0-5 of network 'small' has values in .*{value}.*outside \[-2, 1\]"
+    ):
         NETWORK.run(x)
 
 

@@ -152,7 +152,9 @@ def test_a_link_is_refused(folder: Path, name: str) -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(data=st.data())
-def test_one_altered_byte_of_the_weights_is_refused(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+def test_one_altered_byte_of_the_weights_is_refused(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
     folder = tmp_path_factory.mktemp("nets")
     save_network(NETWORK, folder, architecture=None)
     weights = bytearray((folder / WEIGHTS_FILE).read_bytes())
@@ -192,7 +194,9 @@ def test_a_document_with_one_value_replaced_never_crashes(
             break
         inner = inner[key]
     inner[key] = data.draw(
-        st.sampled_from([None, True, 0, 1, 1.0, -1, 2**31, 10**19, 0.5, 1e300, 5e-324, "", "a", "x\n", [], {}, [1], [[]]])
+        st.sampled_from(
+            [None, True, 0, 1, 1.0, -1, 2**31, 10**19, 0.5, 1e300, 5e-324, "", "a", "x\n", [], {}, [1], [[]]]
+        )
     )
     (folder / NETWORK_FILE).write_text(json.dumps(document))
     try:
