@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -26,10 +27,12 @@ from cryptml.networks import FloatArray, Network, Standardisation
 from cryptml.networks.architectures import reference, tiny
 from cryptml.networks.architectures.blocks import ResidualBlock, activation, convolution, input_grid, linear, value_of
 from cryptml.networks.conversion import Stage, convert, largest_difference, read_stages
+from cryptml.networks.conversion.stages import read_branch
 from cryptml.splits import enumerate_splits
 from cryptml.training.agreement import settle_biases
 
 SIDE = 8
+convert_module = importlib.import_module("cryptml.networks.conversion.convert")  # the package names a function like it
 EXACT = 1e-5
 Build = Callable[[], nn.Sequential]
 
@@ -430,6 +433,19 @@ def test_a_branch_that_names_two_layers_alike_is_refused() -> None:
     )
     assert [problem.where for problem in error.problems] == ["block1"]
     assert "names layers of its body twice: grid" in str(error)
+
+
+def test_branches_on_two_grids_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = warmed(lambda: with_block(shortcut=True))
+    other = warmed(lambda: nn.Sequential(signed_grid(4)))[0]
+    monkeypatch.setattr(
+        convert_module,
+        "read_branch",
+        lambda block, name: read_branch(block, name) if name == "body" else (Stage("activation", "other", (other,)),),
+    )
+    error = refusal(module)
+    assert [problem.where for problem in error.problems] == ["block"]
+    assert "adds two grids; end both branches with one quantiser" in str(error)
 
 
 def test_branches_of_two_shapes_are_refused() -> None:

@@ -1,0 +1,259 @@
+"""A client's own judgement of the parameters that a service hands out, and of malformed specifications."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from concrete import fhe
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cryptml.errors import CircuitError
+from cryptml.fhe.backends.base import configuration
+from cryptml.fhe.parameters import BIAS, FLOOR, MAX_SPECS_BYTES, MIN_DIMENSION, SLOPE, CircuitParameters
+
+TABLE = fhe.LookupTable([(3 * value) % 16 for value in range(16)])
+
+
+def specification(program: Callable[[Any], Any], top: int, p_error: float = 2.0**-40) -> bytes:
+    samples = [np.zeros((1, 4), np.int64), np.full((1, 4), top)]
+    circuit = fhe.Compiler(program, {"x": "encrypted"}).compile(samples, configuration(p_error))
+    return bytes(circuit.client.specs.serialize())
+
+
+@pytest.fixture(scope="module")
+def specs() -> dict[str, bytes]:
+    return {
+        "linear": specification(lambda x: x @ np.array([[1], [2], [3], [1]]), 3),
+        "lookup": specification(lambda x: TABLE[x], 15),
+        "loose": specification(lambda x: TABLE[x], 15, 2.0**-17),
+        "two": specification(lambda x: TABLE[TABLE[x]] + x, 15),
+    }
+
+
+NAMES = ["linear", "lookup", "loose", "two"]
+Change = Callable[[dict[str, Any]], object]
+
+
+def parse(document: Any) -> CircuitParameters:
+    return CircuitParameters.parse(json.dumps(document).encode())
+
+
+def input_cipher(document: dict[str, Any]) -> dict[str, Any]:
+    return document["circuits"][0]["inputs"][0]["typeInfo"]["lweCiphertext"]["encryption"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_concrete_makes_is_accepted(specs: dict[str, bytes], name: str) -> None:
+    parameters = CircuitParameters.parse(specs[name])
+    parameters.require_security()
+    assert parameters.input_shape == (1, 4)
+    assert parameters.output_shape == ((1, 1) if name == "linear" else (1, 4))
+    assert parameters.input_bytes % 8 == 0 < parameters.input_bytes
+    assert parameters.output_bytes > parameters.input_bytes, "inputs are seeded, outputs are not"
+    assert (parameters.evaluation_key_bytes == 0) == (name == "linear")
+
+
+def noisy_places(document: dict[str, Any]) -> list[dict[str, Any]]:
+    keys = document["keyset"]["lweBootstrapKeys"] + document["keyset"]["lweKeyswitchKeys"]
+    return [*(key["params"] for key in keys), input_cipher(document)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("factor", [0.0, 0.5, 1e-3, 1e-30, -1.0])
+def test_less_noise_anywhere_is_refused(specs: dict[str, bytes], name: str, factor: float) -> None:
+    original = json.loads(specs[name])
+    for index in range(len(noisy_places(original))):
+        document = copy.deepcopy(original)
+        noisy_places(document)[index]["variance"] *= factor
+        with pytest.raises(CircuitError, match=r"below 128-bit security \(at least 450 and 2\^-.*do not send anything"):
+            parse(document).require_security()
+
+
+@pytest.mark.parametrize("variance", [float("nan"), -float("inf")])
+def test_noise_that_is_no_number_is_refused(specs: dict[str, bytes], variance: float) -> None:
+    document = json.loads(specs["linear"])
+    input_cipher(document)["variance"] = variance
+    with pytest.raises(CircuitError, match=r"noise 2\^-inf, below 128-bit"):
+        parse(document).require_security()
+
+
+def halve_input(document: dict[str, Any]) -> None:
+    for key in document["keyset"]["lweSecretKeys"]:
+        if key["id"] == input_cipher(document)["keyId"]:
+            key["params"]["lweDimension"] //= 2
+    input_cipher(document)["lweDimension"] //= 2
+
+
+def halve_bootstrap(document: dict[str, Any]) -> None:
+    document["keyset"]["lweBootstrapKeys"][0]["params"]["polynomialSize"] //= 2
+
+
+def halve_keyswitch(document: dict[str, Any]) -> None:
+    document["keyset"]["lweKeyswitchKeys"][0]["params"]["outputLweDimension"] //= 2
+
+
+def halve_secret_key_alone(document: dict[str, Any]) -> None:
+    for key in document["keyset"]["lweSecretKeys"]:
+        key["params"]["lweDimension"] //= 2
+
+
+def halve_cipher_alone(document: dict[str, Any]) -> None:
+    input_cipher(document)["lweDimension"] //= 2
+
+
+HALVINGS = {
+    "input": ("linear", halve_input),
+    "input before a lookup": ("lookup", halve_input),
+    "bootstrap": ("lookup", halve_bootstrap),
+    "keyswitch": ("lookup", halve_keyswitch),
+    "secret keys": ("lookup", halve_secret_key_alone),
+    "cipher": ("lookup", halve_cipher_alone),
+}
+
+
+@pytest.mark.parametrize(("name", "halve"), HALVINGS.values(), ids=HALVINGS.keys())
+def test_half_the_dimension_at_equal_noise_is_refused(specs: dict[str, bytes], name: str, halve: Change) -> None:
+    document = json.loads(specs[name])
+    halve(document)
+    with pytest.raises(CircuitError):
+        parse(document).require_security()
+
+
+@given(st.integers(1, 5000), st.floats(-80, 0))
+def test_the_line_between_secure_and_not_is_the_curve(dimension: int, noise: float) -> None:
+    parameters = CircuitParameters((1,), (1,), 0, 8, 8, ((dimension, noise),))
+    least = max(SLOPE * dimension + BIAS, FLOOR)
+    if dimension >= MIN_DIMENSION and noise >= least:
+        parameters.require_security()
+    elif dimension < MIN_DIMENSION or noise < least - 0.02:
+        with pytest.raises(CircuitError, match=rf"dimension {dimension} and noise 2\^{noise:.2f}"):
+            parameters.require_security()
+
+
+def test_one_weak_key_among_strong_ones_is_refused() -> None:
+    strong = (2048, -40.0)
+    with pytest.raises(CircuitError, match="dimension 900"):
+        CircuitParameters((1,), (1,), 0, 8, 8, (strong, (900, -40.0), strong)).require_security()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{",
+        b"null",
+        b"[]",
+        b"3",
+        b'"text"',
+        b"{}",
+        b'{"keyset": 3}',
+        b'{"keyset": {"lweSecretKeys": 3}}',
+        b"\xff\xfe",
+    ],
+)
+def test_what_is_no_specification_is_refused(data: bytes) -> None:
+    with pytest.raises(CircuitError, match="client specification cannot be read .*build the bundle again"):
+        CircuitParameters.parse(data)
+
+
+def test_too_long_a_specification_is_refused_unread() -> None:
+    with pytest.raises(CircuitError, match=f"of {MAX_SPECS_BYTES + 1} bytes exceeds {MAX_SPECS_BYTES}"):
+        CircuitParameters.parse(b" " * (MAX_SPECS_BYTES + 1))
+
+
+def gaussian_keys(document: dict[str, Any]) -> None:
+    document["keyset"]["lweSecretKeys"][0]["params"]["keyType"] = "ternary"
+
+
+def narrow_keys(document: dict[str, Any]) -> None:
+    document["keyset"]["lweSecretKeys"][0]["params"]["integerPrecision"] = 32
+
+
+def packing_keys(document: dict[str, Any]) -> None:
+    document["keyset"]["packingKeyswitchKeys"] = [{}]
+
+
+def two_circuits(document: dict[str, Any]) -> None:
+    document["circuits"] *= 2
+
+
+def no_circuit(document: dict[str, Any]) -> None:
+    document["circuits"] = []
+
+
+def two_inputs(document: dict[str, Any]) -> None:
+    document["circuits"][0]["inputs"] *= 2
+
+
+def plain_input(document: dict[str, Any]) -> None:
+    document["circuits"][0]["inputs"][0]["typeInfo"] = {"plaintext": {"shape": {"dimensions": [1, 4]}}}
+
+
+def foreign_key(document: dict[str, Any]) -> None:
+    input_cipher(document)["keyId"] = 77
+
+
+def variance_as_text(document: dict[str, Any]) -> None:
+    input_cipher(document)["variance"] = "1e-3"
+
+
+KINDS = [
+    gaussian_keys,
+    narrow_keys,
+    packing_keys,
+    two_circuits,
+    no_circuit,
+    two_inputs,
+    plain_input,
+    foreign_key,
+    variance_as_text,
+]
+
+
+@pytest.mark.parametrize("change", KINDS, ids=lambda change: change.__name__)
+def test_a_specification_of_another_kind_is_refused(specs: dict[str, bytes], change: Change) -> None:
+    document = json.loads(specs["lookup"])
+    change(document)
+    with pytest.raises(CircuitError, match="client specification cannot be read"):
+        parse(document)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_one_part_removed_is_refused_or_changes_nothing(specs: dict[str, bytes], data: st.DataObject) -> None:
+    document = json.loads(specs["lookup"])
+    original = CircuitParameters.parse(specs["lookup"])
+    inner: Any = document
+    while True:
+        key = data.draw(st.sampled_from(sorted(inner) if isinstance(inner, dict) else range(len(inner))))
+        if not isinstance(inner[key], (dict, list)) or not inner[key] or data.draw(st.integers(0, 3)) == 0:
+            break
+        inner = inner[key]
+    del inner[key]
+    try:
+        found = parse(document)
+    except CircuitError:
+        return
+    assert set(found.noises) <= set(original.noises)
+
+
+def test_expanded_keys_are_larger_than_seeded_ones(specs: dict[str, bytes]) -> None:
+    document = json.loads(specs["lookup"])
+    seeded = parse(document).evaluation_key_bytes
+    for key in document["keyset"]["lweBootstrapKeys"] + document["keyset"]["lweKeyswitchKeys"]:
+        key["compression"] = "none"
+    assert parse(document).evaluation_key_bytes > 2 * seeded
+
+
+def test_the_payload_is_what_concrete_really_sends(specs: dict[str, bytes]) -> None:
+    client = fhe.Client(fhe.ClientSpecs.deserialize(specs["linear"]))
+    client.keygen(force=True)
+    sent = client.encrypt(np.array([[0, 1, 2, 3]])).serialize()
+    payload = CircuitParameters.parse(specs["linear"]).input_bytes
+    assert payload <= len(sent) < payload + 2000
