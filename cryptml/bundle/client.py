@@ -117,14 +117,16 @@ class ClientBundle:
         """
         document = parse_json(manifest, SCHEMA, "the client bundle's manifest", BundleError)
         require_same_engine(document["created_with"])
+        checked = {}
         for name, entry in document["files"].items():
             data = files.get(name)
             if data is None:
                 raise BundleError(f"{name} of the client bundle is missing; fetch or build it again")
             if len(data) != entry["bytes"] or sha256(data) != entry["sha256"]:
                 raise BundleError(f"{name} of the client bundle was altered; fetch or build it again")
+            checked[name] = data
         try:
-            bundle = _assemble(document, files, manifest)
+            bundle = _assemble(document, checked, manifest)
             _check_order(bundle)
         except BundleError:
             raise
