@@ -10,7 +10,8 @@ import numpy as np
 
 from cryptml.datasets.base import Dataset, assign_subsets
 from cryptml.errors import DatasetError, ImageError
-from cryptml.images import Floats, central_region, crop, load_image
+from cryptml.images import central_region, crop, load_image
+from cryptml.images.image import Floats
 
 INDEX = "index.csv"
 """Optional table beside the sub-folders: columns ``file``, ``patient`` and optionally ``subset``."""

@@ -1,0 +1,23 @@
+"""Pictures as one kind of array: DICOM, PNG and PGM files in, float32 in [0, 1] out; square regions of them.
+
+The clinic holds everything in this module: pictures are read, cropped and reduced in the clear, on the client.
+No message and no description repeats anything of a DICOM header but its size and encoding.
+"""
+
+from cryptml.images.image import Image, image_from_array
+from cryptml.images.limits import MAX_FILE_BYTES, MAX_PIXELS
+from cryptml.images.reading import load_image
+from cryptml.images.regions import Region, brightest_region, central_region, crop, reduce_area
+
+__all__ = [
+    "MAX_FILE_BYTES",
+    "MAX_PIXELS",
+    "Image",
+    "Region",
+    "brightest_region",
+    "central_region",
+    "crop",
+    "image_from_array",
+    "load_image",
+    "reduce_area",
+]
