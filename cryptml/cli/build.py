@@ -19,6 +19,9 @@ def build(
     out_folder: Annotated[Path, typer.Option("--out", help="New folder for the bundle.")],
     split: Annotated[str | None, typer.Option(help="C or S for each layer; a shipped network has a default.")] = None,
     backend: Annotated[str, typer.Option(help="integer or concrete-ml.")] = "integer",
+    architecture: Annotated[
+        str | None, typer.Option(help="module:function of a network of your own, which concrete-ml imports and runs.")
+    ] = None,
     p_error: Annotated[float, typer.Option(help="Probability that one table lookup fails.")] = 2.0**-40,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -31,7 +34,12 @@ def build(
     chosen = Split(split or DEFAULT_SPLITS.get(network, "S" * len(trained))).require_length(len(trained))
     with Stages().stage(f"compiling {len(chosen.server_segments)} server segments of {trained.name}, split {chosen}"):
         bundle = build_bundle(
-            trained, chosen, out_folder, backend=load_backend(backend, network), p_error=p_error, force=force
+            trained,
+            chosen,
+            out_folder,
+            backend=load_backend(backend, network, architecture),
+            p_error=p_error,
+            force=force,
         )
     if json:
         print_json(

@@ -21,6 +21,10 @@ SECURITY_BITS = 128
 """Every parameter set is chosen for this level, whatever the p_error."""
 
 
+LARGEST = 1 << 20
+"""Bound of a codec's scales and offsets, far above any that a build makes."""
+
+
 @dataclass(frozen=True)
 class Codec:
     """The affine map between a boundary's integers and those of a compiled circuit.
@@ -34,6 +38,24 @@ class Codec:
     input_offset: tuple[float, ...] = (0.0,)
     output_scale: tuple[float, ...] = (1.0,)
     output_offset: tuple[float, ...] = (0.0,)
+
+    def require_fit(self, reads: Boundary, writes: Boundary) -> None:
+        """Refuse a codec that does not fit the boundaries.
+
+        Raises:
+            CircuitError: If it has another number of channels, or a scale or offset that no honest build makes.
+        """
+        for name, boundary in (("input", reads), ("output", writes)):
+            scale, offset = getattr(self, f"{name}_scale"), getattr(self, f"{name}_offset")
+            fits = {len(scale), len(offset)} <= {1, boundary.channels}
+            if (
+                not fits
+                or any(not 0 < value < LARGEST for value in scale)
+                or any(abs(value) > LARGEST for value in offset)
+            ):
+                raise CircuitError(
+                    f"the circuit's {name} codec does not fit {boundary.channels} channels or exceeds {LARGEST}; build the bundle again"
+                )
 
     def encode(self, values: IntArray) -> IntArray:
         """Return what the circuit takes for (batch, *shape) boundary values."""
@@ -150,6 +172,7 @@ class CircuitSpec:
             complexity=data["complexity"],
             client_specs=client_specs,
         )
+        spec.codec.require_fit(spec.reads, spec.writes)
         found = (spec.parameters.input_shape, spec.parameters.output_shape)
         expected = ((1, *spec.reads.shape), (1, *spec.writes.shape))
         if found != expected:

@@ -31,6 +31,7 @@ OVERHEAD_BYTES = 65_536
 """A serialised message is at most this much longer than its payload (350 bytes were seen)."""
 
 MAX_SPECS_BYTES = 4 << 20
+MAX_DIMENSION = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class CircuitParameters:
         try:
             data = json.loads(client_specs)
             return _read(data)
-        except (ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
+        except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError) as error:
             raise CircuitError(
                 f"the client specification cannot be read ({error!r}); build the bundle again"
             ) from error
@@ -90,6 +91,8 @@ class CircuitParameters:
 def _read(data: Mapping[str, Any]) -> CircuitParameters:
     keyset = data["keyset"]
     dimensions = {key["id"]: key["params"]["lweDimension"] for key in keyset["lweSecretKeys"]}
+    if min(dimensions.values()) < 1 or max(dimensions.values()) > MAX_DIMENSION:
+        raise ValueError(f"key dimensions {sorted(dimensions.values())}")
     for key in keyset["lweSecretKeys"]:
         if key["params"]["keyType"] != "binary" or key["params"]["integerPrecision"] != 64:
             raise ValueError(f"secret key {key['params']}")
@@ -97,12 +100,16 @@ def _read(data: Mapping[str, Any]) -> CircuitParameters:
     words = 0
     for key in keyset["lweBootstrapKeys"]:
         params = key["params"]
+        _require_dimension(dimensions, key["inputId"], params["inputLweDimension"])
+        _require_dimension(dimensions, key["outputId"], params["glweDimension"] * params["polynomialSize"])
         noises.append((params["glweDimension"] * params["polynomialSize"], _log2_deviation(params["variance"])))
         masks = 0 if key["compression"] == "seed" else params["glweDimension"]
         rows = params["inputLweDimension"] * params["levelCount"] * (params["glweDimension"] + 1)
         words += rows * (masks + 1) * params["polynomialSize"]
     for key in keyset["lweKeyswitchKeys"]:
         params = key["params"]
+        _require_dimension(dimensions, key["inputId"], params["inputLweDimension"])
+        _require_dimension(dimensions, key["outputId"], params["outputLweDimension"])
         noises.append((params["outputLweDimension"], _log2_deviation(params["variance"])))
         masks = 0 if key["compression"] == "seed" else params["outputLweDimension"]
         words += params["inputLweDimension"] * params["levelCount"] * (masks + 1)
@@ -111,8 +118,7 @@ def _read(data: Mapping[str, Any]) -> CircuitParameters:
     (circuit,) = data["circuits"]
     (entering,), (leaving,) = circuit["inputs"], circuit["outputs"]
     cipher = entering["typeInfo"]["lweCiphertext"]["encryption"]
-    if cipher["lweDimension"] != dimensions[cipher["keyId"]]:
-        raise ValueError(f"input dimension {cipher['lweDimension']} for a key of {dimensions[cipher['keyId']]}")
+    _require_dimension(dimensions, cipher["keyId"], cipher["lweDimension"])
     noises.append((cipher["lweDimension"], _log2_deviation(cipher["variance"])))
     return CircuitParameters(
         input_shape=_abstract_shape(entering),
@@ -122,6 +128,12 @@ def _read(data: Mapping[str, Any]) -> CircuitParameters:
         output_bytes=8 * math.prod(leaving["rawInfo"]["shape"]["dimensions"]),
         noises=tuple(noises),
     )
+
+
+def _require_dimension(dimensions: Mapping[int, int], key: int, dimension: int) -> None:
+    """Native code trusts these to agree, and aborts the process where they do not."""
+    if dimensions[key] != dimension:
+        raise ValueError(f"dimension {dimension} for key {key} of {dimensions[key]}")
 
 
 def _abstract_shape(gate: Mapping[str, Any]) -> tuple[int, ...]:

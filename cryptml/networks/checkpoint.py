@@ -12,7 +12,7 @@ from torch import nn
 from cryptml.errors import NetworkError
 from cryptml.files import read_bounded, write_bytes
 from cryptml.networks import module_state
-from cryptml.networks.architectures.registry import load_architecture
+from cryptml.networks.architectures.registry import ARCHITECTURES, load_architecture
 from cryptml.networks.network import Network
 from cryptml.networks.storage import architecture_of, resolve_network
 from cryptml.networks.tensors import MAX_WEIGHTS_BYTES
@@ -26,8 +26,13 @@ def save_checkpoint(module: nn.Sequential, folder: Path) -> None:
     write_bytes(folder / CHECKPOINT_FILE, save(state))
 
 
-def load_checkpoint(name_or_folder: str, network: Network) -> nn.Sequential:
+def load_checkpoint(name_or_folder: str, network: Network, trusted: str | None = None) -> nn.Sequential:
     """Build a network's architecture again and give it its trained parameters, in evaluation mode.
+
+    Args:
+        name_or_folder: Of the saved network.
+        network: As loaded from it.
+        trusted: The ``module:function`` that may be imported and run; a folder alone cannot make that happen.
 
     Raises:
         NetworkError: If the architecture was not recorded, cannot be imported, or the parameters do not fit it.
@@ -36,6 +41,11 @@ def load_checkpoint(name_or_folder: str, network: Network) -> nn.Sequential:
     if architecture is None:
         raise NetworkError(
             f"network {network.name!r} does not say which architecture it was built from; train it again"
+        )
+    if architecture not in ARCHITECTURES and architecture != trusted:
+        raise NetworkError(
+            f"network {network.name!r} was built by {architecture!r}, whose code would be imported and run; "
+            f"pass --architecture {architecture} if you trust it"
         )
     data = read_bounded(resolve_network(name_or_folder) / CHECKPOINT_FILE, MAX_WEIGHTS_BYTES, NetworkError)
     module = load_architecture(architecture).build(len(network.classes))

@@ -14,7 +14,7 @@ MEDIA_TYPE = "application/problem+json"
 _log = logging.getLogger(__name__)
 
 
-class Problem(Exception):  # noqa: N818 (RFC 9457's word)
+class Problem(Exception):
     """An answer that is not the one hoped for.
 
     Attributes:

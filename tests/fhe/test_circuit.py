@@ -119,3 +119,19 @@ def test_a_codec_comes_back_from_json() -> None:
     codec = Codec((0.5, 2.0), (1.0, -1.0), (3.0,), (0.25,))
     assert Codec.from_json(json.loads(json.dumps(codec.to_json()))) == codec
     assert set(codec.to_json()) == {"input_scale", "input_offset", "output_scale", "output_offset"}
+
+
+@pytest.mark.parametrize(
+    "codec",
+    [
+        Codec(input_scale=(1.0, 1.0)),
+        Codec(output_offset=(0.0,) * 3),
+        Codec(input_scale=(0.0,)),
+        Codec(output_scale=(-1.0,)),
+        Codec(input_scale=(1e30,)),
+        Codec(output_offset=(1e30,)),
+    ],
+)
+def test_a_codec_that_does_not_fit_is_refused(codec: Codec) -> None:
+    with pytest.raises(CircuitError, match="codec does not fit"):
+        codec.require_fit(Boundary((1, 8, 8), 0, 3), Boundary((1,), 0, 3))

@@ -257,3 +257,24 @@ def test_the_payload_is_what_concrete_really_sends(specs: dict[str, bytes]) -> N
     sent = client.encrypt(np.array([[0, 1, 2, 3]])).serialize()
     payload = CircuitParameters.parse(specs["linear"]).input_bytes
     assert payload <= len(sent) < payload + 2000
+
+
+def foreign_internal_key(document: dict[str, Any]) -> None:
+    document["keyset"]["lweBootstrapKeys"][0]["params"]["inputLweDimension"] = 4
+
+
+def tiny_secret(document: dict[str, Any]) -> None:
+    document["keyset"]["lweSecretKeys"][1]["params"]["lweDimension"] = 4
+
+
+@pytest.mark.parametrize("change", [foreign_internal_key, tiny_secret])
+def test_keys_that_disagree_with_each_other_never_reach_native_code(specs: dict[str, bytes], change: Change) -> None:
+    document = json.loads(specs["lookup"])
+    change(document)
+    with pytest.raises(CircuitError, match="dimension"):
+        parse(document)
+
+
+def test_deep_nesting_is_refused() -> None:
+    with pytest.raises(CircuitError, match="cannot be read"):
+        CircuitParameters.parse(b"[" * 100_000)

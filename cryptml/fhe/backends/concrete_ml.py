@@ -41,10 +41,12 @@ class ConcreteMLBackend:
 
     Attributes:
         source: Folder or shipped name; holds the Brevitas parameters.
+        trusted: The ``module:function`` of a network of one's own, which is imported and run.
         regions: (batch, side, side) float32 in [0, 1] to calibrate and check with; random fields if None.
     """
 
     source: str
+    trusted: str | None = None
     regions: FloatArray | None = field(default=None, compare=False)
 
     def __call__(self, network: Network, segment: Segment, p_error: float) -> Compiled:
@@ -62,7 +64,7 @@ class ConcreteMLBackend:
                 f"Concrete ML cannot read boundary {segment.start}: it has {len(reads.scale)} scales, one a channel, where the "
                 "import takes one; use --backend integer or begin the segment elsewhere"
             )
-        module = _segment_module(load_checkpoint(self.source, network), network, segment)
+        module = _segment_module(load_checkpoint(self.source, network, self.trusted), network, segment)
         _require_one_scale(module, segment)
         regions = (
             self.regions if self.regions is not None else random_fields(network.front_end.side, CALIBRATION + CHECKED)

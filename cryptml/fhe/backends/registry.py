@@ -8,12 +8,13 @@ from cryptml.fhe.backends.base import Backend
 BACKENDS = ("integer", "concrete-ml")
 
 
-def load_backend(name: str, source: str) -> Backend:
+def load_backend(name: str, source: str, trusted: str | None = None) -> Backend:
     """Return a back end.
 
     Args:
         name: One of `BACKENDS`.
         source: Folder or shipped name of the network to compile: Concrete ML needs its Brevitas parameters too.
+        trusted: The ``module:function`` that a network of one's own was built by, which Concrete ML's back end runs.
 
     Raises:
         SettingError: If there is none of that name.
@@ -25,5 +26,5 @@ def load_backend(name: str, source: str) -> Backend:
     if name == "concrete-ml":
         from cryptml.fhe.backends.concrete_ml import ConcreteMLBackend
 
-        return ConcreteMLBackend(source)
+        return ConcreteMLBackend(source, trusted)
     raise SettingError(f"backend {name!r} is unknown; use {' or '.join(BACKENDS)}")
