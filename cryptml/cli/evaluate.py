@@ -50,6 +50,7 @@ def evaluate(
             ("image", result, result["images"]),
             ("patient", result["patient_level"], result["patients"]),
         )
+        if found is not None  # all patients may be of one class
     ]
     columns = [
         ("level", "left"),

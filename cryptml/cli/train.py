@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -36,6 +37,10 @@ def train(
     if (out_folder / NETWORK_FILE).exists() and not force:
         raise SettingError(f"{out_folder} holds a network; choose another folder or pass --force to replace it")
     import torch
+
+    warnings.filterwarnings(
+        "ignore", category=UserWarning, module="torch"
+    )  # of what Brevitas does with it, not of what a user did
 
     from cryptml.files import to_json_bytes, write_bytes
     from cryptml.networks.architectures.registry import load_architecture

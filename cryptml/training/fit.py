@@ -37,6 +37,9 @@ Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 SMOOTHING = 8
 """Epochs over which the validation AUC is averaged before it is compared."""
 
+TIE = 1e-9
+"""Means that differ by less are equal: the later epoch is kept, but patience does not begin anew."""
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -136,7 +139,7 @@ def fit(
         optimiser, settings.learning_rate, total_steps=max(steps, _FEWEST_STEPS), pct_start=WARM_UP
     )
     epochs: list[Epoch] = []
-    best, best_smooth, weights = 0, -math.inf, module_state.take(module)
+    best, gained, best_smooth, weights = 0, 0, -math.inf, module_state.take(module)
     with seeded(settings.seed):
         for number in range(1, settings.epochs + 1):
             mean = _train_epoch(module, train, settings, loss, optimiser, schedule, generator)
@@ -149,9 +152,11 @@ def fit(
             if progress is not None:
                 progress(number, settings.epochs, mean, epochs[-1].validation_auc)
             smooth = sum(epoch.validation_auc for epoch in epochs[-SMOOTHING:]) / min(number, SMOOTHING)
-            if smooth >= best_smooth:
-                best, best_smooth, weights = number, smooth, module_state.take(module)
-            if number - best >= settings.patience:
+            if smooth >= best_smooth - TIE:
+                best, weights = number, module_state.take(module)
+            if smooth > best_smooth + TIE:
+                gained, best_smooth = number, smooth
+            if number - gained >= settings.patience:
                 break
     module_state.restore(module, weights)
     return History(tuple(epochs), best)
