@@ -18,7 +18,7 @@ from cryptml_client.evaluator import RemoteEvaluator
 from cryptml_client.key_store import KeyStore
 from cryptml_client.prediction import Prediction
 from cryptml_client.progress import Progress, Silent
-from cryptml_client.transport import Transport
+from cryptml_client.transport import Transport, printable
 
 MAX_BUNDLE_BYTES = 256 << 20
 UPLOAD_BLOCK = 1 << 20
@@ -181,7 +181,7 @@ class Client:
 
     def _only_model(self) -> str:
         try:
-            names = [str(entry["model"]) for entry in self._transport.get_json("/v1/models")["models"]]
+            names = [printable(str(entry["model"]))[:64] for entry in self._transport.get_json("/v1/models")["models"]]
         except (KeyError, TypeError) as error:
             raise ServiceProtocolError("the service's list of models is not one; check the address") from error
         if len(names) != 1:

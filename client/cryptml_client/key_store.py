@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -199,3 +200,11 @@ def _read(path: Path) -> tuple[dict[str, Any], bytes]:
     except ValueError as error:
         raise KeySetError(f"{path.name} is not a key file of this version; delete it to make new keys") from error
     return head, payload
+
+
+def _is_head(head: Any) -> bool:
+    if not isinstance(head, dict) or {"circuit", "evaluation_keys", "sha256", "cipher"} - set(head):
+        return False
+    digests = [head["circuit"], head["evaluation_keys"], *([] if head["sha256"] is None else [head["sha256"]])]
+    named = all(isinstance(digest, str) and re.fullmatch(r"[0-9a-f]{64}", digest) for digest in digests)
+    return named and (head["cipher"] is None or isinstance(head["cipher"], dict))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any
@@ -21,14 +22,13 @@ class Transport:
 
     Args:
         url: ``http://`` or ``https://`` and a host.
-        timeout_seconds: For connecting, and between two pieces of an answer; evaluations take as long as they take
-            within it.
+        timeout_seconds: For each request from its start to the end of its answer, evaluation included.
     """
 
     def __init__(self, url: str, timeout_seconds: float) -> None:
         try:
             parsed = httpx.URL(url)
-        except (httpx.InvalidURL, TypeError) as error:
+        except (httpx.InvalidURL, TypeError, UnicodeError) as error:
             raise SettingError(f"{url!r} is not an address of a service; write it as http://host:port") from error
         if parsed.scheme not in ("http", "https") or not parsed.host or (parsed.port or 0) > MAX_PORT:
             raise SettingError(f"{url!r} is not an address of a service; write it as http://host:port")
@@ -116,11 +116,14 @@ class Transport:
             ServiceRefused: If it is a problem document.
             ServiceProtocolError: If it is anything else that this protocol does not know, or too long.
         """
+        deadline = time.monotonic() + self._timeout
         try:
             with self._http.stream(method, path, content=content, headers=headers, params=query) as answer:
                 ceiling = limit if answer.is_success else MAX_JSON_BYTES
                 body = bytearray()
                 for block in answer.iter_raw():
+                    if time.monotonic() > deadline:
+                        raise self._too_slow(method, path)
                     body += block
                     if len(body) > ceiling:
                         raise ServiceProtocolError(
@@ -130,9 +133,9 @@ class Transport:
                     return bytes(body), answer.headers
                 raise self._refusal(method, path, answer, bytes(body))
         except httpx.TimeoutException as error:
-            raise ServiceTimeout(
-                f"{self._url} did not answer {method} {path} within {self._timeout:g} s; try later or allow more time"
-            ) from error
+            raise self._too_slow(method, path) from error
+        except UnicodeError as error:
+            raise SettingError(f"{self._url!r} names no host; check the address") from error
         except httpx.ConnectError as error:
             raise ServiceUnavailable(
                 f"nothing answers at {self._url}; check the address and that the service runs"
@@ -146,6 +149,11 @@ class Transport:
                 f"the connection to {self._url} failed ({type(error).__name__}); try again"
             ) from error
 
+    def _too_slow(self, method: str, path: str) -> ServiceTimeout:
+        return ServiceTimeout(
+            f"{self._url} did not answer {method} {path} within {self._timeout:g} s; try later or allow more time"
+        )
+
     def _refusal(
         self, method: str, path: str, answer: httpx.Response, body: bytes
     ) -> ServiceRefused | ServiceProtocolError:
@@ -158,9 +166,9 @@ class Transport:
             return ServiceProtocolError(
                 f"{self._url} answers {method} {path} with status {answer.status_code} and no problem document; check the address"
             )
-        return ServiceRefused(answer.status_code, _printable(title), _printable(detail))
+        return ServiceRefused(answer.status_code, printable(title), printable(detail))
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Return text without control characters: it goes to a terminal and comes from another machine."""
     return "".join(character for character in text if character.isprintable())

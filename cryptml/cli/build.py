@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cryptml.cli.console import Stages, out, print_json
+from cryptml.cli.console import Stages, out, print_json, say
 from cryptml.networks import load_network
 from cryptml.networks.shipped import DEFAULT_SPLITS
 from cryptml.reports.table import bytes_text, network_table, plain_table
@@ -31,7 +31,9 @@ def build(
     from cryptml.fhe.backends.registry import load_backend
 
     trained = load_network(network)
-    chosen = Split(split or DEFAULT_SPLITS.get(network, "S" * len(trained))).require_length(len(trained))
+    chosen = Split(split if split is not None else DEFAULT_SPLITS.get(network, "S" * len(trained))).require_length(
+        len(trained)
+    )
     with Stages().stage(f"compiling {len(chosen.server_segments)} server segments of {trained.name}, split {chosen}"):
         bundle = build_bundle(
             trained,
@@ -71,7 +73,7 @@ def build(
         ("down", "right"),
     ]
     out.print(plain_table("Server segments", columns, rows))
-    out.print(f"bundle written to {out_folder}", soft_wrap=True)
+    say(f"bundle written to {out_folder}")
 
 
 def _log2(value: float) -> float:

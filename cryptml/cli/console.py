@@ -22,6 +22,16 @@ out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 
+def say(text: str) -> None:
+    """Write one line to stdout as it is: names of files and classes are not markup."""
+    out.print(printable(text), markup=False, soft_wrap=True)
+
+
+def printable(text: str) -> str:
+    """Return text without control characters, which may come from a file's name or from another machine."""
+    return "".join(character for character in text if character.isprintable() or character == "\n")
+
+
 def print_json(document: Any) -> None:
     """Write one JSON document on one line to stdout, whatever the terminal's width."""
     out.file.write(json.dumps(document, allow_nan=False) + "\n")
@@ -35,11 +45,15 @@ class Stages:
     def stage(self, what: str) -> Iterator[None]:
         """See `cryptml_client.Progress.stage`."""
         if not err.is_terminal:
-            err.print(f"{what} ...", style="dim")
+            err.print(f"{what} ...", style="dim", markup=False)
             yield
             return
         with Progress(
-            SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=err, transient=True
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            TimeElapsedColumn(),
+            console=err,
+            transient=True,
         ) as progress:
             progress.add_task(what, total=None)
             yield

@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from cryptml.cli.console import Stages, out
+from cryptml.cli.console import Stages, out, say
 from cryptml.cli.predict import matches_clear
 from cryptml.errors import CryptmlError, ImageError, ServiceUnavailable
 from cryptml.images import brightest_region, crop, load_image
@@ -46,7 +46,9 @@ def demo(
     from cryptml.fhe.circuit import DEFAULT_P_ERROR
 
     trained = load_network(network)
-    chosen = Split(split or DEFAULT_SPLITS.get(network, "S" * len(trained))).require_length(len(trained))
+    chosen = Split(split if split is not None else DEFAULT_SPLITS.get(network, "S" * len(trained))).require_length(
+        len(trained)
+    )
     stages = Stages()
     path = image if image is not None else sample_mammogram()
     with stages.stage("reading the mammogram"):
@@ -83,11 +85,8 @@ def demo(
     times += [(stage.replace("_", " "), milliseconds_text(value)) for stage, value in result["timings_ms"].items()]
     times.append(("answer, all stages", milliseconds_text(prediction.answer.timings.total)))
     out.print(plain_table("Times", [("stage", "left"), ("time", "right")], times))
-    out.print(
-        f"{path.name}, region {region}: [bold]{result['label']}[/] with probability {result['probability']:.3f}",
-        soft_wrap=True,
-    )
-    out.print(f"logits, decrypted: {result['logits']}")
+    say(f"{path.name}, region {region}: {result['label']} with probability {result['probability']:.3f}")
+    say(f"logits, decrypted: {result['logits']}")
     if not equal:
         raise CryptmlError("the decrypted answer differs from the answer in the clear; please report this")
     out.print("equal to the answer in the clear: [bold green]yes[/]")

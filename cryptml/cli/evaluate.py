@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cryptml.cli.console import out, print_json
+from cryptml.cli.console import err, out, print_json
 from cryptml.datasets import load_dataset
 from cryptml.networks import load_network
 from cryptml.reports.table import plain_table
@@ -34,6 +34,9 @@ def evaluate(
 
     trained = load_network(network)
     data = load_dataset(dataset, trained.front_end.side)
+    if data.classes != trained.classes:
+        compared = f"{', '.join(data.classes)} by a network of {', '.join(trained.classes)}"
+        err.print(f"warning: judging {compared}; only their order is compared", markup=False, soft_wrap=True)
     result = measure(trained, data.subset(subset.value), seed=seed).to_json()
     if json:
         print_json(result)

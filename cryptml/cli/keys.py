@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cryptml.cli.console import Stages, out, print_json
+from cryptml.cli.console import Stages, out, print_json, say
 from cryptml.cli.passphrase import PassphraseFile, read_passphrase
 from cryptml.reports.table import bytes_text, plain_table
 
@@ -29,10 +29,7 @@ def make(
     with Client(server, model=model, keys=store, progress=Stages()) as client:
         client.prepare()
         size = bytes_text(client.evaluation_key_bytes)
-        out.print(
-            f"keys for {client.bundle.model} in {store.folder}; evaluation half ({size}) stored there",
-            soft_wrap=True,
-        )
+        say(f"keys for {client.bundle.model} in {store.folder}; evaluation half ({size}) stored there")
 
 
 @app.command("list")

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
+from typing import NoReturn
 
 import typer
+from rich.text import Text
 
-from cryptml.cli.console import err
+from cryptml.cli.console import err, printable
 from cryptml.errors import CryptmlError
 
 
 def run_app(app: typer.Typer) -> None:
     """Run an application and leave with its exit code."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    signal.signal(signal.SIGTERM, _interrupt)  # so that what was started is stopped
     try:
         app()
     except CryptmlError as error:
@@ -26,10 +30,18 @@ def run_app(app: typer.Typer) -> None:
     except OSError as error:
         name = f" ({error.filename})" if error.filename else ""
         _leave(f"{error.strerror or error}{name}", 1)
+    except MemoryError:
+        _leave("memory does not suffice; close other programs or use a smaller network", 1)
+    except ModuleNotFoundError as error:
+        _leave(f"the package {error.name} is missing; install CRYPTML with its dependencies again", 1)
     except KeyboardInterrupt:
         _leave("interrupted", 130)
 
 
+def _interrupt(_number: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
 def _leave(message: str, code: int) -> None:
-    err.print(f"[bold red]error:[/] {message.replace('[', chr(92) + '[')}", soft_wrap=True)
+    err.print(Text("error: ", "bold red") + Text(printable(message), "default"), soft_wrap=True)
     sys.exit(code)

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from cryptml.cli.console import bar, out, print_json
+from cryptml.cli.console import bar, out, print_json, say
 from cryptml.datasets import load_dataset
 from cryptml.errors import SettingError
 from cryptml.networks.storage import NETWORK_FILE, save_network
@@ -36,6 +36,7 @@ def train(
     """Train on a data set's training patients, stop early on its validation patients, evaluate on its test patients."""
     if (out_folder / NETWORK_FILE).exists() and not force:
         raise SettingError(f"{out_folder} holds a network; choose another folder or pass --force to replace it")
+    out_folder.mkdir(parents=True, exist_ok=True)  # now rather than after the training
     import torch
 
     warnings.filterwarnings(
@@ -111,7 +112,7 @@ def train(
             out.print(
                 f"{folds}-fold, {name}: AUC {measures.auc:.3f} (95 % {measures.auc_low:.3f} to {measures.auc_high:.3f})"
             )
-    out.print(f"network and model card written to {out_folder}", soft_wrap=True)
+    say(f"network and model card written to {out_folder}")
 
 
 def command_line(dataset: str, network: str, seed: int, epochs: int, *, teacher: bool, folds: int) -> str:

@@ -44,7 +44,7 @@ class CircuitParameters:
         evaluation_key_bytes: Payload of the compressed evaluation keys; the message is at most `OVERHEAD_BYTES` longer.
         input_bytes: Payload of one encrypted input.
         output_bytes: Payload of one encrypted output.
-        weakest: (dimension, log2 of the standard deviation) of each secret and noise, for `require_security`.
+        noises: (dimension, log2 of the standard deviation) of each secret and noise, for `require_security`.
     """
 
     input_shape: tuple[int, ...]

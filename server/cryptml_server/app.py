@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,10 +12,12 @@ from starlette.concurrency import run_in_threadpool
 from cryptml import __version__
 from cryptml_server.key_store import KeyStore
 from cryptml_server.models import ModelRegistry
-from cryptml_server.problems import add_problem_handlers
+from cryptml_server.problems import Problem, add_problem_handlers
 from cryptml_server.routes import create_router
 from cryptml_server.settings import Settings
 from cryptml_server.supervisor import Supervisor
+
+_log = logging.getLogger(__name__)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -25,7 +28,7 @@ def create_app(settings: Settings) -> FastAPI:
         OSError: If the data folder cannot be written.
     """
     registry = ModelRegistry(settings.bundles)
-    store = KeyStore(settings.data / "evaluation-keys", settings.stored_key_bytes)
+    store = KeyStore(settings.data / "evaluation-keys", settings.stored_key_bytes, settings.upload_seconds)
     supervisor = Supervisor(
         threads=settings.threads,
         cached_keys=settings.cached_keys,
@@ -36,7 +39,10 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         try:
-            await run_in_threadpool(supervisor.start, registry.circuits)
+            try:
+                await run_in_threadpool(supervisor.start, registry.circuits)
+            except Problem as problem:  # the service stays up and says what is wrong to who asks
+                _log.error("the worker did not load every circuit: %s", problem.detail)
             yield
         finally:
             await run_in_threadpool(supervisor.stop)

@@ -6,8 +6,9 @@ import logging
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -52,6 +53,9 @@ def add_problem_handlers(app: FastAPI) -> None:
         found = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()[:5])
         return _answer(Problem(422, "Invalid request", found))
 
+    async def on_disconnect(_: Request, __: Exception) -> Response:
+        return Response(status_code=400)  # nobody is there to read it
+
     async def on_anything(request: Request, error: Exception) -> JSONResponse:
         _log.error("unexpected %s in %s", type(error).__name__, request.scope.get("route"), exc_info=error)
         return _answer(Problem(500, "Internal error", "the service failed; its log says why"))
@@ -59,6 +63,7 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_validation)
+    app.add_exception_handler(ClientDisconnect, on_disconnect)
     app.add_exception_handler(Exception, on_anything)
 
 

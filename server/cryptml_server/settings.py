@@ -22,6 +22,7 @@ class Settings(BaseSettings):
         waiting_requests: Requests that may wait for the worker; further ones are told to come back.
         cached_keys: Deserialised evaluation keys kept in the worker's memory (hundreds of megabytes each).
         stored_key_bytes: Evaluation keys kept on disk, all together.
+        upload_seconds: Within which an upload of evaluation keys must end.
         threads: Of the worker, for one evaluation.
     """
 
@@ -35,4 +36,5 @@ class Settings(BaseSettings):
     waiting_requests: int = Field(default=16, ge=0, le=10_000)
     cached_keys: int = Field(default=2, ge=1, le=64)
     stored_key_bytes: int = Field(default=20 << 30, ge=1 << 20)
+    upload_seconds: float = Field(default=900.0, gt=0, le=86_400)
     threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=1024)

@@ -20,7 +20,8 @@ from cryptml_server.problems import Problem
 
 _log = logging.getLogger(__name__)
 
-STOP_SECONDS = 5.0
+GRACE_SECONDS = 0.5
+"""A worker that broke off gets so long to end with its own exit code; one that is stuck is killed then."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Supervisor:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
+        self._stopping = False
 
     def start(self, circuits: tuple[Circuit, ...]) -> None:
         """Start the worker and let it load every circuit, so that a damaged one is found now.
@@ -56,6 +58,8 @@ class Supervisor:
         Raises:
             Problem: If a circuit does not load.
         """
+        with self._lock:
+            self._connect()
         for circuit in circuits:
             self._request({"do": "load", "circuit": str(circuit.folder)}, b"")
 
@@ -84,9 +88,13 @@ class Supervisor:
         return Evaluation(result, answer["evaluate_ms"])
 
     def stop(self) -> None:
-        """End the worker; it gets a moment to leave by itself."""
+        """End the worker, in the middle of an evaluation too; requests that wait are told to come back."""
+        self._stopping = True
+        process = self._process
+        if process is not None:
+            process.kill()  # breaks the pipe of the request that holds the lock, if any
         with self._lock:
-            self._discard(kill=False)
+            self._discard()
 
     def _request(self, head: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
         if not self._places.acquire(blocking=False):
@@ -107,14 +115,20 @@ class Supervisor:
             if head["do"] == "evaluate":
                 connection.send_bytes(payload)
             if not connection.poll(self._deadline):
-                self._discard(kill=True)
+                self._discard()
+                self._connect()
                 raise Problem(
                     504, "Evaluation too slow", f"the evaluation took more than {self._deadline:g} s and was stopped"
                 )
             answer = json.loads(connection.recv_bytes())
             result = connection.recv_bytes() if answer["ok"] and head["do"] == "evaluate" else b""
         except (EOFError, OSError) as error:
-            code = self._discard(kill=True)
+            code = self._discard()
+            if self._stopping:
+                raise Problem(
+                    503, "Shutting down", "the service is being stopped; try again later", retry_after=30
+                ) from error
+            self._connect()
             _log.error("the worker ended with code %s during %s; a new one will be started", code, head["do"])
             raise _lost(code) from error
         return answer, result
@@ -122,7 +136,9 @@ class Supervisor:
     def _connect(self) -> Connection:
         if self._connection is not None and self.alive:
             return self._connection
-        self._discard(kill=True)
+        if self._stopping:
+            raise Problem(503, "Shutting down", "the service is being stopped; try again later", retry_after=30)
+        self._discard()
         ours, theirs = socket.socketpair()
         with theirs:
             environment = {**os.environ, "OMP_NUM_THREADS": str(self._threads)}
@@ -133,8 +149,8 @@ class Supervisor:
         self._connection = Connection(ours.detach())
         return self._connection
 
-    def _discard(self, *, kill: bool) -> int | None:
-        """Close the pipe and end the process; return its exit code."""
+    def _discard(self) -> int | None:
+        """Close the pipe and end the process; return its exit code, its own where it was ending already."""
         connection, process = self._connection, self._process
         self._connection = self._process = None
         if connection is not None:
@@ -143,7 +159,7 @@ class Supervisor:
             return None
         if process.poll() is None:
             try:
-                process.wait(0.5 if kill else STOP_SECONDS)
+                process.wait(GRACE_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
         return process.wait()
@@ -155,6 +171,10 @@ def _refusal(answer: dict[str, Any]) -> Problem:
             return Problem(422, "Unusable ciphertext", answer["detail"])
         case "KeySetError":
             return Problem(422, "Unusable evaluation keys", answer["detail"])
+        case "UnknownKeys":
+            return Problem(404, "Unknown evaluation keys", answer["detail"])
+        case "OSError":
+            return Problem(503, "Keys unreadable", answer["detail"], retry_after=60)
         case "MemoryError":
             return Problem(503, "Out of memory", answer["detail"], retry_after=60)
         case _:

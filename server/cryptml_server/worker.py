@@ -7,7 +7,9 @@ It speaks over one pipe: a JSON head, then a payload where the head says so. Sta
 from __future__ import annotations
 
 import json
+import os
 import sys
+import threading
 import time
 from collections import OrderedDict
 from multiprocessing.connection import Connection
@@ -46,6 +48,18 @@ class Worker:
                     return self._evaluate(head, payload)
         except CryptmlError as error:
             return {"ok": False, "kind": type(error).__name__, "detail": str(error)}, b""
+        except FileNotFoundError:  # deleted while the request waited
+            return {
+                "ok": False,
+                "kind": "UnknownKeys",
+                "detail": "the evaluation keys were deleted; upload them again",
+            }, b""
+        except OSError as error:
+            return {
+                "ok": False,
+                "kind": "OSError",
+                "detail": f"the keys cannot be read ({error.strerror}); try later",
+            }, b""
         except MemoryError:
             return {"ok": False, "kind": "MemoryError", "detail": "the worker's memory does not suffice"}, b""
 
@@ -71,19 +85,30 @@ class Worker:
 
 
 def main() -> None:
-    """Answer requests until the pipe closes."""
+    """Answer requests until the pipe closes or the service is gone."""
+    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
     connection = Connection(int(sys.argv[1]))
     worker = Worker(int(sys.argv[2]))
     while True:
         try:
             head = json.loads(connection.recv_bytes())
             payload = connection.recv_bytes() if head["do"] == "evaluate" else b""
-        except EOFError:
+        except (EOFError, OSError):
             return
         answer, result = worker.handle(head, payload)
-        connection.send_bytes(json.dumps(answer).encode())
-        if answer["ok"] and head["do"] == "evaluate":
-            connection.send_bytes(result)
+        try:
+            connection.send_bytes(json.dumps(answer).encode())
+            if answer["ok"] and head["do"] == "evaluate":
+                connection.send_bytes(result)
+        except OSError:
+            return
+
+
+def _leave_with(parent: int) -> None:
+    """End this process soon after its parent, even in the middle of an evaluation, which releases the interpreter's lock."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -337,3 +337,37 @@ class TestKeyStore:
         (tmp_path / "file").write_text("in the way")
         with pytest.raises(KeySetError, match="cannot be written"):
             KeyStore(tmp_path / "file").save(circuit, keys)
+
+    def test_keys_of_another_circuit_are_refused(
+        self, circuit: Any, keys: Any, build_tiny: Callable[[str], Any], tmp_path: Path
+    ) -> None:
+        """A file of one circuit under the name of another."""
+        other = ClientBundle.load(build_tiny("CCSSS").folder / "client").server_steps[0].circuit
+        store = KeyStore(tmp_path)
+        path = store.save(circuit, keys)
+        path.rename(store._path(other))
+        with pytest.raises(KeySetError, match="holds keys for another circuit"):
+            store.load(other)
+
+    def test_a_damaged_file_can_be_deleted(self, circuit: Any, keys: Any, tmp_path: Path) -> None:
+        store = KeyStore(tmp_path)
+        path = store.save(circuit, keys)
+        path.write_bytes(b'CRYPTML-KEYS 1\n{"circuit": 5, "evaluation_keys": 1, "sha256": 2, "cipher": 3}\n')
+        with pytest.raises(KeySetError, match="not a key file"):
+            list(store.list())
+        store.delete(path.name[:12])
+        assert not path.exists()
+
+    def test_a_full_disk_is_said_and_leaves_nothing(
+        self, circuit: Any, keys: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import errno
+        import os
+
+        def full(_descriptor: int) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr("cryptml.files.os.fsync", full)
+        with pytest.raises(KeySetError, match="No space left on device"):
+            KeyStore(tmp_path).save(circuit, keys)
+        assert list(tmp_path.iterdir()) == []

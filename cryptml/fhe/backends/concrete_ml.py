@@ -1,6 +1,6 @@
 """Concrete ML's own import of a Brevitas segment, refused where it is not exact.
 
-A way in for layers that the integer program does not know, and the baseline that the integer back end is compared with. Its
+A second opinion on every circuit, and the baseline that the integer back end is compared with. Its
 bit widths come from calibration data, so inputs far from those may overflow; the integer back end has no such limit.
 """
 

@@ -1,0 +1,229 @@
+"""The worker process: lost, stuck, refused, replaced, and never left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from cryptml_server.models import Circuit, ModelRegistry
+from cryptml_server.problems import Problem
+from cryptml_server.supervisor import Supervisor
+
+from cryptml.bundle import ClientBundle
+from cryptml.fhe.client import ClientCircuit, KeySet
+from cryptml.files import sha256
+
+pytestmark = pytest.mark.encrypted
+
+
+class Kit:
+    def __init__(self, folder: Path, work: Path) -> None:
+        (self.circuit,) = ModelRegistry([folder]).circuits
+        spec = ClientBundle.load(folder / "client").server_steps[0].circuit
+        key_set = KeySet.generate(spec)
+        self.client = ClientCircuit(spec, key_set)
+        self.keys = work / "keys"
+        self.keys.write_bytes(key_set.evaluation_keys)
+        self.values = np.ones((1, *spec.reads.shape), dtype=np.int64)
+        self.ciphertext = self.client.encrypt(self.values)
+
+    def evaluate(self, supervisor: Supervisor) -> np.ndarray:
+        return self.client.decrypt(supervisor.evaluate(self.circuit, self.keys, "keys", self.ciphertext).ciphertext)
+
+
+@pytest.fixture(scope="module")
+def kit(build_tiny: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory) -> Kit:
+    return Kit(build_tiny("CCSCC").folder, tmp_path_factory.mktemp("kit"))
+
+
+@pytest.fixture
+def start(kit: Kit) -> Iterator[Callable[..., Supervisor]]:
+    made: list[Supervisor] = []
+
+    def make(deadline: float = 60, waiting: int = 4, circuits: tuple[Circuit, ...] | None = None) -> Supervisor:
+        supervisor = Supervisor(threads=1, cached_keys=1, deadline_seconds=deadline, waiting=waiting)
+        made.append(supervisor)
+        supervisor.start((kit.circuit,) if circuits is None else circuits)
+        return supervisor
+
+    yield make
+    for supervisor in made:
+        supervisor.stop()
+
+
+def pid(supervisor: Supervisor) -> int:
+    process = supervisor._process
+    assert process is not None
+    return process.pid
+
+
+def refusal(action: Callable[[], object]) -> tuple[int, str]:
+    with pytest.raises(Problem) as caught:
+        action()
+    return caught.value.status, caught.value.title
+
+
+def test_a_dead_worker_is_replaced(kit: Kit, start: Callable[..., Supervisor]) -> None:
+    supervisor = start()
+    expected = kit.evaluate(supervisor)
+    first = pid(supervisor)
+    os.kill(first, signal.SIGKILL)
+    while supervisor.alive:
+        time.sleep(0.01)
+    assert np.array_equal(kit.evaluate(supervisor), expected)
+    assert pid(supervisor) != first
+
+
+def test_a_worker_lost_during_a_request_is_said_and_replaced(kit: Kit, start: Callable[..., Supervisor]) -> None:
+    supervisor = start()
+    os.kill(pid(supervisor), signal.SIGSTOP)
+    threading.Timer(0.3, os.kill, (pid(supervisor), signal.SIGKILL)).start()
+    assert refusal(lambda: kit.evaluate(supervisor)) == (503, "Worker lost")
+    assert supervisor.alive
+    assert kit.evaluate(supervisor) is not None
+
+
+def test_a_native_fault_is_blamed_on_what_was_sent(kit: Kit, start: Callable[..., Supervisor]) -> None:
+    supervisor = start()
+    worker = pid(supervisor)
+    os.kill(worker, signal.SIGSTOP)
+
+    def crash() -> None:
+        os.kill(worker, signal.SIGABRT)
+        os.kill(worker, signal.SIGCONT)
+        time.sleep(0.02)
+        os.kill(worker, signal.SIGABRT)  # the engine's own handler prints where it was, and lets the second one through
+
+    threading.Timer(0.3, crash).start()
+    assert refusal(lambda: kit.evaluate(supervisor)) == (422, "Evaluation failed")
+
+
+def test_an_evaluation_past_its_time_is_stopped(kit: Kit, start: Callable[..., Supervisor]) -> None:
+    supervisor = start(deadline=20)
+    supervisor._deadline = 0.5
+    os.kill(pid(supervisor), signal.SIGSTOP)
+    assert refusal(lambda: kit.evaluate(supervisor)) == (504, "Evaluation too slow")
+    supervisor._deadline = 60
+    assert kit.evaluate(supervisor) is not None
+
+
+def test_requests_beyond_the_queue_are_told_to_come_back(kit: Kit, start: Callable[..., Supervisor]) -> None:
+    supervisor = start(waiting=0)
+    stuck = pid(supervisor)
+    os.kill(stuck, signal.SIGSTOP)
+    thread = threading.Thread(target=lambda: kit.evaluate(supervisor))
+    thread.start()
+    time.sleep(0.3)
+    assert refusal(lambda: kit.evaluate(supervisor)) == (503, "Too busy")
+    os.kill(stuck, signal.SIGCONT)
+    thread.join(60)
+    assert not thread.is_alive()
+
+
+def test_keys_deleted_meanwhile_do_not_cost_the_worker(
+    kit: Kit, start: Callable[..., Supervisor], tmp_path: Path
+) -> None:
+    supervisor = start()
+    first = pid(supervisor)
+    gone = tmp_path / "gone"
+    assert refusal(lambda: supervisor.evaluate(kit.circuit, gone, "gone", kit.ciphertext)) == (
+        404,
+        "Unknown evaluation keys",
+    )
+    assert refusal(lambda: supervisor.check_keys(tmp_path, "folder")) == (503, "Keys unreadable")
+    assert pid(supervisor) == first
+
+
+def test_stopping_does_not_wait_for_an_evaluation(kit: Kit, start: Callable[..., Supervisor]) -> None:
+    supervisor = start()
+    os.kill(pid(supervisor), signal.SIGSTOP)
+    answers: list[tuple[int, str]] = []
+    thread = threading.Thread(target=lambda: answers.append(refusal(lambda: kit.evaluate(supervisor))))
+    thread.start()
+    time.sleep(0.3)
+    started = time.monotonic()
+    supervisor.stop()
+    thread.join(10)
+    assert time.monotonic() - started < 5
+    assert answers == [(503, "Shutting down")]
+    assert not supervisor.alive
+    assert refusal(lambda: kit.evaluate(supervisor)) == (503, "Shutting down")
+
+
+def test_a_model_without_server_segments_is_ready_too(start: Callable[..., Supervisor]) -> None:
+    assert start(circuits=()).alive
+
+
+def gone_within(process: int, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except FileNotFoundError:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc to see processes")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_no_worker_outlives_its_service(
+    number: signal.Signals, build_tiny: Callable[[str], Any], tmp_path: Path
+) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "cryptml",
+        "serve",
+        str(build_tiny("CCSCC").folder),
+        "--port",
+        "0",
+        "--data",
+        str(tmp_path),
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as service:
+        assert service.stdout is not None
+        url = service.stdout.readline().split(" at ")[1].strip()
+        with httpx.Client(base_url=url) as http:
+            while not http.get("/v1/health/ready").is_success:
+                time.sleep(0.1)
+        children = Path(f"/proc/{service.pid}/task").glob("*/children")
+        (worker,) = {int(child) for path in children for child in path.read_text().split()}
+        service.send_signal(number)
+        service.wait(10)
+    assert gone_within(worker, 10)
+
+
+def test_a_full_store_and_a_broken_upload_are_answered(build_tiny: Callable[[str], Any], tmp_path: Path) -> None:
+    """A disk that is full, by the service's own limit; an upload that breaks off leaves nothing."""
+    folder = build_tiny("CCSSS").folder
+    environment = {**os.environ, "CRYPTML_STORED_KEY_BYTES": str(1 << 20), "CRYPTML_PORT": "0"}
+    command = [sys.executable, "-m", "cryptml", "serve", str(folder), "--data", str(tmp_path)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as service:
+        assert service.stdout is not None
+        assert service.stderr is not None
+        url = service.stdout.readline().split(" at ")[1].strip()
+        spec = ClientBundle.load(folder / "client").server_steps[0].circuit
+        path = f"{url}/v1/models/tiny/evaluation-keys/{'0' * 64}?segment=0"
+        answer = httpx.put(
+            path,
+            content=bytes(spec.parameters.evaluation_key_bytes),
+            headers={"CryptML-Circuit": sha256(spec.client_specs)},
+        )
+        assert (answer.status_code, answer.json()["title"]) == (507, "No room for keys")
+        service.terminate()
+        assert "Traceback" not in service.stderr.read()
+    assert not [left for left in tmp_path.rglob("*") if left.is_file()]
