@@ -191,11 +191,7 @@ def _read(path: Path) -> tuple[dict[str, Any], bytes]:
         raise KeySetError(f"{path} cannot be read ({error.strerror})") from error
     try:
         head = json.loads(line)
-        if (
-            magic != MAGIC
-            or not isinstance(head, dict)
-            or {"circuit", "evaluation_keys", "sha256", "cipher"} - set(head)
-        ):
+        if magic != MAGIC or not _is_head(head):
             raise ValueError("magic or head")
     except ValueError as error:
         raise KeySetError(f"{path.name} is not a key file of this version; delete it to make new keys") from error
