@@ -130,18 +130,18 @@ class KeyStore:
             yield StoredKeys(path, head["circuit"], head["evaluation_keys"], head["cipher"] is not None, len(payload))
 
     def delete(self, circuit: str) -> None:
-        """Delete the keys of a circuit's digest, or of all circuits whose digest begins so.
+        """Delete the keys of a circuit's digest, or of all circuits whose digest begins so; damaged files too.
 
         Raises:
             KeySetError: If there are none.
         """
-        found = [stored for stored in self.list() if stored.circuit.startswith(circuit)]
-        if not circuit or not found:
+        found = [path for path in self._folder.glob(f"*{SUFFIX}") if circuit and path.name.startswith(circuit)]
+        if not found:
             raise KeySetError(
                 f"there are no keys for a circuit {circuit!r} in {self._folder}; cryptml keys list shows them"
             )
-        for stored in found:
-            stored.path.unlink()
+        for path in found:
+            path.unlink()
 
     def _path(self, spec: CircuitSpec) -> Path:
         return self._folder / f"{sha256(spec.client_specs)}{SUFFIX}"
