@@ -43,7 +43,7 @@ demo: install
 	@"$(CURDIR)/.venv/bin/cryptml" demo $(ARGS)
 
 test: install
-	@"$(CURDIR)/.venv/bin/python" -m pytest $(if $(ARGS),$(ARGS),--cov=cryptml --cov-report=term:skip-covered --cov-fail-under=90)
+	@"$(CURDIR)/.venv/bin/python" -m pytest $(ARGS)
 
 lint: install
 	"$(CURDIR)/.venv/bin/python" -m ruff check .
