@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from cryptml.errors import CircuitError
 from cryptml.fhe.backends.base import configuration
+from cryptml.fhe.backends.toolchain import linkable
 from cryptml.fhe.parameters import BIAS, FLOOR, MAX_SPECS_BYTES, MIN_DIMENSION, SLOPE, CircuitParameters
 
 TABLE = fhe.LookupTable([(3 * value) % 16 for value in range(16)])
@@ -22,7 +23,8 @@ TABLE = fhe.LookupTable([(3 * value) % 16 for value in range(16)])
 
 def specification(program: Callable[[Any], Any], top: int, p_error: float = 2.0**-40) -> bytes:
     samples = [np.zeros((1, 4), np.int64), np.full((1, 4), top)]
-    circuit = fhe.Compiler(program, {"x": "encrypted"}).compile(samples, configuration(p_error))
+    with linkable():
+        circuit = fhe.Compiler(program, {"x": "encrypted"}).compile(samples, configuration(p_error))
     return bytes(circuit.client.specs.serialize())
 
 
