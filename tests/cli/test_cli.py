@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import re
 import socket
@@ -29,13 +31,16 @@ def ok(*arguments: str) -> str:
     return result.stdout
 
 
-def failure(*arguments: str, program: str = "cryptml") -> tuple[int, str]:
-    """Run the installed command in a process of its own; return exit code and the last line on stderr."""
-    command = str(Path(sys.executable).with_name(program))
-    result = subprocess.run([command, *arguments], capture_output=True, text=True, check=False, timeout=120)
-    assert "Traceback" not in result.stderr
-    lines = result.stderr.strip().splitlines()
-    return result.returncode, lines[-1] if lines else ""
+def failure(*arguments: str) -> tuple[int, str]:
+    """Run the entry point as the installed command would; return exit code and the last line on stderr."""
+    complaints = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(complaints):
+        patch.setattr(sys, "argv", ["cryptml", *arguments])
+        with pytest.raises(SystemExit) as left:
+            run()
+    lines = complaints.getvalue().strip().splitlines()
+    code = left.value.code
+    return code if isinstance(code, int) else 0, lines[-1] if lines else ""
 
 
 @pytest.fixture
@@ -246,6 +251,16 @@ def test_a_busy_port(tiny_service: Any) -> None:
     code, line = failure("serve", str(tiny_service.bundle.folder), "--port", port)
     assert code == 1
     assert "choose another with --port" in line
+
+
+def test_the_installed_command_fails_in_one_sentence() -> None:
+    command = str(Path(sys.executable).with_name("cryptml"))
+    result = subprocess.run(
+        [command, "build", "nobody", "--out", "nowhere"], capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith("error: 'nobody' is neither a shipped network")
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.encrypted
