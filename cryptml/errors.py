@@ -126,3 +126,13 @@ class ServiceRefused(ServiceError):
         self.status = status
         self.title = title
         super().__init__(f"the service refused ({status} {title}): {detail}")
+
+
+def printable(text: str, *, lines: bool = False) -> str:
+    """Return text without control characters: it may come from a file's name or another machine, and go to a terminal.
+
+    Args:
+        text: Of any origin.
+        lines: Whether line breaks stay.
+    """
+    return "".join(character for character in text if character.isprintable() or (lines and character == "\n"))

@@ -8,7 +8,7 @@ from types import TracebackType
 
 from cryptml.bundle import ClientBundle, ServerStep
 from cryptml.bundle.manifest import check_name
-from cryptml.errors import ServiceProtocolError, ServiceRefused
+from cryptml.errors import ServiceProtocolError, ServiceRefused, printable
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import MAX_JSON_BYTES, sha256
 from cryptml.images import Image, Region, central_region, crop, load_image
@@ -18,7 +18,7 @@ from cryptml_client.evaluator import RemoteEvaluator
 from cryptml_client.key_store import KeyStore
 from cryptml_client.prediction import Prediction
 from cryptml_client.progress import Progress, Silent
-from cryptml_client.transport import Transport, printable
+from cryptml_client.transport import Transport
 
 MAX_BUNDLE_BYTES = 256 << 20
 UPLOAD_BLOCK = 1 << 20

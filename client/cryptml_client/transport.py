@@ -11,7 +11,14 @@ from typing import Any
 import httpx
 
 from cryptml import __version__
-from cryptml.errors import ServiceProtocolError, ServiceRefused, ServiceTimeout, ServiceUnavailable, SettingError
+from cryptml.errors import (
+    ServiceProtocolError,
+    ServiceRefused,
+    ServiceTimeout,
+    ServiceUnavailable,
+    SettingError,
+    printable,
+)
 
 MAX_JSON_BYTES = 16 << 20
 MAX_PORT = 65_535
@@ -167,8 +174,3 @@ class Transport:
                 f"{self._url} answers {method} {path} with status {answer.status_code} and no problem document; check the address"
             )
         return ServiceRefused(answer.status_code, printable(title), printable(detail))
-
-
-def printable(text: str) -> str:
-    """Return text without control characters: it goes to a terminal and comes from another machine."""
-    return "".join(character for character in text if character.isprintable())

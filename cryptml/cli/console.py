@@ -18,18 +18,15 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from cryptml.errors import printable
+
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 
 def say(text: str) -> None:
     """Write one line to stdout as it is: names of files and classes are not markup."""
-    out.print(printable(text), markup=False, soft_wrap=True)
-
-
-def printable(text: str) -> str:
-    """Return text without control characters, which may come from a file's name or from another machine."""
-    return "".join(character for character in text if character.isprintable() or character == "\n")
+    out.print(printable(text, lines=True), markup=False, soft_wrap=True)
 
 
 def print_json(document: Any) -> None:

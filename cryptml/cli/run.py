@@ -11,8 +11,8 @@ from typing import NoReturn
 import typer
 from rich.text import Text
 
-from cryptml.cli.console import err, printable
-from cryptml.errors import CryptmlError
+from cryptml.cli.console import err
+from cryptml.errors import CryptmlError, printable
 
 
 def run_app(app: typer.Typer) -> None:
@@ -43,5 +43,5 @@ def _interrupt(_number: int, _frame: object) -> NoReturn:
 
 
 def _leave(message: str, code: int) -> None:
-    err.print(Text("error: ", "bold red") + Text(printable(message), "default"), soft_wrap=True)
+    err.print(Text("error: ", "bold red") + Text(printable(message, lines=True), "default"), soft_wrap=True)
     sys.exit(code)

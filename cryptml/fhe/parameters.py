@@ -28,7 +28,7 @@ TOLERANCE = 0.01
 """Rounding of the printed variances, in log2."""
 
 OVERHEAD_BYTES = 65_536
-"""A serialised message is at most this much longer than its payload (350 bytes were seen)."""
+"""A serialised message is at most this much longer than its payload (640 bytes were seen)."""
 
 MAX_SPECS_BYTES = 4 << 20
 MAX_DIMENSION = 1 << 20

@@ -1,4 +1,4 @@
-"""The clinic's side stays light: what importing and using the client loads, in a process of its own."""
+"""The clinic's side stays light: what importing the client loads, in a process of its own."""
 
 from __future__ import annotations
 
