@@ -19,7 +19,7 @@ from cryptml_client import Client, KeyStore
 
 from cryptml.bundle.build import build_bundle
 from cryptml.cli.console import bar
-from cryptml.cli.demo import service
+from cryptml.cli.local_service import local_service
 from cryptml.datasets import load_dataset
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.circuit import DEFAULT_P_ERROR
@@ -47,8 +47,8 @@ def main() -> int:
         work = Path(name)
         build_bundle(network, split, work / "bundle", backend=compile_integer_program, p_error=DEFAULT_P_ERROR)
         with (
-            service([work / "bundle"], work / "data") as url,
-            Client(url, keys=KeyStore(work / "keys")) as client,
+            local_service([work / "bundle"], work / "data") as service,
+            Client(service.url, keys=KeyStore(work / "keys")) as client,
             bar("encrypted regions", len(chosen)) as (progress, task),
         ):
             client.prepare()

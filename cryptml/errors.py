@@ -8,11 +8,13 @@
     │   ├── DatasetError          a data set, its folder or its index
     │   ├── SplitError            an assignment of layers to client and server
     │   ├── NetworkError          a network that cannot be cut, saved or loaded; carries every problem
+    │   ├── ReportError           a profile that cannot be read, or does not fit its network
     │   └── SettingError          an option or setting out of its bounds
     ├── BundleError               files of a deployment: missing, altered, of another version
     ├── CircuitError              a segment that does not compile, or compiles to something else
     ├── KeySetError               keys: missing, foreign, truncated, locked
     ├── CiphertextError           a ciphertext: foreign, truncated, malformed
+    ├── MeasurementError          a measurement that failed, ran out of time or out of memory
     └── ServiceError              the far side of the wire, as the client sees it
         ├── ServiceUnavailable    nothing answers there
         ├── ServiceTimeout        it answers too slowly
@@ -46,6 +48,10 @@ class DatasetError(InputError):
 
 class SplitError(InputError):
     """A split has the wrong length or letters."""
+
+
+class ReportError(InputError):
+    """A profile report is malformed, of another version, or of another network."""
 
 
 class SettingError(InputError):
@@ -96,6 +102,10 @@ class KeySetError(CryptmlError):
 
 class CiphertextError(CryptmlError):
     """A ciphertext is foreign, truncated or malformed."""
+
+
+class MeasurementError(CryptmlError):
+    """A measurement failed, took too long or outgrew its memory limit."""
 
 
 class ServiceError(CryptmlError):

@@ -13,7 +13,7 @@ warnings.filterwarnings("ignore", module="brevitas|torch")
 
 from cryptml.bundle.build import build_bundle
 from cryptml.bundle.server import ServerBundle
-from cryptml.cli.demo import service
+from cryptml.cli.local_service import local_service
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.circuit import DEFAULT_P_ERROR
 from cryptml.networks import FloatArray, Network, load_network
@@ -59,8 +59,8 @@ def tiny_service(build_tiny: BuildTiny, tmp_path_factory: pytest.TempPathFactory
     """A service of the tiny network, split CCSSS, behind a real socket and in a process of its own."""
     data = tmp_path_factory.mktemp("service")
     bundle = build_tiny("CCSSS")
-    with service([bundle.folder], data) as url:
-        yield TinyService(url, data, bundle)
+    with local_service([bundle.folder], data) as running:
+        yield TinyService(running.url, data, bundle)
 
 
 class TinyService:

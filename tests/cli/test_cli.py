@@ -18,6 +18,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from cryptml.cli import demo as demo_module
+from cryptml.cli.local_service import local_service
 from cryptml.cli.main import app, run
 from cryptml.cli.split_profiler import app as profiler
 from cryptml.networks import load_network
@@ -310,7 +311,7 @@ def test_the_demo_says_why_a_service_does_not_start(tmp_path: Path) -> None:
 
     with (
         pytest.raises(ServiceUnavailable, match="there is no bundle"),
-        demo_module.service([tmp_path / "none"], tmp_path),
+        local_service([tmp_path / "none"], tmp_path),
     ):
         pass
 

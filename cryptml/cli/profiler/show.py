@@ -1,0 +1,66 @@
+"""``split-profiler show``: the splits of a report, sorted, for any wire."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cryptml.cli.console import out, print_json, say
+from cryptml.cli.profiler.wire import Bandwidth, RoundTrip
+from cryptml.profiler.ranking import list_composed
+from cryptml.profiler.report import MAX_LISTED_LAYERS, link_of, load_report
+from cryptml.reports.profile import WIDE, profile_table, summary_table
+
+
+class Sort(str, Enum):
+    """What the rows are ordered by, smallest first."""
+
+    latency = "latency"
+    memory = "memory"
+    bytes = "bytes"
+    exposure = "exposure"
+
+
+def show(
+    report: Annotated[Path, typer.Argument(help="A report of split-profiler run.")],
+    bandwidth_mbps: Bandwidth = None,
+    rtt_ms: RoundTrip = None,
+    sort: Annotated[Sort, typer.Option(help="Order of the rows.")] = Sort.latency,
+    frontier: Annotated[
+        bool, typer.Option("--frontier", help="Only splits that no other beats in everything.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show every split: composed anew for the given wire, never measured again."""
+    document = load_report(report)
+    link = link_of(document, bandwidth_mbps, rtt_ms)
+    entries = list_composed(document, link)
+    if frontier:
+        entries = [entry for entry in entries if entry["on_frontier"]]
+    entries.sort(key=lambda entry: _key(entry, sort))
+    if json:
+        print_json({"bandwidth_mbps": link.bandwidth_mbps, "rtt_ms": link.rtt_ms, "splits": entries})
+        return
+    out.print(summary_table(document))
+    out.print(profile_table(document, entries, link, wide=out.width >= WIDE))
+    say(
+        "* on the frontier of latency, server memory and parameters given away: held by the client,\n  or recovered from its answers with a known number of queries"
+    )
+    if not frontier and len(document["network"]["layers"]) > MAX_LISTED_LAYERS:
+        say(f"above {MAX_LISTED_LAYERS} layers only the frontier is listed")
+
+
+def _key(entry: dict[str, Any], sort: Sort) -> tuple[float, ...]:
+    if entry["origin"] == "infeasible":
+        return (1.0,)
+    exposure = entry["exposure"]
+    value = {
+        Sort.latency: entry["latency_ms"],
+        Sort.memory: entry["server_peak_bytes"],
+        Sort.bytes: entry["upload_bytes"] + entry["download_bytes"],
+        Sort.exposure: exposure["client_parameters"] + exposure["recoverable_parameters"],
+    }[sort]
+    return (0.0, value, entry["latency_ms"])

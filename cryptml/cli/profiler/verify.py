@@ -1,0 +1,169 @@
+"""``split-profiler verify``: run splits end to end over real HTTP, and print predicted against measured."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from cryptml.cli.console import bar, out, print_json, say
+from cryptml.cli.local_service import LocalService, local_service
+from cryptml.errors import MeasurementError, ReportError
+from cryptml.networks import Network, load_network
+from cryptml.profiler.composition import Link
+from cryptml.profiler.processes import Child
+from cryptml.profiler.ranking import describe_composed, list_composed
+from cryptml.profiler.report import cost_model, link_of, load_report, save_report
+from cryptml.profiler.selection import spread
+from cryptml.reports.verification import verification_table, worst_and_median
+from cryptml.splits import Split
+
+ASKING_MODULE = "cryptml.cli.profiler.asking_process"
+LOOPBACK_MBPS = 8000.0
+"""Taken for the wire to this machine itself: a gigabyte a second."""
+
+LONG_MS = 60_000.0
+"""An answer this long is its own warm-up, as in the profile."""
+
+
+def verify(
+    report: Annotated[Path, typer.Argument(help="A report of split-profiler run.")],
+    network: Annotated[str | None, typer.Option(help="Folder or shipped name; the report's name if not given.")] = None,
+    splits: Annotated[str | None, typer.Option(help="Which, with commas.")] = None,
+    frontier: Annotated[bool, typer.Option("--frontier", help="All of the frontier that need a server.")] = False,
+    count: Annotated[
+        int, typer.Option(min=1, max=4096, help="How many, spread over the frontier, if nothing else is said.")
+    ] = 12,
+    repeats: Annotated[int, typer.Option(min=1, max=1000, help="Answers of each, after a first one.")] = 3,
+    timeout: Annotated[float, typer.Option(help="Seconds for preparing and for each answer.")] = 1800.0,
+    record: Annotated[bool, typer.Option("--record", help="Write the result into the report.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Build, serve and ask each split over HTTP on this machine; client, service and worker in processes of their own."""
+    document = load_report(report)
+    trained = load_network(network or document["network"]["name"])
+    _require_same(document, network or document["network"]["name"])
+    loopback = Link(LOOPBACK_MBPS, 0.0)
+    entries = list_composed(document, loopback)
+    chosen = _chosen(document, entries, splits, frontier=frontier, count=count)
+    results = []
+    with bar("splits", len(chosen)) as (progress, task):
+        for letters in chosen:
+            progress.update(task, description=letters)
+            results.append(_run(trained, document, Split(letters), repeats, timeout))
+            progress.advance(task)
+    # What HTTP and two processes cost beside the bytes: the least that any answer here spent on the wire, a trip.
+    rtt = min(result["network_ms"] / result["round_trips"] for result in results)
+    link = link_of(document, LOOPBACK_MBPS, rtt)
+    verification = {
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "bandwidth_mbps": link.bandwidth_mbps,
+        "rtt_ms": link.rtt_ms,
+        "repeats": repeats,
+        "splits": [
+            {
+                "split": result["split"],
+                "predicted": {
+                    name: round(describe_composed(document, result["split"], link)[name], 3)
+                    if name == "latency_ms"
+                    else describe_composed(document, result["split"], link)[name]
+                    for name in ("latency_ms", "client_peak_bytes", "server_peak_bytes")
+                },
+                "measured": result["measured"],
+            }
+            for result in results
+        ],
+    }
+    if record:
+        save_report(report, {**document, "verification": verification})
+    if json:
+        print_json(verification)
+        return
+    out.print(verification_table(verification))
+    for line in worst_and_median(verification):
+        say(line)
+
+
+def _chosen(
+    document: dict[str, Any], entries: Sequence[dict[str, Any]], splits: str | None, *, frontier: bool, count: int
+) -> list[str]:
+    if splits is not None:
+        letters = [part.strip() for part in splits.split(",") if part.strip()]
+        layers = cost_model(document).layers
+        wrong = [part for part in letters if "S" not in Split(part).require_length(layers).letters]
+        if wrong or not letters:
+            raise ReportError(
+                f"{', '.join(wrong) or 'no split'} has no server segment; there is nothing to send over HTTP"
+            )
+        return letters
+    runnable = [entry for entry in entries if entry["round_trips"] and entry["origin"] != "infeasible"]
+    if frontier:
+        return [entry["split"] for entry in runnable if entry["on_frontier"]]
+    return spread(runnable, count)
+
+
+def _require_same(document: dict[str, Any], name: str) -> None:
+    from cryptml.profiler.profiling import network_digest
+
+    if network_digest(name) != document["network"]["digest"]:
+        raise ReportError(
+            f"network {name!r} is not the one that was profiled; give it with --network, or profile it again"
+        )
+
+
+def _run(network: Network, document: dict[str, Any], split: Split, repeats: int, timeout: float) -> dict[str, Any]:
+    """Run one split and return its samples; the answers are compared with the clear network's."""
+    from cryptml.bundle.build import build_bundle
+    from cryptml.fhe.backends.integer import compile_integer_program
+
+    settings = document["configuration"]
+    trips = len(split.server_segments)
+    with tempfile.TemporaryDirectory(prefix="cryptml-verify-") as folder:
+        work = Path(folder)
+        build_bundle(network, split, work / "bundle", backend=compile_integer_program, p_error=settings["p_error"])
+        variables = {"CRYPTML_CACHED_KEYS": str(max(2, trips)), "CRYPTML_THREADS": str(settings["threads"])}
+        with (
+            local_service([work / "bundle"], work / "data", variables) as service,
+            Child(ASKING_MODULE, threads=settings["threads"]) as client,
+        ):
+            request = {"do": "prepare", "url": service.url, "keys": str(work / "keys")}
+            client.ask(request, time.monotonic() + timeout)
+            samples = _ask(network, client, repeats, timeout)
+            return {
+                "split": split.letters,
+                "round_trips": trips,
+                "network_ms": statistics.median(sample["stages_ms"]["network"] for sample in samples),
+                "measured": {
+                    "latency_ms": [round(sample["latency_ms"], 3) for sample in samples],
+                    **_peaks(client, service, timeout),
+                },
+            }
+
+
+def _ask(network: Network, client: Child, repeats: int, timeout: float) -> list[dict[str, Any]]:
+    samples: list[dict[str, Any]] = []
+    side = network.front_end.side
+    for seed in range(repeats + 1):
+        sample = client.ask({"do": "ask", "seed": seed}, time.monotonic() + timeout)
+        region = np.random.default_rng(seed).random((1, side, side), dtype=np.float32)
+        if network.run(network.quantise(region))[0].tolist() != sample["integers"]:
+            raise MeasurementError("an answer differs from the network's in the clear; please report this")
+        if sample["latency_ms"] >= LONG_MS:
+            return [*samples, sample]
+        if seed:
+            samples.append(sample)
+    return samples
+
+
+def _peaks(client: Child, service: LocalService, timeout: float) -> dict[str, int]:
+    return {
+        "client_peak_bytes": client.ask({"do": "memory"}, time.monotonic() + timeout)["peak_bytes"],
+        "server_peak_bytes": service.worker_peak_bytes(),
+    }

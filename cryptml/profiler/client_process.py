@@ -1,0 +1,91 @@
+"""The process that does what a client does with one circuit (``python -m``, see `cryptml.profiler.answering`).
+
+Its secret key stays in its memory. It makes, keeps and serialises keys in the order of a real client, so that its peak is one.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cryptml.errors import MeasurementError
+from cryptml.fhe.circuit import CircuitSpec
+from cryptml.fhe.client import ClientCircuit, KeySet
+from cryptml.files import sha256
+from cryptml.profiler.answering import answer, milliseconds_since
+from cryptml.profiler.memory import peak_resident_bytes, resident_bytes
+
+
+class MeasuredClient:
+    """State between the requests of one measurement."""
+
+    def __init__(self) -> None:
+        self._circuit: ClientCircuit | None = None
+        self._key_set: KeySet | None = None
+
+    def baseline(self, _request: dict[str, Any]) -> dict[str, Any]:
+        """Say what the process holds before it has done anything."""
+        return {"resident_bytes": resident_bytes()}
+
+    def make_keys(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Make keys for the circuit in ``folder`` and write their evaluation half to ``keys``."""
+        folder = Path(request["folder"])
+        spec = CircuitSpec.from_json(
+            json.loads((folder / "spec.json").read_bytes()), (folder / "client-specs.json").read_bytes()
+        )
+        started = time.perf_counter()
+        key_set = KeySet.generate(spec)
+        sha256(key_set.serialise())  # what saving them costs
+        digest = key_set.digest
+        elapsed = milliseconds_since(started)
+        self._key_set = key_set
+        self._circuit = ClientCircuit(spec, key_set)
+        Path(request["keys"]).write_bytes(key_set.evaluation_keys)
+        return {"keygen_ms": elapsed, "digest": digest, "evaluation_key_bytes": len(key_set.evaluation_keys)}
+
+    def encrypt(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Encrypt random values of the boundary to ``input``."""
+        circuit = self._require()
+        reads = circuit.spec.reads
+        generator = np.random.default_rng(request["seed"])
+        values = generator.integers(reads.low, reads.high, (1, *reads.shape), dtype=np.int64, endpoint=True)
+        started = time.perf_counter()
+        ciphertext = circuit.encrypt(values)
+        elapsed = milliseconds_since(started)
+        Path(request["input"]).write_bytes(ciphertext)
+        return {"encrypt_ms": elapsed, "upload_bytes": len(ciphertext), "values": values.ravel().tolist()}
+
+    def decrypt(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Decrypt ``output``."""
+        circuit = self._require()
+        ciphertext = Path(request["output"]).read_bytes()
+        started = time.perf_counter()
+        values = circuit.decrypt(ciphertext)
+        elapsed = milliseconds_since(started)
+        return {"decrypt_ms": elapsed, "download_bytes": len(ciphertext), "values": values.ravel().tolist()}
+
+    def memory(self, _request: dict[str, Any]) -> dict[str, Any]:
+        """Say what the process holds and the most that it held."""
+        return {"resident_bytes": resident_bytes(), "peak_bytes": peak_resident_bytes()}
+
+    def _require(self) -> ClientCircuit:
+        if self._circuit is None:
+            raise MeasurementError("there are no keys yet; make_keys comes first")
+        return self._circuit
+
+
+if __name__ == "__main__":
+    client = MeasuredClient()
+    answer(
+        {
+            "baseline": client.baseline,
+            "make_keys": client.make_keys,
+            "encrypt": client.encrypt,
+            "decrypt": client.decrypt,
+            "memory": client.memory,
+        }
+    )

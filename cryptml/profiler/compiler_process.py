@@ -1,0 +1,78 @@
+"""The process that compiles segments and runs them in the clear (``python -m``, see `cryptml.profiler.answering`)."""
+
+from __future__ import annotations
+
+import time
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.files import to_json_bytes
+from cryptml.networks import Network, load_network
+from cryptml.profiler.answering import answer, milliseconds_since
+from cryptml.splits import Segment
+
+SPEC_FILE = "spec.json"
+CLIENT_SPECS_FILE = "client-specs.json"
+CIRCUIT_FOLDER = "circuit"
+
+
+def compile_segment(request: dict[str, Any]) -> dict[str, Any]:
+    """Compile a segment into ``folder``: what the client needs, and the circuit in a folder below."""
+    network = _network(request["network"])
+    folder = Path(request["folder"])
+    started = time.perf_counter()
+    compiled = compile_integer_program(network, Segment(request["start"], request["stop"]), request["p_error"])
+    elapsed = milliseconds_since(started)
+    spec = compiled.spec
+    folder.mkdir(parents=True)
+    compiled.move_to(folder / CIRCUIT_FOLDER)
+    (folder / SPEC_FILE).write_bytes(to_json_bytes(spec.to_json()))
+    (folder / CLIENT_SPECS_FILE).write_bytes(spec.client_specs)
+    parameters = spec.parameters
+    return {
+        "compile_ms": elapsed,
+        "complexity": spec.complexity,
+        "key_parameters": parameters.key_parameters,
+        "evaluation_key_bytes": parameters.evaluation_key_bytes,
+        "expanded_key_bytes": parameters.expanded_key_bytes,
+        "upload_bytes": parameters.input_bytes,
+        "download_bytes": parameters.output_bytes,
+    }
+
+
+def run_clear(request: dict[str, Any]) -> dict[str, Any]:
+    """Time a segment as a client segment, on NumPy integers."""
+    network = _network(request["network"])
+    segment = Segment(request["start"], request["stop"])
+    reads = network.boundaries[segment.start]
+    values = np.random.default_rng(0).integers(reads.low, reads.high, (1, *reads.shape), dtype=np.int64, endpoint=True)
+    network.run(values, segment)
+    return {"run_ms": [_timed(lambda: network.run(values, segment)) for _ in range(request["repeats"])]}
+
+
+def run_front_end(request: dict[str, Any]) -> dict[str, Any]:
+    """Time the front end and the first quantisation of one region."""
+    network = _network(request["network"])
+    side = network.front_end.side
+    region = np.random.default_rng(0).random((1, side, side), dtype=np.float32)
+    network.quantise(region)
+    return {"run_ms": [_timed(lambda: network.quantise(region)) for _ in range(request["repeats"])]}
+
+
+@cache
+def _network(name: str) -> Network:
+    return load_network(name)
+
+
+def _timed(action: Any) -> float:
+    started = time.perf_counter()
+    action()
+    return milliseconds_since(started)
+
+
+if __name__ == "__main__":
+    answer({"compile": compile_segment, "run_clear": run_clear, "run_front_end": run_front_end})

@@ -1,0 +1,146 @@
+"""Measure one segment as a server segment: client and server in a fresh process each, the result checked."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cryptml.errors import MeasurementError
+from cryptml.networks.network import Network
+from cryptml.profiler.processes import Child
+from cryptml.splits import Segment
+
+CLIENT_MODULE = "cryptml.profiler.client_process"
+SERVER_MODULE = "cryptml.profiler.server_process"
+
+LONG_EVALUATION_MS = 60_000.0
+"""An evaluation this long is its own warm-up: what the first one costs more is small beside it."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one segment's measurement may cost.
+
+    Attributes:
+        repeats: Samples of each stage beside the first evaluation.
+        threads: Of the server's process.
+        timeout_seconds: For compiling, and for all that follows, each.
+        memory_bytes: Of each process; None for no limit.
+    """
+
+    repeats: int
+    threads: int
+    timeout_seconds: float
+    memory_bytes: int | None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Raw samples (milliseconds, bytes) of one segment.
+
+    Attributes:
+        samples: By stage.
+        upload_bytes: One encrypted input.
+        download_bytes: One encrypted output.
+        evaluation_key_bytes: As sent.
+        client_bytes: ``baseline``, ``peak``, ``retained`` of the client's process.
+        server_bytes: The same of the server's.
+    """
+
+    samples: dict[str, list[float]]
+    upload_bytes: int
+    download_bytes: int
+    evaluation_key_bytes: int
+    client_bytes: dict[str, int]
+    server_bytes: dict[str, int]
+
+    def cost(self) -> dict[str, float]:
+        """Return the medians and the memory above each baseline."""
+        times = {stage: statistics.median(self.samples[stage]) for stage in STAGES}
+        memory = {
+            f"{side}_{kind}_bytes": max(0, found[kind] - found["baseline"])
+            for side, found in (("client", self.client_bytes), ("server", self.server_bytes))
+            for kind in ("peak", "retained")
+        }
+        return {**times, **memory}
+
+
+STAGES = ("keygen_ms", "encrypt_ms", "evaluate_ms", "decrypt_ms")
+
+
+def measure_segment(
+    network: Network, segment: Segment, folder: Path, limits: Limits, tell: Callable[[str], None]
+) -> Measured:
+    """Measure a compiled segment.
+
+    The first evaluation after the keys are loaded is kept apart, because memory is touched for the first time in it. Where it
+    takes `LONG_EVALUATION_MS` or more, it is the only sample.
+
+    Args:
+        network: Checks the decrypted results.
+        segment: Compiled into ``folder`` by `cryptml.profiler.compiler_process`.
+        folder: Holds ciphertexts and evaluation keys meanwhile; never a secret key.
+        limits: Of time and memory.
+        tell: Told what is being done.
+
+    Raises:
+        MeasurementError: If a stage fails, a limit is exceeded or a result is wrong.
+    """
+    deadline = time.monotonic() + limits.timeout_seconds
+    keys, given, result = (folder / name for name in ("evaluation-keys", "input", "output"))
+    samples: dict[str, list[float]] = {stage: [] for stage in (*STAGES, "first_evaluate_ms")}
+    with (
+        Child(CLIENT_MODULE, threads=limits.threads, memory_bytes=limits.memory_bytes) as client,
+        Child(SERVER_MODULE, threads=limits.threads, memory_bytes=limits.memory_bytes) as server,
+    ):
+        bases = [child.ask({"do": "baseline"}, deadline)["resident_bytes"] for child in (client, server)]
+        tell("making keys")
+        made = client.ask({"do": "make_keys", "folder": str(folder), "keys": str(keys)}, deadline)
+        samples["keygen_ms"].append(made["keygen_ms"])
+        server.ask({"do": "load", "circuit": str(folder / "circuit"), "keys": str(keys)}, deadline)
+        keys.unlink()
+        for number in range(limits.repeats + 1):
+            tell("first evaluation" if number == 0 else f"evaluation {number} of {limits.repeats}")
+            sent = client.ask({"do": "encrypt", "input": str(given), "seed": number}, deadline)
+            done = server.ask({"do": "evaluate", "input": str(given), "output": str(result)}, deadline)
+            got = client.ask({"do": "decrypt", "output": str(result)}, deadline)
+            _check(network, segment, sent["values"], got["values"])
+            samples["encrypt_ms"].append(sent["encrypt_ms"])
+            samples["decrypt_ms"].append(got["decrypt_ms"])
+            samples["first_evaluate_ms" if number == 0 else "evaluate_ms"].append(done["evaluate_ms"])
+            if done["evaluate_ms"] >= LONG_EVALUATION_MS:
+                break
+        samples["evaluate_ms"] = samples["evaluate_ms"] or samples["first_evaluate_ms"]
+        found = [child.ask({"do": "memory"}, deadline) for child in (client, server)]
+    memory = [
+        {"baseline": base, "peak": after["peak_bytes"], "retained": after["resident_bytes"]}
+        for base, after in zip(bases, found, strict=True)
+    ]
+    return Measured(
+        samples, sent["upload_bytes"], got["download_bytes"], made["evaluation_key_bytes"], memory[0], memory[1]
+    )
+
+
+def _check(network: Network, segment: Segment, given: list[int], got: list[int]) -> None:
+    shape = network.boundaries[segment.start].shape
+    expected = network.run(np.asarray(given, dtype=np.int64).reshape(1, *shape), segment).ravel()
+    if not np.array_equal(expected, got):
+        raise MeasurementError(f"segment {segment} decrypts to other integers than the network's in the clear")
+
+
+def compile_request(name: str, segment: Segment, folder: Path, p_error: float) -> dict[str, Any]:
+    """Return the request that compiles a segment into a folder."""
+    return {
+        "do": "compile",
+        "network": name,
+        "start": segment.start,
+        "stop": segment.stop,
+        "p_error": p_error,
+        "folder": str(folder),
+    }

@@ -1,0 +1,116 @@
+"""Child processes under limits of time and memory: what happens in one costs nothing but itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from multiprocessing.connection import Connection
+from types import TracebackType
+from typing import Any
+
+from cryptml.errors import MeasurementError
+from cryptml.profiler.memory import resident_bytes
+
+POLL_SECONDS = 0.05
+"""How often memory is compared with its limit."""
+
+
+class Child:
+    """A measuring process that answers JSON requests, one after the other.
+
+    Args:
+        module: Run as ``python -m``; calls `answer` with what it can do.
+        threads: Of native code in it (``OMP_NUM_THREADS``).
+        memory_bytes: Killed when it holds more; None for no limit.
+
+    The process starts at once and imports while its owner does something else.
+    """
+
+    def __init__(self, module: str, *, threads: int, memory_bytes: int | None = None) -> None:
+        self._module = module
+        self._memory = memory_bytes
+        self._outgrown = 0
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._said = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `stop`)
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", module, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+                stdin=subprocess.DEVNULL,
+                stdout=self._said,
+                stderr=subprocess.STDOUT,
+            )
+        self._connection = Connection(ours.detach())
+        if memory_bytes is not None:
+            threading.Thread(target=self._watch, daemon=True).start()
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process.poll() is None
+
+    def ask(self, request: dict[str, Any], deadline: float) -> dict[str, Any]:
+        """Return the answer to a request.
+
+        Args:
+            request: JSON values; ``do`` names the function.
+            deadline: Of `time.monotonic`; the process is killed after it.
+
+        Raises:
+            MeasurementError: If the function fails, the process ends, takes too long or outgrows its memory.
+        """
+        try:
+            self._connection.send_bytes(json.dumps(request).encode())
+            if not self._connection.poll(max(0.0, deadline - time.monotonic())):
+                self.stop()
+                raise MeasurementError(f"{request['do']} did not end within its time limit")
+            reply: dict[str, Any] = json.loads(self._connection.recv_bytes())
+        except (EOFError, OSError) as error:
+            raise MeasurementError(f"{request['do']} {self._end()}") from error
+        if "error" in reply:
+            raise MeasurementError(f"{request['do']}: {reply['error']}")
+        return reply
+
+    def stop(self) -> None:
+        """End the process, in the middle of a request too."""
+        self._process.kill()
+        self._process.wait()
+        self._connection.close()
+        self._said.close()
+
+    def _end(self) -> str:
+        self._process.kill()
+        code = self._process.wait()
+        if self._outgrown:
+            return f"outgrew its memory limit: {self._outgrown} bytes, at most {self._memory}"
+        if code < 0:
+            return f"ended its process with signal {signal.Signals(-code).name}"
+        return f"ended its process with code {code}"
+
+    def _watch(self) -> None:
+        while self.alive and self._memory is not None:
+            try:
+                held = resident_bytes(self._process.pid)
+            except MeasurementError:
+                return
+            if held > self._memory:
+                self._outgrown = held
+                self._process.kill()
+                return
+            time.sleep(POLL_SECONDS)

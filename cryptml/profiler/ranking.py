@@ -1,0 +1,107 @@
+"""Entries of a report's splits: composed figures, exposure, frontier, reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from cryptml.profiler.composition import MAX_COMPOSED_LAYERS, Composed, Link, compose, compose_one
+from cryptml.profiler.frontier import frontier_of, search_frontier
+from cryptml.profiler.report import MAX_LISTED_LAYERS, Report, cost_model, infeasible_reason
+from cryptml.splits import Split
+
+FIGURES = (
+    "latency_ms",
+    "client_ms",
+    "server_ms",
+    "network_ms",
+    "upload_bytes",
+    "download_bytes",
+    "client_peak_bytes",
+    "server_peak_bytes",
+    "evaluation_key_bytes",
+    "setup_ms",
+)
+
+
+def list_composed(document: Report, link: Link) -> list[dict[str, Any]]:
+    """Return the entries of all splits, C before S; above `MAX_LISTED_LAYERS` layers those of the frontier alone.
+
+    Args:
+        document: Its segments, baselines and configuration are used; its splits are not, so they may be composed for another wire.
+        link: The wire.
+    """
+    model = cost_model(document)
+    if model.layers > MAX_LISTED_LAYERS:
+        found = search_frontier(model, link)
+        return [_entry(document, found, index, on_frontier=True) for index in range(len(found))]
+    composed = compose(model, link)
+    frontier = frontier_of(composed)
+    return [_entry(document, composed, index, on_frontier=bool(frontier[index])) for index in range(len(composed))]
+
+
+def describe_composed(document: Report, letters: str, link: Link) -> dict[str, Any]:
+    """Return the entry of one split, whether it is on the frontier being looked up among all of them.
+
+    Raises:
+        SplitError: If the letters do not fit the network.
+    """
+    model = cost_model(document)
+    Split(letters).require_length(model.layers)
+    if model.layers <= MAX_COMPOSED_LAYERS:
+        composed = compose(model, link)
+        index = int(letters.translate(DIGITS), 2)
+        return _entry(document, composed, index, on_frontier=bool(frontier_of(composed)[index]))
+    one = compose_one(model, letters, link)
+    best = search_frontier(model, link)
+    on_frontier = bool(one.feasible[0]) and bool((best.objectives() == one.objectives()).all(axis=1).any())
+    return _entry(document, one, 0, on_frontier=on_frontier)
+
+
+DIGITS = str.maketrans("CS", "01")
+
+
+def _entry(document: Report, composed: Composed, index: int, *, on_frontier: bool) -> dict[str, Any]:
+    parts = composed.parts
+    letters = composed.letters(index)
+    feasible = bool(composed.feasible[index])
+    figures = {name: _figure(composed, name, index) if feasible else None for name in FIGURES}
+    if not feasible:
+        origin = "infeasible"
+        reason: str | None = infeasible_reason(document, Split(letters).server_segments)
+    elif parts.estimated[index]:
+        origin, reason = "estimated", "a server segment was too dear to measure and was estimated"
+    else:
+        origin, reason = ("composed" if parts.round_trips[index] else "measured"), None
+    return {
+        "split": letters,
+        "origin": origin,
+        **figures,
+        "round_trips": int(parts.round_trips[index]),
+        "exposure": _exposure(document, composed, index),
+        "on_frontier": on_frontier,
+        "reason": reason,
+    }
+
+
+def _figure(composed: Composed, name: str, index: int) -> float | int:
+    array = getattr(composed, name) if hasattr(composed, name) else getattr(composed.parts, name)
+    return round(float(array[index]), 4) if name.endswith("_ms") else round(float(array[index]))
+
+
+def _exposure(document: Report, composed: Composed, index: int) -> Mapping[str, Any]:
+    parts = composed.parts
+    total = sum(layer["parameters"] for layer in document["network"]["layers"])
+    held = int(parts.client_parameters[index])
+    queries = float(parts.queries[index])
+    p_error = document["configuration"]["p_error"]
+    return {
+        "client_parameters": held,
+        "client_parameter_share": round(held / total, 6) if total else 0.0,
+        "recoverable_parameters": int(parts.recoverable[index]),
+        "decrypted_boundaries": int(parts.round_trips[index]),
+        "queries": None if np.isinf(queries) else int(queries),
+        "failure_probability": float(-np.expm1(parts.bootstraps[index] * np.log1p(-p_error))),
+    }

@@ -1,0 +1,156 @@
+"""A profile on disk: JSON of a published schema, and what composition needs of it."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cryptml.errors import ReportError
+from cryptml.files import MAX_JSON_BYTES, parse_json, read_bounded, to_json_bytes, write_bytes
+from cryptml.profiler.composition import CostModel, Link, SegmentCost
+from cryptml.splits import Segment, enumerate_segments
+
+SCHEMA = "profile.schema.json"
+
+MAX_LISTED_LAYERS = 12
+"""Up to here a report holds every split; above, those on the frontier."""
+
+Report = Mapping[str, Any]
+
+
+def load_report(path: Path) -> dict[str, Any]:
+    """Read a profile.
+
+    Raises:
+        ReportError: If it is malformed, of another version, or contradicts itself; names every problem found.
+    """
+    return parse_report(read_bounded(path, MAX_JSON_BYTES, ReportError), path.name)
+
+
+def parse_report(data: bytes, what: str) -> dict[str, Any]:
+    """Check and return a profile from its bytes; see `load_report`."""
+    document = parse_json(data, SCHEMA, f"the report {what}", ReportError)
+    problems = list(_contradictions(document))
+    if problems:
+        raise ReportError(f"the report {what} contradicts itself: {'; '.join(problems[:5])}; profile the network again")
+    return document
+
+
+def save_report(path: Path, document: Report) -> None:
+    """Write a profile whole or not at all, once it keeps the schema.
+
+    Raises:
+        ReportError: If it does not; nothing is written then.
+    """
+    data = to_json_bytes(document)
+    parse_report(data, path.name)
+    write_bytes(path, data)
+
+
+def link_of(document: Report, bandwidth_mbps: float | None = None, rtt_ms: float | None = None) -> Link:
+    """Return the wire that a report was composed for, or another where asked.
+
+    Raises:
+        ReportError: If a value is out of bounds.
+    """
+    configuration = document["configuration"]
+    bandwidth = configuration["bandwidth_mbps"] if bandwidth_mbps is None else bandwidth_mbps
+    rtt = configuration["rtt_ms"] if rtt_ms is None else rtt_ms
+    if not 0.001 <= bandwidth <= 1e6 or not 0 <= rtt <= 1e6:
+        raise ReportError(
+            f"a wire of {bandwidth} Mbit/s and {rtt} ms is out of bounds; give 0.001 to 1000000 and 0 to 1000000"
+        )
+    return Link(float(bandwidth), float(rtt))
+
+
+def cost_model(document: Report) -> CostModel:
+    """Return what `cryptml.profiler.composition` needs of a checked report."""
+    segments = {Segment(entry["start"], entry["stop"]): segment_cost(entry) for entry in document["segments"]}
+    return CostModel(
+        layers=len(document["network"]["layers"]),
+        segments=segments,
+        front_end_ms=statistics.median(document["front_end_ms"]),
+        client_baseline_bytes=document["baselines"]["client_bytes"],
+        server_baseline_bytes=document["baselines"]["server_bytes"],
+    )
+
+
+def segment_cost(entry: Mapping[str, Any]) -> SegmentCost:
+    """Return one segment's entry as composition takes it."""
+    server, exposure = entry["server"], entry["exposure"]
+    cost = server["cost"] or {}
+    feasible = server["status"] != "infeasible"
+    lost = exposure["queries"] is not None and exposure["parameters"] > 0
+    return SegmentCost(
+        client_run_ms=statistics.median(entry["client"]["run_ms"]),
+        feasible=feasible,
+        estimated=server["status"] == "estimated",
+        **{name: float(cost.get(name, 0.0)) for name in COSTS},
+        **{name: float(server[name] or 0.0) for name in SIZES},
+        bootstraps=float(server["bootstraps"]),
+        parameters=float(exposure["parameters"]),
+        recoverable=float(exposure["parameters"]) if lost else 0.0,
+        queries=float(exposure["queries"]) if lost else math.inf,
+    )
+
+
+COSTS = (
+    "keygen_ms",
+    "encrypt_ms",
+    "evaluate_ms",
+    "decrypt_ms",
+    "client_peak_bytes",
+    "client_retained_bytes",
+    "server_peak_bytes",
+    "server_retained_bytes",
+)
+SIZES = ("upload_bytes", "download_bytes", "evaluation_key_bytes")
+
+
+def layer_names(document: Report) -> list[str]:
+    """Return the names of a report's layers, in order."""
+    return [layer["name"] for layer in document["network"]["layers"]]
+
+
+def infeasible_reason(document: Report, segments: Sequence[Segment]) -> str:
+    """Return why a split that needs these server segments cannot be run."""
+    names = layer_names(document)
+    found = {Segment(entry["start"], entry["stop"]): entry["server"] for entry in document["segments"]}
+    return "; ".join(
+        f"server segment {names[segment.start]}..{names[segment.stop - 1]}: {found[segment]['reason']}"
+        for segment in segments
+        if found[segment]["status"] == "infeasible"
+    )
+
+
+def _contradictions(document: Report) -> list[str]:
+    """What a schema cannot say: all segments there once, costs where they must be, letters that fit."""
+    layers = len(document["network"]["layers"])
+    problems = []
+    found = [(entry["start"], entry["stop"]) for entry in document["segments"]]
+    expected = [(segment.start, segment.stop) for segment in enumerate_segments(layers)]
+    if found != expected:
+        problems.append(f"{len(found)} segments that are not the {len(expected)} of {layers} layers in order")
+    for entry in document["segments"]:
+        server = entry["server"]
+        name = f"segment {entry['start']}-{entry['stop']}"
+        if (server["status"] == "infeasible") != (server["cost"] is None):
+            problems.append(f"{name} is {server['status']} and has {'no' if server['cost'] is None else 'a'} cost")
+        if server["status"] != "measured" and not server["reason"]:
+            problems.append(f"{name} is {server['status']} without a reason")
+        if server["status"] != "infeasible" and any(server[size] is None for size in SIZES):
+            problems.append(f"{name} lacks sizes")
+    letters = [entry["split"] for entry in document["splits"]]
+    if any(len(split) != layers for split in letters) or len(set(letters)) != len(letters):
+        problems.append(f"splits that do not fit {layers} layers, or are there twice")
+    elif layers <= MAX_LISTED_LAYERS and len(letters) != 1 << layers:
+        problems.append(f"{len(letters)} splits of {1 << layers}")
+    problems += [
+        f"split {split['split']} is {split['origin']} with latency {split['latency_ms']}"
+        for split in document["splits"]
+        if (split["origin"] == "infeasible") != (split["latency_ms"] is None)
+    ]
+    return problems

@@ -1,0 +1,134 @@
+"""Tables of a profile for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from cryptml.errors import printable
+from cryptml.profiler.choice import Choice
+from cryptml.profiler.composition import Link
+from cryptml.reports.table import bytes_text, duration_text, plain_table, split_text
+from cryptml.splits import Split
+
+
+def summary_table(document: Mapping[str, Any]) -> Table:
+    """Return what was profiled, where and how."""
+    machine, settings, elapsed = document["machine"], document["configuration"], document["elapsed"]
+    status = [entry["server"]["status"] for entry in document["segments"]]
+    fit = document["fit"]
+    rows = [
+        (
+            "machine",
+            f"{machine['cpu']}, {machine['cores']} cores, {bytes_text(machine['memory_bytes'])}, {machine['os']}",
+        ),
+        ("when", document["created"]),
+        ("engine", ", ".join(f"{name} {number}" for name, number in machine["versions"].items())),
+        ("p_error, security", f"{settings['p_error']:.3g} a lookup, {settings['security_bits']} bits"),
+        ("threads, repeats", f"{settings['threads']}, {settings['repeats']}"),
+        (
+            "segments",
+            ", ".join(
+                f"{status.count(name)} {name}" for name in ("measured", "estimated", "infeasible") if name in status
+            ),
+        ),
+        (
+            "time",
+            f"{duration_text(elapsed['total_s'] * 1000)} in all, {duration_text(elapsed['segments_s'] * 1000)} in segments"
+            + (f" ({elapsed['total_s'] / elapsed['segments_s']:.2f} times)" if elapsed["segments_s"] else ""),
+        ),
+    ]
+    if fit:
+        rows.append(
+            (
+                "estimates",
+                f"median error {fit['median_error']:.1%}, worst {fit['worst_error']:.1%} on {fit['points']} measured segments",
+            )
+        )
+    cells = [(name, printable(text)) for name, text in rows]
+    table = plain_table(f"Profile of network {document['network']['name']}", [("", "left"), ("", "left")], cells)
+    table.show_header = False
+    table.columns[1].no_wrap = False
+    return table
+
+
+def profile_table(
+    document: Mapping[str, Any],
+    entries: Sequence[Mapping[str, Any]],
+    link: Link,
+    *,
+    wide: bool,
+    title: str | None = None,
+) -> Table:
+    """Return splits with their figures, one a row; an asterisk marks the frontier.
+
+    Args:
+        document: The report.
+        entries: Its splits, as `cryptml.profiler.ranking` gives them.
+        link: The wire that they were composed for.
+        wide: Whether all columns are shown, for `WIDE` characters, or those of `NARROW`.
+        title: Instead of the usual one.
+    """
+    heading = title or f"{len(entries)} splits"
+    heading += f" of {document['network']['name']} at {link.bandwidth_mbps:g} Mbit/s, {link.rtt_ms:g} ms"
+    rows = [_row(entry) for entry in entries]
+    chosen = COLUMNS if wide else NARROW
+    return plain_table(
+        heading, [(name, COLUMNS[name]) for name in chosen], [[row[name] for name in chosen] for row in rows]
+    )
+
+
+COLUMNS = {
+    "split": "left",
+    "origin": "left",
+    "latency": "right",
+    "client": "right",
+    "server": "right",
+    "wire": "right",
+    "up": "right",
+    "down": "right",
+    "mem C": "right",
+    "mem S": "right",
+    "keys": "right",
+    "trips": "right",
+    "given": "right",
+}
+"""All columns, with their alignment; ``given``: parameters that the client holds or recovers with a known number of queries."""
+
+NARROW = ("split", "origin", "latency", "up", "down", "mem C", "mem S", "given")
+"""Those that fit 80 characters."""
+
+WIDE = 116
+"""Characters that all columns need."""
+
+
+def exclusion_table(choice: Choice) -> Table:
+    """Return how many splits each constraint excludes."""
+    rows = [(name, f"{count} of {choice.total}") for name, count in choice.excluded.items()]
+    return plain_table("What excludes how many splits", [("constraint", "left"), ("excludes", "right")], rows)
+
+
+def _row(entry: Mapping[str, Any]) -> dict[str, str | Text]:
+    letters = split_text(Split(entry["split"]))
+    letters.append("*" if entry["on_frontier"] else " ", "bold green")
+    exposure = entry["exposure"]
+    row: dict[str, str | Text] = dict.fromkeys(COLUMNS, "-")
+    row |= {"split": letters, "trips": str(entry["round_trips"])}
+    row["given"] = f"{exposure['client_parameters'] + exposure['recoverable_parameters']:,}"
+    if entry["origin"] == "infeasible":
+        return {**row, "origin": Text("infeasible", "red")}
+    times = {"latency": "latency_ms", "client": "client_ms", "server": "server_ms", "wire": "network_ms"}
+    sizes = {
+        "up": "upload_bytes",
+        "down": "download_bytes",
+        "mem C": "client_peak_bytes",
+        "mem S": "server_peak_bytes",
+        "keys": "evaluation_key_bytes",
+    }
+    row["origin"] = entry["origin"]
+    row |= {name: duration_text(entry[key]) for name, key in times.items()}
+    row |= {name: bytes_text(entry[key]) for name, key in sizes.items() if entry[key]}
+    return row

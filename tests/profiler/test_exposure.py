@@ -1,0 +1,153 @@
+"""What splits give away, as counts: checked against the network, and against the attack that is run."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from cryptml.cli.profiler.audit import audit
+from cryptml.errors import NetworkError, SettingError, SplitError
+from cryptml.networks import Network
+from cryptml.profiler.exposure import SegmentExposure, insecure_layers, segment_exposure, split_exposure
+from cryptml.profiler.extraction import audit_segment
+from cryptml.splits import Segment, Split, enumerate_segments, enumerate_splits
+
+P_ERROR = 2.0**-40
+
+app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
+app.command()(audit)
+
+
+@pytest.fixture(params=["tiny", "reference"])
+def network(request: pytest.FixtureRequest) -> Network:
+    return request.getfixturevalue(request.param)
+
+
+def facts_of(network: Network) -> dict[Segment, SegmentExposure]:
+    return {segment: segment_exposure(network, segment) for segment in enumerate_segments(len(network))}
+
+
+def names_of(network: Network) -> list[str]:
+    return [layer.name for layer in network.layers]
+
+
+def test_the_facts_are_the_networks(network: Network) -> None:
+    for segment, facts in facts_of(network).items():
+        assert facts.linear == network.is_linear(segment)
+        assert facts.parameters == sum(layer.parameters for layer in network.segment_layers(segment))
+        assert facts.inputs == network.boundaries[segment.start].size
+        assert facts.outputs == network.boundaries[segment.stop].size
+        first, *rest = network.segment_layers(segment)
+        additive = not first.linear and all(layer.linear for layer in rest)
+        assert (facts.queries is not None) == (facts.linear or additive)
+        if facts.linear:
+            assert facts.queries <= facts.inputs + 1
+        assert set(facts.to_json()) == {"linear", "parameters", "inputs", "outputs", "queries", "attack"}
+        json.dumps(facts.to_json(), allow_nan=False)
+        assert facts.attack.endswith(".")
+        if facts.queries != 0:
+            assert "USENIX Security 2016" in facts.attack
+
+
+def test_the_attack_uses_the_queries_that_are_stated(network: Network) -> None:
+    for segment, facts in facts_of(network).items():
+        if facts.linear:
+            assert audit_segment(network, segment).queries == facts.queries
+        elif facts.queries is not None:
+            found = audit_segment(network, segment, budget=facts.queries)
+            assert found.exact
+            assert found.queries <= facts.queries
+
+
+def test_poolings_hold_nothing_to_learn(reference: Network) -> None:
+    assert segment_exposure(reference, Segment(2, 3)).queries == 0
+    with pytest.raises(NetworkError, match="past"):
+        segment_exposure(reference, Segment(6, 8))
+
+
+def test_a_split_adds_up(network: Network) -> None:
+    facts = facts_of(network)
+    parameters = [layer.parameters for layer in network.layers]
+    bootstraps = {segment: network.bootstraps(segment) for segment in facts}
+    for split in enumerate_splits(len(network)):
+        found = split_exposure(split, facts, parameters, bootstraps, P_ERROR)
+        server = sum(facts[segment].parameters for segment in split.server_segments)
+        assert found.client_parameters + server == network.parameters
+        assert found.client_parameter_share == pytest.approx(found.client_parameters / network.parameters)
+        assert found.recoverable_parameters <= server
+        assert found.decrypted_boundaries == len(split.server_segments)
+        lost = [facts[each].queries for each in split.server_segments if facts[each].parameters]
+        lost = [queries for queries in lost if queries is not None]
+        assert found.queries == (min(lost) if lost else None)
+        lookups = sum(bootstraps[segment] for segment in split.server_segments)
+        assert found.failure_probability == pytest.approx(1 - (1 - P_ERROR) ** lookups, rel=1e-3)
+        json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_a_split_of_another_length_is_refused(tiny: Network) -> None:
+    with pytest.raises(SplitError):
+        split_exposure(Split("CS"), facts_of(tiny), [1] * 5, {}, P_ERROR)
+    with pytest.raises(SplitError):
+        insecure_layers(names_of(tiny), Split("CS"), facts_of(tiny), 10)
+
+
+def test_insecure_layers_are_the_clients_and_the_solved(reference: Network) -> None:
+    facts, names = facts_of(reference), names_of(reference)
+    assert insecure_layers(names, Split("SSSSSSS"), facts, 10**9) == {}
+    assert set(insecure_layers(names, Split("CCCCCCC"), facts, 0)) == set(names)
+    few = insecure_layers(names, Split("SCCSCCS"), facts, 10)
+    assert set(few) == set(names) - {"linear"}
+    assert "9 queries recover" in few["conv2"]
+    assert "clear" in few["act1"]
+    assert "linear" in insecure_layers(names, Split("SCCSCCS"), facts, 65)
+
+
+def test_the_command_prints_facts_of_a_split() -> None:
+    result = CliRunner().invoke(app, ["tiny", "--split", "CCSCC", "--no-encrypted"], env={"COLUMNS": "100"})
+    assert result.exit_code == 0, result.output
+    for part in ("CCSCC", "3 queries recover segment 2-3", "78.0 %", "bytes in", "128 bits", "skipped"):
+        assert part in result.output, part
+    assert "…" not in result.output
+
+
+def test_the_command_attacks_a_convolution_of_the_reference() -> None:
+    for split, start, queries in (("SCCCCCC", 0, 2), ("CCCSCCC", 3, 9)):
+        result = CliRunner().invoke(app, ["reference", "--split", split, "--no-encrypted", "--json"])
+        assert result.exit_code == 0, result.output
+        report = json.loads([line for line in result.output.splitlines() if line.startswith("{")][-1])
+        (segment,) = report["segments"]
+        assert segment["start"] == start
+        assert segment["attack"]["exact"]
+        assert segment["attack"]["recovered_share"] == 1
+        assert segment["attack"]["queries"] == segment["exposure"]["queries"] == queries
+
+
+@pytest.mark.encrypted
+def test_the_command_lists_all_splits_and_attacks_ciphertexts() -> None:
+    result = CliRunner().invoke(app, ["tiny", "--all", "--queries", "200"], env={"COLUMNS": "80"})
+    assert result.exit_code == 0, result.output
+    rows = [line.split()[0] for line in result.stdout.splitlines() if line.split() and set(line.split()[0]) <= {*"CS"}]
+    assert rows == [split.letters for split in enumerate_splits(5)]
+    assert "Attack on ciphertexts" in result.output
+    assert "…" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    "options", [["--all", "--split", "CCCCC"], ["--p-error", "0"], ["--p-error", "nan"], ["--split", "CX"]]
+)
+def test_the_command_refuses_nonsense(options: list[str]) -> None:
+    result = CliRunner().invoke(app, ["tiny", *options])
+    assert isinstance(result.exception, SettingError | SplitError)
+
+
+def test_the_command_says_why_ciphertexts_are_left_alone() -> None:
+    options = ["tiny", "--split", "CCCCS", "--encrypted-queries", "5"]
+    result = CliRunner().invoke(app, options, env={"COLUMNS": "100"})
+    assert "needs 17 queries" in result.output
+    nothing = CliRunner().invoke(app, ["tiny", "--split", "CCCCC"])
+    assert "nothing is hidden" in nothing.output
+    assert np.isclose(0, nothing.exit_code)
