@@ -7,9 +7,22 @@ from typing import Annotated
 
 import typer
 
-from cryptml.cli.console import Stages, out, print_json, say
+from cryptml.cli.console import Stages, err, out, print_json, say
+from cryptml.cli.profiler.choose import (
+    KeepSecret,
+    MaxBytes,
+    MaxClientMemory,
+    MaxLatency,
+    MaxRoundTrips,
+    MaxServerMemory,
+    Queries,
+    parse_layers,
+)
+from cryptml.cli.profiler.wire import Bandwidth, RoundTrip
+from cryptml.errors import ReportError, SettingError
 from cryptml.networks import load_network
 from cryptml.networks.shipped import DEFAULT_SPLITS
+from cryptml.profiler.choice import Constraints
 from cryptml.reports.table import bytes_text, network_table, plain_table
 from cryptml.splits import Split
 
@@ -17,7 +30,21 @@ from cryptml.splits import Split
 def build(
     network: Annotated[str, typer.Argument(help="Folder of a trained network, or a shipped network's name.")],
     out_folder: Annotated[Path, typer.Option("--out", help="New folder for the bundle.")],
-    split: Annotated[str | None, typer.Option(help="C or S for each layer; a shipped network has a default.")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="C or S for each layer, or auto; a shipped network has a default.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="For --split auto: the profile that the split is chosen from.")
+    ] = None,
+    max_latency_ms: MaxLatency = None,
+    max_client_memory_mb: MaxClientMemory = None,
+    max_server_memory_mb: MaxServerMemory = None,
+    max_bytes: MaxBytes = None,
+    keep_secret: KeepSecret = None,
+    queries: Queries = 1_000_000,
+    max_round_trips: MaxRoundTrips = None,
+    bandwidth_mbps: Bandwidth = None,
+    rtt_ms: RoundTrip = None,
     backend: Annotated[str, typer.Option(help="integer or concrete-ml.")] = "integer",
     architecture: Annotated[
         str | None, typer.Option(help="module:function of a network of your own, which concrete-ml imports and runs.")
@@ -26,14 +53,30 @@ def build(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Compile the server segments of a split and write client/ and server/."""
+    """Compile the server segments of a split and write client/ and server/.
+
+    With --split auto and --report, the split is what split-profiler choose chooses under the same constraints.
+    """
     from cryptml.bundle.build import build_bundle
     from cryptml.fhe.backends.registry import load_backend
 
     trained = load_network(network)
-    chosen = Split(split if split is not None else DEFAULT_SPLITS.get(network, "S" * len(trained))).require_length(
-        len(trained)
+    constraints = Constraints(
+        max_latency_ms=max_latency_ms,
+        max_client_memory_mb=max_client_memory_mb,
+        max_server_memory_mb=max_server_memory_mb,
+        max_bytes=max_bytes,
+        max_round_trips=max_round_trips,
+        keep_secret=parse_layers(keep_secret),
+        queries=queries,
     )
+    if split == "auto":
+        letters = _automatic(network, report, constraints, bandwidth_mbps, rtt_ms)
+    elif report is not None or constraints != Constraints(queries=queries):
+        raise SettingError("a report and constraints choose a split; use them with --split auto")
+    else:
+        letters = split if split is not None else DEFAULT_SPLITS.get(network, "S" * len(trained))
+    chosen = Split(letters).require_length(len(trained))
     with Stages().stage(f"compiling {len(chosen.server_segments)} server segments of {trained.name}, split {chosen}"):
         bundle = build_bundle(
             trained,
@@ -74,6 +117,32 @@ def build(
     ]
     out.print(plain_table("Server segments", columns, rows))
     say(f"bundle written to {out_folder}")
+
+
+def _automatic(
+    network: str, report: Path | None, constraints: Constraints, bandwidth_mbps: float | None, rtt_ms: float | None
+) -> str:
+    """Return the split that the profile recommends, saying why on stderr.
+
+    Raises:
+        ReportError: If there is no report, it is another network's, or no split keeps the constraints.
+    """
+    from cryptml.profiler.choice import choose
+    from cryptml.profiler.ranking import list_composed
+    from cryptml.profiler.report import link_of, load_report, require_network
+
+    if report is None:
+        raise ReportError("--split auto needs --report, a file of split-profiler run")
+    document = load_report(report)
+    require_network(document, network)
+    choice = choose(document, list_composed(document, link_of(document, bandwidth_mbps, rtt_ms)), constraints)
+    if choice.split is None:
+        nearest = choice.nearest["split"] if choice.nearest else "none"
+        broken = "; ".join(f"{name}: {words}" for name, words in choice.excess.items())
+        raise ReportError(f"no split keeps every constraint; the nearest miss is {nearest} ({broken})")
+    for reason in choice.reasons:
+        err.print(reason, markup=False, soft_wrap=True)
+    return str(choice.split["split"])
 
 
 def _log2(value: float) -> float:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cryptml.cli.console import out, print_json
-from cryptml.cli.profiler import audit, choose, show, verify
+from cryptml.cli.profiler import audit, choose, compare, html, show, verify
 from cryptml.cli.profiler import run as run_verb
 from cryptml.cli.run import run_app
 from cryptml.errors import SettingError
@@ -54,6 +54,8 @@ app.command("show")(show.show)
 app.command("choose")(choose.choose)
 app.command("verify")(verify.verify)
 app.command("audit")(audit.audit)
+app.command("compare")(compare.compare)
+app.command("html")(html.html)
 
 
 def run() -> None:

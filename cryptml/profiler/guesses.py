@@ -129,13 +129,8 @@ def additive_queries(known: Knowledge) -> int | None:
     steps = known.reads.high - known.reads.low
     if all(layer.kind == "pooling" for layer in behind):
         return steps + 1
-    total = 1
-    seen: set[int] = set()
-    for probe in AffinePlan(activation.writes, tuple(behind)).probes:
-        total += 1 if len(probe.channels) == 1 and probe.channels[0] in seen else steps
-        if len(probe.channels) == 1:
-            seen.add(probe.channels[0])
-    return total
+    # A channel's further inputs need one query each once its table is seen, but unused inputs may show nothing of it first.
+    return 1 + steps * len(AffinePlan(activation.writes, tuple(behind)).probes)
 
 
 def _tabulate(known: Knowledge, behind: list[PublicLayer], oracle: Answers) -> Guess:

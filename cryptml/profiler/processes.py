@@ -39,7 +39,7 @@ class Child:
         self._outgrown = 0
         ours, theirs = socket.socketpair()
         with theirs:
-            self._said = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `stop`)
+            self._said = tempfile.TemporaryFile()  # noqa: SIM115 (a file, not a pipe that could fill; closed by `stop`)
             self._process = subprocess.Popen(
                 [sys.executable, "-m", module, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
@@ -92,7 +92,7 @@ class Child:
         self._process.kill()
         self._process.wait()
         self._connection.close()
-        self._said.close()
+        self._said.close()  # what native code printed is dropped: it may hold values
 
     def _end(self) -> str:
         self._process.kill()

@@ -12,23 +12,32 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cryptml.errors import MeasurementError
-from cryptml.files import sha256
 from cryptml.networks.network import Network
-from cryptml.networks.storage import NETWORK_FILE, resolve_network
 from cryptml.profiler.composition import Link
 from cryptml.profiler.estimation import Point, estimate, expected_evaluate_ms, fit, is_near
 from cryptml.profiler.exposure import segment_exposure
 from cryptml.profiler.journal import Journal
 from cryptml.profiler.listing import describe_layers
 from cryptml.profiler.machine import describe_machine
-from cryptml.profiler.measurement import CLIENT_MODULE, SERVER_MODULE, Limits, compile_request, measure_segment
+from cryptml.profiler.measurement import (
+    CLIENT_MODULE,
+    LONG_EVALUATION_MS,
+    SERVER_MODULE,
+    Limits,
+    compile_request,
+    measure_segment,
+)
 from cryptml.profiler.processes import Child
 from cryptml.profiler.ranking import list_composed
+from cryptml.profiler.report import network_digest
 from cryptml.splits import Segment, enumerate_segments
 
 COMPILER_MODULE = "cryptml.profiler.compiler_process"
 CLEAR_REPEATS = 20
 """Samples of a client segment: they take microseconds."""
+
+CLEAR_SECONDS = 3600.0
+"""For all of them together."""
 
 OVERHEAD_SECONDS = 8.0
 """Starting two processes; only for the remaining time that is shown, until measured segments say better."""
@@ -88,6 +97,7 @@ class _Run:
     def profile(self) -> dict[str, Any]:
         started = time.monotonic() - self._spent()
         segments = list(enumerate_segments(len(self.network)))
+        self._run_clear(segments)
         self._compile(segments)
         self._baselines()
         order = sorted(segments, key=lambda each: (self._compiled(each).get("complexity") or 0.0, each))
@@ -100,43 +110,45 @@ class _Run:
         entries = self.journal.entries.values()
         return float(sum(entry["elapsed_s"] for entry in entries if isinstance(entry, dict) and "elapsed_s" in entry))
 
-    def _compile(self, segments: list[Segment]) -> None:
-        """Compile every segment and time it in the clear, in one process that is replaced where it dies."""
-        limits = self.settings.limits
-        missing = [segment for segment in segments if self._compiled(segment).get("reason") is None]
-        child = Child(COMPILER_MODULE, threads=limits.threads, memory_bytes=limits.memory_bytes)
-        try:
+    def _run_clear(self, segments: list[Segment]) -> None:
+        """Time the client's own work: front end and every segment in the clear, under no limit but a generous time."""
+        deadline = time.monotonic() + CLEAR_SECONDS
+        with Child(COMPILER_MODULE, threads=self.settings.limits.threads) as child:
+            shared = {"network": self.name, "repeats": CLEAR_REPEATS}
             if self.journal.get("front-end") is None:
-                request = {"do": "run_front_end", "network": self.name, "repeats": CLEAR_REPEATS}
-                found = child.ask(request, time.monotonic() + limits.timeout_seconds)
-                self.journal.record("front-end", found["run_ms"])
-            for number, segment in enumerate(missing):
-                self.progress.update(done=number, total=len(missing), what=f"compiling {segment}", remaining_s=None)
-                if self.journal.get(f"measured {segment}") is not None:
-                    continue
-                if not child.alive:
-                    child.stop()
-                    child = Child(COMPILER_MODULE, threads=limits.threads, memory_bytes=limits.memory_bytes)
-                self._compile_one(child, segment)
-        finally:
-            child.stop()
+                self.journal.record("front-end", child.ask({"do": "run_front_end", **shared}, deadline)["run_ms"])
+            for segment in segments:
+                if self.journal.get(f"clear {segment}") is None:
+                    place = {"start": segment.start, "stop": segment.stop}
+                    found = child.ask({"do": "run_clear", **shared, **place}, deadline)
+                    self.journal.record(f"clear {segment}", found["run_ms"])
 
-    def _compile_one(self, child: Child, segment: Segment) -> None:
+    def _compile(self, segments: list[Segment]) -> None:
+        """Compile every segment that is still to be measured, in one process that is replaced where it dies."""
         limits = self.settings.limits
-        started = time.monotonic()
-        deadline = started + limits.timeout_seconds
-        if self.journal.get(f"clear {segment}") is None:
-            clear = {"do": "run_clear", "network": self.name, "start": segment.start, "stop": segment.stop}
-            found = child.ask({**clear, "repeats": CLEAR_REPEATS}, deadline)
-            self.journal.record(f"clear {segment}", found["run_ms"])
+        wanted = [
+            segment
+            for segment in segments
+            if self._compiled(segment).get("reason") is None and self.journal.get(f"measured {segment}") is None
+        ]
+        child: Child | None = None
         try:
-            request = compile_request(self.name, segment, self._folder(segment), self.settings.p_error)
-            compiled = child.ask(request, deadline)
-        except MeasurementError as error:
-            compiled = {"reason": str(error)}
-        known = self.journal.get(f"compiled {segment}")
-        if known is None:
-            self.journal.record(f"compiled {segment}", {**compiled, "elapsed_s": time.monotonic() - started})
+            for number, segment in enumerate(wanted):
+                self.progress.update(done=number, total=len(wanted), what=f"compiling {segment}", remaining_s=None)
+                if child is None or not child.alive:
+                    child = Child(COMPILER_MODULE, threads=limits.threads, memory_bytes=limits.memory_bytes)
+                started = time.monotonic()
+                request = compile_request(self.name, segment, self._folder(segment), self.settings.p_error)
+                try:
+                    compiled = child.ask(request, started + limits.timeout_seconds)
+                except MeasurementError as error:
+                    compiled = {"reason": str(error)}
+                if not self._compiled(segment):
+                    elapsed = time.monotonic() - started
+                    self.journal.record(f"compiled {segment}", {**compiled, "elapsed_s": elapsed})
+        finally:
+            if child is not None:
+                child.stop()
 
     def _compiled(self, segment: Segment) -> Mapping[str, Any]:
         return self.journal.get(f"compiled {segment}") or {}
@@ -213,18 +225,23 @@ class _Run:
 
     def _remaining(self, segments: list[Segment]) -> float | None:
         """Expected seconds for segments that are still to be measured, by their complexity."""
-        points = self._points()
+        points, limit = self._points(), self.settings.estimate_above_s
         total = 0.0
         for segment in segments:
-            if self._compiled(segment).get("reason") or self._too_dear(segment):
+            if self._compiled(segment).get("reason"):
                 continue
             if not self.network.bootstraps(segment):
                 total += OVERHEAD_SECONDS
                 continue
-            expected = expected_evaluate_ms(self._point(segment), points)
+            point = self._point(segment)
+            expected = expected_evaluate_ms(point, points)
             if expected is None:
                 return None
-            total += OVERHEAD_SECONDS + (self.settings.limits.repeats + 1) * expected / 1000
+            if limit is not None and expected > limit * 1000 and any(is_near(point, each) for each in points):
+                continue
+            times = 1 if expected >= LONG_EVALUATION_MS else self.settings.limits.repeats + 1
+            total += OVERHEAD_SECONDS + times * expected / 1000
+            points.append(point)  # as if it were measured already: what is near it will be estimated
         return total
 
     def _document(self, segments: list[Segment], total_s: float, segments_s: float) -> dict[str, Any]:
@@ -315,8 +332,3 @@ def profile_network(
     journal = Journal(journal_path, head, resume=resume)
     with tempfile.TemporaryDirectory(prefix="cryptml-profile-") as folder:
         return _Run(name, network, settings, journal, progress, Path(folder)).profile(), journal
-
-
-def network_digest(name: str) -> str:
-    """Return the SHA-256 of a saved network's document, which holds its weights' digest."""
-    return sha256((resolve_network(name) / NETWORK_FILE).read_bytes())

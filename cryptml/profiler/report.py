@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from cryptml.errors import ReportError
-from cryptml.files import MAX_JSON_BYTES, parse_json, read_bounded, to_json_bytes, write_bytes
+from cryptml.files import MAX_JSON_BYTES, parse_json, read_bounded, sha256, to_json_bytes, write_bytes
+from cryptml.networks.storage import NETWORK_FILE, resolve_network
 from cryptml.profiler.composition import CostModel, Link, SegmentCost
 from cryptml.splits import Segment, enumerate_segments
 
@@ -108,6 +109,22 @@ COSTS = (
     "server_retained_bytes",
 )
 SIZES = ("upload_bytes", "download_bytes", "evaluation_key_bytes")
+
+
+def network_digest(name: str) -> str:
+    """Return the SHA-256 of a saved network's document (folder or shipped name), which holds its weights' digest."""
+    return sha256((resolve_network(name) / NETWORK_FILE).read_bytes())
+
+
+def require_network(document: Report, name: str) -> None:
+    """Refuse a network that is not the profiled one.
+
+    Raises:
+        ReportError: If its digest differs.
+        NetworkError: If there is none of that name.
+    """
+    if network_digest(name) != document["network"]["digest"]:
+        raise ReportError(f"network {name!r} is not the one that was profiled; give that one, or profile it again")
 
 
 def layer_names(document: Report) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.table import Table
@@ -112,6 +112,14 @@ class Comparison:
     def unmatched(self) -> tuple[int, ...]:
         """Indices of the reports whose networks have another number of layers than the base."""
         return tuple(index for index, count in enumerate(self.layer_counts) if count != self.layer_counts[0])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as JSON values, with the ratios."""
+        return {
+            **asdict(self),
+            "segments": [{**asdict(each), "ratio": each.ratio} for each in self.segments],
+            "splits": [{**asdict(each), "ratio": each.ratio} for each in self.splits],
+        }
 
 
 def compare(reports: Sequence[Mapping[str, Any]]) -> Comparison:

@@ -158,8 +158,9 @@ def compose(report: dict[str, Any], letters: str, bandwidth: float, rtt: float) 
     segments = {(one["start"], one["stop"]): one for one in report["segments"]}
     parts = [(letter, segments[start, stop]) for letter, start, stop in runs(letters)]
     server = [segment for letter, segment in parts if letter == "S"]
-    linear = [segment["exposure"] for segment in server if segment["exposure"]["linear"]]
-    queries = [one["queries"] for one in linear if one["queries"] is not None]
+    facts = [segment["exposure"] for segment in server]
+    lost = [one for one in facts if one["queries"] is not None and one["parameters"]]
+    queries = [one["queries"] for one in lost]
     own = sum(layer["parameters"] for layer, letter in zip(layers, letters, strict=True) if letter == "C")
     total = sum(layer["parameters"] for layer in layers)
     bootstraps = sum(segment["server"]["bootstraps"] for segment in server)
@@ -170,7 +171,7 @@ def compose(report: dict[str, Any], letters: str, bandwidth: float, rtt: float) 
         "exposure": {
             "client_parameters": own,
             "client_parameter_share": own / total,
-            "recoverable_parameters": sum(one["parameters"] for one in linear),
+            "recoverable_parameters": sum(one["parameters"] for one in lost),
             "decrypted_boundaries": len(server),
             "queries": min(queries) if queries else None,
             # Written out: 1 - (1 - p)^n loses half the digits in floating point.

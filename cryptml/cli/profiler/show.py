@@ -46,9 +46,8 @@ def show(
         return
     out.print(summary_table(document))
     out.print(profile_table(document, entries, link, wide=out.width >= WIDE))
-    say(
-        "* on the frontier of latency, server memory and parameters given away: held by the client,\n  or recovered from its answers with a known number of queries"
-    )
+    say("* on the frontier of latency, server memory and parameters given away")
+    say("  given: parameters that the client holds, or recovers from answers with a known number of queries")
     if not frontier and len(document["network"]["layers"]) > MAX_LISTED_LAYERS:
         say(f"above {MAX_LISTED_LAYERS} layers only the frontier is listed")
 

@@ -20,7 +20,7 @@ from cryptml.networks import Network, load_network
 from cryptml.profiler.composition import Link
 from cryptml.profiler.processes import Child
 from cryptml.profiler.ranking import describe_composed, list_composed
-from cryptml.profiler.report import cost_model, link_of, load_report, save_report
+from cryptml.profiler.report import cost_model, link_of, load_report, require_network, save_report
 from cryptml.profiler.selection import spread
 from cryptml.reports.verification import verification_table, worst_and_median
 from cryptml.splits import Split
@@ -48,8 +48,9 @@ def verify(
 ) -> None:
     """Build, serve and ask each split over HTTP on this machine; client, service and worker in processes of their own."""
     document = load_report(report)
-    trained = load_network(network or document["network"]["name"])
-    _require_same(document, network or document["network"]["name"])
+    name = network or document["network"]["name"]
+    require_network(document, name)
+    trained = load_network(name)
     loopback = Link(LOOPBACK_MBPS, 0.0)
     entries = list_composed(document, loopback)
     chosen = _chosen(document, entries, splits, frontier=frontier, count=count)
@@ -107,15 +108,6 @@ def _chosen(
     if frontier:
         return [entry["split"] for entry in runnable if entry["on_frontier"]]
     return spread(runnable, count)
-
-
-def _require_same(document: dict[str, Any], name: str) -> None:
-    from cryptml.profiler.profiling import network_digest
-
-    if network_digest(name) != document["network"]["digest"]:
-        raise ReportError(
-            f"network {name!r} is not the one that was profiled; give it with --network, or profile it again"
-        )
 
 
 def _run(network: Network, document: dict[str, Any], split: Split, repeats: int, timeout: float) -> dict[str, Any]:

@@ -56,9 +56,9 @@ function composeStatic(model, letters, reason) {
   const parts = segmentsOf(model, letters);
   const server = parts.filter((part) => part.server).map((part) => part.segment);
   const clientParameters = model.layers.reduce((sum, layer, i) => sum + (letters[i] === "C" ? layer.parameters : 0), 0);
-  const linear = server.filter((segment) => segment.exposure.linear);
-  const queries = linear.map((segment) => segment.exposure.queries).filter((count) => count !== null);
-  const recoverable = linear.reduce((sum, segment) => sum + segment.exposure.parameters, 0);
+  const lost = server.filter((segment) => segment.exposure.queries !== null && segment.exposure.parameters > 0);
+  const queries = lost.map((segment) => segment.exposure.queries);
+  const recoverable = lost.reduce((sum, segment) => sum + segment.exposure.parameters, 0);
   const bootstraps = server.reduce((sum, segment) => sum + segment.server.bootstraps, 0);
   const split = {
     split: letters, origin: "composed", latency_ms: null, client_ms: null, server_ms: null, network_ms: null,

@@ -149,7 +149,7 @@ function drawExposure(split) {
   const { exposure } = split;
   const list = el("dl", { class: "facts" }, ...factList([
     ["parameters that the client holds", `${whole(exposure.client_parameters)} (${percent(exposure.client_parameter_share)})`],
-    ["parameters in linear server segments", whole(exposure.recoverable_parameters)],
+    ["parameters that a known number of queries recovers", whole(exposure.recoverable_parameters)],
     ["boundaries the client decrypts", whole(exposure.decrypted_boundaries)],
     ["fewest queries for exact recovery", whole(exposure.queries)],
     ["probability of a wrong lookup in one inference", small(exposure.failure_probability)],
