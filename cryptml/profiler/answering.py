@@ -17,8 +17,8 @@ Function = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 def answer(functions: Mapping[str, Function]) -> None:
-    """Answer requests on the socket that the command line names; expected failures are answers too."""
-    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
+    """Answer requests on the socket that the command line names, for the owner that it names; failures are answers too."""
+    threading.Thread(target=_leave_with, args=(int(sys.argv[2]),), daemon=True).start()
     connection = Connection(int(sys.argv[1]))
     while True:
         try:

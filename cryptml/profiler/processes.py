@@ -41,7 +41,7 @@ class Child:
         with theirs:
             self._said = tempfile.TemporaryFile()  # noqa: SIM115 (a file, not a pipe that could fill; closed by `stop`)
             self._process = subprocess.Popen(
-                [sys.executable, "-m", module, str(theirs.fileno())],
+                [sys.executable, "-m", module, str(theirs.fileno()), str(os.getpid())],
                 pass_fds=[theirs.fileno()],
                 env={**os.environ, "OMP_NUM_THREADS": str(threads)},
                 stdin=subprocess.DEVNULL,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
+from cryptml.profiler.measurement import LONG_EVALUATION_MS
 from cryptml.reports.table import bytes_text, duration_text, plain_table, split_text
 from cryptml.splits import Split
 
@@ -29,6 +30,34 @@ def worst_and_median(verification: Mapping[str, Any]) -> list[str]:
             f"{words}: median error {statistics.median(found):.1%}, worst {max(found):.1%} on {len(found)} splits"
         )
     return lines
+
+
+def saving(document: Mapping[str, Any], entries: Sequence[Mapping[str, Any]], verification: Mapping[str, Any]) -> str:
+    """Return how much dearer it would be to measure every split on its own than it was to profile, in a sentence.
+
+    The splits that were run say how long one takes beyond its setup and its answers; that ratio is applied to all of them.
+
+    Args:
+        document: The report.
+        entries: All its splits, composed for this machine itself.
+        verification: Of some of them, with the time that each took from compiling to the last answer.
+    """
+    runnable = {entry["split"]: entry for entry in entries if entry["round_trips"] and entry["latency_ms"] is not None}
+    sampled = [entry for entry in verification["splits"] if entry["split"] in runnable]
+    spent = sum(entry["elapsed_s"] for entry in sampled)
+    expected = sum(_alone_ms(runnable[entry["split"]], verification["repeats"]) for entry in sampled) / 1000
+    total = sum(_alone_ms(entry, verification["repeats"]) for entry in runnable.values()) / 1000 * spent / expected
+    profile = document["elapsed"]["total_s"]
+    return (
+        f"{len(sampled)} splits on their own took {duration_text(spent * 1000)} ({spent / expected:.2f} times their setup and "
+        f"answers); all {len(runnable)} would take {duration_text(total * 1000)}, {total / profile:.1f} times the profile's "
+        f"{duration_text(profile * 1000)}"
+    )
+
+
+def _alone_ms(entry: Mapping[str, Any], repeats: int) -> float:
+    answers = 1 if entry["latency_ms"] >= LONG_EVALUATION_MS else repeats + 1
+    return float(entry["setup_ms"] + answers * entry["latency_ms"])
 
 
 def verification_table(verification: Mapping[str, Any]) -> Table:

@@ -262,6 +262,6 @@ def _verification(rng: random.Random, splits: list[dict[str, Any]]) -> dict[str,
             "client_peak_bytes": round(predicted["client_peak_bytes"] * rng.uniform(0.95, 1.05)),
             "server_peak_bytes": round(predicted["server_peak_bytes"] * rng.uniform(0.95, 1.05)),
         }
-        rows.append({"split": split["split"], "predicted": predicted, "measured": measured})
+        rows.append({"split": split["split"], "predicted": predicted, "measured": measured, "elapsed_s": latency / 100})
     settings = {"created": "2026-11-21T16:00:00Z", "bandwidth_mbps": 100.0, "rtt_ms": 20.0, "repeats": 3}
     return settings | {"splits": rows}

@@ -18,19 +18,17 @@ from cryptml.cli.local_service import LocalService, local_service
 from cryptml.errors import MeasurementError, ReportError
 from cryptml.networks import Network, load_network
 from cryptml.profiler.composition import Link
+from cryptml.profiler.measurement import LONG_EVALUATION_MS
 from cryptml.profiler.processes import Child
 from cryptml.profiler.ranking import describe_composed, list_composed
 from cryptml.profiler.report import cost_model, link_of, load_report, require_network, save_report
 from cryptml.profiler.selection import spread
-from cryptml.reports.verification import verification_table, worst_and_median
+from cryptml.reports.verification import saving, verification_table, worst_and_median
 from cryptml.splits import Split
 
 ASKING_MODULE = "cryptml.cli.profiler.asking_process"
 LOOPBACK_MBPS = 8000.0
 """Taken for the wire to this machine itself: a gigabyte a second."""
-
-LONG_MS = 60_000.0
-"""An answer this long is its own warm-up, as in the profile."""
 
 
 def verify(
@@ -78,6 +76,7 @@ def verify(
                     for name in ("latency_ms", "client_peak_bytes", "server_peak_bytes")
                 },
                 "measured": result["measured"],
+                "elapsed_s": result["elapsed_s"],
             }
             for result in results
         ],
@@ -88,7 +87,7 @@ def verify(
         print_json(verification)
         return
     out.print(verification_table(verification))
-    for line in worst_and_median(verification):
+    for line in (*worst_and_median(verification), saving(document, entries, verification)):
         say(line)
 
 
@@ -115,6 +114,7 @@ def _run(network: Network, document: dict[str, Any], split: Split, repeats: int,
     from cryptml.bundle.build import build_bundle
     from cryptml.fhe.backends.integer import compile_integer_program
 
+    started = time.monotonic()
     settings = document["configuration"]
     trips = len(split.server_segments)
     with tempfile.TemporaryDirectory(prefix="cryptml-verify-") as folder:
@@ -131,6 +131,7 @@ def _run(network: Network, document: dict[str, Any], split: Split, repeats: int,
             return {
                 "split": split.letters,
                 "round_trips": trips,
+                "elapsed_s": round(time.monotonic() - started, 3),
                 "network_ms": statistics.median(sample["stages_ms"]["network"] for sample in samples),
                 "measured": {
                     "latency_ms": [round(sample["latency_ms"], 3) for sample in samples],
@@ -147,7 +148,7 @@ def _ask(network: Network, client: Child, repeats: int, timeout: float) -> list[
         region = np.random.default_rng(seed).random((1, side, side), dtype=np.float32)
         if network.run(network.quantise(region))[0].tolist() != sample["integers"]:
             raise MeasurementError("an answer differs from the network's in the clear; please report this")
-        if sample["latency_ms"] >= LONG_MS:
+        if sample["latency_ms"] >= LONG_EVALUATION_MS:
             return [*samples, sample]
         if seed:
             samples.append(sample)

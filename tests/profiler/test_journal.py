@@ -1,0 +1,99 @@
+"""A killed run goes on where it was, and only that run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cryptml.errors import ReportError
+from cryptml.profiler.journal import Journal
+
+HEAD = {"network": "ab" * 32, "repeats": 3, "shape": (1, 2)}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a run with two entries was killed."""
+    path = tmp_path / "report.json.journal"
+    journal = Journal(path, HEAD, resume=False)
+    journal.record("segment 0-1", {"evaluate_ms": [1.5, 2.0], "reason": None})
+    journal.record("segment 0-2", "line\nbreak")
+    return path
+
+
+def test_a_run_is_resumed(path: Path) -> None:
+    journal = Journal(path, HEAD, resume=True)
+    assert journal.entries == {"segment 0-1": {"evaluate_ms": [1.5, 2.0], "reason": None}, "segment 0-2": "line\nbreak"}
+    assert journal.get("segment 0-2") == "line\nbreak"
+    assert journal.get("segment 1-2") is None
+    journal.record("segment 1-2", 7)
+    journal.record("segment 0-2", 8)
+    assert Journal(path, HEAD, resume=True).entries["segment 1-2"] == 7
+    assert Journal(path, HEAD, resume=True).get("segment 0-2") == 8
+    journal.remove()
+    assert not path.exists()
+    journal.remove()
+
+
+def test_resuming_nothing_begins(tmp_path: Path) -> None:
+    assert Journal(tmp_path / "new", HEAD, resume=True).entries == {}
+    assert json.loads((tmp_path / "new").read_text())["repeats"] == 3
+
+
+def test_a_line_that_was_cut_short_is_dropped_wherever_it_was_cut(path: Path) -> None:
+    whole = path.read_bytes()
+    ends = [index + 1 for index, byte in enumerate(whole) if byte == 0x0A]
+    for length in range(len(whole) + 1):
+        path.write_bytes(whole[:length])
+        journal = Journal(path, HEAD, resume=True)
+        complete = sum(end <= length for end in ends)
+        assert len(journal.entries) == max(0, complete - 1)
+        journal.record("next", length)
+        again = Journal(path, HEAD, resume=True)
+        assert again.entries == journal.entries
+        assert again.get("next") == length
+
+
+def test_an_unfinished_run_is_not_overwritten(path: Path) -> None:
+    before = path.read_bytes()
+    with pytest.raises(ReportError, match="holds an unfinished run; pass --resume to continue it, or delete it"):
+        Journal(path, HEAD, resume=False)
+    assert path.read_bytes() == before
+
+
+def test_another_run_is_not_mixed_in(path: Path) -> None:
+    before = path.read_bytes()
+    other = {"network": "cd" * 32, "shape": (1, 2), "threads": 2}
+    with pytest.raises(
+        ReportError, match="belongs to a run with other network, repeats, threads; repeat that run's options"
+    ):
+        Journal(path, other, resume=True)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"not json\n",
+        b"HEAD\nnot json\n",
+        b"HEAD\n[1]\n",
+        b"HEAD\n5\n",
+        b'HEAD\n{"name": "a"}\n',
+        b'HEAD\n{"name": [1], "value": 2}\n',
+        b"\xff\xfe\n",
+        b"HEAD\n\n",
+        b"[" * 100_000 + b"\n",
+        b"[1]\n",
+        b"5\n",
+        b'null\n{"name": "a", "value": 1}\n',
+    ],
+    ids=repr,
+)
+def test_a_damaged_journal_is_refused_and_left_alone(path: Path, lines: bytes) -> None:
+    path.write_bytes(lines.replace(b"HEAD", json.dumps(HEAD).encode()))
+    before = path.read_bytes()
+    with pytest.raises(ReportError, match="is damaged; delete it|belongs to a run with other"):
+        Journal(path, HEAD, resume=True)
+    assert path.read_bytes() == before

@@ -1,0 +1,129 @@
+"""A real run over a small network: killed, resumed, and its report checked."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from cryptml.cli.split_profiler import app
+from cryptml.networks import Boundary, Extent, Network, Standardisation
+from cryptml.networks.layers import Activation, Linear
+from cryptml.networks.storage import save_network
+from cryptml.profiler.report import load_report
+
+pytestmark = pytest.mark.encrypted
+runner = CliRunner()
+SIDE = 2
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network of two layers, three segments, three table lookups of three bits."""
+    linear = Linear("linear", np.array([[1, -1, 0, 1], [0, 1, 1, -1], [1, 1, 0, 0]]), np.array([1, 1, 0]))
+    first = Boundary((1, SIDE, SIDE), 0, 1, (0.75,))
+    middle: Extent = linear.propagate(first.extent())
+    activation = Activation("act", np.arange(4)[None] % 3, int(middle.low.min()))
+    last = activation.propagate(middle)
+    boundaries = (
+        first,
+        Boundary(middle.shape, int(middle.low.min()), int(middle.high.max()), (1.0,)),
+        Boundary(last.shape, int(last.low.min()), int(last.high.max()), (1.0,)),
+    )
+    network = Network("two", Standardisation(SIDE), (linear, activation), boundaries, ("a", "b", "c"))
+    out = tmp_path_factory.mktemp("networks") / "two"
+    save_network(network, out, architecture=None)
+    return out
+
+
+def command(folder: Path, report: Path, *more: str) -> list[str]:
+    return ["run", str(folder), "--out", str(report), "--repeats", "2", *more]
+
+
+def test_a_killed_run_is_resumed_where_it_was(folder: Path, tmp_path: Path) -> None:
+    report = tmp_path / "profile.json"
+    journal = tmp_path / "profile.json.unfinished"
+    process = subprocess.Popen(
+        [str(Path(sys.executable).with_name("split-profiler")), *command(folder, report)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while not (journal.exists() and '"measured ' in journal.read_text()):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not report.exists()
+    lines = [json.loads(line) for line in journal.read_text().splitlines() if line.endswith("}")]
+    before = {line["name"]: line["value"] for line in lines[1:]}
+
+    refused = runner.invoke(app, command(folder, report))
+    assert refused.exit_code == 1
+    assert "--resume" in str(refused.exception)
+    resumed = runner.invoke(app, command(folder, report, "--resume"), catch_exceptions=False)
+    assert resumed.exit_code == 0, resumed.output
+    assert not journal.exists()
+
+    document = load_report(report)
+    assert [entry["server"]["status"] for entry in document["segments"]] == ["measured"] * 3
+    done = {f"measured {entry['start']}-{entry['stop']}": entry["server"]["samples"] for entry in document["segments"]}
+    kept = {name: value["samples"] for name, value in before.items() if name.startswith("measured ")}
+    assert kept
+    assert all(done[name] == samples for name, samples in kept.items())
+    assert all(len(samples["evaluate_ms"]) == 2 for samples in done.values())
+
+    splits = {entry["split"]: entry for entry in document["splits"]}
+    assert {name: entry["origin"] for name, entry in splits.items()} == {
+        "CC": "measured",
+        "CS": "composed",
+        "SC": "composed",
+        "SS": "composed",
+    }
+    assert splits["SS"]["server_peak_bytes"] > document["baselines"]["server_bytes"]
+    assert splits["CS"]["evaluation_key_bytes"] > 1 << 20
+    assert splits["SC"]["evaluation_key_bytes"] < 1 << 20
+    assert document["elapsed"]["segments_s"] <= document["elapsed"]["total_s"]
+
+    existing = runner.invoke(app, command(folder, report))
+    assert existing.exit_code == 1
+    assert "--force" in str(existing.exception)
+
+
+def test_a_segment_over_its_limits_costs_only_itself(folder: Path, tmp_path: Path) -> None:
+    """No process that measures fits into this memory, so no server segment is feasible; the client's own work is."""
+    report = tmp_path / "profile.json"
+    result = runner.invoke(app, command(folder, report, "--segment-memory-mb", "150"), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    document = load_report(report)
+    for entry in document["segments"]:
+        assert entry["server"]["status"] == "infeasible"
+        assert "outgrew its memory limit" in entry["server"]["reason"]
+        assert entry["client"]["run_ms"]
+    assert {entry["split"]: entry["origin"] for entry in document["splits"]} == {
+        "CC": "measured",
+        "CS": "infeasible",
+        "SC": "infeasible",
+        "SS": "infeasible",
+    }
+    assert "server segment act..act: " in document["splits"][1]["reason"]
+    assert document["fit"] is None
+    shown = runner.invoke(app, ["show", str(report)], catch_exceptions=False)
+    assert shown.output.count("infeasible") >= 4
+
+
+def test_options_out_of_bounds_are_named_at_once(tmp_path: Path) -> None:
+    result = runner.invoke(app, ["run", "tiny", "--out", str(tmp_path / "x"), "--p-error", "2", "--rtt-ms", "-1"])
+    assert result.exit_code == 1
+    assert "--p-error is 2" in str(result.exception)
+    assert "--rtt-ms is -1" in str(result.exception)
