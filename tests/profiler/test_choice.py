@@ -219,7 +219,7 @@ def test_the_command_refuses_in_one_sentence(report: Path, arguments: list[str],
         (["--split", "CCSSS", "--bandwidth-mbps", "5"], "use them with --split auto"),
         (["--split", "CCSSS", "--queries", "5"], "use them with --split auto"),
     ],
-    ids=" ".join,
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_build_refuses_what_does_not_go_together(
     report: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str
