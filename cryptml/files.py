@@ -138,7 +138,7 @@ def _version_problem(document: Any, schema: Mapping[str, Any]) -> str | None:
     found = document.get("format_version") if isinstance(document, dict) else None
     if found == expected:
         return None
-    return f"is of format version {found!r}, this program reads {expected}; write it again with this version"
+    return f"is of format version {repr(found)[:80]}, this program reads {expected}; write it again with this version"
 
 
 def _refuse_constant(name: str) -> None:

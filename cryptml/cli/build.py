@@ -72,7 +72,7 @@ def build(
     )
     if split == "auto":
         letters = _automatic(network, report, constraints, bandwidth_mbps, rtt_ms)
-    elif report is not None or constraints != Constraints(queries=queries):
+    elif constraints != Constraints() or not (report is bandwidth_mbps is rtt_ms is None):
         raise SettingError("a report and constraints choose a split; use them with --split auto")
     else:
         letters = split if split is not None else DEFAULT_SPLITS.get(network, "S" * len(trained))

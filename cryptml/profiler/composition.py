@@ -19,6 +19,9 @@ from cryptml.splits import Segment
 
 Floats = NDArray[np.float64]
 
+MAX_LAYERS = 62
+"""A split's letters are the bits of one 64-bit integer."""
+
 MAX_COMPOSED_LAYERS = 20
 """2^20 splits fill some hundred megabytes; above, only the frontier is computed."""
 
@@ -136,7 +139,7 @@ class Partial:
         values["code"] = np.zeros(1, dtype=np.int64)
         values["infeasible"] = np.zeros(1, dtype=bool)
         values["estimated"] = np.zeros(1, dtype=bool)
-        values["client_ms"] = np.full(1, front_end_ms)
+        values["client_ms"] = np.full(1, front_end_ms, dtype=np.float64)
         values["queries"] = np.full(1, np.inf)
         return Partial(**values)
 

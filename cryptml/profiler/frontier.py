@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryptml.errors import ReportError
-from cryptml.profiler.composition import Composed, CostModel, Floats, Link, Partial, extend, finish
+from cryptml.profiler.composition import MAX_LAYERS, Composed, CostModel, Floats, Link, Partial, extend, finish
 from cryptml.splits import Segment
 
 MAX_LABELS = 200_000
@@ -62,8 +62,12 @@ def search_frontier(model: CostModel, link: Link) -> Composed:
     is added to both, and so do maxima.
 
     Raises:
-        ReportError: If more than `MAX_LABELS` partial splits remain at one boundary.
+        ReportError: If there are more than `MAX_LAYERS` layers, or more than `MAX_LABELS` partial splits remain at one boundary.
     """
+    if model.layers > MAX_LAYERS:
+        raise ReportError(
+            f"a network of {model.layers} layers has too many splits to compare, at most {MAX_LAYERS} layers"
+        )
     ends: dict[tuple[int, str], Partial] = {(0, ""): Partial.start(model.front_end_ms)}
     for stop in range(1, model.layers + 1):
         for side, other in (("C", "S"), ("S", "C")):

@@ -57,14 +57,16 @@ class Journal:
         whole, broken = lines[:-1], lines[-1]  # a line that a kill cut short has no end
         try:
             documents = [json.loads(line) for line in whole]
-            head = documents[0] if documents else None
+            if not documents:  # killed before even its head was whole
+                self._path.unlink()
+                self._append(self._head)
+                return
+            head = documents[0]
+            if not isinstance(head, dict):
+                raise TypeError(type(head).__name__)
             self.entries = {entry["name"]: entry["value"] for entry in documents[1:]}
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ReportError(f"{self._path} is damaged; delete it to begin again") from error
-        if head is None:
-            self._path.unlink()
-            self._append(self._head)
-            return
         if head != self._head:
             differing = sorted(key for key in {*head, *self._head} if head.get(key) != self._head.get(key))
             raise ReportError(

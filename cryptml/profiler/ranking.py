@@ -9,21 +9,8 @@ import numpy as np
 
 from cryptml.profiler.composition import MAX_COMPOSED_LAYERS, Composed, Link, compose, compose_one
 from cryptml.profiler.frontier import frontier_of, search_frontier
-from cryptml.profiler.report import MAX_LISTED_LAYERS, Report, cost_model, infeasible_reason
+from cryptml.profiler.report import FIGURES, MAX_LISTED_LAYERS, Report, cost_model, infeasible_reason
 from cryptml.splits import Split
-
-FIGURES = (
-    "latency_ms",
-    "client_ms",
-    "server_ms",
-    "network_ms",
-    "upload_bytes",
-    "download_bytes",
-    "client_peak_bytes",
-    "server_peak_bytes",
-    "evaluation_key_bytes",
-    "setup_ms",
-)
 
 
 def list_composed(document: Report, link: Link) -> list[dict[str, Any]]:

@@ -46,7 +46,12 @@ def save_report(path: Path, document: Report) -> None:
     Raises:
         ReportError: If it does not; nothing is written then.
     """
-    data = to_json_bytes(document)
+    try:
+        data = to_json_bytes(document)
+    except ValueError as error:
+        raise ReportError(
+            f"the report {path.name} holds something that is not a number; nothing was written"
+        ) from error
     parse_report(data, path.name)
     write_bytes(path, data)
 
@@ -108,6 +113,20 @@ COSTS = (
     "server_peak_bytes",
     "server_retained_bytes",
 )
+FIGURES = (
+    "latency_ms",
+    "client_ms",
+    "server_ms",
+    "network_ms",
+    "upload_bytes",
+    "download_bytes",
+    "client_peak_bytes",
+    "server_peak_bytes",
+    "evaluation_key_bytes",
+    "setup_ms",
+)
+"""What a split's entry says in numbers; all null where it is infeasible."""
+
 SIZES = ("upload_bytes", "download_bytes", "evaluation_key_bytes")
 
 
@@ -166,8 +185,12 @@ def _contradictions(document: Report) -> list[str]:
     elif layers <= MAX_LISTED_LAYERS and len(letters) != 1 << layers:
         problems.append(f"{len(letters)} splits of {1 << layers}")
     problems += [
-        f"split {split['split']} is {split['origin']} with latency {split['latency_ms']}"
+        f"split {split['split']} is {split['origin']} with {name} {split[name]}"
         for split in document["splits"]
-        if (split["origin"] == "infeasible") != (split["latency_ms"] is None)
+        for name in FIGURES
+        if (split["origin"] == "infeasible") != (split[name] is None)
     ]
+    verified = document["verification"]["splits"] if document["verification"] else []
+    if any(len(entry["split"]) != layers or "S" not in entry["split"] for entry in verified):
+        problems.append(f"verified splits that do not fit {layers} layers, or have no server segment")
     return problems

@@ -27,7 +27,7 @@ def _evenly(entries: Sequence[Entry], count: int) -> list[Entry]:
     """Take the ends, then repeatedly the entry farthest (in log latency) from all that are taken."""
     if count <= 0 or not entries:
         return []
-    places = {entry["split"]: math.log(entry["latency_ms"]) for entry in entries}
+    places = {entry["split"]: math.log(max(entry["latency_ms"], 1e-3)) for entry in entries}
     left = sorted(entries, key=lambda entry: (places[entry["split"]], entry["split"]))
     taken = [left.pop(0)]
     if left and count > 1:

@@ -9,6 +9,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from cryptml.errors import printable
 from cryptml.networks.network import Network
 from cryptml.profiler.listing import describe_layers
 from cryptml.splits import Side, Split
@@ -18,12 +19,14 @@ UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 def plain_table(title: str, columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str | Text]]) -> Table:
-    """Return a table; columns are (heading, ``left`` or ``right``)."""
-    table = Table(title=Text(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    """Return a table; columns are (heading, ``left`` or ``right``); control characters in cells are dropped."""
+    table = Table(
+        title=Text(printable(title)), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
+    )
     for heading, justify in columns:
         table.add_column(heading, justify="right" if justify == "right" else "left", no_wrap=True)
     for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
+        table.add_row(*(cell if isinstance(cell, Text) else Text(printable(cell)) for cell in row))
     return table
 
 

@@ -77,7 +77,7 @@ def test_only_the_frontier(report: Path) -> None:
     assert f"{len(expected)} splits of reference at 100 Mbit/s, 20 ms" in table
 
 
-@pytest.mark.parametrize(("width", "wide"), [(80, False), (116, True)])
+@pytest.mark.parametrize(("width", "wide"), [(80, False), (140, True)])
 def test_the_table_fits_a_terminal(report: Path, monkeypatch: pytest.MonkeyPatch, width: int, wide: bool) -> None:
     monkeypatch.setattr(out, "_width", width)
     monkeypatch.setattr(out, "_height", 25)

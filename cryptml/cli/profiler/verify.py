@@ -102,11 +102,16 @@ def _chosen(
             raise ReportError(
                 f"{', '.join(wrong) or 'no split'} has no server segment; there is nothing to send over HTTP"
             )
+        for part in letters:
+            reason = describe_composed(document, part, link_of(document))["reason"]
+            if describe_composed(document, part, link_of(document))["origin"] == "infeasible":
+                raise ReportError(f"split {part} cannot be run: {reason}")
         return letters
     runnable = [entry for entry in entries if entry["round_trips"] and entry["origin"] != "infeasible"]
-    if frontier:
-        return [entry["split"] for entry in runnable if entry["on_frontier"]]
-    return spread(runnable, count)
+    chosen = [entry["split"] for entry in runnable if entry["on_frontier"]] if frontier else spread(runnable, count)
+    if not chosen:
+        raise ReportError("no split with a server segment can be run, so there is nothing to verify")
+    return chosen
 
 
 def _run(network: Network, document: dict[str, Any], split: Split, repeats: int, timeout: float) -> dict[str, Any]:
