@@ -72,7 +72,7 @@ def build(
     )
     if split == "auto":
         letters = _automatic(network, report, constraints, bandwidth_mbps, rtt_ms)
-    elif constraints != Constraints() or not (report is bandwidth_mbps is rtt_ms is None):
+    elif constraints != Constraints() or (report, bandwidth_mbps, rtt_ms) != (None, None, None):
         raise SettingError("a report and constraints choose a split; use them with --split auto")
     else:
         letters = split if split is not None else DEFAULT_SPLITS.get(network, "S" * len(trained))

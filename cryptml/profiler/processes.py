@@ -75,6 +75,8 @@ class Child:
         Raises:
             MeasurementError: If the function fails, the process ends, takes too long or outgrows its memory.
         """
+        if not self.alive:  # writing to nobody raises a signal, which LLVM's handlers turn into a crash of this process
+            raise MeasurementError(f"{request['do']} {self._end()}")
         try:
             self._connection.send_bytes(json.dumps(request).encode())
             if not self._connection.poll(max(0.0, deadline - time.monotonic())):
