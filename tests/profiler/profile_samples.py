@@ -53,7 +53,7 @@ BROKEN = {
     "split-long": r"contradicts itself: splits that do not fit 2 layers, or are there twice",
     "split-missing": r"contradicts itself: 3 splits of 4",
     "split-letters": r"\$\.splits\[0\]\.split: 'CX' does not match",
-    "split-without-latency": r"contradicts itself: split CS is composed with latency None",
+    "split-without-latency": r"contradicts itself: split CS is composed with latency_ms None",
     "infeasible-with-cost": r"contradicts itself: segment 0-1 is infeasible and has a cost",
     "measured-without-cost": r"contradicts itself: segment 0-1 is measured and has no cost",
     "estimated-without-reason": r"contradicts itself: segment 0-1 is estimated without a reason",
