@@ -95,9 +95,31 @@ def test_a_killed_run_is_resumed_where_it_was(folder: Path, tmp_path: Path) -> N
     assert splits["SC"]["evaluation_key_bytes"] < 1 << 20
     assert document["elapsed"]["segments_s"] <= document["elapsed"]["total_s"]
 
+    verify_over_http(folder, report)
     existing = runner.invoke(app, command(folder, report))
     assert existing.exit_code == 1
     assert "--force" in str(existing.exception)
+
+
+def verify_over_http(folder: Path, report: Path) -> None:
+    """Run one of the report's splits for real, and find the result in the report."""
+    options = ["--network", str(folder), "--splits", "CS", "--repeats", "1", "--record"]
+    result = runner.invoke(app, ["verify", str(report), *options], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert "latency: median error" in result.output
+    assert "times the profile's" in result.output
+    (entry,) = load_report(report)["verification"]["splits"]
+    assert entry["split"] == "CS"
+    assert len(entry["measured"]["latency_ms"]) == 1
+    for side in ("client", "server"):
+        ratio = entry["predicted"][f"{side}_peak_bytes"] / entry["measured"][f"{side}_peak_bytes"]
+        assert 0.5 < ratio < 2
+    for wrong, said in (("CC", "no server segment"), ("C", "letters")):
+        refused = runner.invoke(app, ["verify", str(report), "--network", str(folder), "--splits", wrong])
+        assert refused.exit_code == 1
+        assert said in str(refused.exception)
+    foreign = runner.invoke(app, ["verify", str(report), "--network", "tiny"])
+    assert "not the one that was profiled" in str(foreign.exception)
 
 
 def test_a_segment_over_its_limits_costs_only_itself(folder: Path, tmp_path: Path) -> None:
