@@ -17,7 +17,7 @@ from queue import Empty, Queue
 from cryptml.errors import MeasurementError, ServiceUnavailable
 from cryptml.profiler.memory import peak_resident_bytes
 
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 
 
 @dataclass(frozen=True)

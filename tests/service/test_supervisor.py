@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
 
 pytestmark = pytest.mark.encrypted
+
+PATIENCE_SECONDS = 60
+"""For what takes a second or less on an idle machine."""
 
 
 class Kit:
@@ -176,50 +180,51 @@ def gone_within(process: int, seconds: float) -> bool:
     return False
 
 
+@contextmanager
+def serving(folder: Path, data: Path, environment: dict[str, str] | None = None) -> Iterator[tuple[Any, httpx.Client]]:
+    """A service's process and a client for it; the process is killed at the end, whatever happened."""
+    command = [sys.executable, "-m", "cryptml", "serve", str(folder), "--port", "0", "--data", str(data)]
+    service = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **(environment or {})},
+    )
+    try:
+        assert service.stdout is not None
+        url = service.stdout.readline().split(" at ")[1].strip()
+        with httpx.Client(base_url=url, timeout=PATIENCE_SECONDS) as http:
+            yield service, http
+    finally:
+        service.kill()
+        service.communicate()
+
+
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc to see processes")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_no_worker_outlives_its_service(
     number: signal.Signals, build_tiny: Callable[[str], Any], tmp_path: Path
 ) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "cryptml",
-        "serve",
-        str(build_tiny("CCSCC").folder),
-        "--port",
-        "0",
-        "--data",
-        str(tmp_path),
-    ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as service:
-        assert service.stdout is not None
-        url = service.stdout.readline().split(" at ")[1].strip()
-        with httpx.Client(base_url=url) as http:
-            while not http.get("/v1/health/ready").is_success:
-                time.sleep(0.1)
+    with serving(build_tiny("CCSCC").folder, tmp_path) as (service, http):
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not http.get("/v1/health/ready").is_success:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
         children = Path(f"/proc/{service.pid}/task").glob("*/children")
         (worker,) = {int(child) for path in children for child in path.read_text().split()}
         service.send_signal(number)
-        service.wait(10)
-    assert gone_within(worker, 10)
+        service.wait(PATIENCE_SECONDS)
+    assert gone_within(worker, PATIENCE_SECONDS)
 
 
 def test_a_full_store_and_a_broken_upload_are_answered(build_tiny: Callable[[str], Any], tmp_path: Path) -> None:
     """A disk that is full, by the service's own limit; an upload that breaks off leaves nothing."""
     folder = build_tiny("CCSSS").folder
-    environment = {**os.environ, "CRYPTML_STORED_KEY_BYTES": str(1 << 20), "CRYPTML_PORT": "0"}
-    command = [sys.executable, "-m", "cryptml", "serve", str(folder), "--data", str(tmp_path)]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    ) as service:
-        assert service.stdout is not None
-        assert service.stderr is not None
-        url = service.stdout.readline().split(" at ")[1].strip()
+    with serving(folder, tmp_path, {"CRYPTML_STORED_KEY_BYTES": str(1 << 20)}) as (service, http):
         spec = ClientBundle.load(folder / "client").server_steps[0].circuit
-        path = f"{url}/v1/models/tiny/evaluation-keys/{'0' * 64}?segment=0"
-        answer = httpx.put(
-            path,
+        answer = http.put(
+            f"/v1/models/tiny/evaluation-keys/{'0' * 64}?segment=0",
             content=bytes(spec.parameters.evaluation_key_bytes),
             headers={"CryptML-Circuit": sha256(spec.client_specs)},
         )
