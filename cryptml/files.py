@@ -70,9 +70,17 @@ def parse_json(data: bytes, schema: str, what: str, error: type[CryptmlError]) -
     except RecursionError as problem:
         raise error(f"{what} is nested too deeply; write it again") from problem
     if violations:
-        shown = "; ".join(f"{violation.json_path}: {violation.message[:160]}" for violation in violations[:5])
+        found = [_innermost(violation) for violation in violations[:5]]
+        shown = "; ".join(f"{violation.json_path}: {violation.message[:160]}" for violation in found)
         raise error(f"{what} breaks its schema: {shown}")
     return document
+
+
+def _innermost(violation: ValidationError) -> ValidationError:
+    """Return what is wrong inside the one alternative that was meant: the one that gets furthest into the document."""
+    while violation.context:
+        violation = max(violation.context, key=lambda inner: len(inner.absolute_path))
+    return violation
 
 
 def write_bytes(path: Path, data: bytes, *, mode: int = 0o644) -> None:

@@ -16,7 +16,8 @@ from cryptml.bundle.server import ServerBundle
 from cryptml.cli.local_service import local_service
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.circuit import DEFAULT_P_ERROR
-from cryptml.networks import FloatArray, Network, load_network
+from cryptml.networks import Boundary, FloatArray, Network, Standardisation, load_network
+from cryptml.networks.layers import Activation, Layer, Linear
 from cryptml.splits import Split
 
 BuildTiny = Callable[[str], ServerBundle]
@@ -30,6 +31,23 @@ def tiny() -> Network:
 @pytest.fixture(scope="session")
 def reference() -> Network:
     return load_network("reference")
+
+
+@pytest.fixture(scope="session")
+def two_tables() -> Network:
+    """A table of one bit, a linear layer, a table of five bits, on 2x2 regions: alone they take different key parameters."""
+    boundaries = [Boundary((1, 2, 2), 0, 1, (0.75,))]
+    layers: list[Layer] = []
+
+    def add(layer: Layer) -> None:
+        extent = layer.propagate(boundaries[-1].extent())
+        layers.append(layer)
+        boundaries.append(Boundary(extent.shape, int(extent.low.min()), int(extent.high.max()), (1.0,)))
+
+    add(Activation("act1", np.array([[1, 0]])))
+    add(Linear("linear", np.array([[9, -3, 0, 9], [0, 5, 9, -9], [9, 9, 2, 1]]), np.array([3, 9, 0])))
+    add(Activation("act2", np.arange(32)[None] % 3, boundaries[-1].low))
+    return Network("three", Standardisation(2), tuple(layers), tuple(boundaries), ("a", "b", "c"))
 
 
 @pytest.fixture(scope="session")

@@ -83,7 +83,7 @@ class Client:
 
     @property
     def evaluation_key_bytes(self) -> int:
-        """Size of this client's evaluation keys for all segments together, once `prepare` has run."""
+        """Size of this client's evaluation keys all together, once `prepare` has run."""
         return sum(len(key_set.evaluation_keys) for key_set in self._key_sets)
 
     def prepare(self) -> None:
@@ -94,7 +94,10 @@ class Client:
             KeySetError: If a key file is damaged or locked.
             ServiceError: If the upload fails.
         """
-        self._key_sets = [self._prepare_step(step) for step in self.bundle.server_steps]
+        sharing: dict[str, list[ServerStep]] = {}
+        for step in self.bundle.server_steps:
+            sharing.setdefault(step.circuit.key_set, []).append(step)
+        self._key_sets = [self._prepare_key_set(steps) for steps in sharing.values()]
 
     def predict(self, image: Path | str | Image, region: Region | None = None) -> Prediction:
         """Return the answer for one picture.
@@ -127,16 +130,20 @@ class Client:
                 answer = run_split(self.bundle, region, evaluator)
         return Prediction(answer, self.bundle.split.letters, evaluator.upload_bytes, evaluator.download_bytes)
 
-    def _prepare_step(self, step: ServerStep) -> KeySet:
-        name = f"segment {step.index + 1} of {len(self.bundle.server_steps)}"
+    def _prepare_key_set(self, steps: list[ServerStep]) -> KeySet:
+        """Make or find the key set of the circuits that share it, and see to it that the service has its evaluation half."""
+        step, total = steps[0], len(self.bundle.server_steps)
+        numbers = ", ".join(str(each.index + 1) for each in steps)
+        name = f"segment{'s' if len(steps) > 1 else ''} {numbers} of {total}"
         with self._progress.stage(f"opening keys for {name}"):
             key_set = self._keys.load(step.circuit)
         if key_set is None:
             with self._progress.stage(f"making keys for {name}"):
                 key_set = KeySet.generate(step.circuit)
                 self._keys.save(step.circuit, key_set)
-        self._circuits[step.index] = ClientCircuit(step.circuit, key_set)
-        self._digests[step.index] = key_set.digest
+        for each in steps:
+            self._circuits[each.index] = ClientCircuit(each.circuit, key_set)
+            self._digests[each.index] = key_set.digest
         path = f"/v1/models/{self.bundle.model}/evaluation-keys/{key_set.digest}"
         if not self._transport.exists(path, {"segment": step.index}):
             with self._progress.stage(f"uploading evaluation keys for {name}"):

@@ -1,8 +1,8 @@
 """Key sets in files of one folder: readable by their owner alone, encrypted where there is a passphrase.
 
 A file is one line of magic, one line of JSON, then the payload: Concrete's keys as they are, or encrypted with AES-256-GCM under
-a key that scrypt (RFC 7914) derives from the passphrase. Names are digests of the circuits, so keys are found again
-for the same circuit and never used for another.
+a key that scrypt (RFC 7914) derives from the passphrase. A file is named as its key set, so keys are found again for
+the circuits that they were made for, and never used for others.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from cryptml.fhe.circuit import CircuitSpec
 from cryptml.fhe.client import KeySet
 from cryptml.files import sha256, write_bytes
 
-MAGIC = b"CRYPTML-KEYS 1\n"
+MAGIC = b"CRYPTML-KEYS 2\n"
 SUFFIX = ".keys"
 SCRYPT = {"n": 1 << 17, "r": 8, "p": 1}
 """OWASP's recommended least cost for scrypt (Password Storage Cheat Sheet, 2024): 128 MiB of memory."""
@@ -41,7 +41,7 @@ class StoredKeys:
     """What can be said of a key file without opening it."""
 
     path: Path
-    circuit: str
+    key_set: str
     evaluation_keys: str
     encrypted: bool
     size_bytes: int
@@ -74,7 +74,7 @@ class KeyStore:
         if not path.exists():
             return None
         head, payload = _read(path)
-        if head["circuit"] != sha256(spec.client_specs):
+        if head["key_set"] != spec.key_set:
             raise KeySetError(f"{path.name} holds keys for another circuit; delete it to make new ones")
         keys = KeySet.deserialise(spec, self._open(path, head, payload))
         if keys.digest != head["evaluation_keys"]:
@@ -89,7 +89,7 @@ class KeyStore:
         """
         payload = keys.serialise()
         head: dict[str, Any] = {
-            "circuit": sha256(spec.client_specs),
+            "key_set": spec.key_set,
             "evaluation_keys": keys.digest,
             "sha256": sha256(payload),
             "cipher": None,
@@ -108,7 +108,7 @@ class KeyStore:
                 "nonce": nonce.hex(),
             }
             head["sha256"] = None
-            payload = AESGCM(self._derive(salt)).encrypt(nonce, payload, head["circuit"].encode())
+            payload = AESGCM(self._derive(salt)).encrypt(nonce, payload, head["key_set"].encode())
         path = self._path(spec)
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -127,24 +127,22 @@ class KeyStore:
         """
         for path in sorted(self._folder.glob(f"*{SUFFIX}")):
             head, payload = _read(path)
-            yield StoredKeys(path, head["circuit"], head["evaluation_keys"], head["cipher"] is not None, len(payload))
+            yield StoredKeys(path, head["key_set"], head["evaluation_keys"], head["cipher"] is not None, len(payload))
 
-    def delete(self, circuit: str) -> None:
-        """Delete the keys of a circuit's digest, or of all circuits whose digest begins so; damaged files too.
+    def delete(self, key_set: str) -> None:
+        """Delete a key set by its name, or all whose names begin so; damaged files too.
 
         Raises:
             KeySetError: If there are none.
         """
-        found = [path for path in self._folder.glob(f"*{SUFFIX}") if circuit and path.name.startswith(circuit)]
+        found = [path for path in self._folder.glob(f"*{SUFFIX}") if key_set and path.name.startswith(key_set)]
         if not found:
-            raise KeySetError(
-                f"there are no keys for a circuit {circuit!r} in {self._folder}; cryptml keys list shows them"
-            )
+            raise KeySetError(f"there is no key set {key_set!r} in {self._folder}; cryptml keys list shows them")
         for path in found:
             path.unlink()
 
     def _path(self, spec: CircuitSpec) -> Path:
-        return self._folder / f"{sha256(spec.client_specs)}{SUFFIX}"
+        return self._folder / f"{spec.key_set}{SUFFIX}"
 
     def _open(self, path: Path, head: dict[str, Any], payload: bytes) -> bytes:
         cipher = head["cipher"]
@@ -160,7 +158,7 @@ class KeyStore:
                 raise KeySetError(
                     f"{path.name} was encrypted with other settings than this version's; delete it to make new keys"
                 )
-            return AESGCM(self._derive(salt)).decrypt(nonce, payload, head["circuit"].encode())
+            return AESGCM(self._derive(salt)).decrypt(nonce, payload, head["key_set"].encode())
         except InvalidTag as error:
             raise KeySetError(f"{path.name} does not open: another passphrase, or the file was altered") from error
         except (KeyError, TypeError, ValueError) as error:
@@ -199,8 +197,8 @@ def _read(path: Path) -> tuple[dict[str, Any], bytes]:
 
 
 def _is_head(head: Any) -> bool:
-    if not isinstance(head, dict) or {"circuit", "evaluation_keys", "sha256", "cipher"} - set(head):
+    if not isinstance(head, dict) or {"key_set", "evaluation_keys", "sha256", "cipher"} - set(head):
         return False
-    digests = [head["circuit"], head["evaluation_keys"], *([] if head["sha256"] is None else [head["sha256"]])]
+    digests = [head["key_set"], head["evaluation_keys"], *([] if head["sha256"] is None else [head["sha256"]])]
     named = all(isinstance(digest, str) and re.fullmatch(r"[0-9a-f]{64}", digest) for digest in digests)
     return named and (head["cipher"] is None or isinstance(head["cipher"], dict))

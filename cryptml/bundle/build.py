@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cryptml.bundle.client import SCHEMA as CLIENT_SCHEMA
@@ -14,7 +14,8 @@ from cryptml.bundle.manifest import MANIFEST, created_with, describe_files
 from cryptml.bundle.server import SCHEMA as SERVER_SCHEMA
 from cryptml.bundle.server import ServerBundle, circuit_folder_name
 from cryptml.errors import BundleError
-from cryptml.fhe.backends.base import Backend
+from cryptml.fhe.backends.base import Backend, Compiled
+from cryptml.fhe.backends.sharing import compile_sharing
 from cryptml.fhe.circuit import CircuitSpec
 from cryptml.files import MAX_JSON_BYTES, parse_json, read_bounded, sha256, to_json_bytes
 from cryptml.networks.boundary import Boundary
@@ -33,6 +34,7 @@ def build_bundle(
     *,
     backend: Backend,
     p_error: float,
+    share_keys: bool = False,
     force: bool = False,
     progress: BuildProgress | None = None,
 ) -> ServerBundle:
@@ -44,6 +46,7 @@ def build_bundle(
         out: A new folder; an existing bundle is replaced only with ``force``.
         backend: Compiles the server segments.
         p_error: For one lookup, in (0, 1).
+        share_keys: Compile all server segments for one key set, instead of one for each.
         force: Replace what is there.
         progress: Called before each compilation.
 
@@ -52,7 +55,7 @@ def build_bundle(
 
     Raises:
         SplitError: If the split does not fit the network.
-        CircuitError: If a segment does not compile.
+        CircuitError: If a segment does not compile, or no key set serves all that are to share one.
         BundleError: If ``out`` exists, or holds something else than a bundle.
     """
     split.require_length(len(network))
@@ -65,11 +68,7 @@ def build_bundle(
         (work / "client").mkdir()
         (work / "server").mkdir()
         specs = []
-        segments = split.server_segments
-        for index, segment in enumerate(segments):
-            if progress:
-                progress(index + 1, len(segments), segment)
-            compiled = backend(network, segment, p_error)
+        for index, compiled in enumerate(_compile(network, split, p_error, backend, progress, share_keys=share_keys)):
             compiled.move_to(work / "server" / circuit_folder_name(index))
             (work / "client" / circuit_file(index)).write_bytes(compiled.spec.client_specs)
             specs.append(compiled.spec)
@@ -81,6 +80,29 @@ def build_bundle(
         for half in ("client", "server"):
             (work / half).replace(out / half)
     return ServerBundle.load(out)
+
+
+def _compile(
+    network: Network,
+    split: Split,
+    p_error: float,
+    backend: Backend,
+    progress: BuildProgress | None,
+    *,
+    share_keys: bool,
+) -> Iterator[Compiled]:
+    segments = split.server_segments
+
+    def tell(segment: Segment) -> None:
+        if progress:
+            progress(segments.index(segment) + 1, len(segments), segment)
+
+    if share_keys:
+        yield from compile_sharing(network, segments, p_error, backend, tell)
+        return
+    for segment in segments:
+        tell(segment)
+        yield backend(network, segment, p_error)
 
 
 def _require_free(out: Path, *, force: bool) -> None:

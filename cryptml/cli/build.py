@@ -50,6 +50,9 @@ def build(
         str | None, typer.Option(help="module:function of a network of your own, which concrete-ml imports and runs.")
     ] = None,
     p_error: Annotated[float, typer.Option(help="Probability that one table lookup fails.")] = 2.0**-40,
+    share_keys: Annotated[
+        bool, typer.Option("--share-keys", help="One key set for all server segments instead of one for each.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -84,6 +87,7 @@ def build(
             out_folder,
             backend=load_backend(backend, network, architecture),
             p_error=p_error,
+            share_keys=share_keys,
             force=force,
         )
     if json:
@@ -97,6 +101,7 @@ def build(
             f"{circuit['start']}-{circuit['stop']}",
             f"{circuit['bootstraps']:,}",
             str(circuit["lookup_bits"]),
+            circuit["key_set"][:8],
             f"2^{_log2(circuit['p_error']):.1f}",
             "0" if not circuit["bootstraps"] else f"2^{_log2(circuit['failure_probability']):.1f}",
             bytes_text(circuit["evaluation_key_bytes"]),
@@ -109,6 +114,7 @@ def build(
         ("segment", "left"),
         ("lookups", "right"),
         ("bits", "right"),
+        ("key set", "left"),
         ("p_error", "right"),
         ("fails", "right"),
         ("keys", "right"),

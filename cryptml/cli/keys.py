@@ -42,7 +42,7 @@ def list_keys(keys: Folder = None, json: Annotated[bool, typer.Option("--json", 
         print_json(
             [
                 {
-                    "circuit": entry.circuit,
+                    "key_set": entry.key_set,
                     "evaluation_keys": entry.evaluation_keys,
                     "encrypted": entry.encrypted,
                     "bytes": entry.size_bytes,
@@ -53,22 +53,22 @@ def list_keys(keys: Folder = None, json: Annotated[bool, typer.Option("--json", 
         return
     rows = [
         (
-            entry.circuit[:16],
+            entry.key_set[:16],
             entry.evaluation_keys[:16],
             "yes" if entry.encrypted else "no",
             bytes_text(entry.size_bytes),
         )
         for entry in stored
     ]
-    columns = [("circuit", "left"), ("evaluation keys", "left"), ("passphrase", "left"), ("size", "right")]
+    columns = [("key set", "left"), ("evaluation keys", "left"), ("passphrase", "left"), ("size", "right")]
     out.print(plain_table(f"Key sets in {KeyStore(keys).folder}", columns, rows))
 
 
 @app.command("delete")
 def delete(
-    circuit: Annotated[str, typer.Argument(help="The circuit's digest, or how it begins.")], keys: Folder = None
+    key_set: Annotated[str, typer.Argument(help="The key set's name, or how it begins.")], keys: Folder = None
 ) -> None:
-    """Delete the keys of a circuit; new ones are made when they are next needed."""
+    """Delete a key set; new ones are made when they are next needed."""
     from cryptml_client import KeyStore
 
-    KeyStore(keys).delete(circuit)
+    KeyStore(keys).delete(key_set)

@@ -10,6 +10,7 @@ import numpy as np
 
 from cryptml.errors import CircuitError
 from cryptml.fhe.parameters import CircuitParameters
+from cryptml.files import sha256
 from cryptml.networks.boundary import Boundary
 from cryptml.networks.extent import IntArray
 from cryptml.splits import Segment
@@ -95,6 +96,8 @@ class CircuitSpec:
         bootstraps: Table lookups for one input.
         lookup_bits: Width of the widest table input that the network needs; 0 for a linear segment.
         complexity: The optimiser's estimate of the work, in its own unit.
+        key_set: Names the key set that it takes (SHA-256, hexadecimal): of ``client_specs`` where it has one to itself, of the key
+            parameters where it shares one with other circuits.
         client_specs: Concrete's description of encryption, decryption and keys, JSON in UTF-8.
     """
 
@@ -107,6 +110,7 @@ class CircuitSpec:
     bootstraps: int
     lookup_bits: int
     complexity: float
+    key_set: str
     client_specs: bytes
 
     @property
@@ -147,6 +151,7 @@ class CircuitSpec:
             "bootstraps": self.bootstraps,
             "lookup_bits": self.lookup_bits,
             "complexity": self.complexity,
+            "key_set": self.key_set,
             "failure_probability": self.failure_probability,
             "evaluation_key_bytes": self.parameters.evaluation_key_bytes,
             "input_bytes": self.parameters.input_bytes,
@@ -170,8 +175,14 @@ class CircuitSpec:
             bootstraps=data["bootstraps"],
             lookup_bits=data["lookup_bits"],
             complexity=data["complexity"],
+            key_set=data["key_set"],
             client_specs=client_specs,
         )
+        if spec.key_set not in (sha256(client_specs), spec.parameters.key_parameters):
+            raise CircuitError(
+                f"the circuit of segment {spec.segment} names a key set that is neither its own nor one of its parameters; "
+                "build the bundle again"
+            )
         spec.codec.require_fit(spec.reads, spec.writes)
         found = (spec.parameters.input_shape, spec.parameters.output_shape)
         expected = ((1, *spec.reads.shape), (1, *spec.writes.shape))

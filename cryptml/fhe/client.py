@@ -15,14 +15,14 @@ from cryptml.networks.extent import IntArray
 
 @dataclass(frozen=True)
 class KeySet:
-    """The keys of one client for one circuit.
+    """The keys of one client for one circuit, or for several that share them.
 
     Attributes:
-        client_specs: The circuit that they were made for.
+        name: `CircuitSpec.key_set` of the circuits that they were made for.
         keys: Concrete's key set, secret keys included.
     """
 
-    client_specs: bytes
+    name: str
     keys: fhe.Keys
 
     @staticmethod
@@ -35,7 +35,7 @@ class KeySet:
         spec.parameters.require_security()
         client = fhe.Client(fhe.ClientSpecs.deserialize(spec.client_specs))
         client.keygen(force=True)
-        return KeySet(spec.client_specs, client.keys)
+        return KeySet(spec.key_set, client.keys)
 
     @staticmethod
     def deserialise(spec: CircuitSpec, data: bytes) -> KeySet:
@@ -45,7 +45,7 @@ class KeySet:
             KeySetError: If it cannot be read.
         """
         try:
-            return KeySet(spec.client_specs, fhe.Keys.deserialize(data))
+            return KeySet(spec.key_set, fhe.Keys.deserialize(data))
         except (RuntimeError, ValueError) as error:
             raise KeySetError("the key file's content is malformed; delete it to make new keys") from error
 
@@ -78,7 +78,7 @@ class ClientCircuit:
 
     def __init__(self, spec: CircuitSpec, keys: KeySet) -> None:
         spec.parameters.require_security()
-        if keys.client_specs != spec.client_specs:
+        if keys.name != spec.key_set:
             raise KeySetError(f"the keys were made for another circuit than segment {spec.segment}; make new ones")
         self.spec = spec
         self._client = fhe.Client(fhe.ClientSpecs.deserialize(spec.client_specs))

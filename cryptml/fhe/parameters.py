@@ -47,7 +47,8 @@ class CircuitParameters:
         output_bytes: Payload of one encrypted output.
         noises: (dimension, log2 of the standard deviation) of each secret and noise, for `require_security`.
         expanded_key_bytes: Evaluation keys once every seed is expanded: what an evaluator's memory must hold at least.
-        key_parameters: Digest (16 hexadecimal digits) of all key parameters: circuits that share it cost the same a lookup.
+        key_parameters: SHA-256 (hexadecimal) of all key parameters: circuits with the same can share a key set, and cost the same a
+            lookup.
     """
 
     input_shape: tuple[int, ...]
@@ -135,7 +136,7 @@ def _read(data: Mapping[str, Any]) -> CircuitParameters:
         output_bytes=8 * math.prod(leaving["rawInfo"]["shape"]["dimensions"]),
         noises=tuple(noises),
         expanded_key_bytes=8 * expanded,
-        key_parameters=sha256(json.dumps(keyset, sort_keys=True).encode())[:16],
+        key_parameters=sha256(json.dumps(keyset, sort_keys=True).encode()),
     )
 
 

@@ -5,7 +5,6 @@ Its secret key stays in its memory. It makes, keeps and serialises keys in the o
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from cryptml.errors import MeasurementError
-from cryptml.fhe.circuit import CircuitSpec
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
 from cryptml.profiler.answering import answer, milliseconds_since
+from cryptml.profiler.compiled_folder import read_spec
 from cryptml.profiler.memory import peak_resident_bytes, resident_bytes
 
 
@@ -33,10 +32,7 @@ class MeasuredClient:
 
     def make_keys(self, request: dict[str, Any]) -> dict[str, Any]:
         """Make keys for the circuit in ``folder`` and write their evaluation half to ``keys``."""
-        folder = Path(request["folder"])
-        spec = CircuitSpec.from_json(
-            json.loads((folder / "spec.json").read_bytes()), (folder / "client-specs.json").read_bytes()
-        )
+        spec = read_spec(Path(request["folder"]))
         started = time.perf_counter()
         key_set = KeySet.generate(spec)
         sha256(key_set.serialise())  # what saving them costs

@@ -10,33 +10,33 @@ from typing import Any
 import numpy as np
 
 from cryptml.fhe.backends.integer import compile_integer_program
-from cryptml.files import to_json_bytes
 from cryptml.networks import Network, load_network
 from cryptml.profiler.answering import answer, milliseconds_since
+from cryptml.profiler.compiled_folder import read_spec, write_compiled
 from cryptml.splits import Segment
 
-SPEC_FILE = "spec.json"
-CLIENT_SPECS_FILE = "client-specs.json"
-CIRCUIT_FOLDER = "circuit"
+KEY_PARAMETERS_DIGITS = 16
+"""Of the digest: enough to tell a network's few sets apart."""
 
 
 def compile_segment(request: dict[str, Any]) -> dict[str, Any]:
-    """Compile a segment into ``folder``: what the client needs, and the circuit in a folder below."""
+    """Compile a segment into ``folder``: what the client needs, and the circuit in a folder below.
+
+    Where ``keys_of`` is such a folder, with the key parameters of the segment there.
+    """
     network = _network(request["network"])
     folder = Path(request["folder"])
+    keys_of = None if request["keys_of"] is None else read_spec(Path(request["keys_of"]))
+    segment = Segment(request["start"], request["stop"])
     started = time.perf_counter()
-    compiled = compile_integer_program(network, Segment(request["start"], request["stop"]), request["p_error"])
+    compiled = compile_integer_program(network, segment, request["p_error"], keys_of=keys_of)
     elapsed = milliseconds_since(started)
-    spec = compiled.spec
-    folder.mkdir(parents=True)
-    compiled.move_to(folder / CIRCUIT_FOLDER)
-    (folder / SPEC_FILE).write_bytes(to_json_bytes(spec.to_json()))
-    (folder / CLIENT_SPECS_FILE).write_bytes(spec.client_specs)
-    parameters = spec.parameters
+    write_compiled(folder, compiled)
+    spec, parameters = compiled.spec, compiled.spec.parameters
     return {
         "compile_ms": elapsed,
         "complexity": spec.complexity,
-        "key_parameters": parameters.key_parameters,
+        "key_parameters": parameters.key_parameters[:KEY_PARAMETERS_DIGITS],
         "evaluation_key_bytes": parameters.evaluation_key_bytes,
         "expanded_key_bytes": parameters.expanded_key_bytes,
         "upload_bytes": parameters.input_bytes,

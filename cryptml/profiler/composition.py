@@ -66,6 +66,7 @@ class SegmentCost:
         parameters: Learned integers in its layers.
         recoverable: Of these, those that a client that decrypts the segment recovers with a known number of queries: all or none.
         queries: That number; infinite where none is known.
+        shares_keys: Whether its keys are those of all other such segments, made, sent and kept once.
     """
 
     client_run_ms: float
@@ -86,6 +87,7 @@ class SegmentCost:
     parameters: float
     recoverable: float
     queries: float
+    shares_keys: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,13 +124,16 @@ class Partial:
     download_bytes: Floats
     evaluation_key_bytes: Floats
     round_trips: Floats
+    keyed: Floats
     bootstraps: Floats
     client_parameters: Floats
     recoverable: Floats
     queries: Floats
     client_retained: Floats
     client_peak: Floats
+    client_shared: Floats
     server_retained: Floats
+    server_shared: Floats
     server_extra: Floats
 
     @staticmethod
@@ -171,17 +176,30 @@ class Partial:
         after.client_ms += cost.encrypt_ms + cost.decrypt_ms
         after.server_ms += cost.evaluate_ms
         after.network_ms += link.rtt_ms + link.transfer_ms(cost.upload_bytes + cost.download_bytes)
-        after.setup_ms += cost.keygen_ms + link.rtt_ms + link.transfer_ms(cost.evaluation_key_bytes)
+        there = cost.shares_keys & (after.keyed > 0)  # a segment before made, sent and keeps the same keys
+        after.setup_ms += np.where(
+            there, 0.0, cost.keygen_ms + link.rtt_ms + link.transfer_ms(cost.evaluation_key_bytes)
+        )
         after.upload_bytes += cost.upload_bytes
         after.download_bytes += cost.download_bytes
-        after.evaluation_key_bytes += cost.evaluation_key_bytes
+        after.evaluation_key_bytes += np.where(there, 0.0, cost.evaluation_key_bytes)
         after.round_trips += 1
+        after.keyed += cost.bootstraps > 0
         after.bootstraps += cost.bootstraps
         after.recoverable += cost.recoverable
         after.queries = np.minimum(after.queries, cost.queries)
-        after.client_peak = np.maximum(after.client_peak, after.client_retained + cost.client_peak_bytes)
-        after.client_retained += cost.client_retained_bytes
-        after.server_retained += cost.server_retained_bytes
+        # What is kept of shared keys counts once: as much as by the segment that keeps most.
+        beside = after.client_retained - after.client_shared * cost.shares_keys
+        after.client_peak = np.maximum(after.client_peak, beside + cost.client_peak_bytes)
+        if cost.shares_keys:
+            after.client_shared = np.maximum(after.client_shared, cost.client_retained_bytes)
+            after.client_retained = beside + after.client_shared
+            after.server_retained -= after.server_shared
+            after.server_shared = np.maximum(after.server_shared, cost.server_retained_bytes)
+            after.server_retained += after.server_shared
+        else:
+            after.client_retained += cost.client_retained_bytes
+            after.server_retained += cost.server_retained_bytes
         after.server_extra = np.maximum(after.server_extra, cost.server_peak_bytes - cost.server_retained_bytes)
         return after
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from cryptml.errors import MeasurementError
 from cryptml.networks.network import Network
+from cryptml.profiler.compiled_folder import CIRCUIT_FOLDER
 from cryptml.profiler.processes import Child
 from cryptml.splits import Segment
 
@@ -103,7 +104,7 @@ def measure_segment(
         tell("making keys")
         made = client.ask({"do": "make_keys", "folder": str(folder), "keys": str(keys)}, deadline)
         samples["keygen_ms"].append(made["keygen_ms"])
-        server.ask({"do": "load", "circuit": str(folder / "circuit"), "keys": str(keys)}, deadline)
+        server.ask({"do": "load", "circuit": str(folder / CIRCUIT_FOLDER), "keys": str(keys)}, deadline)
         keys.unlink()
         for number in range(limits.repeats + 1):
             tell("first evaluation" if number == 0 else f"evaluation {number} of {limits.repeats}")
@@ -134,8 +135,10 @@ def _check(network: Network, segment: Segment, given: list[int], got: list[int])
         raise MeasurementError(f"segment {segment} decrypts to other integers than the network's in the clear")
 
 
-def compile_request(name: str, segment: Segment, folder: Path, p_error: float) -> dict[str, Any]:
-    """Return the request that compiles a segment into a folder."""
+def compile_request(
+    name: str, segment: Segment, folder: Path, p_error: float, keys_of: Path | None = None
+) -> dict[str, Any]:
+    """Return the request that compiles a segment into a folder, with the key parameters of what another folder holds if given."""
     return {
         "do": "compile",
         "network": name,
@@ -143,4 +146,5 @@ def compile_request(name: str, segment: Segment, folder: Path, p_error: float) -
         "stop": segment.stop,
         "p_error": p_error,
         "folder": str(folder),
+        "keys_of": None if keys_of is None else str(keys_of),
     }

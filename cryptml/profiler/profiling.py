@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Protocol
@@ -83,6 +83,22 @@ class Progress(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Variant:
+    """A segment compiled for key parameters: the best for itself, or those of another segment, so that both can share keys.
+
+    Attributes:
+        segment: Which layers.
+        keys_of: Whose key parameters; None for its own.
+    """
+
+    segment: Segment
+    keys_of: Segment | None = None
+
+    def __str__(self) -> str:
+        return str(self.segment) if self.keys_of is None else f"{self.segment} with keys of {self.keys_of}"
+
+
 @dataclass
 class _Run:
     """State of one profiling run."""
@@ -93,17 +109,21 @@ class _Run:
     journal: Journal
     progress: Progress
     work: Path
+    variants: list[Variant] = field(default_factory=list)
 
     def profile(self) -> dict[str, Any]:
         started = time.monotonic() - self._spent()
         segments = list(enumerate_segments(len(self.network)))
         self._run_clear(segments)
-        self._compile(segments)
+        own = [Variant(segment) for segment in segments]
+        self._compile(own)
+        shared = self._shared(segments)
+        self._compile(shared)
         self._baselines()
-        order = sorted(segments, key=lambda each: (self._compiled(each).get("complexity") or 0.0, each))
-        for number, segment in enumerate(order):
-            self._measure(segment, number, order)
-        return self._document(segments, time.monotonic() - started, self._spent())
+        self.variants = sorted(own, key=self._complexity) + sorted(shared, key=self._complexity)
+        for number in range(len(self.variants)):
+            self._measure(number)
+        return self._document(time.monotonic() - started, self._spent())
 
     def _spent(self) -> float:
         """Seconds of all segments' compilations and measurements, of an interrupted run's too."""
@@ -123,38 +143,70 @@ class _Run:
                     found = child.ask({"do": "run_clear", **shared, **place}, deadline)
                     self.journal.record(f"clear {segment}", found["run_ms"])
 
-    def _compile(self, segments: list[Segment]) -> None:
-        """Compile every segment that is still to be measured, in one process that is replaced where it dies."""
+    def _compile(self, variants: list[Variant]) -> None:
+        """Compile what is still to be measured, in one process that is replaced where it dies."""
         limits = self.settings.limits
         wanted = [
-            segment
-            for segment in segments
-            if self._compiled(segment).get("reason") is None and self.journal.get(f"measured {segment}") is None
+            variant
+            for variant in variants
+            if self._compiled(variant).get("reason") is None and self.journal.get(f"measured {variant}") is None
         ]
         child: Child | None = None
         try:
-            for number, segment in enumerate(wanted):
-                self.progress.update(done=number, total=len(wanted), what=f"compiling {segment}", remaining_s=None)
+            for number, variant in enumerate(wanted):
+                self.progress.update(done=number, total=len(wanted), what=f"compiling {variant}", remaining_s=None)
                 if child is None or not child.alive:
                     child = Child(COMPILER_MODULE, threads=limits.threads, memory_bytes=limits.memory_bytes)
                 started = time.monotonic()
-                request = compile_request(self.name, segment, self._folder(segment), self.settings.p_error)
                 try:
-                    compiled = child.ask(request, started + limits.timeout_seconds)
+                    compiled = self._compile_one(child, variant, started + limits.timeout_seconds)
                 except MeasurementError as error:
                     compiled = {"reason": str(error)}
-                if not self._compiled(segment):
+                if not self._compiled(variant):
                     elapsed = time.monotonic() - started
-                    self.journal.record(f"compiled {segment}", {**compiled, "elapsed_s": elapsed})
+                    self.journal.record(f"compiled {variant}", {**compiled, "elapsed_s": elapsed})
         finally:
             if child is not None:
                 child.stop()
 
-    def _compiled(self, segment: Segment) -> Mapping[str, Any]:
-        return self.journal.get(f"compiled {segment}") or {}
+    def _compile_one(self, child: Child, variant: Variant, deadline: float) -> dict[str, Any]:
+        keys_of = None
+        if variant.keys_of is not None:
+            keys_of = self._folder(Variant(variant.keys_of))
+            if not keys_of.exists():  # measured before this run was interrupted
+                self._compile_one(child, Variant(variant.keys_of), deadline)
+        folder = self._folder(variant)
+        return child.ask(compile_request(self.name, variant.segment, folder, self.settings.p_error, keys_of), deadline)
 
-    def _folder(self, segment: Segment) -> Path:
-        return self.work / str(segment)
+    def _shared(self, segments: list[Segment]) -> list[Variant]:
+        """Return each segment with the larger key parameters of others that a split can hold beside it, once for each set."""
+        keyed = [each for each in segments if self.network.bootstraps(each) and not self._reason(Variant(each))]
+        found: dict[tuple[Segment, str], Variant] = {}
+        for segment in keyed:
+            own = self._compiled(Variant(segment))
+            for other in keyed:
+                theirs = self._compiled(Variant(other))
+                apart = other.start > segment.stop or other.stop < segment.start
+                if apart and theirs["expanded_key_bytes"] > own["expanded_key_bytes"]:
+                    owner = next(
+                        each
+                        for each in keyed
+                        if self._compiled(Variant(each))["key_parameters"] == theirs["key_parameters"]
+                    )
+                    found.setdefault((segment, theirs["key_parameters"]), Variant(segment, owner))
+        return list(found.values())
+
+    def _compiled(self, variant: Variant) -> Mapping[str, Any]:
+        return self.journal.get(f"compiled {variant}") or {}
+
+    def _reason(self, variant: Variant) -> Any:
+        return self._compiled(variant).get("reason")
+
+    def _complexity(self, variant: Variant) -> tuple[float, Segment]:
+        return self._compiled(variant).get("complexity") or 0.0, variant.segment
+
+    def _folder(self, variant: Variant) -> Path:
+        return self.work / str(variant).replace(" ", "-")
 
     def _baselines(self) -> None:
         """Measure what client and server hold before they have done anything."""
@@ -168,42 +220,46 @@ class _Run:
                 found[f"{side}_bytes"] = child.ask({"do": "baseline"}, deadline)["resident_bytes"]
         self.journal.record("baselines", found)
 
-    def _measure(self, segment: Segment, number: int, order: list[Segment]) -> None:
-        name = f"measured {segment}"
-        if self.journal.get(name) is not None or self._compiled(segment).get("reason"):
+    def _measure(self, number: int) -> None:
+        variant = self.variants[number]
+        name = f"measured {variant}"
+        if self.journal.get(name) is not None or self._reason(variant):
             return
-        if self._too_dear(segment):
+        if self._too_dear(variant):
             return
 
         def tell(what: str) -> None:
             self.progress.update(
-                done=number, total=len(order), what=f"{segment}: {what}", remaining_s=self._remaining(order[number:])
+                done=number,
+                total=len(self.variants),
+                what=f"{variant}: {what}",
+                remaining_s=self._remaining(self.variants[number:]),
             )
 
         started = time.monotonic()
         try:
-            measured = measure_segment(self.network, segment, self._folder(segment), self.settings.limits, tell)
+            measured = measure_segment(self.network, variant.segment, self._folder(variant), self.settings.limits, tell)
             entry: dict[str, Any] = {**asdict(measured), "cost": measured.cost(), "reason": None}
         except MeasurementError as error:
             entry = {"reason": str(error)}
         self.journal.record(name, {**entry, "elapsed_s": time.monotonic() - started})
-        shutil.rmtree(self._folder(segment), ignore_errors=True)
+        shutil.rmtree(self._folder(variant), ignore_errors=True)
 
-    def _too_dear(self, segment: Segment) -> bool:
-        """Whether a segment is to be estimated: dearer than asked for, and one that is near it was measured."""
+    def _too_dear(self, variant: Variant) -> bool:
+        """Whether a variant is to be estimated: dearer than asked for, and one that is near it was measured."""
         limit = self.settings.estimate_above_s
-        if limit is None or not self.network.bootstraps(segment):
+        if limit is None or not self.network.bootstraps(variant.segment):
             return False
-        point, points = self._point(segment), self._points()
+        point, points = self._point(variant), self._points()
         expected = expected_evaluate_ms(point, points)
         return expected is not None and expected > limit * 1000 and any(is_near(point, each) for each in points)
 
-    def _point(self, segment: Segment) -> Point:
-        compiled = self._compiled(segment)
+    def _point(self, variant: Variant) -> Point:
+        segment, compiled = variant.segment, self._compiled(variant)
         boundaries = self.network.boundaries[segment.start : segment.stop + 1]
         reads, writes = boundaries[0], boundaries[-1]
         each = compiled["download_bytes"] / writes.size
-        measured = self.journal.get(f"measured {segment}") or {}
+        measured = self.journal.get(f"measured {variant}") or {}
         return Point(
             key_parameters=compiled["key_parameters"],
             complexity=compiled["complexity"],
@@ -216,24 +272,24 @@ class _Run:
         )
 
     def _points(self) -> list[Point]:
-        """The measured segments with lookups."""
+        """What was measured and has lookups."""
         return [
-            self._point(segment)
-            for segment in enumerate_segments(len(self.network))
-            if self.network.bootstraps(segment) and (self.journal.get(f"measured {segment}") or {}).get("cost")
+            self._point(variant)
+            for variant in self.variants
+            if self.network.bootstraps(variant.segment) and (self.journal.get(f"measured {variant}") or {}).get("cost")
         ]
 
-    def _remaining(self, segments: list[Segment]) -> float | None:
-        """Expected seconds for segments that are still to be measured, by their complexity."""
+    def _remaining(self, variants: list[Variant]) -> float | None:
+        """Expected seconds for what is still to be measured, by its complexity."""
         points, limit = self._points(), self.settings.estimate_above_s
         total = 0.0
-        for segment in segments:
-            if self._compiled(segment).get("reason"):
+        for variant in variants:
+            if self._reason(variant):
                 continue
-            if not self.network.bootstraps(segment):
+            if not self.network.bootstraps(variant.segment):
                 total += OVERHEAD_SECONDS
                 continue
-            point = self._point(segment)
+            point = self._point(variant)
             expected = expected_evaluate_ms(point, points)
             if expected is None:
                 return None
@@ -244,7 +300,7 @@ class _Run:
             points.append(point)  # as if it were measured already: what is near it will be estimated
         return total
 
-    def _document(self, segments: list[Segment], total_s: float, segments_s: float) -> dict[str, Any]:
+    def _document(self, total_s: float, segments_s: float) -> dict[str, Any]:
         points = self._points()
         found = fit(points)
         document: dict[str, Any] = {
@@ -262,44 +318,56 @@ class _Run:
             "baselines": self.journal.get("baselines"),
             "front_end_ms": self.journal.get("front-end"),
             "fit": found.to_json() if found else None,
-            "segments": [self._entry(segment, points) for segment in segments],
+            "segments": [
+                self._entry(
+                    segment, [each for each in self.variants if each.keys_of and each.segment == segment], points
+                )
+                for segment in enumerate_segments(len(self.network))
+            ],
             "splits": [],
             "verification": None,
         }
         return {**document, "splits": list_composed(document, self.settings.link)}
 
-    def _entry(self, segment: Segment, points: list[Point]) -> dict[str, Any]:
-        compiled, measured = self._compiled(segment), self.journal.get(f"measured {segment}") or {}
-        cost = measured.get("cost")
-        reason = compiled.get("reason") or measured.get("reason")
-        status = "infeasible" if reason else "measured"
-        if not reason and cost is None:
-            try:
-                cost, status = estimate(self._point(segment), points), "estimated"
-                reason = f"expected to take more than {self.settings.estimate_above_s:g} s an evaluation; estimated from complexity"
-            except MeasurementError as error:
-                status, reason = "infeasible", str(error)
-        samples = measured.get("samples") or {}
+    def _entry(self, segment: Segment, shared: list[Variant], points: list[Point]) -> dict[str, Any]:
         return {
             "start": segment.start,
             "stop": segment.stop,
             "client": {"run_ms": self.journal.get(f"clear {segment}")},
             "server": {
-                "status": status,
-                "reason": reason,
-                "compile_ms": compiled.get("compile_ms"),
                 "bootstraps": self.network.bootstraps(segment),
                 "lookup_bits": self.network.lookup_bits(segment),
-                "complexity": compiled.get("complexity"),
-                "key_parameters": compiled.get("key_parameters"),
-                "evaluation_key_bytes": measured.get("evaluation_key_bytes", compiled.get("evaluation_key_bytes")),
-                "expanded_key_bytes": compiled.get("expanded_key_bytes"),
-                "upload_bytes": measured.get("upload_bytes", compiled.get("upload_bytes")),
-                "download_bytes": measured.get("download_bytes", compiled.get("download_bytes")),
-                "samples": {stage: samples.get(stage, []) for stage in SAMPLED},
-                "cost": cost,
+                **self._figures(Variant(segment), points),
+                "shared": [self._figures(variant, points) for variant in shared],
             },
             "exposure": segment_exposure(self.network, segment).to_json(),
+        }
+
+    def _figures(self, variant: Variant, points: list[Point]) -> dict[str, Any]:
+        compiled, measured = self._compiled(variant), self.journal.get(f"measured {variant}") or {}
+        cost = measured.get("cost")
+        reason = compiled.get("reason") or measured.get("reason")
+        status = "infeasible" if reason else "measured"
+        if not reason and cost is None:
+            try:
+                cost, status = estimate(self._point(variant), points), "estimated"
+                reason = f"expected to take more than {self.settings.estimate_above_s:g} s an evaluation; estimated from complexity"
+            except MeasurementError as error:
+                status, reason = "infeasible", str(error)
+        keys = compiled if variant.keys_of is None else self._compiled(Variant(variant.keys_of))
+        samples = measured.get("samples") or {}
+        return {
+            "status": status,
+            "reason": reason,
+            "compile_ms": compiled.get("compile_ms"),
+            "complexity": compiled.get("complexity"),
+            "key_parameters": keys.get("key_parameters"),
+            "evaluation_key_bytes": measured.get("evaluation_key_bytes", compiled.get("evaluation_key_bytes")),
+            "expanded_key_bytes": compiled.get("expanded_key_bytes"),
+            "upload_bytes": measured.get("upload_bytes", compiled.get("upload_bytes")),
+            "download_bytes": measured.get("download_bytes", compiled.get("download_bytes")),
+            "samples": {stage: samples.get(stage, []) for stage in SAMPLED},
+            "cost": cost,
         }
 
 

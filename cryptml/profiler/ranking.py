@@ -10,6 +10,7 @@ import numpy as np
 from cryptml.profiler.composition import MAX_COMPOSED_LAYERS, Composed, Link, compose, compose_one
 from cryptml.profiler.frontier import frontier_of, search_frontier
 from cryptml.profiler.report import FIGURES, MAX_LISTED_LAYERS, Report, cost_model, infeasible_reason
+from cryptml.profiler.sharing import compose_shared, shared_entry, shared_models
 from cryptml.splits import Split
 
 
@@ -23,10 +24,24 @@ def list_composed(document: Report, link: Link) -> list[dict[str, Any]]:
     model = cost_model(document)
     if model.layers > MAX_LISTED_LAYERS:
         found = search_frontier(model, link)
-        return [_entry(document, found, index, on_frontier=True) for index in range(len(found))]
+        models = shared_models(document)
+        return [
+            _entry(
+                document,
+                found,
+                index,
+                shared_entry(compose_shared(models, link, found.letters(index)), 0),
+                on_frontier=True,
+            )
+            for index in range(len(found))
+        ]
     composed = compose(model, link)
     frontier = frontier_of(composed)
-    return [_entry(document, composed, index, on_frontier=bool(frontier[index])) for index in range(len(composed))]
+    forms = compose_shared(shared_models(document), link)
+    return [
+        _entry(document, composed, index, shared_entry(forms, index), on_frontier=bool(frontier[index]))
+        for index in range(len(composed))
+    ]
 
 
 def describe_composed(document: Report, letters: str, link: Link) -> dict[str, Any]:
@@ -37,20 +52,23 @@ def describe_composed(document: Report, letters: str, link: Link) -> dict[str, A
     """
     model = cost_model(document)
     Split(letters).require_length(model.layers)
+    shared = shared_entry(compose_shared(shared_models(document), link, letters), 0)
     if model.layers <= MAX_COMPOSED_LAYERS:
         composed = compose(model, link)
         index = int(letters.translate(DIGITS), 2)
-        return _entry(document, composed, index, on_frontier=bool(frontier_of(composed)[index]))
+        return _entry(document, composed, index, shared, on_frontier=bool(frontier_of(composed)[index]))
     one = compose_one(model, letters, link)
     best = search_frontier(model, link)
     on_frontier = bool(one.feasible[0]) and bool((best.objectives() == one.objectives()).all(axis=1).any())
-    return _entry(document, one, 0, on_frontier=on_frontier)
+    return _entry(document, one, 0, shared, on_frontier=on_frontier)
 
 
 DIGITS = str.maketrans("CS", "01")
 
 
-def _entry(document: Report, composed: Composed, index: int, *, on_frontier: bool) -> dict[str, Any]:
+def _entry(
+    document: Report, composed: Composed, index: int, shared: dict[str, Any] | None, *, on_frontier: bool
+) -> dict[str, Any]:
     parts = composed.parts
     letters = composed.letters(index)
     feasible = bool(composed.feasible[index])
@@ -67,6 +85,7 @@ def _entry(document: Report, composed: Composed, index: int, *, on_frontier: boo
         "origin": origin,
         **figures,
         "round_trips": int(parts.round_trips[index]),
+        "shared_keys": shared if feasible else None,
         "exposure": _exposure(document, composed, index),
         "on_frontier": on_frontier,
         "reason": reason,

@@ -72,9 +72,16 @@ def link_of(document: Report, bandwidth_mbps: float | None = None, rtt_ms: float
     return Link(float(bandwidth), float(rtt))
 
 
-def cost_model(document: Report) -> CostModel:
-    """Return what `cryptml.profiler.composition` needs of a checked report."""
-    segments = {Segment(entry["start"], entry["stop"]): segment_cost(entry) for entry in document["segments"]}
+def cost_model(document: Report, key_parameters: str | None = None) -> CostModel:
+    """Return what `cryptml.profiler.composition` needs of a checked report.
+
+    Args:
+        document: The report.
+        key_parameters: Those that all segments with lookups take and share a key set of; a key set for each if None.
+    """
+    segments = {
+        Segment(entry["start"], entry["stop"]): segment_cost(entry, key_parameters) for entry in document["segments"]
+    }
     return CostModel(
         layers=len(document["network"]["layers"]),
         segments=segments,
@@ -84,9 +91,9 @@ def cost_model(document: Report) -> CostModel:
     )
 
 
-def segment_cost(entry: Mapping[str, Any]) -> SegmentCost:
-    """Return one segment's entry as composition takes it."""
-    server, exposure = entry["server"], entry["exposure"]
+def segment_cost(entry: Mapping[str, Any], key_parameters: str | None = None) -> SegmentCost:
+    """Return one segment's entry as composition takes it; see `cost_model`."""
+    server, exposure = _variant(entry["server"], key_parameters), entry["exposure"]
     cost = server["cost"] or {}
     feasible = server["status"] != "infeasible"
     lost = exposure["queries"] is not None and exposure["parameters"] > 0
@@ -96,11 +103,22 @@ def segment_cost(entry: Mapping[str, Any]) -> SegmentCost:
         estimated=server["status"] == "estimated",
         **{name: float(cost.get(name, 0.0)) for name in COSTS},
         **{name: float(server[name] or 0.0) for name in SIZES},
-        bootstraps=float(server["bootstraps"]),
+        bootstraps=float(entry["server"]["bootstraps"]),
         parameters=float(exposure["parameters"]),
         recoverable=float(exposure["parameters"]) if lost else 0.0,
         queries=float(exposure["queries"]) if lost else math.inf,
+        shares_keys=key_parameters is not None and entry["server"]["bootstraps"] > 0,
     )
+
+
+def _variant(server: Mapping[str, Any], key_parameters: str | None) -> Mapping[str, Any]:
+    """Return the figures of a segment with some key parameters; infeasible ones where the report has none."""
+    if key_parameters is None or not server["bootstraps"] or server["key_parameters"] == key_parameters:
+        return server
+    for variant in server["shared"]:
+        if variant["key_parameters"] == key_parameters:
+            return dict(variant)
+    return {"status": "infeasible", "cost": None, **dict.fromkeys(SIZES)}
 
 
 COSTS = (
@@ -170,9 +188,12 @@ def _contradictions(document: Report) -> list[str]:
     expected = [(segment.start, segment.stop) for segment in enumerate_segments(layers)]
     if found != expected:
         problems.append(f"{len(found)} segments that are not the {len(expected)} of {layers} layers in order")
-    for entry in document["segments"]:
-        server = entry["server"]
-        name = f"segment {entry['start']}-{entry['stop']}"
+    circuits = [
+        (f"segment {entry['start']}-{entry['stop']}{' with shared keys' if index else ''}", server)
+        for entry in document["segments"]
+        for index, server in enumerate([entry["server"], *entry["server"]["shared"]])
+    ]
+    for name, server in circuits:
         if (server["status"] == "infeasible") != (server["cost"] is None):
             problems.append(f"{name} is {server['status']} and has {'no' if server['cost'] is None else 'a'} cost")
         if server["status"] != "measured" and not server["reason"]:

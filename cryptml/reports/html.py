@@ -15,7 +15,7 @@ from typing import Any
 
 from cryptml.errors import InputError
 
-SCRIPTS = ("model.js", "widgets.js", "chart.js", "comparison.js", "profile.js")
+SCRIPTS = ("model.js", "sharing.js", "widgets.js", "chart.js", "comparison.js", "profile.js")
 
 
 def render_html(reports: Sequence[Mapping[str, Any]]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from rich.text import Text
 from cryptml.errors import printable
 from cryptml.profiler.choice import Choice
 from cryptml.profiler.composition import Link
+from cryptml.profiler.sharing import break_even
 from cryptml.reports.table import bytes_text, duration_text, plain_table, split_text
 from cryptml.splits import Split
 
@@ -105,6 +107,34 @@ NARROW = ("split", "origin", "latency", "up", "down", "mem C", "mem S", "given")
 
 WIDE = 140
 """Characters that all columns need."""
+
+
+def key_sets_table(entries: Sequence[Mapping[str, Any]]) -> Table:
+    """Return what one key set for all server segments costs beside one for each, for the splits where that differs.
+
+    The last column: how many answers a client must want at most for one set to take less time, setup included.
+    """
+    columns = [("split", "left")]
+    columns += [(name, "right") for words in ("latency", "setup", "mem S") for name in (words, "one set")]
+    columns += [("one set wins", "left")]
+    rows: list[list[str | Text]] = []
+    for entry in entries:
+        shared = entry["shared_keys"]
+        if shared is None:
+            continue
+        row: list[str | Text] = [split_text(Split(entry["split"]))]
+        for key, text in (
+            ("latency_ms", duration_text),
+            ("setup_ms", duration_text),
+            ("server_peak_bytes", bytes_text),
+        ):
+            row += [text(entry[key]), text(shared[key])]
+        answers = break_even(entry)
+        row.append("always" if math.isinf(answers) else f"to {int(answers)} answers" if answers >= 1 else "never")
+        rows.append(row)
+    table = plain_table("A key set for each server segment, or one set for all", columns, rows)
+    table.collapse_padding = True
+    return table
 
 
 def exclusion_table(choice: Choice) -> Table:

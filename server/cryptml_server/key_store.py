@@ -1,4 +1,4 @@
-"""Evaluation keys on disk, by circuit and digest. They compute; they do not decrypt."""
+"""Evaluation keys on disk, by key set and digest. They compute; they do not decrypt."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class KeyStore:
 
     def path(self, circuit: Circuit, digest: str) -> Path:
         """Return where keys of a checked digest (64 hexadecimal digits) lie or would lie."""
-        return self._folder / circuit.identity / digest
+        return self._folder / circuit.key_set / digest
 
     def find(self, circuit: Circuit, digest: str) -> Path:
         """Return where stored keys lie.
@@ -111,7 +111,7 @@ class KeyStore:
             ) from error
 
     def delete(self, circuit: Circuit, digest: str) -> None:
-        """Delete stored keys.
+        """Delete stored keys, for all circuits that share them.
 
         Raises:
             Problem: 404 if they are not stored.

@@ -22,7 +22,8 @@ class Circuit:
         model: Of the bundle.
         index: Number among the model's server segments.
         folder: Of the compiled circuit.
-        identity: SHA-256 of its client specification: what ciphertexts and keys are made for.
+        identity: SHA-256 of its client specification: what ciphertexts are made for.
+        key_set: Names the key set that it takes, which other circuits may share.
         input_bytes: Least and most bytes of an encrypted input.
         key_bytes: Least and most bytes of evaluation keys.
     """
@@ -31,6 +32,7 @@ class Circuit:
     index: int
     folder: Path
     identity: str
+    key_set: str
     input_bytes: tuple[int, int]
     key_bytes: tuple[int, int]
 
@@ -75,6 +77,7 @@ class Model:
                         "p_error",
                         "security_bits",
                         "failure_probability",
+                        "key_set",
                         "bootstraps",
                         "lookup_bits",
                         "evaluation_key_bytes",
@@ -141,6 +144,7 @@ def _circuits(bundle: ServerBundle) -> list[Circuit]:
             index=index,
             folder=bundle.circuit_folder(index),
             identity=bundle.client_files[circuit_file(index)]["sha256"],
+            key_set=description["key_set"],
             input_bytes=_bounds(description["input_bytes"]),
             key_bytes=_bounds(description["evaluation_key_bytes"]),
         )

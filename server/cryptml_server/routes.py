@@ -72,7 +72,7 @@ def create_router(registry: ModelRegistry, store: KeyStore, supervisor: Supervis
     async def put_keys(
         model: ModelName, digest: Digest, segment: SegmentQuery, circuit_header: CircuitHeader, request: Request
     ) -> JSONResponse:
-        """Store evaluation keys for one server segment; the address is their digest, so repeating it is safe."""
+        """Store evaluation keys for a segment and those that share them; their digest is the address: repeat it safely."""
         circuit = _circuit(model, segment, circuit_header)
         _check_length(request, circuit.key_bytes, "evaluation keys")
         if store.path(circuit, digest).is_file():
@@ -126,7 +126,7 @@ def create_router(registry: ModelRegistry, store: KeyStore, supervisor: Supervis
 
 
 def _key_name(circuit: Circuit, digest: str) -> str:
-    return f"{circuit.identity}/{digest}"
+    return f"{circuit.key_set}/{digest}"
 
 
 def _check_length(request: Request, bounds: tuple[int, int], what: str) -> None:

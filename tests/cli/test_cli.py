@@ -160,11 +160,11 @@ def test_build_serve_predict(picture: Path, tmp_path: Path, tiny_service: Any) -
 
     (entry,) = json.loads(ok("keys", "list", "--keys", str(tmp_path / "keys"), "--json"))
     assert entry["encrypted"] is False
-    assert entry["circuit"][:16] in ok("keys", "list", "--keys", str(tmp_path / "keys"))
+    assert entry["key_set"][:16] in ok("keys", "list", "--keys", str(tmp_path / "keys"))
     assert "stored there" in ok("keys", "make", "--server", tiny_service.url, "--keys", str(tmp_path / "keys")).replace(
         "\n", " "
     )
-    ok("keys", "delete", entry["circuit"], "--keys", str(tmp_path / "keys"))
+    ok("keys", "delete", entry["key_set"], "--keys", str(tmp_path / "keys"))
     assert json.loads(ok("keys", "list", "--keys", str(tmp_path / "keys"), "--json")) == []
 
 

@@ -82,9 +82,8 @@ def test_an_answer_that_cannot_be_is_refused(spec: CircuitSpec, values: list[lis
 
 @given(st.integers(0, 10_000), st.floats(2.0**-60, 0.01))
 def test_one_evaluation_fails_if_any_of_its_lookups_does(bootstraps: int, p_error: float) -> None:
-    spec = CircuitSpec(
-        Segment(0, 1), "integer", Boundary((1,), 0, 1), Boundary((1,), 0, 1), Codec(), p_error, bootstraps, 3, 1.0, b""
-    )
+    bit = Boundary((1,), 0, 1)
+    spec = CircuitSpec(Segment(0, 1), "integer", bit, bit, Codec(), p_error, bootstraps, 3, 1.0, "", b"")
     found = spec.failure_probability
     assert 0 <= found <= 1
     assert found <= bootstraps * p_error * (1 + 1e-9)

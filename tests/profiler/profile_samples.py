@@ -62,6 +62,8 @@ BROKEN = {
     "bandwidth-zero": r"\$\.configuration\.bandwidth_mbps: 0 is less than the minimum of 0\.001",
     "bandwidth-text": r"\$\.configuration\.bandwidth_mbps: '100' is not of type 'number'",
     "negative-time": r"\$\.front_end_ms\[0\]: -1 is less than the minimum of 0",
+    "measured-nothing": r"\$\.verification\.splits\[0\]\.measured\.server_peak_bytes: 0 is less than the minimum of 1",
+    "shared-without-cost": r"contradicts itself: segment 1-2 with shared keys is measured and has no cost",
     "whole-as-float": r"\$\.machine\.cores: 2\.0 is not of type 'integer'",
 }
 """Name of each damaged report with what is said about it."""
@@ -115,9 +117,19 @@ def written() -> dict[str, bytes]:
         "bandwidth-zero": edit(lambda report: report["configuration"].update(bandwidth_mbps=0)),
         "bandwidth-text": edit(lambda report: report["configuration"].update(bandwidth_mbps="100")),
         "negative-time": edit(lambda report: report["front_end_ms"].__setitem__(0, -1)),
+        "measured-nothing": edit(verify_nothing),
+        "shared-without-cost": edit(
+            lambda report: report["segments"][2]["server"]["shared"][0].update(status="measured", cost=None)
+        ),
         "whole-as-float": edit(lambda report: report["machine"].update(cores=2.0)),
         HOSTILE: edit(disguise),
     }
+
+
+def verify_nothing(report: Report) -> None:
+    """Claim a measurement of no memory, by which errors would be divided."""
+    report["verification"] = sample_report(2)["verification"]
+    report["verification"]["splits"][0]["measured"]["server_peak_bytes"] = 0
 
 
 def disguise(report: Report) -> None:
@@ -132,7 +144,7 @@ def disguise(report: Report) -> None:
     for segment in report["segments"]:
         segment["exposure"]["attack"] = evil
     last = report["segments"][-1]["server"]
-    last |= {"status": "infeasible", "reason": evil, "cost": None}
+    last |= {"status": "infeasible", "reason": evil, "cost": None, "shared": []}
     report["splits"] = [compose(report, letters, 100.0, 20.0) for letters in ("CC", "CS", "SC", "SS")]
     mark_frontier(report["splits"])
 
@@ -173,7 +185,7 @@ def random_model(layers: int, seed: int, *, feasible: float = 0.8, high: int = 6
     return CostModel(layers, segments, 1.0, 10, 20)
 
 
-UNDRAWN = ("feasible", "estimated", "parameters", "recoverable", "queries")
+UNDRAWN = ("feasible", "estimated", "parameters", "recoverable", "queries", "shares_keys")
 
 
 if __name__ == "__main__":

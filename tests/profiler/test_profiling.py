@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -10,37 +11,22 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from cryptml.cli.split_profiler import app
-from cryptml.networks import Boundary, Extent, Network, Standardisation
-from cryptml.networks.layers import Activation, Linear
+from cryptml.networks import Network
 from cryptml.networks.storage import save_network
 from cryptml.profiler.report import load_report
 
 pytestmark = pytest.mark.encrypted
 runner = CliRunner()
-SIDE = 2
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network of two layers, three segments, three table lookups of three bits."""
-    linear = Linear("linear", np.array([[1, -1, 0, 1], [0, 1, 1, -1], [1, 1, 0, 0]]), np.array([1, 1, 0]))
-    first = Boundary((1, SIDE, SIDE), 0, 1, (0.75,))
-    middle: Extent = linear.propagate(first.extent())
-    activation = Activation("act", np.arange(4)[None] % 3, int(middle.low.min()))
-    last = activation.propagate(middle)
-    boundaries = (
-        first,
-        Boundary(middle.shape, int(middle.low.min()), int(middle.high.max()), (1.0,)),
-        Boundary(last.shape, int(last.low.min()), int(last.high.max()), (1.0,)),
-    )
-    network = Network("two", Standardisation(SIDE), (linear, activation), boundaries, ("a", "b", "c"))
-    out = tmp_path_factory.mktemp("networks") / "two"
-    save_network(network, out, architecture=None)
+def folder(two_tables: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("networks") / "three"
+    save_network(two_tables, out, architecture=None)
     return out
 
 
@@ -76,7 +62,7 @@ def test_a_killed_run_is_resumed_where_it_was(folder: Path, tmp_path: Path) -> N
     assert not journal.exists()
 
     document = load_report(report)
-    assert [entry["server"]["status"] for entry in document["segments"]] == ["measured"] * 3
+    assert [entry["server"]["status"] for entry in document["segments"]] == ["measured"] * 6
     done = {f"measured {entry['start']}-{entry['stop']}": entry["server"]["samples"] for entry in document["segments"]}
     kept = {name: value["samples"] for name, value in before.items() if name.startswith("measured ")}
     assert kept
@@ -85,14 +71,23 @@ def test_a_killed_run_is_resumed_where_it_was(folder: Path, tmp_path: Path) -> N
 
     splits = {entry["split"]: entry for entry in document["splits"]}
     assert {name: entry["origin"] for name, entry in splits.items()} == {
-        "CC": "measured",
-        "CS": "composed",
-        "SC": "composed",
-        "SS": "composed",
+        "".join(letters): "composed" if "S" in letters else "measured" for letters in itertools.product("CS", repeat=3)
     }
-    assert splits["SS"]["server_peak_bytes"] > document["baselines"]["server_bytes"]
-    assert splits["CS"]["evaluation_key_bytes"] > 1 << 20
-    assert splits["SC"]["evaluation_key_bytes"] < 1 << 20
+    assert splits["SSS"]["server_peak_bytes"] > document["baselines"]["server_bytes"]
+    assert splits["CCS"]["evaluation_key_bytes"] > 1 << 20
+    assert splits["CSC"]["evaluation_key_bytes"] < 1 << 20
+
+    first = document["segments"][0]["server"]
+    last = document["segments"][-1]["server"]
+    (variant,) = first["shared"]  # the one bit with the keys of the five bits, measured too
+    assert (variant["status"], variant["key_parameters"]) == ("measured", last["key_parameters"])
+    assert first["key_parameters"] != last["key_parameters"]
+    assert variant["complexity"] > first["complexity"]
+    assert len(variant["samples"]["evaluate_ms"]) == 2
+    assert [name for name, entry in splits.items() if entry["shared_keys"]] == ["SCS"]
+    shared = splits["SCS"]["shared_keys"]
+    assert shared["evaluation_key_bytes"] == pytest.approx(last["evaluation_key_bytes"], abs=1 << 16)
+    assert shared["evaluation_key_bytes"] < splits["SCS"]["evaluation_key_bytes"]
     assert document["elapsed"]["segments_s"] <= document["elapsed"]["total_s"]
 
     verify_over_http(folder, report)
@@ -103,19 +98,28 @@ def test_a_killed_run_is_resumed_where_it_was(folder: Path, tmp_path: Path) -> N
 
 def verify_over_http(folder: Path, report: Path) -> None:
     """Run one of the report's splits for real, and find the result in the report."""
-    options = ["--network", str(folder), "--splits", "CS", "--repeats", "1", "--record"]
+    options = ["--network", str(folder), "--splits", "CCS", "--repeats", "1", "--record"]
     result = runner.invoke(app, ["verify", str(report), *options], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     assert "latency: median error" in result.output
     assert "times the profile's" in result.output
     (entry,) = load_report(report)["verification"]["splits"]
-    assert entry["split"] == "CS"
+    assert entry["split"] == "CCS"
     assert len(entry["measured"]["latency_ms"]) == 1
     for side in ("client", "server"):
         ratio = entry["predicted"][f"{side}_peak_bytes"] / entry["measured"][f"{side}_peak_bytes"]
         assert 0.5 < ratio < 2
-    for wrong, said in (("CC", "no server segment"), ("C", "letters")):
+    for wrong, said in (("CCC", "no server segment"), ("C", "letters")):
         refused = runner.invoke(app, ["verify", str(report), "--network", str(folder), "--splits", wrong])
+        assert refused.exit_code == 1
+        assert said in str(refused.exception)
+    options = ["--network", str(folder), "--repeats", "1", "--share-keys"]
+    result = runner.invoke(app, ["verify", str(report), *options], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert "SCS" in result.output
+    assert "on 1 splits" in result.output
+    for wrong, said in ((["--splits", "CCS"], "no keys to share"), (["--record"], "leave out --record")):
+        refused = runner.invoke(app, ["verify", str(report), *options, *wrong])
         assert refused.exit_code == 1
         assert said in str(refused.exception)
     foreign = runner.invoke(app, ["verify", str(report), "--network", "tiny"])
@@ -132,13 +136,8 @@ def test_a_segment_over_its_limits_costs_only_itself(folder: Path, tmp_path: Pat
         assert entry["server"]["status"] == "infeasible"
         assert "outgrew its memory limit" in entry["server"]["reason"]
         assert entry["client"]["run_ms"]
-    assert {entry["split"]: entry["origin"] for entry in document["splits"]} == {
-        "CC": "measured",
-        "CS": "infeasible",
-        "SC": "infeasible",
-        "SS": "infeasible",
-    }
-    assert "server segment act..act: " in document["splits"][1]["reason"]
+    assert [entry["origin"] for entry in document["splits"]] == ["measured"] + ["infeasible"] * 7
+    assert "server segment act2..act2: " in document["splits"][1]["reason"]
     assert document["fit"] is None
     shown = runner.invoke(app, ["show", str(report)], catch_exceptions=False)
     assert shown.output.count("infeasible") >= 4

@@ -8,6 +8,10 @@ import statistics
 from typing import Any
 
 KINDS = ("convolution", "activation")
+SETS = ("0123456789abcdef", "fedcba9876543210")
+"""Key parameters of segments with one lookup layer, and with more."""
+
+NO_KEYS = "00" * 8
 ATTACK = "Outputs of a linear function on chosen inputs give its matrix exactly after as many queries as it has inputs and one."
 
 
@@ -105,7 +109,8 @@ def _segment(
         "server_peak_bytes": retained + rng.randint(5_000_000, 900_000_000),
         "server_retained_bytes": retained,
     }
-    keys = rng.randint(40_000_000, 300_000_000)
+    keys = rng.randint(40_000_000, 300_000_000) if lookups else 64
+    key_parameters = SETS[lookups > 1] if lookups else NO_KEYS
     reason = None
     if fails:
         reason = f"compiling {len(inside)} layers took more than 900 s"
@@ -122,13 +127,14 @@ def _segment(
             "bootstraps": bootstraps,
             "lookup_bits": 6 if lookups else 0,
             "complexity": None if fails else bootstraps * 5.3e8 + 1e6,
-            "key_parameters": None if fails else "0123456789abcdef",
+            "key_parameters": None if fails else key_parameters,
             "evaluation_key_bytes": None if fails else keys,
             "expanded_key_bytes": None if fails else 2 * keys,
             "upload_bytes": None if fails else 49_152 * len(inside),
             "download_bytes": None if fails else rng.randint(100_000, 33_558_528),
             "samples": samples,
             "cost": None if fails else medians | peaks,
+            "shared": [] if fails or lookups != 1 else [_with_larger_keys(rng, medians | peaks, samples, keys)],
         },
         "exposure": {
             "linear": lookups == 0,
@@ -138,6 +144,78 @@ def _segment(
             "queries": rng.randint(5, 300) if lookups == 0 else None,
             "attack": ATTACK if lookups == 0 else "No attack is known that needs fewer queries than training a copy.",
         },
+    }
+
+
+def _with_larger_keys(
+    rng: random.Random, cost: dict[str, float], samples: dict[str, list[float]], keys: int
+) -> dict[str, Any]:
+    """Return a segment of one lookup layer with the keys of those that have several; some cannot have them."""
+    fails = rng.random() < 0.2
+    ratio = rng.uniform(1.1, 3.0)
+    larger = {name: value * ratio if name.endswith("_ms") else round(value * ratio) for name, value in cost.items()}
+    return {
+        "status": "infeasible" if fails else "measured",
+        "reason": "these keys do not suffice" if fails else None,
+        "compile_ms": None if fails else rng.uniform(200, 2000),
+        "complexity": None if fails else 1e6,
+        "key_parameters": SETS[True],
+        "evaluation_key_bytes": None if fails else 2 * keys,
+        "expanded_key_bytes": None if fails else 4 * keys,
+        "upload_bytes": None if fails else rng.randint(50_000, 90_000),
+        "download_bytes": None if fails else rng.randint(100_000, 33_558_528),
+        "samples": {name: [] if fails else values for name, values in samples.items()},
+        "cost": None if fails else larger,
+    }
+
+
+def compose_shared(report: dict[str, Any], letters: str, bandwidth: float, rtt: float) -> dict[str, Any] | None:
+    """Return a split's figures with one key set for all lookups: the faster of the two sets, None where neither fits."""
+    forms = [_share(report, letters, bandwidth, rtt, name) for name in sorted(SETS)]
+    return min((form for form in forms if form), key=lambda form: form["latency_ms"], default=None)
+
+
+def _share(report: dict[str, Any], letters: str, bandwidth: float, rtt: float, name: str) -> dict[str, Any] | None:
+    segments = {(segment["start"], segment["stop"]): segment for segment in report["segments"]}
+    latency, setup = statistics.median(report["front_end_ms"]), 0.0
+    keyed, plain, client_peaks, extras = [], [], [0.0], [0.0]
+    for letter, start, stop in runs(letters):
+        segment = segments[start, stop]
+        if letter == "C":
+            latency += statistics.median(segment["client"]["run_ms"])
+            continue
+        one = segment["server"]
+        lookups = one["bootstraps"] > 0
+        if lookups and one["key_parameters"] != name:
+            found = [variant for variant in one["shared"] if variant["key_parameters"] == name]
+            if not found:
+                return None
+            one = found[0]
+        if one["status"] == "infeasible":
+            return None
+        cost = one["cost"]
+        latency += cost["encrypt_ms"] + cost["decrypt_ms"] + cost["evaluate_ms"]
+        latency += rtt + (one["upload_bytes"] + one["download_bytes"]) * 8 / (bandwidth * 1000)
+        if not lookups or not keyed:
+            setup += cost["keygen_ms"] + one["evaluation_key_bytes"] * 8 / (bandwidth * 1000) + rtt
+        before = sum(other["cost"]["client_retained_bytes"] for other in plain)
+        if not lookups:
+            before += max((other["cost"]["client_retained_bytes"] for other in keyed), default=0)
+        client_peaks.append(before + cost["client_peak_bytes"])
+        extras.append(cost["server_peak_bytes"] - cost["server_retained_bytes"])
+        (keyed if lookups else plain).append(one)
+    if len(keyed) < 2:
+        return None
+    kept = sum(one["cost"]["server_retained_bytes"] for one in plain)
+    kept += max(one["cost"]["server_retained_bytes"] for one in keyed)
+    return {
+        "key_parameters": name,
+        "estimated": any(one["status"] == "estimated" for one in keyed + plain),
+        "latency_ms": latency,
+        "setup_ms": setup,
+        "evaluation_key_bytes": keyed[0]["evaluation_key_bytes"] + sum(one["evaluation_key_bytes"] for one in plain),
+        "client_peak_bytes": report["baselines"]["client_bytes"] + max(client_peaks),
+        "server_peak_bytes": report["baselines"]["server_bytes"] + kept + max(extras),
     }
 
 
@@ -168,6 +246,7 @@ def compose(report: dict[str, Any], letters: str, bandwidth: float, rtt: float) 
         "split": letters,
         "origin": "composed",
         "round_trips": len(server),
+        "shared_keys": None,
         "exposure": {
             "client_parameters": own,
             "client_parameter_share": own / total,
@@ -215,6 +294,7 @@ def compose(report: dict[str, Any], letters: str, bandwidth: float, rtt: float) 
         server_extra = max(server_extra, cost["server_peak_bytes"] - cost["server_retained_bytes"])
     baselines = report["baselines"]
     return split | {
+        "shared_keys": compose_shared(report, letters, bandwidth, rtt),
         "latency_ms": client_ms + server_ms + network_ms,
         "client_ms": client_ms,
         "server_ms": server_ms,

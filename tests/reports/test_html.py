@@ -312,3 +312,25 @@ def test_nothing_lies_past_the_edge_or_over_another(browser: Browser, tmp_path: 
         "return found; })()"
     )
     assert overlaps == 0
+
+
+def test_one_key_set_stands_beside_one_for_each(browser: Browser, tmp_path: Path) -> None:
+    report = sample_report(5, seed=4)
+    open_page(browser, tmp_path, [report])
+    chosen = next(split for split in report["splits"] if split["split"] == "CSCSC")
+    shared = chosen["shared_keys"]
+    assert shared["setup_ms"] < chosen["setup_ms"]
+    search(browser, "CSCSC")
+    browser.evaluate("document.querySelector('#splits tbody tr').click()")
+    rows = browser.evaluate(
+        "[...document.querySelectorAll('#key-sets tbody tr')].map((row) => row.cells[0].textContent)"
+    )
+    assert rows == ["latency", "setup, once", "evaluation keys", "client peak memory", "server peak memory"]
+    (latency, *_) = browser.evaluate(
+        "[...document.querySelectorAll('#key-sets tbody tr')].map((row) => [row.cells[1].textContent, row.cells[2].textContent])"
+    )
+    assert latency[0] == latency[1]
+    assert "less setup, and no answer takes longer" in texts(browser, "#selected")[0]
+    search(browser, "CCCSC")
+    browser.evaluate("document.querySelector('#splits tbody tr').click()")
+    assert texts(browser, "#key-sets") == []

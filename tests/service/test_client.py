@@ -246,6 +246,8 @@ def test_a_service_that_offers_weak_encryption(build_tiny: Callable[[str], Any],
     specs["circuits"][0]["inputs"][0]["typeInfo"]["lweCiphertext"]["encryption"]["variance"] = 1e-60
     weak = json.dumps(specs).encode()
     manifest["files"]["circuit-0.json"] = {"sha256": sha256(weak), "bytes": len(weak)}
+    (circuit,) = [step["circuit"] for step in manifest["steps"] if "circuit" in step]
+    circuit["key_set"] = sha256(weak)
     answers["/v1/models/tiny/client-bundle/circuit-0.json"] = (200, weak)
     answers["/v1/models/tiny/client-bundle"] = (200, json.dumps(manifest).encode())
     with (
@@ -328,9 +330,9 @@ class TestKeyStore:
         store.save(circuit, keys)
         (entry,) = store.list()
         assert entry.evaluation_keys == keys.digest
-        with pytest.raises(KeySetError, match="no keys for a circuit 'zz'"):
+        with pytest.raises(KeySetError, match="there is no key set 'zz'"):
             store.delete("zz")
-        store.delete(entry.circuit[:8])
+        store.delete(entry.key_set[:8])
         assert list(store.list()) == []
 
     def test_a_folder_that_cannot_be_written(self, circuit: Any, keys: Any, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from cryptml.cli.console import out, print_json, say
 from cryptml.cli.profiler.wire import Bandwidth, RoundTrip
 from cryptml.profiler.ranking import list_composed
 from cryptml.profiler.report import MAX_LISTED_LAYERS, link_of, load_report
-from cryptml.reports.profile import WIDE, profile_table, summary_table
+from cryptml.reports.profile import WIDE, key_sets_table, profile_table, summary_table
 
 
 class Sort(str, Enum):
@@ -32,6 +32,9 @@ def show(
     frontier: Annotated[
         bool, typer.Option("--frontier", help="Only splits that no other beats in everything.")
     ] = False,
+    keys: Annotated[
+        bool, typer.Option("--keys", help="What one key set for all server segments costs beside one for each.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show every split: composed anew for the given wire, never measured again."""
@@ -43,6 +46,10 @@ def show(
     entries.sort(key=lambda entry: _key(entry, sort))
     if json:
         print_json({"bandwidth_mbps": link.bandwidth_mbps, "rtt_ms": link.rtt_ms, "splits": entries})
+        return
+    if keys:
+        out.print(key_sets_table(entries))
+        say("mem S: peak memory of the server; splits with fewer than two segments with lookups have nothing to share")
         return
     out.print(summary_table(document))
     out.print(profile_table(document, entries, link, wide=out.width >= WIDE))

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
+from cryptml_client.transport import Transport
 
 from cryptml.cli.console import bar, out, print_json, say
 from cryptml.cli.local_service import LocalService, local_service
@@ -30,6 +31,9 @@ ASKING_MODULE = "cryptml.cli.profiler.asking_process"
 LOOPBACK_MBPS = 8000.0
 """Taken for the wire to this machine itself: a gigabyte a second."""
 
+PINGS = 50
+"""Exchanges that the round-trip time is the median of, for each split."""
+
 
 def verify(
     report: Annotated[Path, typer.Argument(help="A report of split-profiler run.")],
@@ -41,6 +45,9 @@ def verify(
     ] = 12,
     repeats: Annotated[int, typer.Option(min=1, max=1000, help="Answers of each, after a first one.")] = 3,
     timeout: Annotated[float, typer.Option(help="Seconds for preparing and for each answer.")] = 1800.0,
+    share_keys: Annotated[
+        bool, typer.Option("--share-keys", help="With one key set for all server segments of each split.")
+    ] = False,
     record: Annotated[bool, typer.Option("--record", help="Write the result into the report.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -51,16 +58,22 @@ def verify(
     trained = load_network(name)
     loopback = Link(LOOPBACK_MBPS, 0.0)
     entries = list_composed(document, loopback)
+    if record and share_keys:
+        raise ReportError(
+            "a report holds the verification of splits with a key set for each segment; leave out --record"
+        )
+    if share_keys:
+        entries = [entry for entry in entries if entry["shared_keys"]]
     chosen = _chosen(document, entries, splits, frontier=frontier, count=count)
+    if share_keys and not {entry["split"] for entry in entries}.issuperset(chosen):
+        raise ReportError("a split with fewer than two server segments with lookups has no keys to share")
     results = []
     with bar("splits", len(chosen)) as (progress, task):
         for letters in chosen:
             progress.update(task, description=letters)
-            results.append(_run(trained, document, Split(letters), repeats, timeout))
+            results.append(_run(trained, document, Split(letters), repeats, timeout, share_keys=share_keys))
             progress.advance(task)
-    # What HTTP and two processes cost beside the bytes: the least that any answer here spent on the wire, a trip.
-    rtt = min(result["network_ms"] / result["round_trips"] for result in results)
-    link = link_of(document, LOOPBACK_MBPS, rtt)
+    link = link_of(document, LOOPBACK_MBPS, statistics.median(result["rtt_ms"] for result in results))
     verification = {
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "bandwidth_mbps": link.bandwidth_mbps,
@@ -69,12 +82,7 @@ def verify(
         "splits": [
             {
                 "split": result["split"],
-                "predicted": {
-                    name: round(describe_composed(document, result["split"], link)[name], 3)
-                    if name == "latency_ms"
-                    else describe_composed(document, result["split"], link)[name]
-                    for name in ("latency_ms", "client_peak_bytes", "server_peak_bytes")
-                },
+                "predicted": _predicted(document, result["split"], link, share_keys=share_keys),
                 "measured": result["measured"],
                 "elapsed_s": result["elapsed_s"],
             }
@@ -87,7 +95,10 @@ def verify(
         print_json(verification)
         return
     out.print(verification_table(verification))
-    for line in (*worst_and_median(verification), saving(document, entries, verification)):
+    lines = worst_and_median(verification)
+    if not share_keys:
+        lines.append(saving(document, entries, verification))
+    for line in lines:
         say(line)
 
 
@@ -114,7 +125,20 @@ def _chosen(
     return chosen
 
 
-def _run(network: Network, document: dict[str, Any], split: Split, repeats: int, timeout: float) -> dict[str, Any]:
+def _predicted(document: dict[str, Any], letters: str, link: Link, *, share_keys: bool) -> dict[str, Any]:
+    entry = describe_composed(document, letters, link)
+    if share_keys:
+        entry = entry["shared_keys"]
+    return {
+        "latency_ms": round(entry["latency_ms"], 3),
+        "client_peak_bytes": entry["client_peak_bytes"],
+        "server_peak_bytes": entry["server_peak_bytes"],
+    }
+
+
+def _run(
+    network: Network, document: dict[str, Any], split: Split, repeats: int, timeout: float, *, share_keys: bool
+) -> dict[str, Any]:
     """Run one split and return its samples; the answers are compared with the clear network's."""
     from cryptml.bundle.build import build_bundle
     from cryptml.fhe.backends.integer import compile_integer_program
@@ -124,7 +148,14 @@ def _run(network: Network, document: dict[str, Any], split: Split, repeats: int,
     trips = len(split.server_segments)
     with tempfile.TemporaryDirectory(prefix="cryptml-verify-") as folder:
         work = Path(folder)
-        build_bundle(network, split, work / "bundle", backend=compile_integer_program, p_error=settings["p_error"])
+        build_bundle(
+            network,
+            split,
+            work / "bundle",
+            backend=compile_integer_program,
+            p_error=settings["p_error"],
+            share_keys=share_keys,
+        )
         variables = {"CRYPTML_CACHED_KEYS": str(max(2, trips)), "CRYPTML_THREADS": str(settings["threads"])}
         with (
             local_service([work / "bundle"], work / "data", variables) as service,
@@ -132,17 +163,28 @@ def _run(network: Network, document: dict[str, Any], split: Split, repeats: int,
         ):
             request = {"do": "prepare", "url": service.url, "keys": str(work / "keys")}
             client.ask(request, time.monotonic() + timeout)
+            rtt = _round_trip_ms(service.url)
             samples = _ask(network, client, repeats, timeout)
             return {
                 "split": split.letters,
-                "round_trips": trips,
+                "rtt_ms": rtt,
                 "elapsed_s": round(time.monotonic() - started, 3),
-                "network_ms": statistics.median(sample["stages_ms"]["network"] for sample in samples),
                 "measured": {
                     "latency_ms": [round(sample["latency_ms"], 3) for sample in samples],
                     **_peaks(client, service, timeout),
                 },
             }
+
+
+def _round_trip_ms(url: str) -> float:
+    """Time an exchange that asks nothing of the service: the round trip, known before any answer is timed."""
+    samples = []
+    with Transport(url, timeout_seconds=60) as transport:
+        for _ in range(PINGS):
+            started = time.perf_counter()
+            transport.get_json("/v1/health/live")
+            samples.append((time.perf_counter() - started) * 1000)
+    return statistics.median(samples)
 
 
 def _ask(network: Network, client: Child, repeats: int, timeout: float) -> list[dict[str, Any]]:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from concrete import fhe
 from concrete.fhe.compilation.configuration import SecurityLevel
 
+from cryptml.errors import CircuitError
 from cryptml.fhe.circuit import CircuitSpec
 from cryptml.networks.network import Network
 from cryptml.splits import Segment
 
 SERVER_FILES = ("sharedlib.so", "program_info.concrete.params.json", "compilation_feedback.json")
 """What Concrete needs at run time to evaluate a circuit."""
-
-Backend = Callable[[Network, Segment, float], "Compiled"]
-"""Compiles a segment of a network for a p_error; raises `CircuitError` where it cannot, or not exactly."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +44,52 @@ class Compiled:
         shutil.rmtree(self.server._library.get_output_dir_path(), ignore_errors=True)
 
 
-def configuration(p_error: float | None) -> fhe.Configuration:
+class Backend(Protocol):
+    """Compiles segments."""
+
+    def __call__(
+        self, network: Network, segment: Segment, p_error: float, *, keys_of: CircuitSpec | None = None
+    ) -> Compiled:
+        """Compile one segment of a network.
+
+        Args:
+            network: Whose layers.
+            segment: Which of them.
+            p_error: For one lookup.
+            keys_of: Take the key parameters of this circuit, so that both can share a key set; choose the best if None.
+
+        Raises:
+            CircuitError: If it does not compile, not exactly, or not for those key parameters.
+        """
+        ...
+
+
+def require_key_parameters(spec: CircuitSpec, keys_of: CircuitSpec | None) -> None:
+    """Refuse a circuit that did not get the key parameters asked for.
+
+    Where they do not suffice, Concrete's optimiser says nothing and takes others.
+
+    Raises:
+        CircuitError: With both segments.
+    """
+    if keys_of is not None and spec.parameters.key_parameters != keys_of.parameters.key_parameters:
+        raise CircuitError(
+            f"segment {spec.segment} cannot be evaluated with the key parameters of segment {keys_of.segment}; give each a "
+            "key set of its own"
+        )
+
+
+def configuration(p_error: float | None, keys_of: CircuitSpec | None = None) -> fhe.Configuration:
     """Return Concrete's settings: 128-bit security, compressed keys and inputs, nothing written where the process runs.
 
-    Concrete ML takes the p_error itself and wants None here.
+    Args:
+        p_error: For one lookup; Concrete ML takes it itself and wants None here.
+        keys_of: A circuit whose key parameters to take.
     """
+    restriction = None
+    if keys_of is not None:
+        specs = fhe.ClientSpecs.deserialize(keys_of.client_specs)
+        restriction = specs.program_info.get_keyset_info().get_restriction()
     return fhe.Configuration(
         p_error=p_error,
         security_level=SecurityLevel.SECURITY_128_BITS,
@@ -59,4 +98,5 @@ def configuration(p_error: float | None) -> fhe.Configuration:
         dump_artifacts_on_unexpected_failures=False,
         enable_unsafe_features=False,
         use_insecure_key_cache=False,
+        keyset_restriction=restriction,
     )

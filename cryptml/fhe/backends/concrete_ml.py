@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from cryptml.errors import CircuitError
-from cryptml.fhe.backends.base import Compiled, configuration
+from cryptml.fhe.backends.base import Compiled, configuration, require_key_parameters
 from cryptml.fhe.backends.toolchain import linkable
 from cryptml.fhe.circuit import CircuitSpec, Codec
+from cryptml.files import sha256
 from cryptml.networks.architectures.blocks import value_of
 from cryptml.networks.boundary import Boundary, FloatArray
 from cryptml.networks.checkpoint import load_checkpoint
@@ -49,8 +50,10 @@ class ConcreteMLBackend:
     trusted: str | None = None
     regions: FloatArray | None = field(default=None, compare=False)
 
-    def __call__(self, network: Network, segment: Segment, p_error: float) -> Compiled:
-        """Compile one segment.
+    def __call__(
+        self, network: Network, segment: Segment, p_error: float, *, keys_of: CircuitSpec | None = None
+    ) -> Compiled:
+        """Compile one segment; see `Backend`.
 
         Raises:
             CircuitError: If Concrete ML cannot import or compile it, or computes something else than Brevitas on the data,
@@ -82,7 +85,7 @@ class ConcreteMLBackend:
                     module,
                     reals[:half],
                     n_bits={"model_inputs": _input_bits(reads), "model_outputs": OUTPUT_BITS},
-                    configuration=configuration(None),
+                    configuration=configuration(None, keys_of),
                     p_error=p_error,
                 )
         except (
@@ -99,6 +102,7 @@ class ConcreteMLBackend:
             ) from error
         circuit = quantised.fhe_circuit
         codec = _codec(quantised, reads, writes)
+        client_specs = circuit.client.specs.serialize()
         spec = CircuitSpec(
             segment=segment,
             backend="concrete-ml",
@@ -109,10 +113,12 @@ class ConcreteMLBackend:
             bootstraps=int(circuit.programmable_bootstrap_count),
             lookup_bits=int(circuit.graph.maximum_integer_bit_width()) if circuit.programmable_bootstrap_count else 0,
             complexity=float(circuit.complexity),
-            client_specs=circuit.client.specs.serialize(),
+            key_set=sha256(client_specs),
+            client_specs=client_specs,
         )
         compiled = Compiled(spec, circuit.server)
         try:
+            require_key_parameters(spec, keys_of)
             _require_exact(quantised, module, codec, integers[half:], reals[half:], network, segment)
         except CircuitError:
             compiled.discard()

@@ -6,9 +6,10 @@ import numpy as np
 from concrete import fhe
 
 from cryptml.errors import CircuitError
-from cryptml.fhe.backends.base import Compiled, configuration
+from cryptml.fhe.backends.base import Compiled, configuration, require_key_parameters
 from cryptml.fhe.backends.toolchain import linkable
 from cryptml.fhe.circuit import CircuitSpec, Codec
+from cryptml.files import sha256
 from cryptml.networks.extent import IntArray
 from cryptml.networks.layers import propagate_all, run_all
 from cryptml.networks.network import Network
@@ -76,8 +77,10 @@ def _pad(x: fhe.Tracer, rows: int, columns: int) -> fhe.Tracer:
     return padded
 
 
-def compile_integer_program(network: Network, segment: Segment, p_error: float) -> Compiled:
-    """Compile a segment of the integer program for its worst case, so that no input overflows."""
+def compile_integer_program(
+    network: Network, segment: Segment, p_error: float, *, keys_of: CircuitSpec | None = None
+) -> Compiled:
+    """Compile a segment of the integer program for its worst case, so that no input overflows; see `Backend`."""
     reads, writes = network.boundaries[segment.start], network.boundaries[segment.stop]
     layers = network.segment_layers(segment)
     extent = reads.extent()
@@ -95,12 +98,13 @@ def compile_integer_program(network: Network, segment: Segment, p_error: float) 
     samples += [generator.integers(reads.low, reads.high, shape, endpoint=True) for _ in range(SAMPLES)]
     try:
         with linkable():
-            circuit = fhe.Compiler(program, {"x": "encrypted"}).compile(samples, configuration(p_error))
+            circuit = fhe.Compiler(program, {"x": "encrypted"}).compile(samples, configuration(p_error, keys_of))
     except (RuntimeError, ValueError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         raise CircuitError(
             f"segment {segment} of network {network.name!r} does not compile at p_error {p_error:g} ({reason})"
         ) from error
+    client_specs = circuit.client.specs.serialize()
     spec = CircuitSpec(
         segment=segment,
         backend="integer",
@@ -111,6 +115,13 @@ def compile_integer_program(network: Network, segment: Segment, p_error: float) 
         bootstraps=network.bootstraps(segment),
         lookup_bits=network.lookup_bits(segment),
         complexity=float(circuit.complexity),
-        client_specs=circuit.client.specs.serialize(),
+        key_set=sha256(client_specs),
+        client_specs=client_specs,
     )
-    return Compiled(spec, circuit.server)
+    compiled = Compiled(spec, circuit.server)
+    try:
+        require_key_parameters(spec, keys_of)
+    except CircuitError:
+        compiled.discard()
+        raise
+    return compiled

@@ -186,5 +186,6 @@ function composeOne(model, letters, bandwidth, rtt, frontiers) {
       && ![...frontiers.splits.values()].some((other) => other.origin !== "infeasible" && beats(other, full));
   }
   const { given: _given, keygenMs: _keygenMs, ...split } = full;
-  return { ...split, exposure: { ...split.exposure } };
+  const shared = split.origin === "infeasible" ? null : composeShared(model, letters, bandwidth, rtt);
+  return { ...split, shared_keys: shared, exposure: { ...split.exposure } };
 }

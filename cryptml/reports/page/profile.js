@@ -1,4 +1,4 @@
-// The page: state, tables and controls. Runs last, after model.js, widgets.js, chart.js and comparison.js.
+// The page: state, tables and controls. Runs last, after model.js, sharing.js, widgets.js, chart.js and comparison.js.
 
 const ROWS_PER_PAGE = 25;
 const reports = JSON.parse(byId("reports").textContent);
@@ -141,8 +141,23 @@ function drawSelected() {
       ["round trips", whole(split.round_trips)],
     ])));
   }
+  const shared = split.origin === "infeasible" ? null : composeShared(view.model, split.split, view.bandwidth, view.rtt);
+  if (shared) children.push(keySetsTable(split, shared));
   byId("selected").replaceChildren(...children);
   drawExposure(split);
+}
+
+function keySetsTable(split, shared) {
+  const rows = [["latency", "latency_ms", time], ["setup, once", "setup_ms", time], ["evaluation keys", "evaluation_key_bytes", size],
+    ["client peak memory", "client_peak_bytes", size], ["server peak memory", "server_peak_bytes", size]];
+  const body = el("tbody", {}, ...rows.map(([name, key, text]) => el("tr", {}, el("td", { text: name }),
+    number(text(split[key])), number(text(shared[key])))));
+  const table = el("table", { class: "data", id: "key-sets" },
+    head([["keys of the server segments", null], ["one set each", "number"], ["one set for all", "number"]]), body);
+  const answers = breakEven(split, shared);
+  const words = answers === Infinity ? "One set for all takes less setup, and no answer takes longer."
+    : `One set for all takes less time in total up to ${whole(Math.floor(answers))} answers; one each after that.`;
+  return el("div", { class: "scroll" }, table, el("p", { class: "quiet", text: shared.estimated ? `${words} Estimated.` : words }));
 }
 
 function drawExposure(split) {

@@ -1,0 +1,29 @@
+"""What the compiling process leaves for the measuring ones: the circuit's description and, in a folder below, the server's half."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from cryptml.fhe.backends.base import Compiled
+from cryptml.fhe.circuit import CircuitSpec
+from cryptml.files import to_json_bytes
+
+CIRCUIT_FOLDER = "circuit"
+_SPEC_FILE = "spec.json"
+_CLIENT_SPECS_FILE = "client-specs.json"
+
+
+def write_compiled(folder: Path, compiled: Compiled) -> None:
+    """Write a compiled segment to a new folder."""
+    folder.mkdir(parents=True)
+    compiled.move_to(folder / CIRCUIT_FOLDER)
+    (folder / _SPEC_FILE).write_bytes(to_json_bytes(compiled.spec.to_json()))
+    (folder / _CLIENT_SPECS_FILE).write_bytes(compiled.spec.client_specs)
+
+
+def read_spec(folder: Path) -> CircuitSpec:
+    """Read the description of what `write_compiled` wrote."""
+    return CircuitSpec.from_json(
+        json.loads((folder / _SPEC_FILE).read_bytes()), (folder / _CLIENT_SPECS_FILE).read_bytes()
+    )
