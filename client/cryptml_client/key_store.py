@@ -2,7 +2,7 @@
 
 A file is one line of magic, one line of JSON, then the payload: Concrete's keys as they are, or encrypted with AES-256-GCM under
 a key that scrypt (RFC 7914) derives from the passphrase. A file is named as its key set, so keys are found again for
-the circuits that they were made for, and never used for others.
+the circuit that they were made for, or for circuits of the same key parameters where a bundle asks to share keys: of any service.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -49,7 +49,10 @@ def build(
     architecture: Annotated[
         str | None, typer.Option(help="module:function of a network of your own, which concrete-ml imports and runs.")
     ] = None,
-    p_error: Annotated[float, typer.Option(help="Probability that one table lookup fails.")] = 2.0**-40,
+    p_error: Annotated[
+        float | None,
+        typer.Option(help="Probability that one table lookup fails; 2^-40, or the report's, if not given."),
+    ] = None,
     share_keys: Annotated[
         bool, typer.Option("--share-keys", help="One key set for all server segments instead of one for each.")
     ] = False,
@@ -62,6 +65,7 @@ def build(
     """
     from cryptml.bundle.build import build_bundle
     from cryptml.fhe.backends.registry import load_backend
+    from cryptml.fhe.circuit import DEFAULT_P_ERROR
 
     trained = load_network(network)
     constraints = Constraints(
@@ -74,7 +78,19 @@ def build(
         queries=queries,
     )
     if split == "auto":
-        letters = _automatic(network, report, constraints, bandwidth_mbps, rtt_ms)
+        if backend != "integer" or share_keys:
+            raise SettingError(
+                "a report holds the costs of --backend integer with a key set for each segment; leave the others out, or "
+                "give the letters of the split that split-profiler choose names"
+            )
+        document = _report_of(network, report)
+        measured = document["configuration"]["p_error"]
+        if p_error is not None and p_error != measured:
+            raise SettingError(
+                f"--p-error is {p_error:g} but the report was measured at {measured:g}; profile at the other"
+            )
+        p_error = measured
+        letters = _automatic(document, constraints, bandwidth_mbps, rtt_ms)
     elif constraints != Constraints() or (report, bandwidth_mbps, rtt_ms) != (None, None, None):
         raise SettingError("a report and constraints choose a split; use them with --split auto")
     else:
@@ -86,7 +102,7 @@ def build(
             chosen,
             out_folder,
             backend=load_backend(backend, network, architecture),
-            p_error=p_error,
+            p_error=DEFAULT_P_ERROR if p_error is None else p_error,
             share_keys=share_keys,
             force=force,
         )
@@ -125,23 +141,34 @@ def build(
     say(f"bundle written to {out_folder}")
 
 
-def _automatic(
-    network: str, report: Path | None, constraints: Constraints, bandwidth_mbps: float | None, rtt_ms: float | None
-) -> str:
-    """Return the split that the profile recommends, saying why on stderr.
+def _report_of(network: str, report: Path | None) -> dict[str, Any]:
+    """Return the profile of a network.
 
     Raises:
-        ReportError: If there is no report, it is another network's, or no split keeps the constraints.
+        ReportError: If there is none, or it is another network's.
     """
-    from cryptml.profiler.choice import choose
-    from cryptml.profiler.ranking import list_composed
-    from cryptml.profiler.report import link_of, load_report, require_network
+    from cryptml.profiler.report import load_report, require_network
 
     if report is None:
         raise ReportError("--split auto needs --report, a file of split-profiler run")
     document = load_report(report)
     require_network(document, network)
-    choice = choose(document, list_composed(document, link_of(document, bandwidth_mbps, rtt_ms)), constraints)
+    return document
+
+
+def _automatic(
+    document: dict[str, Any], constraints: Constraints, bandwidth_mbps: float | None, rtt_ms: float | None
+) -> str:
+    """Return the split that the profile recommends, saying why on stderr.
+
+    Raises:
+        ReportError: If no split keeps the constraints.
+    """
+    from cryptml.profiler.choice import choosable, choose
+    from cryptml.profiler.report import link_of
+
+    link = link_of(document, bandwidth_mbps, rtt_ms)
+    choice = choose(document, choosable(document, link, constraints), constraints)
     if choice.split is None:
         nearest = choice.nearest["split"] if choice.nearest else "none"
         broken = "; ".join(f"{name}: {words}" for name, words in choice.excess.items())

@@ -31,6 +31,11 @@ TOLERANCE = 0.01
 OVERHEAD_BYTES = 65_536
 """A serialised message is at most this much longer than its payload (640 bytes were seen)."""
 
+KEY_KINDS = {"lweSecretKeys", "lweBootstrapKeys", "lweKeyswitchKeys", "packingKeyswitchKeys"}
+
+KEY_PARAMETERS = b"CRYPTML key parameters: "
+"""Stands before key parameters when they are digested, so that no client specification, which is JSON, has the same digest."""
+
 MAX_SPECS_BYTES = 4 << 20
 MAX_DIMENSION = 1 << 20
 
@@ -96,6 +101,7 @@ class CircuitParameters:
 
 def _read(data: Mapping[str, Any]) -> CircuitParameters:
     keyset = data["keyset"]
+    _require_places(keyset)
     dimensions = {key["id"]: key["params"]["lweDimension"] for key in keyset["lweSecretKeys"]}
     if min(dimensions.values()) < 1 or max(dimensions.values()) > MAX_DIMENSION:
         raise ValueError(f"key dimensions {sorted(dimensions.values())}")
@@ -128,6 +134,8 @@ def _read(data: Mapping[str, Any]) -> CircuitParameters:
     cipher = entering["typeInfo"]["lweCiphertext"]["encryption"]
     _require_dimension(dimensions, cipher["keyId"], cipher["lweDimension"])
     noises.append((cipher["lweDimension"], _log2_deviation(cipher["variance"])))
+    answer = leaving["typeInfo"]["lweCiphertext"]["encryption"]
+    _require_dimension(dimensions, answer["keyId"], answer["lweDimension"])
     return CircuitParameters(
         input_shape=_abstract_shape(entering),
         output_shape=_abstract_shape(leaving),
@@ -136,8 +144,18 @@ def _read(data: Mapping[str, Any]) -> CircuitParameters:
         output_bytes=8 * math.prod(leaving["rawInfo"]["shape"]["dimensions"]),
         noises=tuple(noises),
         expanded_key_bytes=8 * expanded,
-        key_parameters=sha256(json.dumps(keyset, sort_keys=True).encode()),
+        key_parameters=sha256(KEY_PARAMETERS + json.dumps(keyset, sort_keys=True).encode()),
     )
+
+
+def _require_places(keyset: Mapping[str, Any]) -> None:
+    """Refuse what native code would read otherwise: it finds keys by their place, not their id, and skips unknown fields."""
+    if set(keyset) != KEY_KINDS:
+        raise ValueError(f"kinds of keys {sorted(keyset)}")
+    for kind in KEY_KINDS:
+        ids = [key["id"] for key in keyset[kind]]
+        if ids != list(range(len(ids))):
+            raise ValueError(f"{kind} numbered {ids}")
 
 
 def _require_dimension(dimensions: Mapping[int, int], key: int, dimension: int) -> None:

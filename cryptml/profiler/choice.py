@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cryptml.errors import ReportError
+from cryptml.profiler.composition import Link
 from cryptml.profiler.exposure import SegmentExposure, insecure_layers
+from cryptml.profiler.ranking import list_composed
+from cryptml.profiler.report import Report
 from cryptml.splits import Segment, Split
 
 Entry = Mapping[str, Any]
@@ -34,6 +37,32 @@ class Constraints:
     max_round_trips: int | None = None
     keep_secret: tuple[str, ...] = ()
     queries: int = 1_000_000
+
+
+MAX_CHOSEN_LAYERS = 16
+"""Up to here a choice looks at all splits, some seconds; above, at the frontier of latency, server memory and parameters given away."""
+
+
+def choosable(document: Report, link: Link, constraints: Constraints) -> list[dict[str, Any]]:
+    """Return the splits to choose from: all, or those of the frontier where there are too many and it answers the question.
+
+    Raises:
+        ReportError: If there are too many, and a constraint is on something that the frontier does not weigh.
+    """
+    layers = len(document["network"]["layers"])
+    beside = {
+        "max-client-memory-mb": constraints.max_client_memory_mb,
+        "max-bytes": constraints.max_bytes,
+        "max-round-trips": constraints.max_round_trips,
+        "keep-secret": constraints.keep_secret or None,
+    }
+    given = [f"--{name}" for name, value in beside.items() if value is not None]
+    if layers > MAX_CHOSEN_LAYERS and given:
+        raise ReportError(
+            f"a network of {layers} layers has too many splits to look at each for {', '.join(given)}, at most "
+            f"{MAX_CHOSEN_LAYERS} layers; leave out all but --max-latency-ms and --max-server-memory-mb"
+        )
+    return list_composed(document, link, MAX_CHOSEN_LAYERS)
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,13 @@ def write_compiled(folder: Path, compiled: Compiled) -> None:
     """Write a compiled segment to a new folder."""
     folder.mkdir(parents=True)
     compiled.move_to(folder / CIRCUIT_FOLDER)
-    (folder / _SPEC_FILE).write_bytes(to_json_bytes(compiled.spec.to_json()))
     (folder / _CLIENT_SPECS_FILE).write_bytes(compiled.spec.client_specs)
+    (folder / _SPEC_FILE).write_bytes(to_json_bytes(compiled.spec.to_json()))
+
+
+def is_compiled(folder: Path) -> bool:
+    """Return whether `write_compiled` has written a folder to its end."""
+    return (folder / _SPEC_FILE).exists()
 
 
 def read_spec(folder: Path) -> CircuitSpec:

@@ -1,4 +1,4 @@
-"""The process that compiles segments and runs them in the clear (``python -m``, see `cryptml.profiler.answering`)."""
+"""The process that compiles segments, runs them in the clear and attacks them (``python -m``, see `cryptml.profiler.answering`)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.networks import Network, load_network
 from cryptml.profiler.answering import answer, milliseconds_since
 from cryptml.profiler.compiled_folder import read_spec, write_compiled
+from cryptml.profiler.extraction import audit_segment
 from cryptml.splits import Segment
 
 KEY_PARAMETERS_DIGITS = 16
@@ -63,6 +64,13 @@ def run_front_end(request: dict[str, Any]) -> dict[str, Any]:
     return {"run_ms": [_timed(lambda: network.quantise(region)) for _ in range(request["repeats"])]}
 
 
+def attack(request: dict[str, Any]) -> dict[str, Any]:
+    """Attack a segment as a client would, and say with how many queries it was recovered exactly; None if it was not."""
+    segment = Segment(request["start"], request["stop"])
+    found = audit_segment(_network(request["network"]), segment, budget=request["queries"])
+    return {"queries": found.queries if found.exact else None}
+
+
 @cache
 def _network(name: str) -> Network:
     return load_network(name)
@@ -75,4 +83,4 @@ def _timed(action: Any) -> float:
 
 
 if __name__ == "__main__":
-    answer({"compile": compile_segment, "run_clear": run_clear, "run_front_end": run_front_end})
+    answer({"compile": compile_segment, "run_clear": run_clear, "run_front_end": run_front_end, "attack": attack})

@@ -1,9 +1,9 @@
 """Compose the cost of every split from the costs of its segments, for any bandwidth and round-trip time.
 
 ``latency = client segments + server segments of (encrypt + upload + round trip + evaluate + download + decrypt)``: sums over
-segments, except for memory, where a process keeps what earlier segments retain and each segment adds its own peak for a
-while. So 2^n splits are composed by walking the boundaries once, each partial split extended by its last segment, with NumPy
-arrays over all of them.
+segments, except for memory. A client makes the keys of all server segments before its first answer, and a server keeps them
+all; while a segment is at work it adds its own transient to what is retained. So 2^n splits are composed by walking the
+boundaries once, each partial split extended by its last segment, with NumPy arrays over all of them.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ Floats = NDArray[np.float64]
 
 MAX_LAYERS = 62
 """A split's letters are the bits of one 64-bit integer."""
+
+KEY_TRIPS = 2
+"""Round trips for one key set: whether it is there, then the upload."""
 
 MAX_COMPOSED_LAYERS = 20
 """2^20 splits fill some hundred megabytes; above, only the frontier is computed."""
@@ -52,14 +55,16 @@ class SegmentCost:
         feasible: Whether it can be a server segment; what follows is 0 where it cannot.
         estimated: Whether what follows was estimated.
         keygen_ms: Making its keys, once a client.
+        load_keys_ms: Storing and loading their evaluation half on the server, once a client.
         encrypt_ms: One input, on the client.
         evaluate_ms: One input, on the server.
         decrypt_ms: One output, on the client.
         upload_bytes: One encrypted input.
         download_bytes: One encrypted output.
         evaluation_key_bytes: As sent, once a client.
-        client_peak_bytes: Above the client's baseline, while this segment is at work.
-        client_retained_bytes: What the client keeps of it.
+        client_keygen_peak_bytes: Above the client's baseline, while its keys are made.
+        client_peak_bytes: Above the client's baseline, while it is encrypted for and decrypted.
+        client_retained_bytes: Its keys, which the client keeps.
         server_peak_bytes: Above the server's baseline, while this segment is at work.
         server_retained_bytes: What the server keeps of it.
         bootstraps: Table lookups for one input.
@@ -73,12 +78,14 @@ class SegmentCost:
     feasible: bool
     estimated: bool
     keygen_ms: float
+    load_keys_ms: float
     encrypt_ms: float
     evaluate_ms: float
     decrypt_ms: float
     upload_bytes: float
     download_bytes: float
     evaluation_key_bytes: float
+    client_keygen_peak_bytes: float
     client_peak_bytes: float
     client_retained_bytes: float
     server_peak_bytes: float
@@ -130,8 +137,9 @@ class Partial:
     recoverable: Floats
     queries: Floats
     client_retained: Floats
-    client_peak: Floats
+    client_keygen_peak: Floats
     client_shared: Floats
+    client_extra: Floats
     server_retained: Floats
     server_shared: Floats
     server_extra: Floats
@@ -178,7 +186,9 @@ class Partial:
         after.network_ms += link.rtt_ms + link.transfer_ms(cost.upload_bytes + cost.download_bytes)
         there = cost.shares_keys & (after.keyed > 0)  # a segment before made, sent and keeps the same keys
         after.setup_ms += np.where(
-            there, 0.0, cost.keygen_ms + link.rtt_ms + link.transfer_ms(cost.evaluation_key_bytes)
+            there,
+            0.0,
+            cost.keygen_ms + cost.load_keys_ms + KEY_TRIPS * link.rtt_ms + link.transfer_ms(cost.evaluation_key_bytes),
         )
         after.upload_bytes += cost.upload_bytes
         after.download_bytes += cost.download_bytes
@@ -189,11 +199,13 @@ class Partial:
         after.recoverable += cost.recoverable
         after.queries = np.minimum(after.queries, cost.queries)
         # What is kept of shared keys counts once: as much as by the segment that keeps most.
-        beside = after.client_retained - after.client_shared * cost.shares_keys
-        after.client_peak = np.maximum(after.client_peak, beside + cost.client_peak_bytes)
+        making = np.where(there, 0.0, after.client_retained + cost.client_keygen_peak_bytes)
+        after.client_keygen_peak = np.maximum(after.client_keygen_peak, making)
+        after.client_extra = np.maximum(after.client_extra, cost.client_peak_bytes - cost.client_retained_bytes)
         if cost.shares_keys:
+            after.client_retained -= after.client_shared
             after.client_shared = np.maximum(after.client_shared, cost.client_retained_bytes)
-            after.client_retained = beside + after.client_shared
+            after.client_retained += after.client_shared
             after.server_retained -= after.server_shared
             after.server_shared = np.maximum(after.server_shared, cost.server_retained_bytes)
             after.server_retained += after.server_shared
@@ -239,6 +251,11 @@ class Composed:
         """Return a split as it is written."""
         return f"{int(self.parts.code[index]):0{self.layers}b}".translate(LETTERS)
 
+    def figure(self, name: str, index: int) -> float | int:
+        """Return one of `cryptml.profiler.report.FIGURES` of a split, rounded as a report holds it."""
+        array = getattr(self, name) if hasattr(self, name) else getattr(self.parts, name)
+        return round(float(array[index]), 4) if name.endswith("_ms") else round(float(array[index]))
+
     def objectives(self) -> Floats:
         """Return (splits, 3): latency, server peak memory, parameters given away; what the frontier is of."""
         return np.stack([self.latency_ms, self.server_peak_bytes, self.given_away], axis=1)
@@ -254,7 +271,8 @@ def finish(model: CostModel, parts: Partial) -> Composed:
         layers=model.layers,
         parts=parts,
         latency_ms=parts.client_ms + parts.server_ms + parts.network_ms,
-        client_peak_bytes=model.client_baseline_bytes + parts.client_peak,
+        client_peak_bytes=model.client_baseline_bytes
+        + np.maximum(parts.client_keygen_peak, parts.client_retained + parts.client_extra),
         server_peak_bytes=np.where(
             served, model.server_baseline_bytes + parts.server_retained + parts.server_extra, 0.0
         ),

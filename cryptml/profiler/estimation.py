@@ -8,8 +8,10 @@ received, memory from keys and ciphertexts.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from operator import itemgetter
 from typing import Any
 
 from cryptml.errors import MeasurementError
@@ -19,6 +21,9 @@ MODEL = (
     "parameters and up to twice or half the complexity, else of those with the same key parameters, else of all; errors by "
     "leaving each measured segment out"
 )
+
+FITTED = ("evaluate_ms", "client_peak_bytes", "server_peak_bytes")
+"""Costs whose estimate is judged."""
 
 NEAR = 2.0
 """Up to this ratio of complexities, one segment stands for another: beyond, caches and memory change the rate."""
@@ -54,22 +59,20 @@ class Fit:
     """How well the model does on what it was fitted on.
 
     Attributes:
-        points: Measured segments.
-        median_error: Of the relative errors of evaluation time, each segment predicted from the others (0.03 is 3 %).
-        worst_error: Of the same.
+        points: What was measured and has lookups.
+        errors: By cost, median and worst of the relative errors, each point predicted from the others (0.03 is 3 %); memory
+            above the baseline.
     """
 
     points: int
-    median_error: float
-    worst_error: float
+    errors: Mapping[str, tuple[float, float]]
 
     def to_json(self) -> dict[str, Any]:
         """Return the fit as a report holds it."""
         return {
             "model": MODEL,
             "points": self.points,
-            "median_error": self.median_error,
-            "worst_error": self.worst_error,
+            "errors": {name: {"median": median, "worst": worst} for name, (median, worst) in self.errors.items()},
         }
 
 
@@ -81,19 +84,21 @@ def is_near(point: Point, other: Point) -> bool:
 
 def expected_evaluate_ms(point: Point, measured: Sequence[Point]) -> float | None:
     """Return the expected evaluation time, None where nothing was measured yet."""
-    return _scaled(point, measured, "evaluate_ms", lambda each: each.complexity)
+    return _scaled(point, measured, itemgetter("evaluate_ms"), SCALES["evaluate_ms"])
 
 
 def fit(measured: Sequence[Point]) -> Fit | None:
     """Return the errors of the model, None below two measured segments."""
     if len(measured) < 2:
         return None
-    errors = []
+    errors: dict[str, list[float]] = {name: [] for name in FITTED}
     for index, point in enumerate(measured):
-        expected = expected_evaluate_ms(point, [*measured[:index], *measured[index + 1 :]])
-        found = (point.cost or {})["evaluate_ms"]
-        errors.append(abs((expected or 0.0) - found) / found)
-    return Fit(len(measured), statistics.median(errors), max(errors))
+        expected = estimate(point, [*measured[:index], *measured[index + 1 :]])
+        for name, found in errors.items():
+            truth = (point.cost or {})[name]
+            if truth > 0:
+                found.append(abs(expected[name] - truth) / truth)
+    return Fit(len(measured), {name: (statistics.median(found), max(found)) for name, found in errors.items() if found})
 
 
 def estimate(point: Point, measured: Sequence[Point]) -> dict[str, float]:
@@ -102,28 +107,48 @@ def estimate(point: Point, measured: Sequence[Point]) -> dict[str, float]:
     Raises:
         MeasurementError: If no segment with lookups was measured.
     """
-    scales: dict[str, Callable[[Point], float]] = {
-        "evaluate_ms": lambda each: each.complexity,
-        "keygen_ms": lambda each: each.expanded_key_bytes,
-        "encrypt_ms": lambda each: each.inputs,
-        "decrypt_ms": lambda each: each.outputs,
-        "client_peak_bytes": lambda each: each.expanded_key_bytes + each.download_bytes,
-        "client_retained_bytes": lambda each: each.expanded_key_bytes,
-        "server_peak_bytes": lambda each: each.expanded_key_bytes + each.widest_bytes,
-        "server_retained_bytes": lambda each: each.expanded_key_bytes,
-    }
-    costs = {}
-    for name, scale in scales.items():
-        value = _scaled(point, measured, name, scale)
+    costs: dict[str, float] = {}
+    for name, scale in SCALES.items():
+        value = _scaled(point, measured, itemgetter(name), scale)
         if value is None:
             raise MeasurementError("no segment with lookups was measured, so nothing can be estimated from complexity")
         costs[name] = value
+    for side, scale in TRANSIENT_SCALES.items():
+        transient = _scaled(point, measured, partial(_transient, side), scale)
+        costs[f"{side}_peak_bytes"] = costs[f"{side}_retained_bytes"] + (transient or 0.0)
     return costs
 
 
-def _scaled(point: Point, measured: Sequence[Point], name: str, scale: Callable[[Point], float]) -> float | None:
+Scale = Callable[[Point], float]
+
+SCALES: dict[str, Scale] = {
+    "evaluate_ms": lambda each: each.complexity,
+    "keygen_ms": lambda each: each.expanded_key_bytes,
+    "load_keys_ms": lambda each: each.expanded_key_bytes,
+    "encrypt_ms": lambda each: each.inputs,
+    "decrypt_ms": lambda each: each.outputs,
+    "client_keygen_peak_bytes": lambda each: each.expanded_key_bytes,
+    "client_retained_bytes": lambda each: each.expanded_key_bytes,
+    "server_retained_bytes": lambda each: each.expanded_key_bytes,
+}
+"""What each cost is proportional to, for the same key parameters."""
+
+TRANSIENT_SCALES: dict[str, Scale] = {
+    "client": lambda each: each.download_bytes * (1 + each.inputs / each.outputs),
+    "server": lambda each: each.expanded_key_bytes + each.widest_bytes,
+}
+"""The same for what a side's peak adds to what it retains: the client's ciphertexts, the server's keys and tensors."""
+
+
+def _transient(side: str, cost: Mapping[str, float]) -> float:
+    return cost[f"{side}_peak_bytes"] - cost[f"{side}_retained_bytes"]
+
+
+def _scaled(
+    point: Point, measured: Sequence[Point], value: Callable[[Mapping[str, float]], float], scale: Scale
+) -> float | None:
     alike = [each for each in measured if each.key_parameters == point.key_parameters]
     near = [each for each in alike if is_near(point, each)]
     alike = near or alike or list(measured)
-    rates = [each.cost[name] / scale(each) for each in alike if each.cost is not None and scale(each) > 0]
+    rates = [value(each.cost) / scale(each) for each in alike if each.cost is not None and scale(each) > 0]
     return statistics.median(rates) * scale(point) if rates else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from cryptml.networks.network import Network
@@ -22,6 +22,7 @@ ONE = (
     "One non-linearity: published attacks need thousands to millions of queries (Tramèr et al., USENIX Security 2016; "
     "Carlini, Jagielski, Mironov, CRYPTO 2020), a layer of few bits may need fewer: split-profiler audit tries."
 )
+ATTACKED = "The attack of split-profiler audit, run on the network's own arithmetic, recovered it exactly with {queries:,} queries."
 SEVERAL = (
     "{count} non-linearities: published attacks need thousands to millions of queries (Tramèr et al., USENIX Security 2016; "
     "Carlini, Jagielski, Mironov, CRYPTO 2020); no bound for such a segment is known to us."
@@ -38,8 +39,8 @@ class SegmentExposure:
         inputs: Values that the client chooses and encrypts.
         outputs: Values that the client decrypts.
         queries: Chosen queries after which `cryptml.profiler.extraction` has recovered the segment exactly: their number where it is
-            linear (0 where it holds nothing to learn), at most so many where its one non-linearity comes first; None where
-            no such number is known.
+            linear (0 where it holds nothing to learn); at most so many where its one non-linearity comes first; as many as an
+            attack needed that was run and succeeded. None where no such number is known.
         attack: One sentence with its source.
     """
 
@@ -53,6 +54,12 @@ class SegmentExposure:
     def to_json(self) -> dict[str, Any]:
         """Return the facts as JSON values."""
         return asdict(self)
+
+    def attacked(self, queries: int) -> SegmentExposure:
+        """Return the facts once an attack has recovered the segment exactly with some queries."""
+        if self.queries is not None and self.queries <= queries:
+            return self
+        return replace(self, queries=queries, attack=ATTACKED.format(queries=queries))
 
 
 @dataclass(frozen=True)

@@ -50,8 +50,8 @@ class Measured:
         upload_bytes: One encrypted input.
         download_bytes: One encrypted output.
         evaluation_key_bytes: As sent.
-        client_bytes: ``baseline``, ``peak``, ``retained`` of the client's process.
-        server_bytes: The same of the server's.
+        client_bytes: Of the client's process: ``baseline``; ``keygen_peak`` and ``retained`` once it has keys; ``peak`` after that.
+        server_bytes: Of the server's: ``baseline``; ``retained`` at the end; ``peak``.
     """
 
     samples: dict[str, list[float]]
@@ -65,14 +65,15 @@ class Measured:
         """Return the medians and the memory above each baseline."""
         times = {stage: statistics.median(self.samples[stage]) for stage in STAGES}
         memory = {
-            f"{side}_{kind}_bytes": max(0, found[kind] - found["baseline"])
+            f"{side}_{kind}_bytes": max(0, value - found["baseline"])
             for side, found in (("client", self.client_bytes), ("server", self.server_bytes))
-            for kind in ("peak", "retained")
+            for kind, value in found.items()
+            if kind != "baseline"
         }
         return {**times, **memory}
 
 
-STAGES = ("keygen_ms", "encrypt_ms", "evaluate_ms", "decrypt_ms")
+STAGES = ("keygen_ms", "load_keys_ms", "encrypt_ms", "evaluate_ms", "decrypt_ms")
 
 
 def measure_segment(
@@ -104,7 +105,8 @@ def measure_segment(
         tell("making keys")
         made = client.ask({"do": "make_keys", "folder": str(folder), "keys": str(keys)}, deadline)
         samples["keygen_ms"].append(made["keygen_ms"])
-        server.ask({"do": "load", "circuit": str(folder / CIRCUIT_FOLDER), "keys": str(keys)}, deadline)
+        loaded = server.ask({"do": "load", "circuit": str(folder / CIRCUIT_FOLDER), "keys": str(keys)}, deadline)
+        samples["load_keys_ms"].append(loaded["load_keys_ms"])
         keys.unlink()
         for number in range(limits.repeats + 1):
             tell("first evaluation" if number == 0 else f"evaluation {number} of {limits.repeats}")
@@ -119,12 +121,23 @@ def measure_segment(
                 break
         samples["evaluate_ms"] = samples["evaluate_ms"] or samples["first_evaluate_ms"]
         found = [child.ask({"do": "memory"}, deadline) for child in (client, server)]
-    memory = [
-        {"baseline": base, "peak": after["peak_bytes"], "retained": after["resident_bytes"]}
-        for base, after in zip(bases, found, strict=True)
-    ]
+    of_client, of_server = found
     return Measured(
-        samples, sent["upload_bytes"], got["download_bytes"], made["evaluation_key_bytes"], memory[0], memory[1]
+        samples=samples,
+        upload_bytes=sent["upload_bytes"],
+        download_bytes=got["download_bytes"],
+        evaluation_key_bytes=made["evaluation_key_bytes"],
+        client_bytes={
+            "baseline": bases[0],
+            "keygen_peak": made["peak_bytes"],
+            "retained": made["resident_bytes"],
+            "peak": of_client["peak_bytes"],
+        },
+        server_bytes={
+            "baseline": bases[1],
+            "retained": of_server["resident_bytes"],
+            "peak": of_server["peak_bytes"],
+        },
     )
 
 

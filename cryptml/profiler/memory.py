@@ -6,6 +6,7 @@ program alone.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 
@@ -28,6 +29,12 @@ def peak_resident_bytes(process: int | str = "self") -> int:
         MeasurementError: If the process is gone or the system does not say.
     """
     return _field(process, "VmHWM")
+
+
+def reset_peak() -> None:
+    """Let this process's peak begin anew at what it holds now; where the system cannot (proc(5), clear_refs), it stays."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 def _field(process: int | str, name: str) -> int:

@@ -308,7 +308,7 @@ class AffinePlan:
     def queries(self, low: int, high: int) -> int:
         """Return how many queries recover the map for inputs in [low, high].
 
-        None where nothing is to be learned, else one more than the probes; 1 where the input cannot move.
+        0 where nothing is to be learned, else one more than the probes; 1 where the input cannot move.
         """
         if not self.rest:
             return 0

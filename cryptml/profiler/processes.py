@@ -122,3 +122,37 @@ class Child:
                 self._process.kill()
                 return
             time.sleep(POLL_SECONDS)
+
+
+class Replaced:
+    """A measuring process that is started anew for the next request where the one before has died.
+
+    Args:
+        module: See `Child`.
+        threads: See `Child`.
+        memory_bytes: See `Child`.
+    """
+
+    def __init__(self, module: str, *, threads: int, memory_bytes: int | None = None) -> None:
+        self._module = module
+        self._threads = threads
+        self._memory = memory_bytes
+        self._child: Child | None = None
+
+    def __enter__(self) -> Replaced:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._child is not None:
+            self._child.stop()
+
+    def ask(self, request: dict[str, Any], deadline: float) -> dict[str, Any]:
+        """See `Child.ask`."""
+        if self._child is not None and not self._child.alive:
+            self._child.stop()
+            self._child = None
+        if self._child is None:
+            self._child = Child(self._module, threads=self._threads, memory_bytes=self._memory)
+        return self._child.ask(request, deadline)

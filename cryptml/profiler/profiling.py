@@ -5,19 +5,18 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Protocol
 
 from cryptml.errors import MeasurementError
 from cryptml.networks.network import Network
+from cryptml.profiler.assembly import assemble
+from cryptml.profiler.compiled_folder import is_compiled
 from cryptml.profiler.composition import Link
-from cryptml.profiler.estimation import Point, estimate, expected_evaluate_ms, fit, is_near
-from cryptml.profiler.exposure import segment_exposure
+from cryptml.profiler.estimation import expected_evaluate_ms, is_near
+from cryptml.profiler.findings import Findings, Variant
 from cryptml.profiler.journal import Journal
-from cryptml.profiler.listing import describe_layers
 from cryptml.profiler.machine import describe_machine
 from cryptml.profiler.measurement import (
     CLIENT_MODULE,
@@ -27,10 +26,10 @@ from cryptml.profiler.measurement import (
     compile_request,
     measure_segment,
 )
-from cryptml.profiler.processes import Child
-from cryptml.profiler.ranking import list_composed
+from cryptml.profiler.probes import Knowledge
+from cryptml.profiler.processes import Child, Replaced
 from cryptml.profiler.report import network_digest
-from cryptml.splits import Segment, enumerate_segments
+from cryptml.splits import Segment
 
 COMPILER_MODULE = "cryptml.profiler.compiler_process"
 CLEAR_REPEATS = 20
@@ -38,6 +37,9 @@ CLEAR_REPEATS = 20
 
 CLEAR_SECONDS = 3600.0
 """For all of them together."""
+
+ATTACK_QUERIES = 2000
+"""To each segment of one non-linearity: the audit's own default."""
 
 OVERHEAD_SECONDS = 8.0
 """Starting two processes; only for the remaining time that is shown, until measured segments say better."""
@@ -83,65 +85,74 @@ class Progress(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Variant:
-    """A segment compiled for key parameters: the best for itself, or those of another segment, so that both can share keys.
-
-    Attributes:
-        segment: Which layers.
-        keys_of: Whose key parameters; None for its own.
-    """
-
-    segment: Segment
-    keys_of: Segment | None = None
-
-    def __str__(self) -> str:
-        return str(self.segment) if self.keys_of is None else f"{self.segment} with keys of {self.keys_of}"
-
-
 @dataclass
 class _Run:
     """State of one profiling run."""
 
     name: str
-    network: Network
+    findings: Findings
     settings: Settings
-    journal: Journal
     progress: Progress
     work: Path
     variants: list[Variant] = field(default_factory=list)
 
     def profile(self) -> dict[str, Any]:
-        started = time.monotonic() - self._spent()
-        segments = list(enumerate_segments(len(self.network)))
-        self._run_clear(segments)
-        own = [Variant(segment) for segment in segments]
-        self._compile(own)
-        shared = self._shared(segments)
-        self._compile(shared)
+        started = time.monotonic() - self.findings.spent_s
+        self._run_clear(self.findings.segments)
+        self._attack(self.findings.segments)
+        self._compile(self.findings.own())
+        self._compile(self.findings.sharing())
         self._baselines()
-        self.variants = sorted(own, key=self._complexity) + sorted(shared, key=self._complexity)
+        self.variants = [*self.findings.own(), *self.findings.sharing()]
         for number in range(len(self.variants)):
             self._measure(number)
-        return self._document(time.monotonic() - started, self._spent())
-
-    def _spent(self) -> float:
-        """Seconds of all segments' compilations and measurements, of an interrupted run's too."""
-        entries = self.journal.entries.values()
-        return float(sum(entry["elapsed_s"] for entry in entries if isinstance(entry, dict) and "elapsed_s" in entry))
+        return assemble(
+            self.findings,
+            self.variants,
+            digest=network_digest(self.name),
+            configuration=self.settings.to_json(),
+            link=self.settings.link,
+            total_s=time.monotonic() - started,
+        )
 
     def _run_clear(self, segments: list[Segment]) -> None:
         """Time the client's own work: front end and every segment in the clear, under no limit but a generous time."""
         deadline = time.monotonic() + CLEAR_SECONDS
         with Child(COMPILER_MODULE, threads=self.settings.limits.threads) as child:
             shared = {"network": self.name, "repeats": CLEAR_REPEATS}
-            if self.journal.get("front-end") is None:
-                self.journal.record("front-end", child.ask({"do": "run_front_end", **shared}, deadline)["run_ms"])
+            if self.findings.journal.get("front-end") is None:
+                self.findings.journal.record(
+                    "front-end", child.ask({"do": "run_front_end", **shared}, deadline)["run_ms"]
+                )
             for segment in segments:
-                if self.journal.get(f"clear {segment}") is None:
+                if self.findings.journal.get(f"clear {segment}") is None:
                     place = {"start": segment.start, "stop": segment.stop}
                     found = child.ask({"do": "run_clear", **shared, **place}, deadline)
-                    self.journal.record(f"clear {segment}", found["run_ms"])
+                    self.findings.journal.record(f"clear {segment}", found["run_ms"])
+
+    def _attack(self, segments: list[Segment]) -> None:
+        """Attack segments of one non-linearity: for these alone, theory gives no number and an attack may succeed."""
+        limits = self.settings.limits
+        wanted = [
+            segment
+            for segment in segments
+            if Knowledge.of(self.findings.network, segment).lookups == 1
+            and self.findings.journal.get(f"attacked {segment}") is None
+        ]
+        if not wanted:
+            return
+        with Replaced(COMPILER_MODULE, threads=limits.threads, memory_bytes=limits.memory_bytes) as child:
+            for number, segment in enumerate(wanted):
+                self.progress.update(done=number, total=len(wanted), what=f"attacking {segment}", remaining_s=None)
+                started = time.monotonic()
+                request = {"do": "attack", "network": self.name, "queries": ATTACK_QUERIES}
+                place = {"start": segment.start, "stop": segment.stop}
+                try:
+                    found = child.ask({**request, **place}, started + limits.timeout_seconds)
+                except MeasurementError as error:
+                    found = {"queries": None, "reason": str(error)}
+                elapsed = time.monotonic() - started
+                self.findings.journal.record(f"attacked {segment}", {**found, "elapsed_s": elapsed})
 
     def _compile(self, variants: list[Variant]) -> None:
         """Compile what is still to be measured, in one process that is replaced where it dies."""
@@ -149,68 +160,38 @@ class _Run:
         wanted = [
             variant
             for variant in variants
-            if self._compiled(variant).get("reason") is None and self.journal.get(f"measured {variant}") is None
+            if not self.findings.compiled(variant).get("reason") and not self.findings.measured(variant)
         ]
-        child: Child | None = None
-        try:
+        if not wanted:
+            return
+        with Replaced(COMPILER_MODULE, threads=limits.threads, memory_bytes=limits.memory_bytes) as child:
             for number, variant in enumerate(wanted):
                 self.progress.update(done=number, total=len(wanted), what=f"compiling {variant}", remaining_s=None)
-                if child is None or not child.alive:
-                    child = Child(COMPILER_MODULE, threads=limits.threads, memory_bytes=limits.memory_bytes)
                 started = time.monotonic()
                 try:
-                    compiled = self._compile_one(child, variant, started + limits.timeout_seconds)
+                    compiled = self._compile_one(child, variant)
                 except MeasurementError as error:
                     compiled = {"reason": str(error)}
-                if not self._compiled(variant):
+                if not self.findings.compiled(variant) or compiled.get("reason"):
                     elapsed = time.monotonic() - started
-                    self.journal.record(f"compiled {variant}", {**compiled, "elapsed_s": elapsed})
-        finally:
-            if child is not None:
-                child.stop()
+                    self.findings.journal.record(f"compiled {variant}", {**compiled, "elapsed_s": elapsed})
 
-    def _compile_one(self, child: Child, variant: Variant, deadline: float) -> dict[str, Any]:
+    def _compile_one(self, child: Replaced, variant: Variant) -> dict[str, Any]:
         keys_of = None
         if variant.keys_of is not None:
             keys_of = self._folder(Variant(variant.keys_of))
-            if not keys_of.exists():  # measured before this run was interrupted
-                self._compile_one(child, Variant(variant.keys_of), deadline)
+            if not is_compiled(keys_of):  # measured before this run was interrupted
+                self._compile_one(child, Variant(variant.keys_of))
         folder = self._folder(variant)
-        return child.ask(compile_request(self.name, variant.segment, folder, self.settings.p_error, keys_of), deadline)
-
-    def _shared(self, segments: list[Segment]) -> list[Variant]:
-        """Return each segment with the larger key parameters of others that a split can hold beside it, once for each set."""
-        keyed = [each for each in segments if self.network.bootstraps(each) and not self._reason(Variant(each))]
-        found: dict[tuple[Segment, str], Variant] = {}
-        for segment in keyed:
-            own = self._compiled(Variant(segment))
-            for other in keyed:
-                theirs = self._compiled(Variant(other))
-                apart = other.start > segment.stop or other.stop < segment.start
-                if apart and theirs["expanded_key_bytes"] > own["expanded_key_bytes"]:
-                    owner = next(
-                        each
-                        for each in keyed
-                        if self._compiled(Variant(each))["key_parameters"] == theirs["key_parameters"]
-                    )
-                    found.setdefault((segment, theirs["key_parameters"]), Variant(segment, owner))
-        return list(found.values())
-
-    def _compiled(self, variant: Variant) -> Mapping[str, Any]:
-        return self.journal.get(f"compiled {variant}") or {}
-
-    def _reason(self, variant: Variant) -> Any:
-        return self._compiled(variant).get("reason")
-
-    def _complexity(self, variant: Variant) -> tuple[float, Segment]:
-        return self._compiled(variant).get("complexity") or 0.0, variant.segment
+        request = compile_request(self.name, variant.segment, folder, self.settings.p_error, keys_of)
+        return child.ask(request, time.monotonic() + self.settings.limits.timeout_seconds)
 
     def _folder(self, variant: Variant) -> Path:
         return self.work / str(variant).replace(" ", "-")
 
     def _baselines(self) -> None:
         """Measure what client and server hold before they have done anything."""
-        if self.journal.get("baselines") is not None:
+        if self.findings.journal.get("baselines") is not None:
             return
         limits = self.settings.limits
         deadline = time.monotonic() + limits.timeout_seconds
@@ -218,14 +199,11 @@ class _Run:
         for side, module in (("client", CLIENT_MODULE), ("server", SERVER_MODULE)):
             with Child(module, threads=limits.threads) as child:
                 found[f"{side}_bytes"] = child.ask({"do": "baseline"}, deadline)["resident_bytes"]
-        self.journal.record("baselines", found)
+        self.findings.journal.record("baselines", found)
 
     def _measure(self, number: int) -> None:
         variant = self.variants[number]
-        name = f"measured {variant}"
-        if self.journal.get(name) is not None or self._reason(variant):
-            return
-        if self._too_dear(variant):
+        if self.findings.measured(variant) or self.findings.reason(variant) or self._too_dear(variant):
             return
 
         def tell(what: str) -> None:
@@ -238,58 +216,35 @@ class _Run:
 
         started = time.monotonic()
         try:
-            measured = measure_segment(self.network, variant.segment, self._folder(variant), self.settings.limits, tell)
+            measured = measure_segment(
+                self.findings.network, variant.segment, self._folder(variant), self.settings.limits, tell
+            )
             entry: dict[str, Any] = {**asdict(measured), "cost": measured.cost(), "reason": None}
         except MeasurementError as error:
             entry = {"reason": str(error)}
-        self.journal.record(name, {**entry, "elapsed_s": time.monotonic() - started})
+        self.findings.journal.record(f"measured {variant}", {**entry, "elapsed_s": time.monotonic() - started})
         shutil.rmtree(self._folder(variant), ignore_errors=True)
 
     def _too_dear(self, variant: Variant) -> bool:
         """Whether a variant is to be estimated: dearer than asked for, and one that is near it was measured."""
         limit = self.settings.estimate_above_s
-        if limit is None or not self.network.bootstraps(variant.segment):
+        if limit is None or not self.findings.network.bootstraps(variant.segment):
             return False
-        point, points = self._point(variant), self._points()
+        point, points = self.findings.point(variant), self.findings.points(self.variants)
         expected = expected_evaluate_ms(point, points)
         return expected is not None and expected > limit * 1000 and any(is_near(point, each) for each in points)
 
-    def _point(self, variant: Variant) -> Point:
-        segment, compiled = variant.segment, self._compiled(variant)
-        boundaries = self.network.boundaries[segment.start : segment.stop + 1]
-        reads, writes = boundaries[0], boundaries[-1]
-        each = compiled["download_bytes"] / writes.size
-        measured = self.journal.get(f"measured {variant}") or {}
-        return Point(
-            key_parameters=compiled["key_parameters"],
-            complexity=compiled["complexity"],
-            inputs=reads.size,
-            outputs=writes.size,
-            expanded_key_bytes=compiled["expanded_key_bytes"],
-            download_bytes=compiled["download_bytes"],
-            widest_bytes=round(each * max(boundary.size for boundary in boundaries)),
-            cost=measured.get("cost"),
-        )
-
-    def _points(self) -> list[Point]:
-        """What was measured and has lookups."""
-        return [
-            self._point(variant)
-            for variant in self.variants
-            if self.network.bootstraps(variant.segment) and (self.journal.get(f"measured {variant}") or {}).get("cost")
-        ]
-
     def _remaining(self, variants: list[Variant]) -> float | None:
         """Expected seconds for what is still to be measured, by its complexity."""
-        points, limit = self._points(), self.settings.estimate_above_s
+        points, limit = self.findings.points(self.variants), self.settings.estimate_above_s
         total = 0.0
         for variant in variants:
-            if self._reason(variant):
+            if self.findings.reason(variant):
                 continue
-            if not self.network.bootstraps(variant.segment):
+            if not self.findings.network.bootstraps(variant.segment):
                 total += OVERHEAD_SECONDS
                 continue
-            point = self._point(variant)
+            point = self.findings.point(variant)
             expected = expected_evaluate_ms(point, points)
             if expected is None:
                 return None
@@ -299,79 +254,6 @@ class _Run:
             total += OVERHEAD_SECONDS + times * expected / 1000
             points.append(point)  # as if it were measured already: what is near it will be estimated
         return total
-
-    def _document(self, total_s: float, segments_s: float) -> dict[str, Any]:
-        points = self._points()
-        found = fit(points)
-        document: dict[str, Any] = {
-            "format": "cryptml-profile",
-            "format_version": 1,
-            "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            "machine": describe_machine(),
-            "network": {
-                "name": self.network.name,
-                "digest": network_digest(self.name),
-                "layers": describe_layers(self.network),
-            },
-            "configuration": self.settings.to_json(),
-            "elapsed": {"total_s": round(total_s, 3), "segments_s": round(segments_s, 3)},
-            "baselines": self.journal.get("baselines"),
-            "front_end_ms": self.journal.get("front-end"),
-            "fit": found.to_json() if found else None,
-            "segments": [
-                self._entry(
-                    segment, [each for each in self.variants if each.keys_of and each.segment == segment], points
-                )
-                for segment in enumerate_segments(len(self.network))
-            ],
-            "splits": [],
-            "verification": None,
-        }
-        return {**document, "splits": list_composed(document, self.settings.link)}
-
-    def _entry(self, segment: Segment, shared: list[Variant], points: list[Point]) -> dict[str, Any]:
-        return {
-            "start": segment.start,
-            "stop": segment.stop,
-            "client": {"run_ms": self.journal.get(f"clear {segment}")},
-            "server": {
-                "bootstraps": self.network.bootstraps(segment),
-                "lookup_bits": self.network.lookup_bits(segment),
-                **self._figures(Variant(segment), points),
-                "shared": [self._figures(variant, points) for variant in shared],
-            },
-            "exposure": segment_exposure(self.network, segment).to_json(),
-        }
-
-    def _figures(self, variant: Variant, points: list[Point]) -> dict[str, Any]:
-        compiled, measured = self._compiled(variant), self.journal.get(f"measured {variant}") or {}
-        cost = measured.get("cost")
-        reason = compiled.get("reason") or measured.get("reason")
-        status = "infeasible" if reason else "measured"
-        if not reason and cost is None:
-            try:
-                cost, status = estimate(self._point(variant), points), "estimated"
-                reason = f"expected to take more than {self.settings.estimate_above_s:g} s an evaluation; estimated from complexity"
-            except MeasurementError as error:
-                status, reason = "infeasible", str(error)
-        keys = compiled if variant.keys_of is None else self._compiled(Variant(variant.keys_of))
-        samples = measured.get("samples") or {}
-        return {
-            "status": status,
-            "reason": reason,
-            "compile_ms": compiled.get("compile_ms"),
-            "complexity": compiled.get("complexity"),
-            "key_parameters": keys.get("key_parameters"),
-            "evaluation_key_bytes": measured.get("evaluation_key_bytes", compiled.get("evaluation_key_bytes")),
-            "expanded_key_bytes": compiled.get("expanded_key_bytes"),
-            "upload_bytes": measured.get("upload_bytes", compiled.get("upload_bytes")),
-            "download_bytes": measured.get("download_bytes", compiled.get("download_bytes")),
-            "samples": {stage: samples.get(stage, []) for stage in SAMPLED},
-            "cost": cost,
-        }
-
-
-SAMPLED = ("keygen_ms", "encrypt_ms", "first_evaluate_ms", "evaluate_ms", "decrypt_ms")
 
 
 def profile_network(
@@ -399,4 +281,4 @@ def profile_network(
     }
     journal = Journal(journal_path, head, resume=resume)
     with tempfile.TemporaryDirectory(prefix="cryptml-profile-") as folder:
-        return _Run(name, network, settings, journal, progress, Path(folder)).profile(), journal
+        return _Run(name, Findings(network, journal), settings, progress, Path(folder)).profile(), journal

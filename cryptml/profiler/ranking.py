@@ -10,36 +10,32 @@ import numpy as np
 from cryptml.profiler.composition import MAX_COMPOSED_LAYERS, Composed, Link, compose, compose_one
 from cryptml.profiler.frontier import frontier_of, search_frontier
 from cryptml.profiler.report import FIGURES, MAX_LISTED_LAYERS, Report, cost_model, infeasible_reason
-from cryptml.profiler.sharing import compose_shared, shared_entry, shared_models
+from cryptml.profiler.sharing import SharedForms
 from cryptml.splits import Split
 
 
-def list_composed(document: Report, link: Link) -> list[dict[str, Any]]:
-    """Return the entries of all splits, C before S; above `MAX_LISTED_LAYERS` layers those of the frontier alone.
+def list_composed(document: Report, link: Link, most_layers: int = MAX_LISTED_LAYERS) -> list[dict[str, Any]]:
+    """Return the entries of all splits, C before S; above ``most_layers`` layers those of the frontier alone.
 
     Args:
         document: Its segments, baselines and configuration are used; its splits are not, so they may be composed for another wire.
         link: The wire.
+        most_layers: At most `cryptml.profiler.composition.MAX_COMPOSED_LAYERS`.
     """
     model = cost_model(document)
-    if model.layers > MAX_LISTED_LAYERS:
+    if model.layers > most_layers:
         found = search_frontier(model, link)
-        models = shared_models(document)
         return [
             _entry(
-                document,
-                found,
-                index,
-                shared_entry(compose_shared(models, link, found.letters(index)), 0),
-                on_frontier=True,
+                document, found, index, SharedForms.of(document, link, found.letters(index)).entry(0), on_frontier=True
             )
             for index in range(len(found))
         ]
     composed = compose(model, link)
     frontier = frontier_of(composed)
-    forms = compose_shared(shared_models(document), link)
+    shared = SharedForms.of(document, link)
     return [
-        _entry(document, composed, index, shared_entry(forms, index), on_frontier=bool(frontier[index]))
+        _entry(document, composed, index, shared.entry(index), on_frontier=bool(frontier[index]))
         for index in range(len(composed))
     ]
 
@@ -52,7 +48,7 @@ def describe_composed(document: Report, letters: str, link: Link) -> dict[str, A
     """
     model = cost_model(document)
     Split(letters).require_length(model.layers)
-    shared = shared_entry(compose_shared(shared_models(document), link, letters), 0)
+    shared = SharedForms.of(document, link, letters).entry(0)
     if model.layers <= MAX_COMPOSED_LAYERS:
         composed = compose(model, link)
         index = int(letters.translate(DIGITS), 2)
@@ -72,7 +68,7 @@ def _entry(
     parts = composed.parts
     letters = composed.letters(index)
     feasible = bool(composed.feasible[index])
-    figures = {name: _figure(composed, name, index) if feasible else None for name in FIGURES}
+    figures = {name: composed.figure(name, index) if feasible else None for name in FIGURES}
     if not feasible:
         origin = "infeasible"
         reason: str | None = infeasible_reason(document, Split(letters).server_segments)
@@ -90,11 +86,6 @@ def _entry(
         "on_frontier": on_frontier,
         "reason": reason,
     }
-
-
-def _figure(composed: Composed, name: str, index: int) -> float | int:
-    array = getattr(composed, name) if hasattr(composed, name) else getattr(composed.parts, name)
-    return round(float(array[index]), 4) if name.endswith("_ms") else round(float(array[index]))
 
 
 def _exposure(document: Report, composed: Composed, index: int) -> Mapping[str, Any]:

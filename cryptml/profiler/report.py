@@ -123,9 +123,11 @@ def _variant(server: Mapping[str, Any], key_parameters: str | None) -> Mapping[s
 
 COSTS = (
     "keygen_ms",
+    "load_keys_ms",
     "encrypt_ms",
     "evaluate_ms",
     "decrypt_ms",
+    "client_keygen_peak_bytes",
     "client_peak_bytes",
     "client_retained_bytes",
     "server_peak_bytes",
@@ -146,6 +148,10 @@ FIGURES = (
 """What a split's entry says in numbers; all null where it is infeasible."""
 
 SIZES = ("upload_bytes", "download_bytes", "evaluation_key_bytes")
+
+
+OF_CIRCUITS = ("complexity", "key_parameters", "expanded_key_bytes")
+"""What every compiled segment has."""
 
 
 def network_digest(name: str) -> str:
@@ -169,12 +175,16 @@ def layer_names(document: Report) -> list[str]:
     return [layer["name"] for layer in document["network"]["layers"]]
 
 
+MAX_REASON = 150
+"""Characters of each segment's reason in a split's: up to six segments and their names keep the schema's 2000."""
+
+
 def infeasible_reason(document: Report, segments: Sequence[Segment]) -> str:
     """Return why a split that needs these server segments cannot be run."""
     names = layer_names(document)
     found = {Segment(entry["start"], entry["stop"]): entry["server"] for entry in document["segments"]}
     return "; ".join(
-        f"server segment {names[segment.start]}..{names[segment.stop - 1]}: {found[segment]['reason']}"
+        f"server segment {names[segment.start]}..{names[segment.stop - 1]}: {str(found[segment]['reason'])[:MAX_REASON]}"
         for segment in segments
         if found[segment]["status"] == "infeasible"
     )
@@ -198,8 +208,13 @@ def _contradictions(document: Report) -> list[str]:
             problems.append(f"{name} is {server['status']} and has {'no' if server['cost'] is None else 'a'} cost")
         if server["status"] != "measured" and not server["reason"]:
             problems.append(f"{name} is {server['status']} without a reason")
-        if server["status"] != "infeasible" and any(server[size] is None for size in SIZES):
-            problems.append(f"{name} lacks sizes")
+        if server["status"] != "infeasible" and any(server[size] is None for size in (*SIZES, *OF_CIRCUITS)):
+            problems.append(f"{name} lacks sizes or key parameters")
+    problems += [
+        f"segment {entry['start']}-{entry['stop']} has the same shared keys twice"
+        for entry in document["segments"]
+        if len({each["key_parameters"] for each in entry["server"]["shared"]}) != len(entry["server"]["shared"])
+    ]
     letters = [entry["split"] for entry in document["splits"]]
     if any(len(split) != layers for split in letters) or len(set(letters)) != len(letters):
         problems.append(f"splits that do not fit {layers} layers, or are there twice")

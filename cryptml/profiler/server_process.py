@@ -10,6 +10,7 @@ from concrete import fhe
 
 from cryptml.errors import MeasurementError
 from cryptml.fhe.server import ServerCircuit, load_evaluation_keys
+from cryptml.files import sha256, write_bytes
 from cryptml.profiler.answering import answer, milliseconds_since
 from cryptml.profiler.memory import peak_resident_bytes, resident_bytes
 
@@ -26,10 +27,16 @@ class MeasuredServer:
         return {"resident_bytes": resident_bytes()}
 
     def load(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Load the circuit in ``circuit`` and the evaluation keys in ``keys``."""
+        """Load the circuit in ``circuit``, and store and load the evaluation keys in ``keys``, as a service does on an upload."""
         self._circuit = ServerCircuit(Path(request["circuit"]))
+        keys = Path(request["keys"])
+        data = keys.read_bytes()
+        keys.unlink()
         started = time.perf_counter()
-        self._keys = load_evaluation_keys(Path(request["keys"]).read_bytes())
+        sha256(data)
+        write_bytes(keys, data)
+        del data
+        self._keys = load_evaluation_keys(keys.read_bytes())
         return {"load_keys_ms": milliseconds_since(started)}
 
     def evaluate(self, request: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from rich.text import Text
 from cryptml.errors import printable
 from cryptml.profiler.choice import Choice
 from cryptml.profiler.composition import Link
-from cryptml.profiler.sharing import break_even
+from cryptml.profiler.sharing import answers_won
 from cryptml.reports.table import bytes_text, duration_text, plain_table, split_text
 from cryptml.splits import Split
 
@@ -44,12 +44,15 @@ def summary_table(document: Mapping[str, Any]) -> Table:
         ),
     ]
     if fit:
-        rows.append(
-            (
-                "estimates",
-                f"median error {fit['median_error']:.1%}, worst {fit['worst_error']:.1%} on {fit['points']} measured segments",
-            )
-        )
+        names = {
+            "evaluate_ms": "evaluation",
+            "client_peak_bytes": "client memory",
+            "server_peak_bytes": "server memory",
+        }
+        judged = [
+            f"{names[name]} {error['median']:.1%}, worst {error['worst']:.1%}" for name, error in fit["errors"].items()
+        ]
+        rows.append(("estimates", f"median error of {'; '.join(judged)} on {fit['points']} measured ones"))
     cells = [(name, printable(text)) for name, text in rows]
     table = plain_table(f"Profile of network {document['network']['name']}", [("", "left"), ("", "left")], cells)
     table.show_header = False
@@ -112,7 +115,7 @@ WIDE = 140
 def key_sets_table(entries: Sequence[Mapping[str, Any]]) -> Table:
     """Return what one key set for all server segments costs beside one for each, for the splits where that differs.
 
-    The last column: how many answers a client must want at most for one set to take less time, setup included.
+    The last column: for how many answers one set takes less time, setup included.
     """
     columns = [("split", "left")]
     columns += [(name, "right") for words in ("latency", "setup", "mem S") for name in (words, "one set")]
@@ -129,12 +132,20 @@ def key_sets_table(entries: Sequence[Mapping[str, Any]]) -> Table:
             ("server_peak_bytes", bytes_text),
         ):
             row += [text(entry[key]), text(shared[key])]
-        answers = break_even(entry)
-        row.append("always" if math.isinf(answers) else f"to {int(answers)} answers" if answers >= 1 else "never")
+        row.append(_answers_text(answers_won(entry)))
         rows.append(row)
     table = plain_table("A key set for each server segment, or one set for all", columns, rows)
     table.collapse_padding = True
     return table
+
+
+def _answers_text(won: tuple[float, float] | None) -> str:
+    if won is None or won[1] < 1:
+        return "never"
+    least, most = won
+    if math.isinf(most):
+        return "always" if least < 1 else f"from {math.floor(least) + 1:,} answers"
+    return f"up to {math.floor(most):,} answers"
 
 
 def exclusion_table(choice: Choice) -> Table:

@@ -13,7 +13,12 @@ from cryptml.profiler.measurement import LONG_EVALUATION_MS
 from cryptml.reports.table import bytes_text, duration_text, plain_table, split_text
 from cryptml.splits import Split
 
-FIGURES = (("latency_ms", "latency"), ("client_peak_bytes", "client memory"), ("server_peak_bytes", "server memory"))
+FIGURES = (
+    ("latency_ms", "latency"),
+    ("client_peak_bytes", "client memory"),
+    ("server_peak_bytes", "server memory"),
+    ("setup_ms", "setup"),
+)
 
 
 def errors(verification: Mapping[str, Any], name: str) -> list[float]:
@@ -47,7 +52,7 @@ def saving(document: Mapping[str, Any], entries: Sequence[Mapping[str, Any]], ve
     spent = sum(entry["elapsed_s"] for entry in sampled)
     expected = sum(_alone_ms(runnable[entry["split"]], verification["repeats"]) for entry in sampled) / 1000
     total = sum(_alone_ms(entry, verification["repeats"]) for entry in runnable.values()) / 1000 * spent / expected
-    profile = document["elapsed"]["total_s"]
+    profile = max(document["elapsed"]["total_s"], 1e-3)
     return (
         f"{len(sampled)} splits on their own took {duration_text(spent * 1000)} ({spent / expected:.2f} times their setup and "
         f"answers); all {len(runnable)} would take {duration_text(total * 1000)}, {total / profile:.1f} times the profile's "

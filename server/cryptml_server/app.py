@@ -31,7 +31,7 @@ def create_app(settings: Settings) -> FastAPI:
     store = KeyStore(settings.data / "evaluation-keys", settings.stored_key_bytes, settings.upload_seconds)
     supervisor = Supervisor(
         threads=settings.threads,
-        cached_keys=settings.cached_keys,
+        cached_keys=settings.cached_keys or max(2, registry.most_key_sets),
         deadline_seconds=settings.evaluation_seconds,
         waiting=settings.waiting_requests,
     )

@@ -121,6 +121,11 @@ class ModelRegistry:
         """The server segments of all models."""
         return tuple(circuit for model in self._models.values() for circuit in model.circuits)
 
+    @property
+    def most_key_sets(self) -> int:
+        """Key sets that a client of one model has, of the model that takes most."""
+        return max(len({circuit.key_set for circuit in model.circuits}) for model in self._models.values())
+
     def find(self, name: str) -> Model:
         """Return a model.
 

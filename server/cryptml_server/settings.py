@@ -20,7 +20,8 @@ class Settings(BaseSettings):
         port: Port to listen on; 0 takes a free one.
         evaluation_seconds: An evaluation that takes longer is stopped.
         waiting_requests: Requests that may wait for the worker; further ones are told to come back.
-        cached_keys: Deserialised evaluation keys kept in the worker's memory (hundreds of megabytes each).
+        cached_keys: Deserialised evaluation keys kept in the worker's memory (hundreds of megabytes each); if not given, as many as
+            one client of any served model needs, and 2 at least.
         stored_key_bytes: Evaluation keys kept on disk, all together.
         upload_seconds: Within which an upload of evaluation keys must end.
         threads: Of the worker, for one evaluation.
@@ -34,7 +35,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     evaluation_seconds: float = Field(default=900.0, gt=0, le=86_400)
     waiting_requests: int = Field(default=16, ge=0, le=10_000)
-    cached_keys: int = Field(default=2, ge=1, le=64)
+    cached_keys: int | None = Field(default=None, ge=1, le=64)
     stored_key_bytes: int = Field(default=20 << 30, ge=1 << 20)
     upload_seconds: float = Field(default=900.0, gt=0, le=86_400)
     threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=1024)

@@ -17,6 +17,7 @@ from cryptml.errors import CircuitError
 from cryptml.fhe.backends.base import configuration
 from cryptml.fhe.backends.toolchain import linkable
 from cryptml.fhe.parameters import BIAS, FLOOR, MAX_SPECS_BYTES, MIN_DIMENSION, SLOPE, CircuitParameters
+from cryptml.files import sha256
 
 TABLE = fhe.LookupTable([(3 * value) % 16 for value in range(16)])
 
@@ -280,3 +281,35 @@ def test_keys_that_disagree_with_each_other_never_reach_native_code(specs: dict[
 def test_deep_nesting_is_refused() -> None:
     with pytest.raises(CircuitError, match="cannot be read"):
         CircuitParameters.parse(b"[" * 100_000)
+
+
+RELABELLED: dict[str, Change] = {
+    "keys in another order": lambda specs: specs["keyset"]["lweSecretKeys"].reverse(),
+    "a key before the others": lambda specs: specs["keyset"]["lweSecretKeys"].insert(
+        0, {"id": 7, "params": {"lweDimension": 1, "integerPrecision": 64, "keyType": "binary"}}
+    ),
+    "a key twice": lambda specs: specs["keyset"]["lweSecretKeys"].append(specs["keyset"]["lweSecretKeys"][0]),
+    "a further field": lambda specs: specs["keyset"].update(circuits=[]),
+    "an answer of another dimension": lambda specs: specs["circuits"][0]["outputs"][0]["typeInfo"]["lweCiphertext"][
+        "encryption"
+    ].update(lweDimension=7),
+    "an answer under an unknown key": lambda specs: specs["circuits"][0]["outputs"][0]["typeInfo"]["lweCiphertext"][
+        "encryption"
+    ].update(keyId=9),
+}
+
+
+@pytest.mark.parametrize("name", RELABELLED)
+def test_what_native_code_would_read_otherwise_is_refused(specs: dict[str, bytes], name: str) -> None:
+    """Native code finds keys by their place and skips unknown fields, so ids and fields must say the same."""
+    document = json.loads(specs["lookup"])
+    RELABELLED[name](document)
+    with pytest.raises(CircuitError, match="cannot be read"):
+        parse(document)
+
+
+def test_key_parameters_never_have_the_digest_of_a_specification(specs: dict[str, bytes]) -> None:
+    """Otherwise one circuit could pass for the owner of another's keys."""
+    keyset = json.loads(specs["lookup"])["keyset"]
+    alone = json.dumps(keyset, sort_keys=True).encode()
+    assert CircuitParameters.parse(specs["lookup"]).key_parameters != sha256(alone)

@@ -58,6 +58,8 @@ BROKEN = {
     "measured-without-cost": r"contradicts itself: segment 0-1 is measured and has no cost",
     "estimated-without-reason": r"contradicts itself: segment 0-1 is estimated without a reason",
     "without-sizes": r"contradicts itself: segment 0-1 lacks sizes",
+    "without-key-parameters": r"contradicts itself: segment 1-2 lacks sizes or key parameters",
+    "shared-twice": r"contradicts itself: segment 1-2 has the same shared keys twice",
     "deeply-nested": r"is not JSON \(maximum recursion depth",
     "bandwidth-zero": r"\$\.configuration\.bandwidth_mbps: 0 is less than the minimum of 0\.001",
     "bandwidth-text": r"\$\.configuration\.bandwidth_mbps: '100' is not of type 'number'",
@@ -113,6 +115,10 @@ def written() -> dict[str, bytes]:
         "measured-without-cost": server(cost=None),
         "estimated-without-reason": server(status="estimated", reason=None),
         "without-sizes": server(upload_bytes=None),
+        "without-key-parameters": edit(lambda report: report["segments"][2]["server"].update(key_parameters=None)),
+        "shared-twice": edit(
+            lambda report: report["segments"][2]["server"].update(shared=2 * report["segments"][2]["server"]["shared"])
+        ),
         "deeply-nested": b"[" * 5000 + b"]" * 5000,
         "bandwidth-zero": edit(lambda report: report["configuration"].update(bandwidth_mbps=0)),
         "bandwidth-text": edit(lambda report: report["configuration"].update(bandwidth_mbps="100")),

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from cryptml.cli import build as build_module
 from cryptml.cli.split_profiler import app
 from cryptml.errors import ReportError
-from cryptml.profiler.choice import Constraints, choose
+from cryptml.profiler.choice import Constraints, choosable, choose
 from cryptml.profiler.composition import Link
 from cryptml.profiler.ranking import list_composed
 from cryptml.profiler.report import network_digest, save_report
@@ -218,6 +218,8 @@ def test_the_command_refuses_in_one_sentence(report: Path, arguments: list[str],
         (["--keep-secret", "conv1"], "use them with --split auto"),
         (["--split", "CCSSS", "--bandwidth-mbps", "5"], "use them with --split auto"),
         (["--split", "CCSSS", "--queries", "5"], "use them with --split auto"),
+        (["--split", "auto", "--report", "REPORT", "--share-keys"], "a key set for each segment; leave the others out"),
+        (["--split", "auto", "--report", "REPORT", "--backend", "concrete-ml"], "leave the others out"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -242,7 +244,8 @@ def test_build_takes_the_split_that_choose_takes(tmp_path: Path, capsys: pytest.
     document["network"]["digest"] = network_digest("tiny")
     save_report(tmp_path / "tiny.json", document)
     constraints = Constraints(max_round_trips=1, keep_secret=("conv3",), queries=1)
-    letters = build_module._automatic("tiny", tmp_path / "tiny.json", constraints, None, None)
+    kept = build_module._report_of("tiny", tmp_path / "tiny.json")
+    letters = build_module._automatic(kept, constraints, None, None)
     expected = choose(document, ENTRIES[0], constraints).split
     assert expected is not None
     assert letters == expected["split"]
@@ -253,4 +256,29 @@ def test_build_takes_the_split_that_choose_takes(tmp_path: Path, capsys: pytest.
     with pytest.raises(
         ReportError, match=r"no split keeps every constraint; the nearest miss is C+ \(max-latency-ms: .*, at most 0\)"
     ):
-        build_module._automatic("tiny", tmp_path / "tiny.json", Constraints(max_latency_ms=0), None, None)
+        build_module._automatic(kept, Constraints(max_latency_ms=0), None, None)
+
+
+def test_splits_off_the_frontier_are_chosen_too() -> None:
+    """A bound on bytes may be kept by splits alone that the frontier, of other things, does not hold."""
+    report, link = sample_report(7, infeasible=False), Link(100.0, 20.0)
+    entries = choosable(report, link, Constraints())
+    assert len(entries) == 2**7 > len(list_composed(report, link, 6)) > 0
+    dominated = [entry for entry in entries if entry["round_trips"] and not entry["on_frontier"]]
+    bound = min(entry["upload_bytes"] + entry["download_bytes"] for entry in dominated)
+    fitting = [entry["latency_ms"] for entry in entries if entry["upload_bytes"] + entry["download_bytes"] <= bound]
+    choice = choose(report, entries, Constraints(max_bytes=bound))
+    assert (choice.total, choice.fitting) == (2**7, len(fitting))
+    assert choice.split is not None
+    assert choice.split["latency_ms"] == min(fitting)
+
+
+@pytest.mark.parametrize(
+    ("constraints", "name"),
+    [(Constraints(max_bytes=1.0), "--max-bytes"), (Constraints(keep_secret=("a",)), "--keep-secret")],
+)
+def test_where_splits_are_too_many_a_constraint_beside_the_frontier_is_refused(
+    constraints: Constraints, name: str
+) -> None:
+    with pytest.raises(ReportError, match=f"a network of 17 layers has too many splits .* for {name}, at most 16"):
+        choosable({"network": {"layers": [{}] * 17}}, LINK, constraints)

@@ -179,8 +179,8 @@ def long_model(layers: int) -> CostModel:
     for segment in enumerate_segments(layers):
         length, factor = len(segment), float(rng.uniform(0.8, 1.2))
         segments[segment] = SegmentCost(
-            0.3 * length, length <= 8, False, 100.0, 5 * factor, 50 * length * factor, 2.0, 1000.0 * length, 2000.0, 5000.0,
-            100.0, 50.0, 1000 * length * factor, 500 * length * factor, float(length), 10.0 * length,
+            0.3 * length, length <= 8, False, 100.0, 9.0, 5 * factor, 50 * length * factor, 2.0, 1000.0 * length, 2000.0,
+            5000.0, 120.0, 100.0, 50.0, 1000 * length * factor, 500 * length * factor, float(length), 10.0 * length,
             10.0 if length == 1 else 0.0, 5.0 if length == 1 else np.inf,
         )  # fmt: skip
     return CostModel(layers, segments, 1.0, 100.0, 1000.0)
@@ -200,7 +200,7 @@ def test_a_long_network_is_searched_without_listing_its_splits() -> None:
 @pytest.mark.parametrize("layers", [62, 63, 64, 70])
 def test_splits_longer_than_a_machine_word_are_right_or_refused(layers: int) -> None:
     """A report may have 256 layers."""
-    flat = SegmentCost(1.0, True, False, *[1.0] * 13, 0.0, np.inf)
+    flat = SegmentCost(1.0, True, False, *[1.0] * 15, 0.0, np.inf)
     model = CostModel(layers, dict.fromkeys(enumerate_segments(layers), flat), 0.0, 0.0, 0.0)
     try:
         found = search_frontier(model, EXACT)

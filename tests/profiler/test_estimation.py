@@ -7,17 +7,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryptml.errors import MeasurementError
-from cryptml.profiler.estimation import MODEL, Fit, Point, estimate, expected_evaluate_ms, fit, is_near
+from cryptml.profiler.estimation import MODEL, Point, estimate, expected_evaluate_ms, fit, is_near
 
 RATES = {
     "evaluate_ms": 2.0**-20,
     "keygen_ms": 2.0**-10,
     "encrypt_ms": 0.5,
     "decrypt_ms": 0.25,
-    "client_peak_bytes": 3.0,
+    "load_keys_ms": 2.0**-12,
+    "client_keygen_peak_bytes": 3.0,
     "client_retained_bytes": 1.0,
-    "server_peak_bytes": 2.0,
     "server_retained_bytes": 1.5,
+    "client_transient": 2.0,
+    "server_transient": 0.5,
 }
 
 
@@ -29,12 +31,16 @@ def point(complexity: float, *, key: str = "a", size: int = 1, rate: float = 1.0
         "keygen_ms": keys,
         "encrypt_ms": inputs,
         "decrypt_ms": outputs,
-        "client_peak_bytes": keys + down,
+        "load_keys_ms": keys,
+        "client_keygen_peak_bytes": keys,
         "client_retained_bytes": keys,
-        "server_peak_bytes": keys + widest,
         "server_retained_bytes": keys,
+        "client_transient": down * (1 + inputs / outputs),
+        "server_transient": keys + widest,
     }
     cost = {name: RATES[name] * value * rate for name, value in base.items()}
+    for side in ("client", "server"):
+        cost[f"{side}_peak_bytes"] = cost[f"{side}_retained_bytes"] + cost.pop(f"{side}_transient")
     return Point(key, complexity, inputs, outputs, keys, down, widest, cost if measured else None)
 
 
@@ -47,7 +53,9 @@ def test_what_is_proportional_is_estimated_exactly(known: list[tuple[int, int]],
     found = fit(measured)
     assert found is not None
     assert found.points == len(known)
-    assert (found.median_error, found.worst_error) == pytest.approx((0, 0), abs=1e-12)
+    assert set(found.errors) == {"evaluate_ms", "client_peak_bytes", "server_peak_bytes"}
+    for errors in found.errors.values():
+        assert errors == pytest.approx((0, 0), abs=1e-12)
 
 
 def test_near_segments_are_preferred_then_those_with_the_same_keys() -> None:
@@ -76,8 +84,13 @@ def test_nothing_comes_of_nothing() -> None:
 def test_the_errors_leave_each_segment_out() -> None:
     assert fit([]) is None
     assert fit([point(1e9)]) is None
-    # The first two predict each other with errors 1 and 1/2.
-    assert fit([point(1e9, rate=1.0), point(1e9, rate=2.0)]) == Fit(2, pytest.approx(0.75), pytest.approx(1.0))
+    # The first two predict each other with errors 1 and 1/2, whatever the cost.
+    found = fit([point(1e9, rate=1.0), point(1e9, rate=2.0)])
+    assert found is not None
+    assert all(errors == pytest.approx((0.75, 1.0)) for errors in found.errors.values())
     found = fit([point(1e9, rate=1.0), point(1e9, rate=1.0), point(1e9, rate=4.0)])
-    assert found == Fit(3, pytest.approx(1.5), pytest.approx(1.5))
-    assert found.to_json() == {"model": MODEL, "points": 3, "median_error": 1.5, "worst_error": 1.5}
+    assert found is not None
+    assert all(errors == pytest.approx((1.5, 1.5)) for errors in found.errors.values())
+    document = found.to_json()
+    assert (document["model"], document["points"]) == (MODEL, 3)
+    assert document["errors"]["evaluate_ms"] == {"median": 1.5, "worst": 1.5}

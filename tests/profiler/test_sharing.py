@@ -14,8 +14,8 @@ from report_samples import compose_shared as oracle
 
 from cryptml.profiler.composition import Link
 from cryptml.profiler.ranking import describe_composed, list_composed
-from cryptml.profiler.report import load_report
-from cryptml.profiler.sharing import SHARED_FIGURES, break_even
+from cryptml.profiler.report import FIGURES, load_report
+from cryptml.profiler.sharing import answers_won
 
 
 @settings(max_examples=20, deadline=None)
@@ -31,8 +31,8 @@ def test_sharing_costs_what_plain_loops_say(layers: int, seed: int, link: Link) 
         if found is None or wanted is None:
             continue
         assert (found["key_parameters"], found["estimated"]) == (wanted["key_parameters"], wanted["estimated"])
-        assert [found[name] for name in SHARED_FIGURES] == [
-            pytest.approx(wanted[name], rel=1e-9, abs=1e-4) for name in SHARED_FIGURES
+        assert [found[name] for name in FIGURES] == [
+            pytest.approx(wanted[name], rel=1e-9, abs=1e-4) for name in FIGURES
         ]
 
 
@@ -53,15 +53,31 @@ def test_with_the_same_parameters_sharing_only_saves() -> None:
     assert shared["latency_ms"] == entry["latency_ms"]
     for name in ("setup_ms", "evaluation_key_bytes", "server_peak_bytes"):
         assert shared[name] < entry[name]
-    assert break_even(entry) == float("inf")
+    assert answers_won(entry) == (0, float("inf"))
+
+
+INFINITE = float("inf")
 
 
 @pytest.mark.parametrize(
-    ("setup", "latency", "expected"), [(50, 11, 50), (50, 10, float("inf")), (150, 10, 0), (150, 11, 0), (100, 11, 0)]
+    ("setup", "latency", "expected"),
+    [
+        (50, 11, (0, 50)),
+        (50, 10, (0, INFINITE)),
+        (50, 9, (0, INFINITE)),
+        (100, 10, (0, INFINITE)),
+        (100, 11, None),
+        (150, 10, None),
+        (150, 11, None),
+        (150, 9, (50, INFINITE)),
+    ],
 )
-def test_break_even(setup: float, latency: float, expected: float) -> None:
+def test_for_how_many_answers_one_set_wins(setup: float, latency: float, expected: tuple[float, float] | None) -> None:
     entry = {"setup_ms": 100, "latency_ms": 10, "shared_keys": {"setup_ms": setup, "latency_ms": latency}}
-    assert break_even(entry) == expected
+    assert answers_won(entry) == expected
+    for answers in (1, 49, 51, 1000):
+        wins = setup + answers * latency < 100 + answers * 10
+        assert wins == (expected is not None and expected[0] < answers < expected[1]) or (setup, latency) == (100, 10)
 
 
 def test_show_lists_what_sharing_changes(tmp_path: Path) -> None:

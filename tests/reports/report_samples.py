@@ -12,6 +12,10 @@ SETS = ("0123456789abcdef", "fedcba9876543210")
 """Key parameters of segments with one lookup layer, and with more."""
 
 NO_KEYS = "00" * 8
+MEMORY = {
+    "client": {"baseline": 300_000_000, "keygen_peak": 700_000_000, "retained": 500_000_000, "peak": 600_000_000},
+    "server": {"baseline": 280_000_000, "retained": 900_000_000, "peak": 1_500_000_000},
+}
 ATTACK = "Outputs of a linear function on chosen inputs give its matrix exactly after as many queries as it has inputs and one."
 
 
@@ -62,8 +66,11 @@ def sample_report(
         "fit": {
             "model": "Evaluation is affine in the complexity that the optimiser states.",
             "points": 9,
-            "median_error": 0.03,
-            "worst_error": 0.08,
+            "errors": {
+                "evaluate_ms": {"median": 0.03, "worst": 0.08},
+                "client_peak_bytes": {"median": 0.02, "worst": 0.04},
+                "server_peak_bytes": {"median": 0.01, "worst": 0.05},
+            },
         },
     }
     report["segments"] = [
@@ -90,12 +97,13 @@ def _segment(
     evaluate = slower * (5.0 * bootstraps + 30.0 * len(inside)) * rng.uniform(0.8, 1.2)
     medians = {
         "keygen_ms": rng.uniform(300, 5000),
+        "load_keys_ms": rng.uniform(100, 900),
         "encrypt_ms": rng.uniform(2, 60),
         "evaluate_ms": evaluate,
         "decrypt_ms": rng.uniform(1, 20),
     }
     samples: dict[str, list[float]] = {
-        f"{name}_ms": [] for name in ("keygen", "encrypt", "first_evaluate", "evaluate", "decrypt")
+        f"{name}_ms": [] for name in ("keygen", "load_keys", "encrypt", "first_evaluate", "evaluate", "decrypt")
     }
     if not fails and not estimated:
         for name, value in medians.items():
@@ -104,6 +112,7 @@ def _segment(
     retained = rng.randint(80_000_000, 400_000_000)
     held = rng.randint(10_000_000, 60_000_000)
     peaks = {
+        "client_keygen_peak_bytes": held + rng.randint(1_000_000, 300_000_000),
         "client_peak_bytes": held + rng.randint(1_000_000, 90_000_000),
         "client_retained_bytes": held,
         "server_peak_bytes": retained + rng.randint(5_000_000, 900_000_000),
@@ -133,6 +142,7 @@ def _segment(
             "upload_bytes": None if fails else 49_152 * len(inside),
             "download_bytes": None if fails else rng.randint(100_000, 33_558_528),
             "samples": samples,
+            "memory": None if fails or estimated else MEMORY,
             "cost": None if fails else medians | peaks,
             "shared": [] if fails or lookups != 1 else [_with_larger_keys(rng, medians | peaks, samples, keys)],
         },
@@ -165,24 +175,32 @@ def _with_larger_keys(
         "upload_bytes": None if fails else rng.randint(50_000, 90_000),
         "download_bytes": None if fails else rng.randint(100_000, 33_558_528),
         "samples": {name: [] if fails else values for name, values in samples.items()},
+        "memory": None if fails else MEMORY,
         "cost": None if fails else larger,
     }
 
 
 def compose_shared(report: dict[str, Any], letters: str, bandwidth: float, rtt: float) -> dict[str, Any] | None:
-    """Return a split's figures with one key set for all lookups: the faster of the two sets, None where neither fits."""
-    forms = [_share(report, letters, bandwidth, rtt, name) for name in sorted(SETS)]
-    return min((form for form in forms if form), key=lambda form: form["latency_ms"], default=None)
+    """Return a split's figures with one key set for all lookups: the smallest that one of its segments has and that suits all."""
+    servers = {(segment["start"], segment["stop"]): segment["server"] for segment in report["segments"]}
+    mine = [servers[start, stop] for letter, start, stop in runs(letters) if letter == "S"]
+    keyed = [one for one in mine if one["bootstraps"] and one["status"] != "infeasible"]
+    keyed.sort(key=lambda one: (one["expanded_key_bytes"], one["key_parameters"]))
+    forms = [_share(report, letters, bandwidth, rtt, one["key_parameters"]) for one in keyed]
+    return next((form for form in forms if form), None)
 
 
 def _share(report: dict[str, Any], letters: str, bandwidth: float, rtt: float, name: str) -> dict[str, Any] | None:
     segments = {(segment["start"], segment["stop"]): segment for segment in report["segments"]}
-    latency, setup = statistics.median(report["front_end_ms"]), 0.0
-    keyed, plain, client_peaks, extras = [], [], [0.0], [0.0]
+    client, server, wire, setup = statistics.median(report["front_end_ms"]), 0.0, 0.0, 0.0
+    up = down = 0
+    keyed: list[dict[str, Any]] = []
+    plain: list[dict[str, Any]] = []
+    makings, client_extras, extras = [0.0], [0.0], [0.0]
     for letter, start, stop in runs(letters):
         segment = segments[start, stop]
         if letter == "C":
-            latency += statistics.median(segment["client"]["run_ms"])
+            client += statistics.median(segment["client"]["run_ms"])
             continue
         one = segment["server"]
         lookups = one["bootstraps"] > 0
@@ -194,28 +212,40 @@ def _share(report: dict[str, Any], letters: str, bandwidth: float, rtt: float, n
         if one["status"] == "infeasible":
             return None
         cost = one["cost"]
-        latency += cost["encrypt_ms"] + cost["decrypt_ms"] + cost["evaluate_ms"]
-        latency += rtt + (one["upload_bytes"] + one["download_bytes"]) * 8 / (bandwidth * 1000)
+        client += cost["encrypt_ms"] + cost["decrypt_ms"]
+        server += cost["evaluate_ms"]
+        wire += rtt + (one["upload_bytes"] + one["download_bytes"]) * 8 / (bandwidth * 1000)
+        up += one["upload_bytes"]
+        down += one["download_bytes"]
         if not lookups or not keyed:
-            setup += cost["keygen_ms"] + one["evaluation_key_bytes"] * 8 / (bandwidth * 1000) + rtt
-        before = sum(other["cost"]["client_retained_bytes"] for other in plain)
-        if not lookups:
+            setup += cost["keygen_ms"] + cost["load_keys_ms"]
+            setup += one["evaluation_key_bytes"] * 8 / (bandwidth * 1000) + 2 * rtt
+            before = sum(other["cost"]["client_retained_bytes"] for other in plain)
             before += max((other["cost"]["client_retained_bytes"] for other in keyed), default=0)
-        client_peaks.append(before + cost["client_peak_bytes"])
+            makings.append(before + cost["client_keygen_peak_bytes"])
+        client_extras.append(cost["client_peak_bytes"] - cost["client_retained_bytes"])
         extras.append(cost["server_peak_bytes"] - cost["server_retained_bytes"])
         (keyed if lookups else plain).append(one)
     if len(keyed) < 2:
         return None
-    kept = sum(one["cost"]["server_retained_bytes"] for one in plain)
-    kept += max(one["cost"]["server_retained_bytes"] for one in keyed)
+    kept = {
+        side: sum(one["cost"][f"{side}_retained_bytes"] for one in plain)
+        + max(one["cost"][f"{side}_retained_bytes"] for one in keyed)
+        for side in ("client", "server")
+    }
     return {
         "key_parameters": name,
         "estimated": any(one["status"] == "estimated" for one in keyed + plain),
-        "latency_ms": latency,
-        "setup_ms": setup,
+        "latency_ms": client + server + wire,
+        "client_ms": client,
+        "server_ms": server,
+        "network_ms": wire,
+        "upload_bytes": up,
+        "download_bytes": down,
+        "client_peak_bytes": report["baselines"]["client_bytes"] + max(*makings, kept["client"] + max(client_extras)),
+        "server_peak_bytes": report["baselines"]["server_bytes"] + kept["server"] + max(extras),
         "evaluation_key_bytes": keyed[0]["evaluation_key_bytes"] + sum(one["evaluation_key_bytes"] for one in plain),
-        "client_peak_bytes": report["baselines"]["client_bytes"] + max(client_peaks),
-        "server_peak_bytes": report["baselines"]["server_bytes"] + kept + max(extras),
+        "setup_ms": setup,
     }
 
 
@@ -275,7 +305,7 @@ def compose(report: dict[str, Any], letters: str, bandwidth: float, rtt: float) 
     client_ms = statistics.median(report["front_end_ms"])
     server_ms = network_ms = setup_ms = 0.0
     upload = download = keys = 0
-    client_retained = client_peak = server_retained = server_extra = 0
+    client_retained = client_making = client_extra = server_retained = server_extra = 0
     for letter, segment in parts:
         if letter == "C":
             client_ms += statistics.median(segment["client"]["run_ms"])
@@ -284,12 +314,15 @@ def compose(report: dict[str, Any], letters: str, bandwidth: float, rtt: float) 
         client_ms += cost["encrypt_ms"] + cost["decrypt_ms"]
         server_ms += cost["evaluate_ms"]
         network_ms += rtt + (one["upload_bytes"] + one["download_bytes"]) * 8 / (bandwidth * 1000)
-        setup_ms += cost["keygen_ms"] + one["evaluation_key_bytes"] * 8 / (bandwidth * 1000) + rtt
+        setup_ms += (
+            cost["keygen_ms"] + cost["load_keys_ms"] + one["evaluation_key_bytes"] * 8 / (bandwidth * 1000) + 2 * rtt
+        )
         upload += one["upload_bytes"]
         download += one["download_bytes"]
         keys += one["evaluation_key_bytes"]
-        client_peak = max(client_peak, client_retained + cost["client_peak_bytes"])
+        client_making = max(client_making, client_retained + cost["client_keygen_peak_bytes"])
         client_retained += cost["client_retained_bytes"]
+        client_extra = max(client_extra, cost["client_peak_bytes"] - cost["client_retained_bytes"])
         server_retained += cost["server_retained_bytes"]
         server_extra = max(server_extra, cost["server_peak_bytes"] - cost["server_retained_bytes"])
     baselines = report["baselines"]
@@ -301,7 +334,7 @@ def compose(report: dict[str, Any], letters: str, bandwidth: float, rtt: float) 
         "network_ms": network_ms,
         "upload_bytes": upload,
         "download_bytes": download,
-        "client_peak_bytes": baselines["client_bytes"] + client_peak,
+        "client_peak_bytes": baselines["client_bytes"] + max(client_making, client_retained + client_extra),
         "server_peak_bytes": baselines["server_bytes"] + server_retained + server_extra if server else 0,
         "evaluation_key_bytes": keys,
         "setup_ms": setup_ms,
@@ -335,10 +368,12 @@ def _verification(rng: random.Random, splits: list[dict[str, Any]]) -> dict[str,
     chosen = [split for split in splits if split["on_frontier"] and split["round_trips"]][:3]
     rows = []
     for split in chosen:
-        predicted = {name: split[name] for name in ("latency_ms", "client_peak_bytes", "server_peak_bytes")}
+        figures = ("latency_ms", "client_peak_bytes", "server_peak_bytes", "setup_ms")
+        predicted = {name: split[name] for name in figures}
         latency = predicted["latency_ms"] * rng.uniform(0.9, 1.1)
         measured = {
             "latency_ms": [latency, latency * 0.98, latency * 1.03],
+            "setup_ms": predicted["setup_ms"] * rng.uniform(0.9, 1.1),
             "client_peak_bytes": round(predicted["client_peak_bytes"] * rng.uniform(0.95, 1.05)),
             "server_peak_bytes": round(predicted["server_peak_bytes"] * rng.uniform(0.95, 1.05)),
         }

@@ -22,7 +22,9 @@ class AskingClient:
 
     def prepare(self, request: dict[str, Any]) -> dict[str, Any]:
         """Fetch the bundle of the service at ``url``, make keys in the folder ``keys``, upload them."""
-        self._client = Client(request["url"], keys=KeyStore(Path(request["keys"])))
+        self._client = Client(
+            request["url"], keys=KeyStore(Path(request["keys"])), timeout_seconds=request["timeout_s"]
+        )
         started = time.perf_counter()
         self._client.prepare()
         return {"prepare_ms": milliseconds_since(started)}

@@ -9,9 +9,8 @@ import typer
 
 from cryptml.cli.console import out, print_json, say
 from cryptml.cli.profiler.wire import Bandwidth, RoundTrip
-from cryptml.profiler.choice import Choice, Constraints
+from cryptml.profiler.choice import Choice, Constraints, choosable
 from cryptml.profiler.choice import choose as choose_split
-from cryptml.profiler.ranking import list_composed
 from cryptml.profiler.report import link_of, load_report
 from cryptml.reports.profile import WIDE, exclusion_table, profile_table
 
@@ -49,7 +48,7 @@ def choose(
     )
     document = load_report(report)
     link = link_of(document, bandwidth_mbps, rtt_ms)
-    choice = choose_split(document, list_composed(document, link), constraints)
+    choice = choose_split(document, choosable(document, link, constraints), constraints)
     if json:
         print_json(choice.to_json())
     else:

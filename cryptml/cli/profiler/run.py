@@ -51,7 +51,12 @@ def run_command(
         for name, value, fits, bound in (
             ("--p-error", p_error, 0 < p_error < 1, "it lies between 0 and 1"),
             ("--segment-timeout", segment_timeout, 0 < segment_timeout <= 1e6, "it lies between 0 and 1000000"),
-            ("--segment-memory-mb", segment_memory_mb or 1, 0 < (segment_memory_mb or 1) <= 1e8, "it is more than 0"),
+            (
+                "--segment-memory-mb",
+                segment_memory_mb,
+                segment_memory_mb is None or 1 <= segment_memory_mb <= 1e8,
+                "it is 1 or more",
+            ),
             ("--estimate-above", estimate_above or 0, 0 <= (estimate_above or 0) <= 1e6, "it is 0 or more"),
             ("--bandwidth-mbps", bandwidth_mbps, 0.001 <= bandwidth_mbps <= 1e6, "it lies between 0.001 and 1000000"),
             ("--rtt-ms", rtt_ms, 0 <= rtt_ms <= 1e6, "it lies between 0 and 1000000"),

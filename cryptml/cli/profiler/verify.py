@@ -16,13 +16,13 @@ from cryptml_client.transport import Transport
 
 from cryptml.cli.console import bar, out, print_json, say
 from cryptml.cli.local_service import LocalService, local_service
-from cryptml.errors import MeasurementError, ReportError
+from cryptml.errors import CircuitError, MeasurementError, ReportError, ServiceUnavailable
 from cryptml.networks import Network, load_network
 from cryptml.profiler.composition import Link
 from cryptml.profiler.measurement import LONG_EVALUATION_MS
 from cryptml.profiler.processes import Child
 from cryptml.profiler.ranking import describe_composed, list_composed
-from cryptml.profiler.report import cost_model, link_of, load_report, require_network, save_report
+from cryptml.profiler.report import MAX_LISTED_LAYERS, cost_model, link_of, load_report, require_network, save_report
 from cryptml.profiler.selection import spread
 from cryptml.reports.verification import saving, verification_table, worst_and_median
 from cryptml.splits import Split
@@ -44,7 +44,9 @@ def verify(
         int, typer.Option(min=1, max=4096, help="How many, spread over the frontier, if nothing else is said.")
     ] = 12,
     repeats: Annotated[int, typer.Option(min=1, max=1000, help="Answers of each, after a first one.")] = 3,
-    timeout: Annotated[float, typer.Option(help="Seconds for preparing and for each answer.")] = 1800.0,
+    timeout: Annotated[
+        float, typer.Option(min=1, max=86_400, help="Seconds for preparing and for each answer.")
+    ] = 1800.0,
     share_keys: Annotated[
         bool, typer.Option("--share-keys", help="With one key set for all server segments of each split.")
     ] = False,
@@ -56,8 +58,7 @@ def verify(
     name = network or document["network"]["name"]
     require_network(document, name)
     trained = load_network(name)
-    loopback = Link(LOOPBACK_MBPS, 0.0)
-    entries = list_composed(document, loopback)
+    entries = list_composed(document, link_of(document))
     if record and share_keys:
         raise ReportError(
             "a report holds the verification of splits with a key set for each segment; leave out --record"
@@ -65,14 +66,21 @@ def verify(
     if share_keys:
         entries = [entry for entry in entries if entry["shared_keys"]]
     chosen = _chosen(document, entries, splits, frontier=frontier, count=count)
-    if share_keys and not {entry["split"] for entry in entries}.issuperset(chosen):
+    if share_keys and any(
+        describe_composed(document, each, link_of(document))["shared_keys"] is None for each in chosen
+    ):
         raise ReportError("a split with fewer than two server segments with lookups has no keys to share")
-    results = []
+    results, failures = [], []
     with bar("splits", len(chosen)) as (progress, task):
         for letters in chosen:
             progress.update(task, description=letters)
-            results.append(_run(trained, document, Split(letters), repeats, timeout, share_keys=share_keys))
+            try:
+                results.append(_run(trained, document, Split(letters), repeats, timeout, share_keys=share_keys))
+            except (CircuitError, MeasurementError, ServiceUnavailable) as error:
+                failures.append(f"split {letters} was not run: {error}")
             progress.advance(task)
+    if not results:
+        raise MeasurementError("; ".join(failures))
     link = link_of(document, LOOPBACK_MBPS, statistics.median(result["rtt_ms"] for result in results))
     verification = {
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -92,12 +100,12 @@ def verify(
     if record:
         save_report(report, {**document, "verification": verification})
     if json:
-        print_json(verification)
+        print_json({**verification, "failures": failures})
         return
     out.print(verification_table(verification))
-    lines = worst_and_median(verification)
-    if not share_keys:
-        lines.append(saving(document, entries, verification))
+    lines = [*failures, *worst_and_median(verification)]
+    if not share_keys and cost_model(document).layers <= MAX_LISTED_LAYERS:
+        lines.append(saving(document, list_composed(document, link), verification))
     for line in lines:
         say(line)
 
@@ -114,9 +122,9 @@ def _chosen(
                 f"{', '.join(wrong) or 'no split'} has no server segment; there is nothing to send over HTTP"
             )
         for part in letters:
-            reason = describe_composed(document, part, link_of(document))["reason"]
-            if describe_composed(document, part, link_of(document))["origin"] == "infeasible":
-                raise ReportError(f"split {part} cannot be run: {reason}")
+            entry = describe_composed(document, part, link_of(document))
+            if entry["origin"] == "infeasible":
+                raise ReportError(f"split {part} cannot be run: {entry['reason']}")
         return letters
     runnable = [entry for entry in entries if entry["round_trips"] and entry["origin"] != "infeasible"]
     chosen = [entry["split"] for entry in runnable if entry["on_frontier"]] if frontier else spread(runnable, count)
@@ -133,6 +141,7 @@ def _predicted(document: dict[str, Any], letters: str, link: Link, *, share_keys
         "latency_ms": round(entry["latency_ms"], 3),
         "client_peak_bytes": entry["client_peak_bytes"],
         "server_peak_bytes": entry["server_peak_bytes"],
+        "setup_ms": round(entry["setup_ms"], 3),
     }
 
 
@@ -145,7 +154,6 @@ def _run(
 
     started = time.monotonic()
     settings = document["configuration"]
-    trips = len(split.server_segments)
     with tempfile.TemporaryDirectory(prefix="cryptml-verify-") as folder:
         work = Path(folder)
         build_bundle(
@@ -156,13 +164,13 @@ def _run(
             p_error=settings["p_error"],
             share_keys=share_keys,
         )
-        variables = {"CRYPTML_CACHED_KEYS": str(max(2, trips)), "CRYPTML_THREADS": str(settings["threads"])}
+        variables = {"CRYPTML_THREADS": str(settings["threads"]), "CRYPTML_EVALUATION_SECONDS": str(timeout)}
         with (
             local_service([work / "bundle"], work / "data", variables) as service,
             Child(ASKING_MODULE, threads=settings["threads"]) as client,
         ):
-            request = {"do": "prepare", "url": service.url, "keys": str(work / "keys")}
-            client.ask(request, time.monotonic() + timeout)
+            request = {"do": "prepare", "url": service.url, "keys": str(work / "keys"), "timeout_s": timeout}
+            prepared = client.ask(request, time.monotonic() + timeout)
             rtt = _round_trip_ms(service.url)
             samples = _ask(network, client, repeats, timeout)
             return {
@@ -171,6 +179,7 @@ def _run(
                 "elapsed_s": round(time.monotonic() - started, 3),
                 "measured": {
                     "latency_ms": [round(sample["latency_ms"], 3) for sample in samples],
+                    "setup_ms": round(prepared["prepare_ms"], 3),
                     **_peaks(client, service, timeout),
                 },
             }

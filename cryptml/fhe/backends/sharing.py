@@ -40,7 +40,9 @@ def compile_sharing(
         keyed = [index for index, each in enumerate(compiled) if each.spec.parameters.evaluation_key_bytes]
         candidates = {compiled[index].spec.parameters.key_parameters: compiled[index].spec for index in keyed}
         refused: CircuitError | None = None
-        for candidate in sorted(candidates.values(), key=lambda spec: spec.parameters.expanded_key_bytes):
+        for candidate in sorted(
+            candidates.values(), key=lambda spec: (spec.parameters.expanded_key_bytes, spec.parameters.key_parameters)
+        ):
             try:
                 for index in keyed:
                     if compiled[index].spec.parameters.key_parameters != candidate.parameters.key_parameters:

@@ -1,7 +1,8 @@
 // The numbers of a report: splits composed from segments, and the frontier. No drawing here.
 
-const SEGMENT_COSTS = ["keygen_ms", "encrypt_ms", "evaluate_ms", "decrypt_ms", "client_peak_bytes",
-  "client_retained_bytes", "server_peak_bytes", "server_retained_bytes"];
+const SEGMENT_COSTS = ["keygen_ms", "load_keys_ms", "encrypt_ms", "evaluate_ms", "decrypt_ms", "client_keygen_peak_bytes",
+  "client_peak_bytes", "client_retained_bytes", "server_peak_bytes", "server_retained_bytes"];
+const KEY_TRIPS = 2; // for one key set: whether it is there, then the upload
 
 function median(values) {
   const sorted = [...values].sort((a, b) => a - b);
@@ -80,7 +81,7 @@ function composeStatic(model, letters, reason) {
   if (missing.length) {
     split.origin = "infeasible";
     split.reason ??= missing.map((segment) => `${segment.name}: ${segment.server.reason ?? "not measured"}`).join("; ");
-    return { ...split, given, keygenMs: null };
+    return { ...split, given, keysMs: null };
   }
   if (server.length === 0) split.origin = "measured";
   else if (server.some((segment) => segment.server.status === "estimated")) split.origin = "estimated";
@@ -91,11 +92,13 @@ function composeStatic(model, letters, reason) {
   }
   const sum = (pick) => server.reduce((total, segment) => total + pick(segment.server), 0);
   let retained = 0;
-  let clientPeak = 0;
+  let making = 0;
+  let clientExtra = 0;
   let serverPeak = 0;
   for (const { server: { cost } } of server) {
-    clientPeak = Math.max(clientPeak, retained + cost.client_peak_bytes);
+    making = Math.max(making, retained + cost.client_keygen_peak_bytes);
     retained += cost.client_retained_bytes;
+    clientExtra = Math.max(clientExtra, cost.client_peak_bytes - cost.client_retained_bytes);
     serverPeak = Math.max(serverPeak, cost.server_peak_bytes - cost.server_retained_bytes);
   }
   split.client_ms = clientMs;
@@ -103,10 +106,10 @@ function composeStatic(model, letters, reason) {
   split.upload_bytes = sum((one) => one.upload_bytes);
   split.download_bytes = sum((one) => one.download_bytes);
   split.evaluation_key_bytes = sum((one) => one.evaluation_key_bytes);
-  split.client_peak_bytes = report.baselines.client_bytes + clientPeak;
+  split.client_peak_bytes = report.baselines.client_bytes + Math.max(making, retained + clientExtra);
   split.server_peak_bytes = server.length
     ? report.baselines.server_bytes + sum((one) => one.cost.server_retained_bytes) + serverPeak : 0;
-  return { ...split, given, keygenMs: sum((one) => one.cost.keygen_ms) };
+  return { ...split, given, keysMs: sum((one) => one.cost.keygen_ms + one.cost.load_keys_ms) };
 }
 
 /** Milliseconds that `bytes` take at `bandwidth` Mbit/s. */
@@ -118,7 +121,7 @@ function setNetwork(split, bandwidth, rtt) {
   if (split.origin === "infeasible") return;
   split.network_ms = split.round_trips * rtt + transferMs(split.upload_bytes + split.download_bytes, bandwidth);
   split.latency_ms = split.client_ms + split.server_ms + split.network_ms;
-  split.setup_ms = split.keygenMs + split.round_trips * rtt + transferMs(split.evaluation_key_bytes, bandwidth);
+  split.setup_ms = split.keysMs + KEY_TRIPS * split.round_trips * rtt + transferMs(split.evaluation_key_bytes, bandwidth);
 }
 
 /**
@@ -168,7 +171,7 @@ function beats(a, b) {
   return pairs.every(([x, y]) => x <= y) && pairs.some(([x, y]) => x < y);
 }
 
-/** One split as FORMAT has it, at any network; `frontiers` remembers the last network asked for. */
+/** One split as a report holds it, at any network; `frontiers` remembers the last network asked for. */
 function composeOne(model, letters, bandwidth, rtt, frontiers) {
   const count = model.layers.length;
   if (letters.length !== count || /[^CS]/.test(letters)) throw new RangeError(`a split has ${count} letters C or S`);
@@ -185,7 +188,7 @@ function composeOne(model, letters, bandwidth, rtt, frontiers) {
     full.on_frontier = full.origin !== "infeasible"
       && ![...frontiers.splits.values()].some((other) => other.origin !== "infeasible" && beats(other, full));
   }
-  const { given: _given, keygenMs: _keygenMs, ...split } = full;
+  const { given: _given, keysMs: _keysMs, ...split } = full;
   const shared = split.origin === "infeasible" ? null : composeShared(model, letters, bandwidth, rtt);
   return { ...split, shared_keys: shared, exposure: { ...split.exposure } };
 }

@@ -154,10 +154,15 @@ function keySetsTable(split, shared) {
     number(text(split[key])), number(text(shared[key])))));
   const table = el("table", { class: "data", id: "key-sets" },
     head([["keys of the server segments", null], ["one set each", "number"], ["one set for all", "number"]]), body);
-  const answers = breakEven(split, shared);
-  const words = answers === Infinity ? "One set for all takes less setup, and no answer takes longer."
-    : `One set for all takes less time in total up to ${whole(Math.floor(answers))} answers; one each after that.`;
+  const words = answersText(answersWon(split, shared));
   return el("div", { class: "scroll" }, table, el("p", { class: "quiet", text: shared.estimated ? `${words} Estimated.` : words }));
+}
+
+function answersText(won) {
+  if (!won || won.most < 1) return "One set each takes less time.";
+  if (won.most !== Infinity) return `One set for all takes less time in total up to ${whole(Math.floor(won.most))} answers, setup included.`;
+  return won.least < 1 ? "One set for all takes less setup, and no answer takes longer."
+    : `One set for all takes less time in total from ${whole(Math.floor(won.least) + 1)} answers, setup included.`;
 }
 
 function drawExposure(split) {
@@ -255,7 +260,7 @@ function drawHeader() {
     ["profiled", report.elapsed ? `${report.created}, in ${time(report.elapsed.total_s * 1000)}` : report.created],
   ]));
   const fit = report.fit === null ? "" : ` Estimates: ${report.fit.model.replace(/\.$/, "")} (${report.fit.points} points, median error `
-    + `${percent(report.fit.median_error)}, worst ${percent(report.fit.worst_error)}).`;
+    + `${percent(report.fit.errors.evaluate_ms.median)}, worst ${percent(report.fit.errors.evaluate_ms.worst)}).`;
   byId("notes").textContent = `Latency of a split is composed from its segments.${fit} Peak memory counts the baseline of the process: `
     + `client ${size(report.baselines.client_bytes)}, server ${size(report.baselines.server_bytes)}.`
     + (network.layers.length > 12 ? " More than 12 layers: only the splits that the report lists are shown." : "");

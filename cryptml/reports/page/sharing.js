@@ -9,21 +9,17 @@ function figuresWith(server, keyParameters) {
 
 function composeWith(model, parts, keyParameters, bandwidth, rtt) {
   const { baselines } = model.report;
-  let clientMs = model.frontEndMs;
-  let serverMs = 0;
-  let keygenMs = 0;
-  let sent = 0;
-  let keys = 0;
-  let trips = 0;
-  let keyUploads = 0;
+  const total = { client: model.frontEndMs, server: 0, keys: 0, up: 0, down: 0, keyBytes: 0, trips: 0, keyUploads: 0 };
   let keyed = 0;
   let estimated = false;
-  let clientPeak = 0;
+  let making = 0;
+  let clientExtra = 0;
   let serverExtra = 0;
-  const retained = { client: 0, server: 0, sharedClient: 0, sharedServer: 0 };
+  const own = { client: 0, server: 0 };
+  const shared = { client: 0, server: 0 };
   for (const { server, segment } of parts) {
     if (!server) {
-      clientMs += segment.clientMs;
+      total.client += segment.clientMs;
       continue;
     }
     const one = figuresWith(segment.server, keyParameters);
@@ -31,51 +27,66 @@ function composeWith(model, parts, keyParameters, bandwidth, rtt) {
     const { cost } = one;
     const shares = segment.server.bootstraps > 0;
     estimated ||= one.status === "estimated";
-    clientMs += cost.encrypt_ms + cost.decrypt_ms;
-    serverMs += cost.evaluate_ms;
-    sent += one.upload_bytes + one.download_bytes;
-    trips += 1;
+    total.client += cost.encrypt_ms + cost.decrypt_ms;
+    total.server += cost.evaluate_ms;
+    total.up += one.upload_bytes;
+    total.down += one.download_bytes;
+    total.trips += 1;
     if (!shares || keyed === 0) {
-      keygenMs += cost.keygen_ms;
-      keys += one.evaluation_key_bytes;
-      keyUploads += 1;
+      total.keys += cost.keygen_ms + cost.load_keys_ms;
+      total.keyBytes += one.evaluation_key_bytes;
+      total.keyUploads += 1;
+      making = Math.max(making, own.client + shared.client + cost.client_keygen_peak_bytes);
     }
-    clientPeak = Math.max(clientPeak, retained.client + (shares ? 0 : retained.sharedClient) + cost.client_peak_bytes);
     if (shares) {
       keyed += 1;
-      retained.sharedClient = Math.max(retained.sharedClient, cost.client_retained_bytes);
-      retained.sharedServer = Math.max(retained.sharedServer, cost.server_retained_bytes);
+      shared.client = Math.max(shared.client, cost.client_retained_bytes);
+      shared.server = Math.max(shared.server, cost.server_retained_bytes);
     } else {
-      retained.client += cost.client_retained_bytes;
-      retained.server += cost.server_retained_bytes;
+      own.client += cost.client_retained_bytes;
+      own.server += cost.server_retained_bytes;
     }
+    clientExtra = Math.max(clientExtra, cost.client_peak_bytes - cost.client_retained_bytes);
     serverExtra = Math.max(serverExtra, cost.server_peak_bytes - cost.server_retained_bytes);
   }
   if (keyed < 2) return null;
+  const network = total.trips * rtt + transferMs(total.up + total.down, bandwidth);
   return {
     key_parameters: keyParameters,
     estimated,
-    latency_ms: clientMs + serverMs + trips * rtt + transferMs(sent, bandwidth),
-    setup_ms: keygenMs + keyUploads * rtt + transferMs(keys, bandwidth),
-    evaluation_key_bytes: keys,
-    client_peak_bytes: baselines.client_bytes + clientPeak,
-    server_peak_bytes: baselines.server_bytes + retained.server + retained.sharedServer + serverExtra,
+    latency_ms: total.client + total.server + network,
+    client_ms: total.client,
+    server_ms: total.server,
+    network_ms: network,
+    upload_bytes: total.up,
+    download_bytes: total.down,
+    client_peak_bytes: baselines.client_bytes + Math.max(making, own.client + shared.client + clientExtra),
+    server_peak_bytes: baselines.server_bytes + own.server + shared.server + serverExtra,
+    evaluation_key_bytes: total.keyBytes,
+    setup_ms: total.keys + KEY_TRIPS * total.keyUploads * rtt + transferMs(total.keyBytes, bandwidth),
   };
 }
 
-/** The fastest way to share one key set; null below two segments with lookups, or where no key parameters suit all. */
+/** With the smallest key parameters, of those that its segments have alone, that suffice for all; null where none do. */
 function composeShared(model, letters, bandwidth, rtt) {
   const parts = segmentsOf(model, letters);
-  const sets = new Set([...model.segments.values()].filter(({ server }) => server.bootstraps && server.status !== "infeasible")
-    .map(({ server }) => server.key_parameters));
-  const forms = [...sets].sort().map((name) => composeWith(model, parts, name, bandwidth, rtt)).filter(Boolean);
-  return forms.reduce((best, form) => (best && best.latency_ms <= form.latency_ms ? best : form), null);
+  const own = parts.filter(({ server, segment }) => server && segment.server.bootstraps && segment.server.status !== "infeasible")
+    .map(({ segment: { server } }) => server);
+  own.sort((a, b) => a.expanded_key_bytes - b.expanded_key_bytes || compareKeys(a.key_parameters, b.key_parameters));
+  for (const { key_parameters: name } of own) {
+    const form = composeWith(model, parts, name, bandwidth, rtt);
+    if (form) return form;
+  }
+  return null;
 }
 
-/** Answers after which the time that one key set saves at setup is lost again. */
-function breakEven(split, shared) {
-  const lost = shared.latency_ms - split.latency_ms;
+/** For how many answers, {least, most}, one key set takes less time than one for each, setup included; null for none. */
+function answersWon(split, shared) {
   const saved = split.setup_ms - shared.setup_ms;
-  if (lost <= 0) return saved >= 0 ? Infinity : 0;
-  return Math.max(0, saved / lost);
+  const lost = shared.latency_ms - split.latency_ms;
+  if (saved >= 0) {
+    if (lost <= 0) return { least: 0, most: Infinity };
+    return saved > 0 ? { least: 0, most: saved / lost } : null;
+  }
+  return lost < 0 ? { least: saved / lost, most: Infinity } : null;
 }

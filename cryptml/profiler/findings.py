@@ -1,0 +1,127 @@
+"""What a profiling run has found so far, read from its journal: by segment, and by whose key parameters it was compiled for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cryptml.networks.network import Network
+from cryptml.profiler.estimation import Point
+from cryptml.profiler.journal import Journal
+from cryptml.splits import Segment, enumerate_segments
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A segment compiled for key parameters: the best for itself, or those of another segment, so that both can share keys.
+
+    Attributes:
+        segment: Which layers.
+        keys_of: Whose key parameters; None for its own.
+    """
+
+    segment: Segment
+    keys_of: Segment | None = None
+
+    def __str__(self) -> str:
+        return str(self.segment) if self.keys_of is None else f"{self.segment} with keys of {self.keys_of}"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Entries of a journal.
+
+    Attributes:
+        network: What is profiled.
+        journal: Of the run.
+    """
+
+    network: Network
+    journal: Journal
+
+    @property
+    def segments(self) -> list[Segment]:
+        """All segments, in order."""
+        return list(enumerate_segments(len(self.network)))
+
+    def compiled(self, variant: Variant) -> Mapping[str, Any]:
+        """Return what compiling gave, nothing where that is still to be done."""
+        return self.journal.get(f"compiled {variant}") or {}
+
+    def measured(self, variant: Variant) -> Mapping[str, Any]:
+        """Return what measuring gave, nothing where that is still to be done."""
+        return self.journal.get(f"measured {variant}") or {}
+
+    def recovered_with(self, segment: Segment) -> int | None:
+        """Return the queries with which an attack recovered a segment exactly, None where it was not attacked or was not recovered."""
+        found: int | None = (self.journal.get(f"attacked {segment}") or {}).get("queries")
+        return found
+
+    def reason(self, variant: Variant) -> str | None:
+        """Return why a variant cannot be a server segment, as far as is known."""
+        return self.compiled(variant).get("reason") or self.measured(variant).get("reason")
+
+    def complexity(self, variant: Variant) -> tuple[float, Segment]:
+        """Return what to sort by so that the cheapest is measured first."""
+        return self.compiled(variant).get("complexity") or 0.0, variant.segment
+
+    def own(self) -> list[Variant]:
+        """Return every segment with its own key parameters, the cheapest first."""
+        return sorted(map(Variant, self.segments), key=self.complexity)
+
+    def sharing(self) -> list[Variant]:
+        """Return each segment with the key parameters, no smaller, of others that a split can hold beside it, once for each.
+
+        The cheapest first; all segments must have been compiled with their own.
+        """
+        keyed = [
+            segment
+            for segment in self.segments
+            if self.network.bootstraps(segment) and not self.compiled(Variant(segment)).get("reason")
+        ]
+        owners: dict[str, Segment] = {}
+        for segment in keyed:
+            owners.setdefault(self.compiled(Variant(segment))["key_parameters"], segment)
+        found: dict[tuple[Segment, str], Variant] = {}
+        for segment in keyed:
+            own = self.compiled(Variant(segment))
+            for other in keyed:
+                theirs = self.compiled(Variant(other))
+                apart = other.start > segment.stop or other.stop < segment.start
+                name = theirs["key_parameters"]
+                other_set = name != own["key_parameters"]
+                if apart and other_set and theirs["expanded_key_bytes"] >= own["expanded_key_bytes"]:
+                    found.setdefault((segment, name), Variant(segment, owners[name]))
+        return sorted(found.values(), key=self.complexity)
+
+    def point(self, variant: Variant) -> Point:
+        """Return a compiled variant with lookups as estimation takes it."""
+        segment, compiled = variant.segment, self.compiled(variant)
+        boundaries = self.network.boundaries[segment.start : segment.stop + 1]
+        reads, writes = boundaries[0], boundaries[-1]
+        each = compiled["download_bytes"] / writes.size
+        return Point(
+            key_parameters=compiled["key_parameters"],
+            complexity=compiled["complexity"],
+            inputs=reads.size,
+            outputs=writes.size,
+            expanded_key_bytes=compiled["expanded_key_bytes"],
+            download_bytes=compiled["download_bytes"],
+            widest_bytes=round(each * max(boundary.size for boundary in boundaries)),
+            cost=self.measured(variant).get("cost"),
+        )
+
+    def points(self, variants: Sequence[Variant]) -> list[Point]:
+        """Return those that were measured and have lookups."""
+        return [
+            self.point(variant)
+            for variant in variants
+            if self.network.bootstraps(variant.segment) and self.measured(variant).get("cost")
+        ]
+
+    @property
+    def spent_s(self) -> float:
+        """Seconds of all compilations and measurements, of an interrupted run's too."""
+        entries = self.journal.entries.values()
+        return float(sum(entry["elapsed_s"] for entry in entries if isinstance(entry, dict) and "elapsed_s" in entry))
