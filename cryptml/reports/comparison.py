@@ -160,6 +160,22 @@ def slower_than(comparison: Comparison, percent: float) -> tuple[SplitChange, ..
     return tuple(change for _, change in sorted(slower, key=lambda pair: pair[0], reverse=True))
 
 
+def regressions(comparison: Comparison, percent: float) -> list[str]:
+    """Return in words what became worse: slower splits, splits that cannot be run any more, reports that cannot be compared."""
+    slower = slower_than(comparison, percent)
+    lost = [change for change in comparison.splits if change.became_infeasible]
+    found = []
+    if slower:
+        found.append(
+            f"{len(slower)} splits became slower by more than {percent:g} %, {slower[0].split} most: {slower[0].ratio:.2f} times"
+        )
+    if lost:
+        found.append(f"{len(lost)} splits became infeasible, {lost[0].split} among them")
+    if comparison.unmatched or not comparison.splits:
+        found.append("a report has no split in common with the first, so nothing can be said of it")
+    return found
+
+
 def comparison_table(comparison: Comparison) -> list[Table]:
     """Return tables of differing fields, of splits and of segments, each with its largest changes only."""
     names = [f"report {index + 1}" for index in range(comparison.reports)]

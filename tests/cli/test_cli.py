@@ -207,25 +207,25 @@ def test_another_network_in_the_clear_does_not_match(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["build", "tiny", "--split", "CCS", "--out", "nowhere"], "3 letters but the network has 5 layers"),
-        (["build", "tiny", "--split", "CCXYS", "--out", "nowhere"], "'X', 'Y'"),
-        (["build", "tiny", "--split", "CCSSS", "--out", "nowhere", "--p-error", "2"], "p_error is 2.0"),
-        (["build", "tiny", "--split", "CCSSS", "--out", "nowhere", "--backend", "seal"], "'seal' is unknown"),
-        (["build", "no-such-network", "--out", "nowhere"], "neither a shipped network"),
+        (["build", "tiny", "--split", "CCS", "--out", "NOWHERE"], "3 letters but the network has 5 layers"),
+        (["build", "tiny", "--split", "CCXYS", "--out", "NOWHERE"], "'X', 'Y'"),
+        (["build", "tiny", "--split", "CCSSS", "--out", "NOWHERE", "--p-error", "2"], "p_error is 2.0"),
+        (["build", "tiny", "--split", "CCSSS", "--out", "NOWHERE", "--backend", "seal"], "'seal' is unknown"),
+        (["build", "no-such-network", "--out", "NOWHERE"], "neither a shipped network"),
         (["evaluate", "tiny", "--dataset", "cifar:here"], "cifar"),
         (
-            ["train", "--dataset", "phantom", "--network", "no.such.module:build", "--out", "nowhere"],
+            ["train", "--dataset", "phantom", "--network", "no.such.module:build", "--out", "NOWHERE"],
             "cannot be imported",
         ),
-        (["train", "--dataset", "mias:/no/such/folder", "--out", "nowhere"], "/no/such/folder"),
+        (["train", "--dataset", "mias:/no/such/folder", "--out", "NOWHERE"], "/no/such/folder"),
         (["serve", "/no/such/bundle"], "there is no bundle"),
         (["predict", "x.png", "--server", "here"], "not an address of a service"),
         (["predict", "x.png", "--server", "http://127.0.0.1:9", "--roi", "1,2"], "1,2"),
         (["keys", "list", "--keys", "/no/such", "--unknown"], ""),
     ],
 )
-def test_bad_input_is_one_sentence(arguments: list[str], message: str) -> None:
-    code, line = failure(*arguments)
+def test_bad_input_is_one_sentence(arguments: list[str], message: str, tmp_path: Path) -> None:
+    code, line = failure(*(str(tmp_path / "out") if argument == "NOWHERE" else argument for argument in arguments))
     assert code == (2 if "--unknown" in arguments else 1)
     assert message in line
 

@@ -13,7 +13,7 @@ from report_samples import compose, sample_report
 from rich.console import Console
 
 from cryptml.errors import InputError
-from cryptml.reports.comparison import compare, comparison_table, slower_than
+from cryptml.reports.comparison import compare, comparison_table, regressions, slower_than
 
 
 def text_of(reports: list[dict[str, Any]]) -> str:
@@ -38,6 +38,20 @@ def test_a_report_does_not_differ_from_itself() -> None:
     assert len(comparison.splits) == 32
     assert len(comparison.segments) == 15
     assert slower_than(comparison, 0) == ()
+
+
+def test_regressions_are_slower_splits_lost_splits_and_what_cannot_be_compared() -> None:
+    base = sample_report(4, infeasible=False, verified=False)
+    assert regressions(compare([base, base]), 0) == []
+    slower = sample_report(4, infeasible=False, verified=False, slower=3.0)
+    (line,) = regressions(compare([base, slower]), 10)
+    assert "became slower by more than 10 %" in line
+    lost = copy.deepcopy(base)
+    make_infeasible(lost, "SSSS")
+    assert regressions(compare([base, lost]), 10) == ["1 splits became infeasible, SSSS among them"]
+    assert regressions(compare([base, sample_report(3, verified=False)]), 10) == [
+        "a report has no split in common with the first, so nothing can be said of it"
+    ]
 
 
 def test_fewer_than_two_reports_are_refused() -> None:

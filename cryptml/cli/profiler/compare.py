@@ -7,18 +7,18 @@ from typing import Annotated
 
 import typer
 
-from cryptml.cli.console import err, out, print_json
+from cryptml.cli.console import err, out, print_json, say
 from cryptml.cli.profiler.html import write_page
 from cryptml.errors import SettingError
 from cryptml.profiler.report import load_report
 from cryptml.reports.comparison import compare as compare_reports
-from cryptml.reports.comparison import comparison_table, slower_than
+from cryptml.reports.comparison import comparison_table, regressions
 
 
 def compare(
     reports: Annotated[list[Path], typer.Argument(help="Two reports or more; the first is the base.")],
     fail_if_slower: Annotated[
-        float | None, typer.Option(min=0, help="Percent: exit 1 if a split became slower by more.")
+        float | None, typer.Option(min=0, help="Percent: exit 1 if a split became slower by more, or infeasible.")
     ] = None,
     html: Annotated[Path | None, typer.Option(help="Write the comparison as a page too.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing page.")] = False,
@@ -28,7 +28,6 @@ def compare(
     if len(reports) < 2:
         raise SettingError("one report cannot be compared; give two or more")
     comparison = compare_reports([load_report(path) for path in reports])
-    slower = slower_than(comparison, fail_if_slower) if fail_if_slower is not None else ()
     if json:
         print_json(comparison.to_json())
     else:
@@ -36,10 +35,10 @@ def compare(
             out.print(table)
     if html is not None:
         write_page(reports, html, force=force)
-    if slower:
-        worst = max(slower, key=lambda change: change.ratio or 0.0)
-        err.print(
-            f"{len(slower)} splits became slower by more than {fail_if_slower:g} %, {worst.split} most: {worst.ratio:.2f} times",
-            style="red",
-        )
+        if not json:
+            say(f"page written to {html}")
+    worse = regressions(comparison, fail_if_slower) if fail_if_slower is not None else []
+    for line in worse:
+        err.print(line, style="red", markup=False, soft_wrap=True)
+    if worse:
         raise typer.Exit(1)

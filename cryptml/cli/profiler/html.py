@@ -21,6 +21,7 @@ def html(
 ) -> None:
     """Write a report as one self-contained page, which needs no network."""
     write_page([report], out_file, force=force)
+    say(f"page written to {out_file}")
 
 
 def write_page(reports: list[Path], out_file: Path, *, force: bool) -> None:
@@ -35,4 +36,3 @@ def write_page(reports: list[Path], out_file: Path, *, force: bool) -> None:
     page = render_html([load_report(path) for path in reports])
     out_file.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(out_file, page.encode())
-    say(f"page written to {out_file}")

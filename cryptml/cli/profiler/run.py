@@ -18,7 +18,9 @@ from cryptml.reports.profile import summary_table
 def run_command(
     network: Annotated[str, typer.Argument(help="Folder of a trained network, or a shipped network's name.")],
     out_file: Annotated[Path, typer.Option("--out", help="The report, JSON.")],
-    repeats: Annotated[int, typer.Option(min=1, max=1000, help="Samples of each stage, after a first one.")] = 3,
+    repeats: Annotated[
+        int, typer.Option(min=1, max=100, help="Samples of each stage but making keys, after a first one.")
+    ] = 3,
     segment_timeout: Annotated[float, typer.Option(help="Seconds for compiling, and for measuring, a segment.")] = 1800,
     segment_memory_mb: Annotated[
         float | None, typer.Option(help="Of each measuring process; no limit if not given.")

@@ -194,6 +194,20 @@ function spreadCell(samples, fallback) {
   return node;
 }
 
+/** A segment with the larger keys of another, which both could then share. */
+function variantRow(segment, variant) {
+  const cost = variant.cost ?? {};
+  const { samples } = variant;
+  const name = `${segment.name}, keys ${variant.key_parameters.slice(0, 4)}\u2026`;
+  return el("tr", { class: "quiet" }, el("td", { class: "name", title: `${segment.name} with key parameters ${variant.key_parameters}`,
+    text: name }), el("td", { class: variant.status === "infeasible" ? "infeasible" : null, title: variant.reason, text: variant.status }),
+    number(whole(segment.server.bootstraps)), number(NONE), number(variant.complexity === null ? NONE : small(variant.complexity)),
+    number(time(variant.compile_ms)), spreadCell(samples.keygen_ms, cost.keygen_ms), spreadCell(samples.encrypt_ms, cost.encrypt_ms),
+    spreadCell(samples.first_evaluate_ms, null), spreadCell(samples.evaluate_ms, cost.evaluate_ms),
+    spreadCell(samples.decrypt_ms, cost.decrypt_ms), number(size(variant.evaluation_key_bytes)), number(size(variant.expanded_key_bytes)),
+    number(size(cost.client_peak_bytes)), number(size(cost.server_peak_bytes)), number(NONE));
+}
+
 function drawSegments() {
   const columns = ["lookups", "bits", "complexity", "compile", "keygen", "encrypt", "first evalu\u00adation", "later evalu\u00adations",
     "decrypt", "keys on the wire", "keys expanded", "client peak", "server peak", "client in the clear"];
@@ -216,6 +230,7 @@ function drawSegments() {
       body.append(el("tr", {}, el("td", { class: `text ${server.status === "infeasible" ? "infeasible" : "blank"}`,
         colspan: String(columns.length + 2), text: `${server.status}: ${server.reason}` })));
     }
+    for (const variant of server.shared) body.append(variantRow(segment, variant));
   }
   byId("segments").replaceChildren(head([["layers", null], ["status", null], ...columns.map((name) => [name, "number"])]), body);
 }
