@@ -41,39 +41,50 @@ def read_bounded(path: Path, limit: int, error: type[CryptmlError]) -> bytes:
         raise error(f"{path.name} cannot be read: {problem.strerror}") from problem
 
 
-def parse_json(data: bytes, schema: str, what: str, error: type[CryptmlError]) -> dict[str, Any]:
+def parse_json(
+    data: bytes, schema: str, what: str, error: type[CryptmlError], *, limit: int = MAX_JSON_BYTES
+) -> dict[str, Any]:
     """Return a JSON document that keeps a schema of this package.
 
     Args:
         data: UTF-8.
         schema: The schema's file, a name in ``cryptml/schemas``.
         what: The document's name, for messages.
+        limit: Bytes that it may have.
         error: Raised, naming every violation (the first five).
 
     Raises:
         CryptmlError: As ``error``.
     """
-    if len(data) > MAX_JSON_BYTES:
-        raise error(f"{what} has {len(data)} bytes, more than {MAX_JSON_BYTES}")
+    if len(data) > limit:
+        raise error(f"{what} has {len(data)} bytes, more than {limit}")
     try:
         document = json.loads(
             data, parse_constant=_refuse_constant, parse_float=_finite_float, parse_int=_bounded_integer
         )
     except (ValueError, RecursionError) as problem:
         raise error(f"{what} is not JSON ({problem}); write it again") from problem
-    validator = _validator(schema)
     wrong_version = _version_problem(document, _schema(schema))
     if wrong_version:
         raise error(f"{what} {wrong_version}")
     try:
-        violations = sorted(validator.iter_errors(document), key=lambda violation: list(map(str, violation.path)))
+        violations = describe_violations(document, schema)
     except RecursionError as problem:
         raise error(f"{what} is nested too deeply; write it again") from problem
     if violations:
-        found = [_innermost(violation) for violation in violations[:5]]
-        shown = "; ".join(f"{violation.json_path}: {violation.message[:160]}" for violation in found)
-        raise error(f"{what} breaks its schema: {shown}")
+        raise error(f"{what} breaks its schema: {'; '.join(violations[:5])}")
     return document
+
+
+def describe_violations(document: object, schema: str) -> list[str]:
+    """Return where and how a document breaks a schema (a name in ``cryptml/schemas``), nothing if it keeps it.
+
+    Raises:
+        RecursionError: If it is nested too deeply.
+    """
+    violations = sorted(_validator(schema).iter_errors(document), key=lambda violation: list(map(str, violation.path)))
+    found = [_innermost(violation) for violation in violations]
+    return [f"{violation.json_path}: {violation.message[:160]}" for violation in found]
 
 
 def _innermost(violation: ValidationError) -> ValidationError:

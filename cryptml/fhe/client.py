@@ -10,6 +10,7 @@ from concrete import fhe
 
 from cryptml.errors import CiphertextError, CircuitError, KeySetError
 from cryptml.fhe.circuit import CircuitSpec
+from cryptml.fhe.parameters import OVERHEAD_BYTES
 from cryptml.networks.extent import IntArray
 
 
@@ -33,7 +34,7 @@ class KeySet:
             CircuitError: If the circuit's parameters are below 128-bit security.
         """
         spec.parameters.require_security()
-        client = fhe.Client(fhe.ClientSpecs.deserialize(spec.client_specs))
+        client = _native_client(spec)
         client.keygen(force=True)
         return KeySet(spec.key_set, client.keys)
 
@@ -81,7 +82,7 @@ class ClientCircuit:
         if keys.name != spec.key_set:
             raise KeySetError(f"the keys were made for another circuit than segment {spec.segment}; make new ones")
         self.spec = spec
-        self._client = fhe.Client(fhe.ClientSpecs.deserialize(spec.client_specs))
+        self._client = _native_client(spec)
         self._client.keys = keys.keys
 
     def encrypt(self, values: IntArray) -> bytes:
@@ -95,8 +96,14 @@ class ClientCircuit:
             raise CircuitError(
                 f"input of segment {self.spec.segment} has {violation or f'batch {len(values)}'}; give one input"
             )
-        encrypted = self._client.encrypt(self.spec.codec.encode(values))
-        return bytes(encrypted.serialize())
+        ciphertext = bytes(self._client.encrypt(self.spec.codec.encode(values)).serialize())
+        least = self.spec.parameters.input_bytes
+        if not least <= len(ciphertext) <= least + OVERHEAD_BYTES:
+            raise CircuitError(
+                f"an encrypted input of segment {self.spec.segment} has {len(ciphertext)} bytes, expected {least}; nothing was "
+                "sent, and this service's parameters are not to be trusted"
+            )
+        return ciphertext
 
     def decrypt(self, ciphertext: bytes) -> IntArray:
         """Return the (1, *writes.shape) integers of a serialised answer.
@@ -112,3 +119,12 @@ class ClientCircuit:
                 f"the answer of segment {self.spec.segment} is not a ciphertext of it; ask again, or another service"
             ) from error
         return self.spec.check_answer(self.spec.codec.decode(decrypted))
+
+
+def _native_client(spec: CircuitSpec) -> fhe.Client:
+    try:
+        return fhe.Client(fhe.ClientSpecs.deserialize(spec.client_specs))
+    except (RuntimeError, ValueError, TypeError, KeyError) as error:
+        raise CircuitError(
+            f"the client specification of segment {spec.segment} is not one of Concrete's; build the bundle again"
+        ) from error

@@ -10,10 +10,11 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from cryptml.errors import CircuitError
-from cryptml.files import sha256
+from cryptml.files import describe_violations, sha256
 
 SLOPE, BIAS = -0.025696778711484593, 2.675931372549016
 """log2 of the least noise (standard deviation over the torus) for a binary secret of n bits is ``SLOPE * n + BIAS`` at 128-bit
@@ -31,7 +32,12 @@ TOLERANCE = 0.01
 OVERHEAD_BYTES = 65_536
 """A serialised message is at most this much longer than its payload (640 bytes were seen)."""
 
-KEY_KINDS = {"lweSecretKeys", "lweBootstrapKeys", "lweKeyswitchKeys", "packingKeyswitchKeys"}
+SCHEMA = "client-specification.schema.json"
+"""All that this version understands, and nothing beside it: native code takes the last of several kinds of a value, and skips
+what it does not know, so a field too much could say something else than what is checked here."""
+
+SEED_WORDS = 3
+"""Of a seeded ciphertext: 128 bits of seed, 64 of message."""
 
 KEY_PARAMETERS = b"CRYPTML key parameters: "
 """Stands before key parameters when they are digested, so that no client specification, which is JSON, has the same digest."""
@@ -76,13 +82,7 @@ class CircuitParameters:
             raise CircuitError(
                 f"a client specification of {len(client_specs)} bytes exceeds {MAX_SPECS_BYTES}; fetch it again"
             )
-        try:
-            data = json.loads(client_specs)
-            return _read(data)
-        except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError) as error:
-            raise CircuitError(
-                f"the client specification cannot be read ({error!r}); build the bundle again"
-            ) from error
+        return _parse(client_specs)
 
     def require_security(self) -> None:
         """Refuse parameters below 128 bits.
@@ -99,9 +99,24 @@ class CircuitParameters:
                 )
 
 
+@lru_cache(maxsize=256)
+def _parse(client_specs: bytes) -> CircuitParameters:
+    """Read a specification; circuits are asked for their parameters again and again."""
+    try:
+        data = json.loads(client_specs)
+        violations = describe_violations(data, SCHEMA)
+        if violations:
+            raise ValueError(violations[0])
+        return _read(data)
+    except (ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError) as error:
+        raise CircuitError(f"the client specification cannot be read ({error!r}); build the bundle again") from error
+
+
 def _read(data: Mapping[str, Any]) -> CircuitParameters:
     keyset = data["keyset"]
     _require_places(keyset)
+    for gate in (*data["circuits"][0]["inputs"], *data["circuits"][0]["outputs"]):
+        _require_shapes(gate)
     dimensions = {key["id"]: key["params"]["lweDimension"] for key in keyset["lweSecretKeys"]}
     if min(dimensions.values()) < 1 or max(dimensions.values()) > MAX_DIMENSION:
         raise ValueError(f"key dimensions {sorted(dimensions.values())}")
@@ -149,13 +164,21 @@ def _read(data: Mapping[str, Any]) -> CircuitParameters:
 
 
 def _require_places(keyset: Mapping[str, Any]) -> None:
-    """Refuse what native code would read otherwise: it finds keys by their place, not their id, and skips unknown fields."""
-    if set(keyset) != KEY_KINDS:
-        raise ValueError(f"kinds of keys {sorted(keyset)}")
-    for kind in KEY_KINDS:
-        ids = [key["id"] for key in keyset[kind]]
+    """Refuse what native code would read otherwise: it finds keys by their place, not by their id."""
+    for kind, keys in keyset.items():
+        ids = [key["id"] for key in keys]
         if ids != list(range(len(ids))):
             raise ValueError(f"{kind} numbered {ids}")
+
+
+def _require_shapes(gate: Mapping[str, Any]) -> None:
+    """Refuse a gate whose sizes are not those of its ciphertexts: one message a value, seeded or whole."""
+    cipher = gate["typeInfo"]["lweCiphertext"]
+    words = SEED_WORDS if cipher["compression"] == "seed" else cipher["encryption"]["lweDimension"] + 1
+    expected = [*cipher["abstractShape"]["dimensions"], words]
+    found = [cipher["concreteShape"]["dimensions"], gate["rawInfo"]["shape"]["dimensions"]]
+    if found != [expected, expected]:
+        raise ValueError(f"shapes {found} of ciphertexts, expected {expected}")
 
 
 def _require_dimension(dimensions: Mapping[int, int], key: int, dimension: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -113,9 +113,15 @@ def choose(document: Mapping[str, Any], entries: Sequence[Entry], constraints: C
     """
     bounds = _bounds(constraints)
     _require_layers(document, constraints)
-    excesses = [_excesses(document, entry, bounds, constraints) for entry in entries]
-    names = [*bounds, *(["keep-secret"] if constraints.keep_secret else []), "feasible"]
-    excluded = {name: sum(name in excess for excess in excesses) for name in names}
+    names = [layer["name"] for layer in document["network"]["layers"]]
+    facts = {Segment(each["start"], each["stop"]): SegmentExposure(**each["exposure"]) for each in document["segments"]}
+
+    def known(letters: str) -> Mapping[str, str]:
+        return insecure_layers(names, Split(letters), facts, constraints.queries)
+
+    excesses = [_excesses(entry, bounds, constraints, known) for entry in entries]
+    kinds = [*bounds, *(["keep-secret"] if constraints.keep_secret else []), "feasible"]
+    excluded = {name: sum(name in excess for excess in excesses) for name in kinds}
     fitting = [entry for entry, excess in zip(entries, excesses, strict=True) if not excess]
     if fitting:
         best = min(fitting, key=_preference)
@@ -153,9 +159,12 @@ def _require_layers(document: Mapping[str, Any], constraints: Constraints) -> No
 
 
 def _excesses(
-    document: Mapping[str, Any], entry: Entry, bounds: Mapping[str, float], constraints: Constraints
+    entry: Entry, bounds: Mapping[str, float], constraints: Constraints, known: Callable[[str], Mapping[str, str]]
 ) -> dict[str, tuple[float, str]]:
-    """Return for each broken constraint how far off it is (a ratio, for comparison) and in words."""
+    """Return for each broken constraint how far off it is (a ratio, for comparison) and in words.
+
+    ``known`` names the layers of a split that are not secret, each with the reason.
+    """
     if entry["origin"] == "infeasible":
         return {"feasible": (float("inf"), str(entry["reason"]))}
     values = {
@@ -171,12 +180,8 @@ def _excesses(
         if values[name] > bound
     }
     if constraints.keep_secret:
-        names = [layer["name"] for layer in document["network"]["layers"]]
-        facts = {
-            Segment(each["start"], each["stop"]): SegmentExposure(**each["exposure"]) for each in document["segments"]
-        }
-        known = insecure_layers(names, Split(entry["split"]), facts, constraints.queries)
-        lost = [f"{name} ({known[name]})" for name in constraints.keep_secret if name in known]
+        open_layers = known(entry["split"])
+        lost = [f"{name} ({open_layers[name]})" for name in constraints.keep_secret if name in open_layers]
         if lost:
             broken["keep-secret"] = (1e20 * len(lost), "; ".join(lost))
     return broken

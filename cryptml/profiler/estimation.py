@@ -134,10 +134,10 @@ SCALES: dict[str, Scale] = {
 """What each cost is proportional to, for the same key parameters."""
 
 TRANSIENT_SCALES: dict[str, Scale] = {
-    "client": lambda each: each.download_bytes * (1 + each.inputs / each.outputs),
+    "client": lambda each: each.download_bytes,
     "server": lambda each: each.expanded_key_bytes + each.widest_bytes,
 }
-"""The same for what a side's peak adds to what it retains: the client's ciphertexts, the server's keys and tensors."""
+"""The same for what a side's peak adds to what it retains: the client's decryption, the server's keys and tensors."""
 
 
 def _transient(side: str, cost: Mapping[str, float]) -> float:

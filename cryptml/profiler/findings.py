@@ -60,6 +60,8 @@ class Findings:
 
     def reason(self, variant: Variant) -> str | None:
         """Return why a variant cannot be a server segment, as far as is known."""
+        if variant.keys_of is not None and self.reason(Variant(variant.segment)):
+            return "it cannot be run with key parameters of its own either"
         return self.compiled(variant).get("reason") or self.measured(variant).get("reason")
 
     def complexity(self, variant: Variant) -> tuple[float, Segment]:

@@ -6,7 +6,6 @@ program alone.
 
 from __future__ import annotations
 
-import contextlib
 import re
 from pathlib import Path
 
@@ -23,7 +22,7 @@ def resident_bytes(process: int | str = "self") -> int:
 
 
 def peak_resident_bytes(process: int | str = "self") -> int:
-    """Return the most that a process has held in memory since its program began.
+    """Return the most that a process has held in memory since its program began, or since it called `reset_peak`.
 
     Raises:
         MeasurementError: If the process is gone or the system does not say.
@@ -31,10 +30,13 @@ def peak_resident_bytes(process: int | str = "self") -> int:
     return _field(process, "VmHWM")
 
 
-def reset_peak() -> None:
-    """Let this process's peak begin anew at what it holds now; where the system cannot (proc(5), clear_refs), it stays."""
-    with contextlib.suppress(OSError):
+def reset_peak() -> bool:
+    """Let this process's peak begin anew at what it holds now, and return whether the system can (proc(5), clear_refs)."""
+    try:
         Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
 
 
 def _field(process: int | str, name: str) -> int:

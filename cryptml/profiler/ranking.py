@@ -10,7 +10,7 @@ import numpy as np
 from cryptml.profiler.composition import MAX_COMPOSED_LAYERS, Composed, Link, compose, compose_one
 from cryptml.profiler.frontier import frontier_of, search_frontier
 from cryptml.profiler.report import FIGURES, MAX_LISTED_LAYERS, Report, cost_model, infeasible_reason
-from cryptml.profiler.sharing import SharedForms
+from cryptml.profiler.sharing import KeySets, SharedForms
 from cryptml.splits import Split
 
 
@@ -25,15 +25,14 @@ def list_composed(document: Report, link: Link, most_layers: int = MAX_LISTED_LA
     model = cost_model(document)
     if model.layers > most_layers:
         found = search_frontier(model, link)
+        sets = KeySets.of(document)
         return [
-            _entry(
-                document, found, index, SharedForms.of(document, link, found.letters(index)).entry(0), on_frontier=True
-            )
+            _entry(document, found, index, SharedForms.of(sets, link, found.letters(index)).entry(0), on_frontier=True)
             for index in range(len(found))
         ]
     composed = compose(model, link)
     frontier = frontier_of(composed)
-    shared = SharedForms.of(document, link)
+    shared = SharedForms.of(KeySets.of(document), link)
     return [
         _entry(document, composed, index, shared.entry(index), on_frontier=bool(frontier[index]))
         for index in range(len(composed))
@@ -48,7 +47,7 @@ def describe_composed(document: Report, letters: str, link: Link) -> dict[str, A
     """
     model = cost_model(document)
     Split(letters).require_length(model.layers)
-    shared = SharedForms.of(document, link, letters).entry(0)
+    shared = SharedForms.of(KeySets.of(document), link, letters).entry(0)
     if model.layers <= MAX_COMPOSED_LAYERS:
         composed = compose(model, link)
         index = int(letters.translate(DIGITS), 2)

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from cryptml.errors import ReportError
-from cryptml.files import MAX_JSON_BYTES, parse_json, read_bounded, sha256, to_json_bytes, write_bytes
+from cryptml.files import parse_json, read_bounded, sha256, to_json_bytes, write_bytes
 from cryptml.networks.storage import NETWORK_FILE, resolve_network
 from cryptml.profiler.composition import CostModel, Link, SegmentCost
 from cryptml.splits import Segment, enumerate_segments
 
 SCHEMA = "profile.schema.json"
+
+MAX_REPORT_BYTES = 128 << 20
+"""All raw samples of every segment, with every key set that it may share."""
 
 MAX_LISTED_LAYERS = 12
 """Up to here a report holds every split; above, those on the frontier."""
@@ -28,12 +31,12 @@ def load_report(path: Path) -> dict[str, Any]:
     Raises:
         ReportError: If it is malformed, of another version, or contradicts itself; names every problem found.
     """
-    return parse_report(read_bounded(path, MAX_JSON_BYTES, ReportError), path.name)
+    return parse_report(read_bounded(path, MAX_REPORT_BYTES, ReportError), path.name)
 
 
 def parse_report(data: bytes, what: str) -> dict[str, Any]:
     """Check and return a profile from its bytes; see `load_report`."""
-    document = parse_json(data, SCHEMA, f"the report {what}", ReportError)
+    document = parse_json(data, SCHEMA, f"the report {what}", ReportError, limit=MAX_REPORT_BYTES)
     problems = list(_contradictions(document))
     if problems:
         raise ReportError(f"the report {what} contradicts itself: {'; '.join(problems[:5])}; profile the network again")

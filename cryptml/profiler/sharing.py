@@ -1,8 +1,8 @@
 """What each split costs when all its server segments share one key set, beside a key set for each.
 
 One key set is made, sent and kept once, but some segments then take larger key parameters than they need and are slower. Which
-key parameters: the smallest, of those that the split's segments have on their own, that suffice for all; `cryptml build
---share-keys` takes the same (`cryptml.fhe.backends.sharing`).
+key parameters: the largest, of those that the split's segments have on their own; `cryptml build --share-keys` takes the same
+(`cryptml.fhe.backends.sharing`).
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cryptml.profiler.composition import Composed, Link, compose, compose_one
+from cryptml.profiler.composition import Composed, CostModel, Link, compose, compose_one
 from cryptml.profiler.report import FIGURES, Report, cost_model
 from cryptml.splits import Segment, Split
 
 
 @dataclass(frozen=True)
-class SharedForms:
-    """Splits composed once for each set of key parameters, all segments with lookups sharing it.
+class KeySets:
+    """The key parameters in a report.
 
     Attributes:
         own: Of each feasible segment with lookups, size of its own evaluation keys (expanded, bytes) and their parameters.
-        forms: By key parameters, what the splits then cost.
+        models: For each key parameters, costs where all segments with lookups share them.
     """
 
     own: Mapping[Segment, tuple[int, str]]
-    forms: Mapping[str, Composed]
+    models: Mapping[str, CostModel]
 
     @staticmethod
-    def of(document: Report, link: Link, letters: str | None = None) -> SharedForms:
-        """Compose all splits of a report, or the one given."""
+    def of(document: Report) -> KeySets:
+        """Return those of a report."""
         own = {
             Segment(entry["start"], entry["stop"]): (
                 entry["server"]["expanded_key_bytes"],
@@ -40,12 +40,29 @@ class SharedForms:
             for entry in document["segments"]
             if entry["server"]["bootstraps"] and entry["server"]["status"] != "infeasible"
         }
-        models = {name: cost_model(document, name) for name in sorted({name for _, name in own.values()})}
+        return KeySets(own, {name: cost_model(document, name) for name in sorted({name for _, name in own.values()})})
+
+
+@dataclass(frozen=True)
+class SharedForms:
+    """Splits composed once for each set of key parameters, all segments with lookups sharing it.
+
+    Attributes:
+        own: As in `KeySets`.
+        forms: By key parameters, what the splits then cost.
+    """
+
+    own: Mapping[Segment, tuple[int, str]]
+    forms: Mapping[str, Composed]
+
+    @staticmethod
+    def of(sets: KeySets, link: Link, letters: str | None = None) -> SharedForms:
+        """Compose all splits of a report, or the one given."""
         forms = {
             name: compose(model, link) if letters is None else compose_one(model, letters, link)
-            for name, model in models.items()
+            for name, model in sets.models.items()
         }
-        return SharedForms(own, forms)
+        return SharedForms(sets.own, forms)
 
     def entry(self, index: int) -> dict[str, Any] | None:
         """Return a split's figures with one key set, None below two segments with lookups, or where no parameters suit all.
@@ -82,6 +99,6 @@ def answers_won(entry: Mapping[str, Any]) -> tuple[float, float] | None:
     """
     shared = entry["shared_keys"]
     saved, lost = entry["setup_ms"] - shared["setup_ms"], shared["latency_ms"] - entry["latency_ms"]
-    if saved >= 0:
-        return (0.0, saved / lost if lost > 0 else math.inf) if saved or lost <= 0 else None
+    if saved > 0:
+        return (0.0, saved / lost if lost > 0 else math.inf)
     return (saved / lost, math.inf) if lost < 0 else None

@@ -9,6 +9,8 @@ from typing import Any
 from rich.table import Table
 
 from cryptml.errors import InputError
+from cryptml.profiler.ranking import describe_composed
+from cryptml.profiler.report import link_of
 from cryptml.reports.table import milliseconds_text, plain_table
 
 INFEASIBLE = "infeasible"
@@ -99,7 +101,7 @@ class Comparison:
         differences: Fields that differ, in the order of the reports.
         layer_counts: Number of layers of each report's network.
         segments: Changes of segments, largest first; only of reports with as many layers as the base.
-        splits: Changes of splits listed in both, largest first; only of reports with as many layers as the base.
+        splits: Changes of the splits that the base lists, largest first; only of reports with as many layers as the base.
     """
 
     reports: int
@@ -171,8 +173,10 @@ def regressions(comparison: Comparison, percent: float) -> list[str]:
         )
     if lost:
         found.append(f"{len(lost)} splits became infeasible, {lost[0].split} among them")
-    if comparison.unmatched or not comparison.splits:
-        found.append("a report has no split in common with the first, so nothing can be said of it")
+    found += [
+        f"report {index + 1} is of another number of layers, so nothing can be said of it"
+        for index in comparison.unmatched
+    ]
     return found
 
 
@@ -248,9 +252,7 @@ def _split_changes(base: Mapping[str, Any], other: Mapping[str, Any], index: int
     same = all(assumed[name] == wanted[name] for name in ("bandwidth_mbps", "rtt_ms"))
     changes = []
     for split in base["splits"]:
-        after = later.get(split["split"])
-        if after is None:
-            continue
+        after = later.get(split["split"]) or describe_composed(other, split["split"], link_of(other))
         before_ms = None if split["origin"] == INFEASIBLE else split["latency_ms"]
         after_ms = None if after["origin"] == INFEASIBLE else after["latency_ms"]
         if after_ms is not None and not same:

@@ -132,7 +132,8 @@ def key_sets_table(entries: Sequence[Mapping[str, Any]]) -> Table:
             ("server_peak_bytes", bytes_text),
         ):
             row += [text(entry[key]), text(shared[key])]
-        row.append(_answers_text(answers_won(entry)))
+        estimated = shared["estimated"] or entry["origin"] == "estimated"
+        row.append(_answers_text(answers_won(entry)) + (" ~" if estimated else ""))
         rows.append(row)
     table = plain_table("A key set for each server segment, or one set for all", columns, rows)
     table.collapse_padding = True

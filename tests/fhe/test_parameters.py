@@ -283,6 +283,10 @@ def test_deep_nesting_is_refused() -> None:
         CircuitParameters.parse(b"[" * 100_000)
 
 
+def input_cipher_of(document: dict[str, Any]) -> dict[str, Any]:
+    return document["circuits"][0]["inputs"][0]["typeInfo"]["lweCiphertext"]
+
+
 RELABELLED: dict[str, Change] = {
     "keys in another order": lambda specs: specs["keyset"]["lweSecretKeys"].reverse(),
     "a key before the others": lambda specs: specs["keyset"]["lweSecretKeys"].insert(
@@ -290,6 +294,15 @@ RELABELLED: dict[str, Change] = {
     ),
     "a key twice": lambda specs: specs["keyset"]["lweSecretKeys"].append(specs["keyset"]["lweSecretKeys"][0]),
     "a further field": lambda specs: specs["keyset"].update(circuits=[]),
+    "a plain value beside the ciphertext": lambda specs: specs["circuits"][0]["inputs"][0]["typeInfo"].update(
+        plaintext={"shape": {"dimensions": [1, 4]}, "integerPrecision": 64, "isSigned": True}
+    ),
+    "a plain answer": lambda specs: specs["circuits"][0]["outputs"][0]["typeInfo"].update(index={}),
+    "another encoding": lambda specs: input_cipher_of(specs)["encoding"].update(boolean={}),
+    "another mode": lambda specs: input_cipher_of(specs)["encoding"]["integer"]["mode"].update(crt={"moduli": [2]}),
+    "a larger message": lambda specs: input_cipher_of(specs)["concreteShape"]["dimensions"].append(2),
+    "a fraction of a level": lambda specs: specs["keyset"]["lweBootstrapKeys"][0]["params"].update(levelCount=2.5),
+    "a foreign type": lambda specs: specs.update(tfhers_specs=5),
     "an answer of another dimension": lambda specs: specs["circuits"][0]["outputs"][0]["typeInfo"]["lweCiphertext"][
         "encryption"
     ].update(lweDimension=7),

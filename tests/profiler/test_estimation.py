@@ -35,7 +35,7 @@ def point(complexity: float, *, key: str = "a", size: int = 1, rate: float = 1.0
         "client_keygen_peak_bytes": keys,
         "client_retained_bytes": keys,
         "server_retained_bytes": keys,
-        "client_transient": down * (1 + inputs / outputs),
+        "client_transient": down,
         "server_transient": keys + widest,
     }
     cost = {name: RATES[name] * value * rate for name, value in base.items()}

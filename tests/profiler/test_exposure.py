@@ -151,3 +151,16 @@ def test_the_command_says_why_ciphertexts_are_left_alone() -> None:
     nothing = CliRunner().invoke(app, ["tiny", "--split", "CCCCC"])
     assert "nothing is hidden" in nothing.output
     assert np.isclose(0, nothing.exit_code)
+
+
+@pytest.mark.parametrize(
+    ("known", "needed", "expected"), [(None, 1501, 1501), (3841, 1009, 1009), (9, 65, 9), (9, 9, 9)]
+)
+def test_a_successful_attack_counts_where_it_needed_fewer_queries_than_known(
+    known: int | None, needed: int, expected: int
+) -> None:
+    before = SegmentExposure(linear=False, parameters=5, inputs=4, outputs=3, queries=known, attack="as published")
+    after = before.attacked(needed)
+    assert after.queries == expected
+    assert ("The attack of split-profiler audit" in after.attack) == (expected != known)
+    assert (after.parameters, after.inputs, after.outputs, after.linear) == (5, 4, 3, False)

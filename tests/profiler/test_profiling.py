@@ -17,7 +17,9 @@ from typer.testing import CliRunner
 from cryptml.cli.split_profiler import app
 from cryptml.networks import Network
 from cryptml.networks.storage import save_network
+from cryptml.profiler.extraction import audit_segment
 from cryptml.profiler.report import load_report
+from cryptml.splits import Segment
 
 pytestmark = pytest.mark.encrypted
 runner = CliRunner()
@@ -34,7 +36,7 @@ def command(folder: Path, report: Path, *more: str) -> list[str]:
     return ["run", str(folder), "--out", str(report), "--repeats", "2", *more]
 
 
-def test_a_killed_run_is_resumed_where_it_was(folder: Path, tmp_path: Path) -> None:
+def test_a_killed_run_is_resumed_where_it_was(two_tables: Network, folder: Path, tmp_path: Path) -> None:
     report = tmp_path / "profile.json"
     journal = tmp_path / "profile.json.unfinished"
     process = subprocess.Popen(
@@ -89,6 +91,16 @@ def test_a_killed_run_is_resumed_where_it_was(folder: Path, tmp_path: Path) -> N
     assert shared["evaluation_key_bytes"] == pytest.approx(last["evaluation_key_bytes"], abs=1 << 16)
     assert shared["evaluation_key_bytes"] < splits["SCS"]["evaluation_key_bytes"]
     assert document["elapsed"]["segments_s"] <= document["elapsed"]["total_s"]
+
+    # What an attack recovered exactly is given away, with the queries that it took.
+    recovered = audit_segment(two_tables, Segment(1, 3))
+    exposure = next(entry["exposure"] for entry in document["segments"] if (entry["start"], entry["stop"]) == (1, 3))
+    if recovered.exact:
+        assert exposure["queries"] == recovered.queries
+        assert "The attack of split-profiler audit" in exposure["attack"]
+    else:
+        assert exposure["queries"] is None
+    assert splits["CSS"]["exposure"]["queries"] == exposure["queries"]
 
     verify_over_http(folder, report)
     existing = runner.invoke(app, command(folder, report))

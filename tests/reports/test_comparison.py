@@ -50,7 +50,7 @@ def test_regressions_are_slower_splits_lost_splits_and_what_cannot_be_compared()
     make_infeasible(lost, "SSSS")
     assert regressions(compare([base, lost]), 10) == ["1 splits became infeasible, SSSS among them"]
     assert regressions(compare([base, sample_report(3, verified=False)]), 10) == [
-        "a report has no split in common with the first, so nothing can be said of it"
+        "report 2 is of another number of layers, so nothing can be said of it"
     ]
 
 

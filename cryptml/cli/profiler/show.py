@@ -49,6 +49,7 @@ def show(
         return
     if keys:
         out.print(key_sets_table(entries))
+        say("~ estimated, at least in part")
         say("mem S: peak memory of the server; splits with fewer than two segments with lookups have nothing to share")
         return
     out.print(summary_table(document))

@@ -101,10 +101,17 @@ def verify(
         save_report(report, {**document, "verification": verification})
     if json:
         print_json({**verification, "failures": failures})
-        return
+    else:
+        _print(document, verification, failures, share_keys=share_keys)
+    if failures:
+        raise typer.Exit(1)
+
+
+def _print(document: dict[str, Any], verification: dict[str, Any], failures: list[str], *, share_keys: bool) -> None:
     out.print(verification_table(verification))
     lines = [*failures, *worst_and_median(verification)]
     if not share_keys and cost_model(document).layers <= MAX_LISTED_LAYERS:
+        link = link_of(document, verification["bandwidth_mbps"], verification["rtt_ms"])
         lines.append(saving(document, list_composed(document, link), verification))
     for line in lines:
         say(line)

@@ -19,7 +19,7 @@ def compile_sharing(
 ) -> list[Compiled]:
     """Compile segments for one key set; linear ones need no evaluation keys and keep their own.
 
-    Tried in turn, from the smallest: the key parameters that each segment has on its own.
+    They are those of the segment with the largest keys, which suffice for the others as a rule.
 
     Args:
         network: Whose segments.
@@ -29,7 +29,7 @@ def compile_sharing(
         tell: Called before each compilation.
 
     Raises:
-        CircuitError: If a segment does not compile, or no segment's key parameters suffice for all.
+        CircuitError: If a segment does not compile, or the largest key parameters do not suffice for all.
     """
     compiled: list[Compiled] = []
     done = False
@@ -38,11 +38,14 @@ def compile_sharing(
             tell(segment)
             compiled.append(backend(network, segment, p_error))
         keyed = [index for index, each in enumerate(compiled) if each.spec.parameters.evaluation_key_bytes]
-        candidates = {compiled[index].spec.parameters.key_parameters: compiled[index].spec for index in keyed}
+        sizes = [compiled[index].spec.parameters.expanded_key_bytes for index in keyed]
+        candidates = {
+            compiled[index].spec.parameters.key_parameters: compiled[index].spec
+            for index, size in zip(keyed, sizes, strict=True)
+            if size == max(sizes)
+        }
         refused: CircuitError | None = None
-        for candidate in sorted(
-            candidates.values(), key=lambda spec: (spec.parameters.expanded_key_bytes, spec.parameters.key_parameters)
-        ):
+        for candidate in sorted(candidates.values(), key=lambda spec: spec.parameters.key_parameters):
             try:
                 for index in keyed:
                     if compiled[index].spec.parameters.key_parameters != candidate.parameters.key_parameters:
@@ -57,7 +60,7 @@ def compile_sharing(
             break
         if refused is not None:
             raise CircuitError(
-                "no segment's key parameters suffice for all others; build with a key set for each segment"
+                "the largest key parameters do not suffice for all segments; build with a key set for each"
             ) from refused
         done = True
     finally:

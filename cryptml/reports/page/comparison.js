@@ -63,8 +63,13 @@ function drawChanges(table, pages, rows, first, page, select) {
 
 function splitChanges(base, other) {
   const open = (split) => split.origin !== "infeasible";
-  return base.splits.filter((split) => other.byLetters.has(split.split)).map((split) => {
-    const after = other.byLetters.get(split.split);
+  const { bandwidth, rtt } = view;
+  return base.splits.map((split) => {
+    let after = other.byLetters.get(split.split);
+    if (!after) { // a long network's report lists its frontier alone
+      after = composeStatic(other, split.split, null);
+      setNetwork(after, bandwidth, rtt);
+    }
     return { ...change(split.latency_ms, after.latency_ms, open(split), open(after)), split,
       label: () => cells(split.split, base.layers) };
   }).sort((a, b) => b.weight - a.weight);

@@ -161,7 +161,7 @@ function keySetsTable(split, shared) {
 function answersText(won) {
   if (!won || won.most < 1) return "One set each takes less time.";
   if (won.most !== Infinity) return `One set for all takes less time in total up to ${whole(Math.floor(won.most))} answers, setup included.`;
-  return won.least < 1 ? "One set for all takes less setup, and no answer takes longer."
+  return won.least === 0 ? "One set for all takes less setup, and no answer takes longer."
     : `One set for all takes less time in total from ${whole(Math.floor(won.least) + 1)} answers, setup included.`;
 }
 

@@ -67,7 +67,7 @@ function composeWith(model, parts, keyParameters, bandwidth, rtt) {
   };
 }
 
-/** With the smallest key parameters, of those that its segments have alone, that suffice for all; null where none do. */
+/** With the largest key parameters that its segments have alone; null where they do not suffice for all. */
 function composeShared(model, letters, bandwidth, rtt) {
   const parts = segmentsOf(model, letters);
   const own = parts.filter(({ server, segment }) => server && segment.server.bootstraps && segment.server.status !== "infeasible")
@@ -84,9 +84,6 @@ function composeShared(model, letters, bandwidth, rtt) {
 function answersWon(split, shared) {
   const saved = split.setup_ms - shared.setup_ms;
   const lost = shared.latency_ms - split.latency_ms;
-  if (saved >= 0) {
-    if (lost <= 0) return { least: 0, most: Infinity };
-    return saved > 0 ? { least: 0, most: saved / lost } : null;
-  }
+  if (saved > 0) return { least: 0, most: lost > 0 ? saved / lost : Infinity };
   return lost < 0 ? { least: saved / lost, most: Infinity } : null;
 }
