@@ -76,7 +76,7 @@ def parse_json(
     return document
 
 
-def describe_violations(document: object, schema: str) -> list[str]:
+def describe_violations(document: Any, schema: str) -> list[str]:
     """Return where and how a document breaks a schema (a name in ``cryptml/schemas``), nothing if it keeps it.
 
     Raises:
@@ -94,8 +94,13 @@ def _innermost(violation: ValidationError) -> ValidationError:
     return violation
 
 
-def write_bytes(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+def write_bytes(path: Path, *parts: bytes, mode: int = 0o644) -> None:
     """Write a file so that a crash leaves either the old one or the whole new one.
+
+    Args:
+        path: Of the file.
+        parts: Its content, one after the other: large ones need not be joined in memory.
+        mode: Of the file.
 
     Raises:
         OSError: For example when the disk is full; nothing is left behind.
@@ -104,7 +109,8 @@ def write_bytes(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     try:
         with os.fdopen(descriptor, "wb") as stream:
             os.fchmod(stream.fileno(), mode)
-            stream.write(data)
+            for part in parts:
+                stream.write(part)
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(name, path)  # noqa: PTH105 (Path.replace of a name from mkstemp)

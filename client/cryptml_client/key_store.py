@@ -87,10 +87,11 @@ class KeyStore:
         Raises:
             KeySetError: If they cannot be written, or are too large for one encrypted file.
         """
+        digest = keys.digest  # before the payload, so that memory never holds both serialised
         payload = keys.serialise()
         head: dict[str, Any] = {
             "key_set": spec.key_set,
-            "evaluation_keys": keys.digest,
+            "evaluation_keys": digest,
             "sha256": sha256(payload),
             "cipher": None,
         }
@@ -112,7 +113,7 @@ class KeyStore:
         path = self._path(spec)
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_bytes(path, MAGIC + json.dumps(head).encode() + b"\n" + payload, mode=0o600)
+            write_bytes(path, MAGIC + json.dumps(head).encode() + b"\n", payload, mode=0o600)
         except OSError as error:
             raise KeySetError(
                 f"the keys cannot be written to {self._folder} ({error.strerror}); choose another folder"

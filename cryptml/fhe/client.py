@@ -57,12 +57,18 @@ class KeySet:
     @cached_property
     def evaluation_keys(self) -> bytes:
         """The serialised evaluation keys, which the server gets: they compute, they do not decrypt."""
-        return bytes(self.keys.evaluation.serialize())
+        return self._serialise_evaluation_keys()
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of `evaluation_keys` in hexadecimal: the key set's name on the server."""
-        return hashlib.sha256(self.evaluation_keys).hexdigest()
+        """SHA-256 of `evaluation_keys` in hexadecimal: the key set's name on the server.
+
+        Hundreds of megabytes are serialised for it and dropped again, so that they need not stand beside `serialise`.
+        """
+        return hashlib.sha256(self.__dict__.get("evaluation_keys") or self._serialise_evaluation_keys()).hexdigest()
+
+    def _serialise_evaluation_keys(self) -> bytes:
+        return bytes(self.keys.evaluation.serialize())
 
 
 class ClientCircuit:

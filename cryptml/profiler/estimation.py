@@ -10,9 +10,11 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from operator import itemgetter
 from typing import Any
+
+import numpy as np
+from scipy.optimize import nnls
 
 from cryptml.errors import MeasurementError
 
@@ -113,9 +115,10 @@ def estimate(point: Point, measured: Sequence[Point]) -> dict[str, float]:
         if value is None:
             raise MeasurementError("no segment with lookups was measured, so nothing can be estimated from complexity")
         costs[name] = value
-    for side, scale in TRANSIENT_SCALES.items():
-        transient = _scaled(point, measured, partial(_transient, side), scale)
-        costs[f"{side}_peak_bytes"] = costs[f"{side}_retained_bytes"] + (transient or 0.0)
+    for side, features in TRANSIENTS.items():
+        costs[f"{side}_peak_bytes"] = costs[f"{side}_retained_bytes"] + _fitted_transient(
+            point, measured, side, features
+        )
     return costs
 
 
@@ -133,11 +136,29 @@ SCALES: dict[str, Scale] = {
 }
 """What each cost is proportional to, for the same key parameters."""
 
-TRANSIENT_SCALES: dict[str, Scale] = {
-    "client": lambda each: each.download_bytes,
-    "server": lambda each: each.expanded_key_bytes + each.widest_bytes,
+TRANSIENTS: dict[str, tuple[Scale, ...]] = {
+    "client": (lambda each: each.download_bytes,),
+    "server": (
+        lambda each: each.expanded_key_bytes,
+        lambda each: each.widest_bytes,
+        lambda each: each.download_bytes,
+    ),
 }
-"""The same for what a side's peak adds to what it retains: the client's decryption, the server's keys and tensors."""
+"""What a side's peak adds to what it retains is a sum of multiples of these: the answer's ciphertexts, the server's keys and tensors."""
+
+
+def _fitted_transient(point: Point, measured: Sequence[Point], side: str, features: tuple[Scale, ...]) -> float:
+    """Fit the multiples on segments with the same key parameters, on all where there are too few (least squares, none negative)."""
+    alike = [each for each in measured if each.key_parameters == point.key_parameters]
+    alike = alike if len(alike) >= len(features) else list(measured)
+    known = [(each, each.cost) for each in alike if each.cost is not None]
+    matrix = np.array([[scale(each) for scale in features] for each, _ in known], dtype=np.float64)
+    values = np.array([max(0.0, _transient(side, cost)) for _, cost in known])
+    units = np.maximum(matrix.max(axis=0), 1.0)
+    multiples, _ = nnls(matrix / units, values)
+    return float(
+        sum(multiple * scale(point) / unit for multiple, scale, unit in zip(multiples, features, units, strict=True))
+    )
 
 
 def _transient(side: str, cost: Mapping[str, float]) -> float:

@@ -36,7 +36,7 @@ def point(complexity: float, *, key: str = "a", size: int = 1, rate: float = 1.0
         "client_retained_bytes": keys,
         "server_retained_bytes": keys,
         "client_transient": down,
-        "server_transient": keys + widest,
+        "server_transient": keys + 3 * down + widest,
     }
     cost = {name: RATES[name] * value * rate for name, value in base.items()}
     for side in ("client", "server"):

@@ -49,7 +49,9 @@ def show(
         return
     if keys:
         out.print(key_sets_table(entries))
-        say("~ estimated, at least in part")
+        say(
+            "one set wins: for how many answers of a client it takes less time, setup included; ~ estimated, at least in part"
+        )
         say("mem S: peak memory of the server; splits with fewer than two segments with lookups have nothing to share")
         return
     out.print(summary_table(document))

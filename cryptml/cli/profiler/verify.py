@@ -14,7 +14,7 @@ import numpy as np
 import typer
 from cryptml_client.transport import Transport
 
-from cryptml.cli.console import bar, out, print_json, say
+from cryptml.cli.console import bar, err, out, print_json, say
 from cryptml.cli.local_service import LocalService, local_service
 from cryptml.errors import CircuitError, MeasurementError, ReportError, ServiceUnavailable
 from cryptml.networks import Network, load_network
@@ -72,8 +72,10 @@ def verify(
         raise ReportError("a split with fewer than two server segments with lookups has no keys to share")
     results, failures = [], []
     with bar("splits", len(chosen)) as (progress, task):
-        for letters in chosen:
+        for number, letters in enumerate(chosen, start=1):
             progress.update(task, description=letters)
+            if not err.is_terminal:
+                err.print(f"[{number}/{len(chosen)}] {letters} ...", style="dim", markup=False)
             try:
                 results.append(_run(trained, document, Split(letters), repeats, timeout, share_keys=share_keys))
             except (CircuitError, MeasurementError, ServiceUnavailable) as error:
