@@ -13,7 +13,9 @@ from typer.testing import CliRunner
 
 from cryptml.cli.split_profiler import app
 from cryptml.errors import ReportError
-from cryptml.profiler.report import link_of, load_report, parse_report, save_report
+from cryptml.profiler.ranking import list_composed
+from cryptml.profiler.report import link_of, load_report, parse_report, require_network, save_report
+from cryptml.reports.html import embed_json
 
 runner = CliRunner()
 
@@ -137,3 +139,16 @@ def test_the_wire_is_the_reports_or_what_is_asked_for() -> None:
     for bandwidth, rtt in ((0, 1), (-1, 1), (float("nan"), 1), (float("inf"), 1), (1, -1), (1, float("nan")), (1, 1e7)):
         with pytest.raises(ReportError, match="is out of bounds; give 0.001 to 1000000 and 0 to 1000000"):
             link_of(document, bandwidth, rtt)
+
+
+RECORDED = sorted(Path(__file__).parents[2].glob("profiles/*/*/profile.json"))
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: f"{path.parts[-3]} on {path.parts[-2]}")
+def test_a_recorded_profile_holds_every_split_as_this_version_composes_it(path: Path) -> None:
+    document = load_report(path)
+    require_network(document, path.parts[-3])
+    assert len(document["splits"]) == 2 ** len(document["network"]["layers"])
+    assert document["splits"] == list_composed(document, link_of(document))
+    page = path.with_name("profile.html").read_text()
+    assert embed_json([document]) in page
