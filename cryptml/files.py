@@ -20,6 +20,9 @@ from referencing import Registry, Resource
 
 from cryptml.errors import CryptmlError
 
+MAX_DEPTH = 40
+"""Levels of a JSON document; the deepest of ours, residual blocks in a network, has fewer than half."""
+
 MAX_JSON_BYTES = 16 << 20
 MAX_INTEGER_DIGITS = 20
 
@@ -67,24 +70,37 @@ def parse_json(
     wrong_version = _version_problem(document, _schema(schema))
     if wrong_version:
         raise error(f"{what} {wrong_version}")
-    try:
-        violations = describe_violations(document, schema)
-    except RecursionError as problem:
-        raise error(f"{what} is nested too deeply; write it again") from problem
+    if _is_deep(document):
+        raise error(f"{what} is nested too deeply, more than {MAX_DEPTH} levels; write it again")
+    violations = describe_violations(document, schema)
     if violations:
         raise error(f"{what} breaks its schema: {'; '.join(violations[:5])}")
     return document
 
 
 def describe_violations(document: Any, schema: str) -> list[str]:
-    """Return where and how a document breaks a schema (a name in ``cryptml/schemas``), nothing if it keeps it.
-
-    Raises:
-        RecursionError: If it is nested too deeply.
-    """
+    """Return where and how a document breaks a schema (a name in ``cryptml/schemas``), nothing if it keeps it."""
+    if _is_deep(document):
+        return [f"nested deeper than {MAX_DEPTH} levels"]
     violations = sorted(_validator(schema).iter_errors(document), key=lambda violation: list(map(str, violation.path)))
     found = [_innermost(violation) for violation in violations]
     return [f"{violation.json_path}: {violation.message[:160]}" for violation in found]
+
+
+def _is_deep(document: object) -> bool:
+    """Whether a document has more than `MAX_DEPTH` levels: validation recurses, and native code in it must not run out of stack."""
+    level = [document]
+    for _ in range(MAX_DEPTH):
+        inner: list[object] = []
+        for value in level:
+            if isinstance(value, dict):
+                inner.extend(value.values())
+            elif isinstance(value, list):
+                inner.extend(value)
+        if not inner:
+            return False
+        level = inner
+    return True
 
 
 def _innermost(violation: ValidationError) -> ValidationError:

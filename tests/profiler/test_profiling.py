@@ -140,7 +140,7 @@ def verify_over_http(folder: Path, report: Path) -> None:
 
 def test_a_segment_over_its_limits_costs_only_itself(two_tables: Network, tmp_path: Path) -> None:
     """No process that measures fits into this memory, so no server segment is feasible; the client's own work is."""
-    one = Network("one", two_tables.front_end, two_tables.layers[:1], two_tables.boundaries[:2], ("a", "b"))
+    one = Network("one", two_tables.front_end, two_tables.layers[1:2], two_tables.boundaries[1:3], two_tables.classes)
     folder, report = tmp_path / "one", tmp_path / "profile.json"
     save_network(one, folder, architecture=None)
     result = runner.invoke(app, command(folder, report, "--segment-memory-mb", "150"), catch_exceptions=False)
@@ -151,7 +151,7 @@ def test_a_segment_over_its_limits_costs_only_itself(two_tables: Network, tmp_pa
         assert "outgrew its memory limit" in entry["server"]["reason"]
         assert entry["client"]["run_ms"]
     assert [entry["origin"] for entry in document["splits"]] == ["measured", "infeasible"]
-    assert "server segment act1..act1: " in document["splits"][1]["reason"]
+    assert "server segment linear..linear: " in document["splits"][1]["reason"]
     assert document["fit"] is None
     shown = runner.invoke(app, ["show", str(report)], catch_exceptions=False)
     assert shown.output.count("infeasible") >= 2
