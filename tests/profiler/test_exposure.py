@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +13,13 @@ from typer.testing import CliRunner
 from cryptml.cli.profiler.audit import audit
 from cryptml.errors import NetworkError, SettingError, SplitError
 from cryptml.networks import Network
+from cryptml.profiler.assembly import assemble
+from cryptml.profiler.compiler_process import attack
+from cryptml.profiler.composition import Link
 from cryptml.profiler.exposure import SegmentExposure, insecure_layers, segment_exposure, split_exposure
 from cryptml.profiler.extraction import audit_segment
+from cryptml.profiler.findings import Findings
+from cryptml.profiler.journal import Journal
 from cryptml.splits import Segment, Split, enumerate_segments, enumerate_splits
 
 P_ERROR = 2.0**-40
@@ -164,3 +170,31 @@ def test_a_successful_attack_counts_where_it_needed_fewer_queries_than_known(
     assert after.queries == expected
     assert ("The attack of split-profiler audit" in after.attack) == (expected != known)
     assert (after.parameters, after.inputs, after.outputs, after.linear) == (5, 4, 3, False)
+
+
+def test_what_an_attack_recovers_while_profiling_is_given_away_in_the_report(
+    reference: Network, tmp_path: Path
+) -> None:
+    segment = Segment(0, 2)
+    assert segment_exposure(reference, segment).queries is None
+    found = attack({"network": "reference", "start": 0, "stop": 2, "queries": 2000})
+    assert found == {"queries": audit_segment(reference, segment).queries}
+    journal = Journal(tmp_path / "journal", {}, resume=False)
+    journal.record("attacked 0-2", found)
+    for each in enumerate_segments(len(reference)):
+        journal.record(f"clear {each}", [1.0])
+        journal.record(f"compiled {each}", {"reason": "not compiled here"})
+    journal.record("baselines", {"client_bytes": 1, "server_bytes": 1})
+    journal.record("front-end", [1.0])
+    findings = Findings(reference, journal)
+    report = assemble(
+        findings,
+        findings.own(),
+        digest="0" * 64,
+        configuration={"p_error": P_ERROR},
+        link=Link(100.0, 20.0),
+        total_s=1.0,
+    )
+    given = {(entry["start"], entry["stop"]): entry["exposure"]["queries"] for entry in report["segments"]}
+    assert given[0, 2] == found["queries"]
+    assert given[0, 3] is None

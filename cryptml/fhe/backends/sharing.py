@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from cryptml.errors import CircuitError
 from cryptml.fhe.backends.base import Backend, Compiled
+from cryptml.fhe.circuit import CircuitSpec
 from cryptml.networks.network import Network
 from cryptml.splits import Segment
 
@@ -32,42 +33,32 @@ def compile_sharing(
         CircuitError: If a segment does not compile, or the largest key parameters do not suffice for all.
     """
     compiled: list[Compiled] = []
-    done = False
     try:
         for segment in segments:
             tell(segment)
             compiled.append(backend(network, segment, p_error))
         keyed = [index for index, each in enumerate(compiled) if each.spec.parameters.evaluation_key_bytes]
-        sizes = [compiled[index].spec.parameters.expanded_key_bytes for index in keyed]
-        candidates = {
-            compiled[index].spec.parameters.key_parameters: compiled[index].spec
-            for index, size in zip(keyed, sizes, strict=True)
-            if size == max(sizes)
-        }
-        refused: CircuitError | None = None
-        for candidate in sorted(candidates.values(), key=lambda spec: spec.parameters.key_parameters):
-            try:
-                for index in keyed:
-                    if compiled[index].spec.parameters.key_parameters != candidate.parameters.key_parameters:
-                        tell(segments[index])
-                        again = backend(network, segments[index], p_error, keys_of=candidate)
-                        compiled[index].discard()
-                        compiled[index] = again
-            except CircuitError as error:
-                refused = error
-                continue
-            refused = None
-            break
-        if refused is not None:
-            raise CircuitError(
-                "the largest key parameters do not suffice for all segments; build with a key set for each"
-            ) from refused
-        done = True
-    finally:
-        if not done:
-            for each in compiled:
-                each.discard()
+        owner = max((compiled[index].spec for index in keyed), key=_size_of_keys, default=None)
+        for index in keyed:
+            if owner and compiled[index].spec.parameters.key_parameters != owner.parameters.key_parameters:
+                tell(segments[index])
+                try:
+                    again = backend(network, segments[index], p_error, keys_of=owner)
+                except CircuitError as error:
+                    raise CircuitError(
+                        "the largest key parameters do not suffice for all segments; build with a key set for each"
+                    ) from error
+                compiled[index].discard()
+                compiled[index] = again
+    except BaseException:
+        for each in compiled:
+            each.discard()
+        raise
     return [
         replace(each, spec=replace(each.spec, key_set=each.spec.parameters.key_parameters)) if index in keyed else each
         for index, each in enumerate(compiled)
     ]
+
+
+def _size_of_keys(spec: CircuitSpec) -> tuple[int, str]:
+    return spec.parameters.expanded_key_bytes, spec.parameters.key_parameters
