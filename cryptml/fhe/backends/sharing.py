@@ -38,7 +38,7 @@ def compile_sharing(
             tell(segment)
             compiled.append(backend(network, segment, p_error))
         keyed = [index for index, each in enumerate(compiled) if each.spec.parameters.evaluation_key_bytes]
-        owner = max((compiled[index].spec for index in keyed), key=_size_of_keys, default=None)
+        owner = min((compiled[index].spec for index in keyed), key=_largest_first, default=None)
         for index in keyed:
             if owner and compiled[index].spec.parameters.key_parameters != owner.parameters.key_parameters:
                 tell(segments[index])
@@ -60,5 +60,6 @@ def compile_sharing(
     ]
 
 
-def _size_of_keys(spec: CircuitSpec) -> tuple[int, str]:
-    return spec.parameters.expanded_key_bytes, spec.parameters.key_parameters
+def _largest_first(spec: CircuitSpec) -> tuple[int, str]:
+    """Order by size, then by name, as `cryptml.profiler.sharing` does."""
+    return -spec.parameters.expanded_key_bytes, spec.parameters.key_parameters
