@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,7 +21,10 @@ from rich.progress import (
 
 from cryptml.errors import printable
 
-out = Console(highlight=False)
+PIPED_WIDTH = 200
+"""Columns where stdout is no terminal: a table in a file or a pipe is never cut."""
+
+out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 err = Console(stderr=True, highlight=False)
 
 

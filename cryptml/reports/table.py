@@ -21,7 +21,12 @@ UNITS = ("B", "kB", "MB", "GB", "TB")
 def plain_table(title: str, columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str | Text]]) -> Table:
     """Return a table; columns are (heading, ``left`` or ``right``); control characters in cells are dropped."""
     table = Table(
-        title=Text(printable(title)), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
+        title=Text(printable(title)),
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
     )
     for heading, justify in columns:
         table.add_column(heading, justify="right" if justify == "right" else "left", no_wrap=True)
@@ -82,7 +87,7 @@ def splits_table(listing: Mapping[str, Any]) -> Table:
 def bytes_text(count: float) -> str:
     """Return a byte count with three digits and its unit (powers of 1000)."""
     for unit in UNITS[:-1]:
-        if count < 1000:
+        if count < 999.5:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.3g} {unit}"
         count /= 1000
     return f"{count:.3g} {UNITS[-1]}"

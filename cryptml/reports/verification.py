@@ -93,7 +93,7 @@ def verification_table(verification: Mapping[str, Any]) -> Table:
                 f"{found['server_peak_bytes'][index]:+.1%}",
             ]
         )
-    title = f"Predicted against measured over HTTP, {verification['created']}"
+    title = f"Predicted against measured over HTTP, {verification['created'][:10]}"
     return plain_table(title, columns, rows)
 
 
