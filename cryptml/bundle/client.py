@@ -13,7 +13,7 @@ from cryptml.fhe.circuit import CircuitSpec
 from cryptml.files import MAX_JSON_BYTES, parse_json, read_bounded, sha256
 from cryptml.networks.boundary import Boundary
 from cryptml.networks.extent import IntArray
-from cryptml.networks.front_end import Standardisation
+from cryptml.networks.front_ends import FrontEnd, restore_front_end
 from cryptml.networks.layers import Layer, run_all
 from cryptml.networks.operations import NumpyOperations
 from cryptml.networks.tensors import MAX_WEIGHTS_BYTES, unpack_layers
@@ -83,7 +83,7 @@ class ClientBundle:
     model: str
     split: Split
     classes: tuple[str, ...]
-    front_end: Standardisation
+    front_end: FrontEnd
     first: Boundary
     last: Boundary
     steps: tuple[ClientStep | ServerStep, ...]
@@ -173,7 +173,7 @@ def _assemble(document: Mapping[str, Any], files: Mapping[str, bytes], manifest:
         model=document["model"],
         split=Split(document["split"]),
         classes=tuple(document["classes"]),
-        front_end=Standardisation.from_json(document["front_end"]),
+        front_end=restore_front_end(document["front_end"]),
         first=Boundary.from_json(document["first"]),
         last=Boundary.from_json(document["last"]),
         steps=tuple(steps),

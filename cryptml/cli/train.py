@@ -49,6 +49,7 @@ def train(
     from cryptml.training import (
         DataDescription,
         Evaluation,
+        Examples,
         ModelCard,
         TrainingSettings,
         cross_validate,
@@ -63,13 +64,14 @@ def train(
     architecture = load_architecture(network)
     settings = TrainingSettings(epochs=epochs, seed=seed, distil=teacher)
     data = load_dataset(dataset, architecture.side)
+    examples = Examples.of(data, architecture.front_end, views=settings.views, seed=seed)
     validated = None
     if folds:
         with _epochs(f"{folds}-fold cross-validation", 2 * epochs * folds) as progress:
             validated = cross_validate(architecture, data, folds, settings, progress)
     with _epochs(f"training {architecture.name}", epochs * (1 + teacher)) as progress:
         trained = train_network(
-            architecture, data.subset("train"), data.subset("validation"), settings, progress=progress
+            architecture, examples.subset("train"), examples.subset("validation"), settings, progress
         )
     figures: dict[str, Evaluation] = {
         subset: evaluate(trained.network, data.subset(subset), seed=seed)
@@ -87,7 +89,7 @@ def train(
     card = ModelCard(
         name=trained.network.name,
         architecture=network,
-        side=architecture.side,
+        front_end=architecture.front_end,
         layers=describe_layers(trained.network),
         data=DataDescription.of(data),
         command=command_line(dataset, network, seed, epochs, teacher=teacher, folds=folds),

@@ -32,6 +32,8 @@ class Dataset:
         classes: What each label means, at least two. Of two classes, index 1 is the positive one: abnormal,
             malignant, lesion.
         subsets: ``"train"``, ``"validation"`` or ``"test"`` for each picture, length n.
+        upright: Whether up and down differ, as in ultrasound, where down is deeper: training then mirrors pictures, and
+            does not turn them.
 
     Raises:
         DatasetError: If any of this does not hold, naming the value or the patient.
@@ -43,6 +45,7 @@ class Dataset:
     patients: tuple[str, ...]
     classes: tuple[str, ...]
     subsets: tuple[str, ...]
+    upright: bool = False
 
     def __post_init__(self) -> None:
         self._check_arrays()
@@ -84,6 +87,7 @@ class Dataset:
             tuple(self.patients[i] for i in chosen),
             self.classes,
             tuple(self.subsets[i] for i in chosen),
+            self.upright,
         )
 
     def subset(self, name: str) -> Dataset:

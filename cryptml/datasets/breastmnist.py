@@ -65,7 +65,9 @@ def load(path: Path, side: int) -> Dataset:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DatasetError(f"{file} is not a usable .npz file ({reason[:200]}); fetch it again") from error
     pictures = _resample(np.concatenate(images), side)
-    return Dataset("breastmnist", pictures, np.concatenate(labels), tuple(patients), CLASSES, tuple(subsets))
+    return Dataset(
+        "breastmnist", pictures, np.concatenate(labels), tuple(patients), CLASSES, tuple(subsets), upright=True
+    )
 
 
 def _npz_file(path: Path) -> Path:

@@ -2,7 +2,7 @@
 
 from cryptml.networks.boundary import Boundary, FloatArray
 from cryptml.networks.extent import Extent, IntArray
-from cryptml.networks.front_end import Standardisation
+from cryptml.networks.front_ends import FrontEnd, Scattering, Standardisation
 from cryptml.networks.network import Network, probabilities
 from cryptml.networks.storage import load_network, resolve_network, save_network, shipped_networks
 
@@ -10,8 +10,10 @@ __all__ = [
     "Boundary",
     "Extent",
     "FloatArray",
+    "FrontEnd",
     "IntArray",
     "Network",
+    "Scattering",
     "Standardisation",
     "load_network",
     "probabilities",

@@ -10,7 +10,7 @@ import numpy as np
 from cryptml.errors import NetworkError
 from cryptml.networks.boundary import Boundary, FloatArray
 from cryptml.networks.extent import IntArray
-from cryptml.networks.front_end import Standardisation
+from cryptml.networks.front_ends import FrontEnd
 from cryptml.networks.layers import Layer, extents, run_all
 from cryptml.networks.operations import NumpyOperations
 from cryptml.splits import Segment
@@ -29,7 +29,7 @@ class Network:
     """
 
     name: str
-    front_end: Standardisation
+    front_end: FrontEnd
     layers: tuple[Layer, ...]
     boundaries: tuple[Boundary, ...]
     classes: tuple[str, ...]
@@ -126,7 +126,11 @@ class Network:
 
     def logits(self, regions: FloatArray) -> FloatArray:
         """Return (batch, classes) float32 for (batch, side, side) regions: the unsplit network in the clear."""
-        return self.boundaries[-1].dequantise(self.run(self.quantise(regions)))
+        return self.logits_from(self.front_end.apply(regions))
+
+    def logits_from(self, features: FloatArray) -> FloatArray:
+        """Return (batch, classes) float32 for (batch, *front_end.shape) float32 behind the front end."""
+        return self.boundaries[-1].dequantise(self.run(self.boundaries[0].quantise(features)))
 
 
 def probabilities(logits: FloatArray) -> FloatArray:

@@ -8,7 +8,7 @@ from pathlib import Path
 from cryptml.errors import NetworkError
 from cryptml.files import MAX_JSON_BYTES, parse_json, read_bounded, sha256, to_json_bytes, write_bytes
 from cryptml.networks.boundary import Boundary
-from cryptml.networks.front_end import Standardisation
+from cryptml.networks.front_ends import restore_front_end
 from cryptml.networks.network import Network
 from cryptml.networks.tensors import MAX_WEIGHTS_BYTES, layer_entries, pack_layers, unpack_layers
 
@@ -85,7 +85,7 @@ def load_network(name_or_folder: str) -> Network:
         raise NetworkError(f"{WEIGHTS_FILE} in {folder.name} was altered: its digest is not the one in {NETWORK_FILE}")
     return Network(
         name=document["name"],
-        front_end=Standardisation.from_json(document["front_end"]),
+        front_end=restore_front_end(document["front_end"]),
         layers=unpack_layers(document["layers"], weights, NetworkError),
         boundaries=tuple(Boundary.from_json(entry) for entry in document["boundaries"]),
         classes=tuple(document["classes"]),

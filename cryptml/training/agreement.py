@@ -11,9 +11,8 @@ from torch import Tensor, nn
 
 from cryptml.errors import NetworkError
 from cryptml.networks.architectures.blocks import ResidualBlock, value_of
-from cryptml.networks.boundary import FloatArray
 from cryptml.networks.conversion.stages import Stage, read_branch, read_stages
-from cryptml.networks.front_end import Standardisation
+from cryptml.networks.front_ends import FrontEnd
 from cryptml.networks.network import Network
 
 MOST_DISAGREEMENT = 0.01
@@ -22,7 +21,7 @@ MOST_DISAGREEMENT = 0.01
 _BATCH = 256
 
 
-def settle_biases(module: nn.Sequential, front_end: Standardisation) -> None:
+def settle_biases(module: nn.Sequential, front_end: FrontEnd) -> None:
     """Move every float bias to the nearest multiple of its accumulator's step, in place.
 
     An accumulator counts in steps of input scale x weight scale (Jacob et al., "Quantization and Training of Neural
@@ -62,36 +61,35 @@ def _settle(stages: Sequence[Stage], scale: Tensor) -> None:
             scale = last.quant_act_scale()
 
 
-def disagreement(module: nn.Module, network: Network, regions: FloatArray) -> float:
+def disagreement(module: nn.Module, network: Network, inputs: Tensor) -> float:
     """Return the share of regions, 0 to 1, with a logit that differs by half a grid step or more.
 
     Args:
         module: What was converted.
         network: What came of it.
-        regions: (batch, side, side) float32 in [0, 1], at least one.
+        inputs: (n, *front_end.shape) float32, regions behind the front end, at least one.
     """
     module.eval()
     half = np.asarray(network.boundaries[-1].scale) / 2
     differing = 0
-    for start in range(0, len(regions), _BATCH):
-        batch = regions[start : start + _BATCH]
+    for batch in torch.split(inputs, _BATCH):
         with torch.no_grad():
-            expected = value_of(module(torch.from_numpy(network.front_end.apply(batch)))).numpy()
-        differing += int((np.abs(expected - network.logits(batch)) >= half).any(axis=1).sum())
-    return differing / len(regions)
+            expected = value_of(module(batch)).numpy()
+        differing += int((np.abs(expected - network.logits_from(batch.numpy())) >= half).any(axis=1).sum())
+    return differing / len(inputs)
 
 
-def check_agreement(module: nn.Module, network: Network, regions: FloatArray) -> float:
+def check_agreement(module: nn.Module, network: Network, inputs: Tensor) -> float:
     """Return the `disagreement`, which must not exceed 1 %.
 
     Raises:
         NetworkError: If it does: the integer program is then another network than the one that was trained.
     """
-    share = disagreement(module, network, regions)
+    share = disagreement(module, network, inputs)
     if share > MOST_DISAGREEMENT:
         raise NetworkError(
             f"the integer program of network {network.name!r} differs from the trained one on {share:.1%} of "
-            f"{len(regions)} regions where {MOST_DISAGREEMENT:.0%} is allowed; look for a module whose result depends "
+            f"{len(inputs)} regions where {MOST_DISAGREEMENT:.0%} is allowed; look for a module whose result depends "
             "on more than its input, or a quantiser that was changed after the training"
         )
     return share

@@ -10,7 +10,7 @@ SHIFT_DIVISOR = 10
 """Regions move by up to side // 10 pixels along each axis."""
 
 
-def augment(regions: Tensor, generator: torch.Generator) -> Tensor:
+def augment(regions: Tensor, generator: torch.Generator, *, upright: bool = False) -> Tensor:
     """Flip, transpose and shift every region by itself.
 
     Each flip and the transposition happen with probability 1/2, which makes the eight symmetries of the square equally
@@ -19,11 +19,12 @@ def augment(regions: Tensor, generator: torch.Generator) -> Tensor:
     Args:
         regions: (batch, channels, side, side) float32.
         generator: Source of all randomness.
+        upright: Whether up and down differ (`cryptml.datasets.base.Dataset.upright`): left and right are swapped, no more.
 
     Returns:
         A tensor of the same shape and type; the argument is not changed.
     """
-    for variant in (_flip_columns, _flip_rows, _transpose):
+    for variant in (_flip_columns,) if upright else (_flip_columns, _flip_rows, _transpose):
         chosen = torch.rand(len(regions), generator=generator) < 0.5
         regions = torch.where(chosen[:, None, None, None], variant(regions), regions)
     return shift(regions, regions.shape[-1] // SHIFT_DIVISOR, generator)

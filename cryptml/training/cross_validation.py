@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from cryptml.datasets.base import Dataset
 from cryptml.networks.architectures.registry import Architecture
-from cryptml.networks.front_end import Standardisation
-from cryptml.training.evaluation import Evaluation, evaluate_probabilities, predict_integers
-from cryptml.training.examples import predict
+from cryptml.training.evaluation import Evaluation, evaluate_probabilities
+from cryptml.training.examples import Examples, predict, predict_program
 from cryptml.training.progress import Progress, later
 from cryptml.training.qat import train_network
 from cryptml.training.settings import TrainingSettings
@@ -71,20 +69,20 @@ def cross_validate(
         DatasetError: If the folds are out of bounds, or a class does not occur in the training part of one.
         NetworkError: If the network cannot be cut or compiled, or a training diverges.
     """
-    front_end = Standardisation(architecture.side)
+    examples = Examples.of(dataset, architecture.front_end, views=settings.views, seed=settings.seed)
     quantised = np.zeros((len(dataset), len(dataset.classes)), np.float32)
     floats = np.zeros_like(quantised)
     pairs = dataset.folds(folds, settings.seed)
     total = 2 * settings.epochs * len(pairs)
     for fold, (rest, held_out) in enumerate(pairs):
-        train, validation = inner_split(dataset.take(rest), settings.seed)
+        train, validation = inner_split(examples.take(rest), settings.seed)
         done = 2 * settings.epochs * fold
         reports = [later(progress, done=start, total=total) for start in (done, done + settings.epochs)]
-        teacher = train_teacher(train, validation, settings, front_end, reports[0])
-        trained = train_network(architecture, train, validation, settings, front_end, reports[1], teacher)
-        test = dataset.take(held_out)
-        quantised[held_out] = predict_integers(trained.network, test)
-        floats[held_out] = predict(teacher.module, torch.from_numpy(front_end.apply(test.images)))
+        teacher = train_teacher(train, validation, settings, reports[0])
+        trained = train_network(architecture, train, validation, settings, reports[1], teacher)
+        test = examples.take(held_out)
+        quantised[held_out] = predict_program(trained.network, test.inputs[:, 0])
+        floats[held_out] = predict(teacher.module, test.pictures[:, 0])
     return CrossValidation(
         folds,
         evaluate_probabilities(quantised, dataset, settings.seed),
@@ -93,12 +91,13 @@ def cross_validate(
     )
 
 
-def inner_split(dataset: Dataset, seed: int) -> tuple[Dataset, Dataset]:
+def inner_split(examples: Examples, seed: int) -> tuple[Examples, Examples]:
     """Cut a training part by patient into what is trained on (about 5/6) and what tells the best epoch.
 
     Raises:
         DatasetError: If there are fewer than two patients.
     """
+    dataset = examples.dataset
     parts = max(2, min(INNER_PARTS, len(set(dataset.patients))))
     learning, judging = dataset.folds(parts, seed)[0]
-    return dataset.take(learning), dataset.take(judging)
+    return examples.take(learning), examples.take(judging)

@@ -47,7 +47,7 @@ def distillation_loss(
 
 
 def distil_from(teacher: nn.Module, settings: TrainingSettings, class_weights: Tensor) -> Loss:
-    """Return the loss of a student that imitates a teacher on every augmented region.
+    """Return the loss of a student that imitates a teacher on every view of every region.
 
     Args:
         teacher: Trained; put into evaluation mode here.
@@ -56,9 +56,9 @@ def distil_from(teacher: nn.Module, settings: TrainingSettings, class_weights: T
     """
     teacher.eval()
 
-    def loss(inputs: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+    def loss(pictures: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
         with torch.no_grad():
-            wanted = value_of(teacher(inputs))
+            wanted = value_of(teacher(pictures))
         return distillation_loss(
             logits,
             wanted,

@@ -2,58 +2,115 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cryptml.datasets.base import Dataset
-from cryptml.errors import DatasetError
+from cryptml.datasets.base import Dataset, Indices
+from cryptml.errors import DatasetError, SettingError
 from cryptml.networks.architectures.blocks import value_of
 from cryptml.networks.boundary import FloatArray
-from cryptml.networks.front_end import Standardisation
+from cryptml.networks.front_ends import FrontEnd, Standardisation
+from cryptml.networks.network import Network, probabilities
+from cryptml.training.augmentation import augment
 
 BATCH = 256
 """Regions predicted at a time, which bounds the memory."""
 
+MOST_BYTES = 4 << 30
+"""Of all views together."""
+
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Regions behind the front end, and their labels.
+    """Regions behind a front end in several views, and their labels.
+
+    Views are made from the pictures, before any front end, and once for all epochs: what a front end costs is paid once, and a
+    teacher that looks at pictures sees the very view whose features its student sees.
 
     Attributes:
-        name: Of the data set.
-        inputs: (n, 1, side, side) float32, standardised.
-        labels: (n,) int64; every class occurs.
-        classes: Number of classes.
+        dataset: What they were made from, in the same order.
+        inputs: (n, views, *shape) float32, what a network reads; view 0 is the region as it is.
+        pictures: (n, views, 1, side, side) float32, the same views standardised, what a teacher reads.
+        labels: (n,) int64.
     """
 
-    name: str
+    dataset: Dataset
     inputs: Tensor
+    pictures: Tensor
     labels: Tensor
-    classes: int
 
     @staticmethod
-    def of(dataset: Dataset, front_end: Standardisation) -> Examples:
+    def of(dataset: Dataset, front_end: FrontEnd, *, views: int = 1, seed: int = 0) -> Examples:
         """Put a data set through the front end.
 
+        Args:
+            dataset: Of the front end's side.
+            front_end: Of the network.
+            views: 1 gives the regions as they are, more add that many less one variants of each.
+            seed: Of the variants.
+
         Raises:
-            DatasetError: If the pictures have another side than the front end takes, or a class does not occur.
+            DatasetError: If the pictures have another side than the front end takes.
+            SettingError: If so many views take more than `MOST_BYTES`.
         """
         if dataset.side != front_end.side:
             raise DatasetError(
                 f"the pictures of {dataset.name} have a side of {dataset.side} pixels where the network takes "
                 f"{front_end.side}; load the data set with that side"
             )
-        missing = [name for label, name in enumerate(dataset.classes) if label not in dataset.labels]
+        one_view = 4 * len(dataset) * (dataset.side**2 + math.prod(front_end.shape))
+        if views * one_view > MOST_BYTES:
+            raise SettingError(
+                f"{views} views of {len(dataset)} pictures take {views * one_view / 1e9:.1f} GB where "
+                f"{MOST_BYTES / 1e9:.1f} are allowed; choose at most {max(1, MOST_BYTES // one_view)} views, a smaller side or fewer pictures"
+            )
+        regions = torch.tensor(dataset.images)[:, None]
+        generator = torch.Generator().manual_seed(seed)
+        variants = [regions, *(augment(regions, generator, upright=dataset.upright) for _ in range(views - 1))]
+        plain = Standardisation(front_end.side)
+        pictures = _apply(plain, variants)
+        inputs = pictures if front_end == plain else _apply(front_end, variants)
+        return Examples(dataset, inputs, pictures, torch.tensor(dataset.labels))
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return len(self.dataset.classes)
+
+    def take(self, indices: Indices) -> Examples:
+        """Return the examples at some positions, in that order."""
+        chosen = torch.from_numpy(indices)
+        return Examples(self.dataset.take(indices), self.inputs[chosen], self.pictures[chosen], self.labels[chosen])
+
+    def subset(self, name: str) -> Examples:
+        """Return those of one subset of the data set.
+
+        Raises:
+            DatasetError: If it is empty.
+        """
+        self.dataset.subset(name)
+        return self.take(np.flatnonzero(np.array(self.dataset.subsets) == name))
+
+    def require_every_class(self) -> None:
+        """Refuse examples that lack a class.
+
+        Raises:
+            DatasetError: Naming the classes.
+        """
+        missing = [name for label, name in enumerate(self.dataset.classes) if label not in self.dataset.labels]
         if missing:
             raise DatasetError(
-                f"{dataset.name} has no picture of {', '.join(missing)} in the part used here; "
+                f"{self.dataset.name} has no picture of {', '.join(missing)} in the part used here; "
                 "training and validation need every class, so add pictures or divide the set in another way"
             )
-        inputs = torch.from_numpy(front_end.apply(dataset.images))
-        return Examples(dataset.name, inputs, torch.tensor(dataset.labels), len(dataset.classes))
+
+    def for_teacher(self) -> Examples:
+        """Return the same examples with the pictures for inputs."""
+        return replace(self, inputs=self.pictures)
 
     def class_weights(self) -> Tensor:
         """Return (classes,) float32, n / (classes * count): every class weighs the same in all, and 1 on average."""
@@ -61,12 +118,21 @@ class Examples:
         return len(self.labels) / (self.classes * counts.to(torch.float32))
 
 
+def _apply(front_end: FrontEnd, variants: list[Tensor]) -> Tensor:
+    return torch.stack([torch.from_numpy(front_end.apply(each[:, 0].numpy())) for each in variants], dim=1)
+
+
+def predict_program(network: Network, inputs: Tensor) -> FloatArray:
+    """Return the probabilities (n, classes) float32 of an integer program, for inputs as `predict` takes them."""
+    return probabilities(np.concatenate([network.logits_from(part.numpy()) for part in torch.split(inputs, BATCH)]))
+
+
 def predict(module: nn.Module, inputs: Tensor) -> FloatArray:
     """Return the probabilities (n, classes) float32 of a float or Brevitas module, left in evaluation mode.
 
     Args:
         module: Gives logits (batch, classes).
-        inputs: (n, 1, side, side) float32, standardised.
+        inputs: (n, *shape) float32, behind the front end.
     """
     module.eval()
     with torch.no_grad():

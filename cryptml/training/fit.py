@@ -16,7 +16,6 @@ from cryptml.errors import NetworkError
 from cryptml.networks import module_state
 from cryptml.networks.architectures.blocks import value_of
 from cryptml.training.auc import RocAuc
-from cryptml.training.augmentation import augment
 from cryptml.training.examples import Examples, predict
 from cryptml.training.progress import Progress
 from cryptml.training.settings import TrainingSettings
@@ -31,7 +30,7 @@ _FEWEST_STEPS = 10
 """Shorter schedules have no step to rise in."""
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""From inputs (batch, 1, side, side), logits (batch, classes) and labels (batch,) to a scalar."""
+"""From pictures (batch, 1, side, side), logits (batch, classes) and labels (batch,) to a scalar."""
 
 
 SMOOTHING = 8
@@ -99,7 +98,7 @@ def balanced_cross_entropy(class_weights: Tensor) -> Loss:
         class_weights: (classes,) float32, of `Examples.class_weights`.
     """
 
-    def loss(_inputs: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+    def loss(_pictures: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
         return functional.cross_entropy(logits, labels, weight=class_weights)
 
     return loss
@@ -122,8 +121,8 @@ def fit(
     comes from, or is left in, torch's global generator.
 
     Args:
-        module: From (batch, 1, side, side) to logits (batch, classes), as a tensor or a Brevitas quantised tensor.
-        train: What it learns from.
+        module: From (batch, *shape of its front end) to logits (batch, classes), as a tensor or a Brevitas quantised tensor.
+        train: What it learns from, in each epoch one view of every region.
         validation: What tells the best epoch; no patient of ``train``.
         settings: Epochs, batch, rates, patience and seed.
         loss: What to minimise.
@@ -175,8 +174,9 @@ def _train_epoch(
     module.train()
     total, seen = 0.0, 0
     for indices in _batches(torch.randperm(len(train.labels), generator=generator), settings.batch):
-        inputs = augment(train.inputs[indices], generator)
-        value = loss(inputs, value_of(module(inputs)), train.labels[indices])
+        views = torch.randint(train.inputs.shape[1], indices.shape, generator=generator)
+        logits = value_of(module(train.inputs[indices, views]))
+        value = loss(train.pictures[indices, views], logits, train.labels[indices])
         optimiser.zero_grad()
         torch.autograd.backward(value)
         nn.utils.clip_grad_norm_(module.parameters(), LARGEST_GRADIENT)
@@ -192,4 +192,4 @@ def _batches(order: Tensor, size: int) -> list[Tensor]:
 
 
 def _auc(module: nn.Module, validation: Examples) -> float:
-    return RocAuc(validation.labels.numpy(), predict(module, validation.inputs), validation.name).value()
+    return RocAuc(validation.labels.numpy(), predict(module, validation.inputs[:, 0]), validation.dataset.name).value()

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cryptml.datasets.base import SUBSETS, Dataset
+from cryptml.networks.front_ends import FrontEnd
 from cryptml.networks.network import Network
 from cryptml.splits import Segment
 from cryptml.training.cross_validation import CrossValidation
@@ -107,7 +108,7 @@ class ModelCard:
     Attributes:
         name: Of the network.
         architecture: Its specification.
-        side: Of the input region, in pixels.
+        front_end: What the region goes through on the client, in the clear.
         layers: In order.
         data: What it was trained on.
         command: The exact command that trained it.
@@ -120,7 +121,7 @@ class ModelCard:
 
     name: str
     architecture: str
-    side: int
+    front_end: FrontEnd
     layers: tuple[LayerDescription, ...]
     data: DataDescription
     command: str
@@ -157,9 +158,10 @@ def _network(card: ModelCard) -> str:
         )
         for layer in card.layers
     ]
+    side = card.front_end.side
     lookups = sum(layer.bootstraps for layer in card.layers)
     intro = (
-        f"Takes a grey region of {card.side} x {card.side} pixels, standardised by its own mean and deviation. "
+        f"Takes a grey region of {side} x {side} pixels, {card.front_end.description}. "
         f"{len(rows)} layers, {sum(layer.parameters for layer in card.layers)} learned integers, {lookups} table lookups."
     )
     return f"{intro}\n\n{_table(('layer', 'kind', 'output', 'bits', 'learned integers', 'table lookups'), rows)}"

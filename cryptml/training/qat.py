@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
+import torch
 from torch import nn
 
 from cryptml.datasets.base import Dataset
 from cryptml.errors import DatasetError, NetworkError
 from cryptml.networks.architectures.registry import Architecture
 from cryptml.networks.conversion import convert, read_stages
-from cryptml.networks.front_end import Standardisation
 from cryptml.networks.network import Network
 from cryptml.training.agreement import check_agreement, settle_biases
 from cryptml.training.distillation import distil_from
@@ -44,10 +43,9 @@ class TrainedNetwork:
 
 def train_network(
     architecture: Architecture,
-    train: Dataset,
-    validation: Dataset,
+    train: Examples,
+    validation: Examples,
     settings: TrainingSettings,
-    front_end: Standardisation | None = None,
     progress: Progress | None = None,
     teacher: TrainedTeacher | None = None,
 ) -> TrainedNetwork:
@@ -58,52 +56,52 @@ def train_network(
 
     Args:
         architecture: What to train.
-        train: What it learns from, pictures of the architecture's side.
+        train: What it learns from, behind the architecture's front end.
         validation: What tells the best epoch; no patient of ``train``.
         settings: All of the training's numbers.
-        front_end: Standardisation at the architecture's side if None.
         progress: Hears of every epoch, the teacher's first.
         teacher: Ready to learn from; trained here if None and the settings ask for one.
 
     Raises:
-        DatasetError: If the sets do not fit each other or the network, share a patient, or lack a class.
+        DatasetError: If the sets do not fit each other, share a patient, or lack a class.
         NetworkError: If the network cannot be cut or compiled (with every reason), diverges, or its integer program
             differs from it.
     """
-    front_end = front_end or Standardisation(architecture.side)
-    _check_apart(train, validation)
-    examples, held_out = Examples.of(train, front_end), Examples.of(validation, front_end)
-    check_convertible(architecture, train.classes, front_end)
+    _check_apart(train.dataset, validation.dataset)
+    train.require_every_class()
+    validation.require_every_class()
+    classes = train.dataset.classes
+    check_convertible(architecture, classes)
     total = settings.epochs
     if settings.distil and teacher is None:
         total = 2 * settings.epochs
-        teacher = train_teacher(train, validation, settings, front_end, later(progress, done=0, total=total))
-    loss = balanced_cross_entropy(examples.class_weights())
+        teacher = train_teacher(train, validation, settings, later(progress, done=0, total=total))
+    loss = balanced_cross_entropy(train.class_weights())
     if settings.distil and teacher is not None:
-        loss = distil_from(teacher.module, settings, examples.class_weights())
+        loss = distil_from(teacher.module, settings, train.class_weights())
     else:
         teacher = None
-    module = _build(architecture, len(train.classes), settings.seed)
+    module = _build(architecture, len(classes), settings.seed)
     progress = later(progress, done=total - settings.epochs, total=total)
-    history = fit(module, examples, held_out, settings, loss, progress)
-    settle_biases(module, front_end)
-    network = convert(module, name=architecture.name, front_end=front_end, classes=train.classes)
-    share = check_agreement(module, network, np.concatenate([train.images, validation.images]))
+    history = fit(module, train, validation, settings, loss, progress)
+    settle_biases(module, architecture.front_end)
+    network = convert(module, name=architecture.name, front_end=architecture.front_end, classes=classes)
+    share = check_agreement(module, network, torch.cat([train.inputs[:, 0], validation.inputs[:, 0]]))
     return TrainedNetwork(module, network, history, teacher, share)
 
 
-def check_convertible(architecture: Architecture, classes: tuple[str, ...], front_end: Standardisation) -> Network:
+def check_convertible(architecture: Architecture, classes: tuple[str, ...]) -> Network:
     """Convert an untrained network, and return what came of it.
 
     Args:
         architecture: What to build.
         classes: Names of its outputs.
-        front_end: Gives the shape of the input.
 
     Raises:
         NetworkError: With every reason why the network cannot be cut or compiled.
     """
     module = _build(architecture, len(classes), seed=0)
+    front_end = architecture.front_end
     try:
         return convert(module, name=architecture.name, front_end=front_end, classes=classes)
     except RuntimeError as error:  # a module does not take what the one before it gives

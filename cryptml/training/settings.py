@@ -21,6 +21,7 @@ class TrainingSettings:
         weight_decay: Of AdamW, 0 to 1.
         patience: Epochs without a better validation AUC before the training stops, 1 to 10000.
         seed: Of initial weights, dropout, order and augmentation, 0 to 2^32 - 1.
+        views: Variants of each region, itself among them, that the epochs choose from, 1 (no augmentation) to 1024.
         distil: Whether a float teacher is trained first, for the quantised network to imitate.
         temperature: What logits are divided by before teacher and student are compared, 0.1 to 100.
         distillation_weight: Share of the teacher in the loss, 0 (labels alone) to 1 (teacher alone).
@@ -35,6 +36,7 @@ class TrainingSettings:
     weight_decay: float = 1e-3
     patience: int = 40
     seed: int = 0
+    views: int = 24
     distil: bool = True
     temperature: float = 3.0
     distillation_weight: float = 0.7
@@ -55,7 +57,13 @@ class TrainingSettings:
         return dataclasses.asdict(self)
 
 
-_WHOLE = {"epochs": (1, 10_000), "batch": (2, 4096), "patience": (1, 10_000), "seed": (0, 2**32 - 1)}
+_WHOLE = {
+    "epochs": (1, 10_000),
+    "batch": (2, 4096),
+    "patience": (1, 10_000),
+    "seed": (0, 2**32 - 1),
+    "views": (1, 1024),
+}
 _REAL = {
     "learning_rate": (1e-8, 1.0),
     "weight_decay": (0.0, 1.0),

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from cryptml.datasets.base import Dataset
-from cryptml.networks.front_end import Standardisation
 from cryptml.training.examples import Examples
 from cryptml.training.fit import History, balanced_cross_entropy, fit, seeded
 from cryptml.training.progress import Progress
@@ -59,28 +57,24 @@ def build_teacher(side: int, classes: int, widths: Sequence[int] = WIDTHS) -> nn
 
 
 def train_teacher(
-    train: Dataset,
-    validation: Dataset,
-    settings: TrainingSettings,
-    front_end: Standardisation | None = None,
-    progress: Progress | None = None,
+    train: Examples, validation: Examples, settings: TrainingSettings, progress: Progress | None = None
 ) -> TrainedTeacher:
-    """Train a float teacher.
+    """Train a float teacher on the pictures, whatever front end the examples have.
 
     Args:
         train: What it learns from.
         validation: What tells the best epoch; no patient of ``train``.
         settings: The distillation settings are not used.
-        front_end: The student's; standardisation at the data set's side if None.
         progress: Hears of every epoch.
 
     Raises:
-        DatasetError: If the sides differ, or a class does not occur in one of the sets.
+        DatasetError: If a class does not occur in one of the sets.
         NetworkError: If the training diverges.
     """
-    front_end = front_end or Standardisation(train.side)
-    examples, held_out = Examples.of(train, front_end), Examples.of(validation, front_end)
+    train.require_every_class()
+    validation.require_every_class()
     with seeded(settings.seed):
-        module = build_teacher(front_end.side, examples.classes)
-    loss = balanced_cross_entropy(examples.class_weights())
-    return TrainedTeacher(module, fit(module, examples, held_out, settings, loss, progress))
+        module = build_teacher(train.dataset.side, train.classes)
+    loss = balanced_cross_entropy(train.class_weights())
+    history = fit(module, train.for_teacher(), validation.for_teacher(), settings, loss, progress)
+    return TrainedTeacher(module, history)

@@ -10,12 +10,14 @@ import pytest
 import torch
 
 from cryptml.errors import NetworkError
+from cryptml.networks import Scattering
 from cryptml.networks.architectures.blocks import convolution, keep_taps, value_of
 from cryptml.networks.architectures.registry import ARCHITECTURES, load_architecture
 
 MODULE = "users_own_architectures"
 SOURCE = """
 from torch import nn
+from cryptml.networks import Scattering
 
 def build(classes):
     return nn.Sequential(nn.Linear(3, classes))
@@ -30,6 +32,14 @@ def wrong(classes):
 def odd(classes):
     return nn.Sequential()
 odd.side = "wide"
+
+def scattered(classes):
+    return nn.Sequential()
+scattered.front_end = Scattering(48, 2, 4)
+
+def foreign(classes):
+    return nn.Sequential()
+foreign.front_end = print
 
 number = 3
 """
@@ -61,6 +71,11 @@ def test_a_users_function_is_loaded_with_its_side() -> None:
     assert architecture.build(7)[0].out_features == 7
 
 
+def test_a_users_function_is_loaded_with_its_front_end() -> None:
+    architecture = load_architecture(f"{MODULE}:scattered")
+    assert (architecture.front_end, architecture.side) == (Scattering(48, 2, 4), 48)
+
+
 def test_a_function_without_argument_or_side_will_do() -> None:
     architecture = load_architecture(f"{MODULE}:fixed")
     assert architecture.side == 32
@@ -85,6 +100,10 @@ def test_what_does_not_return_a_sequence_is_refused_when_built() -> None:
         ("users_broken_module:build", "cannot be imported .invalid syntax"),
         (f"{MODULE}:number", "is a int; name a function that returns a Sequential"),
         (f"{MODULE}:odd", "has the side 'wide'; set the function's attribute side"),
+        (
+            f"{MODULE}:foreign",
+            "has the front end .*set the function's attribute front_end to a Standardisation or Scat",
+        ),
         ("builtins:int", "does not say what it takes .*name a function that returns a Sequential"),
     ],
 )

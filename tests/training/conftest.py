@@ -10,7 +10,7 @@ import torch
 from cryptml.datasets import load_dataset
 from cryptml.datasets.base import Dataset
 from cryptml.networks.architectures.registry import load_architecture
-from cryptml.training import TrainedNetwork, TrainingSettings, train_network
+from cryptml.training import Examples, TrainedNetwork, TrainingSettings, train_network
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -34,4 +34,6 @@ def few(phantoms: Dataset) -> Dataset:
 @pytest.fixture(scope="session")
 def trained(phantoms: Dataset) -> TrainedNetwork:
     settings = TrainingSettings(epochs=25, learning_rate=0.03, seed=1)
-    return train_network(load_architecture("tiny"), phantoms.subset("train"), phantoms.subset("validation"), settings)
+    tiny = load_architecture("tiny")
+    examples = Examples.of(phantoms, tiny.front_end, views=settings.views)
+    return train_network(tiny, examples.subset("train"), examples.subset("validation"), settings)

@@ -16,11 +16,15 @@ from cryptml.datasets.base import Dataset
 from cryptml.errors import NetworkError
 from cryptml.networks.architectures.blocks import ResidualBlock, activation, input_grid, linear
 from cryptml.networks.conversion import convert, largest_difference
-from cryptml.networks.front_end import Standardisation
+from cryptml.networks.front_ends import Standardisation
 from cryptml.training import TrainedNetwork
 from cryptml.training.agreement import check_agreement, disagreement, settle_biases
 
 FRONT_END = Standardisation(8)
+
+
+def behind(regions: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(FRONT_END.apply(regions))
 
 
 def biased(inputs: int, outputs: int, kernel: int, padding: int = 0, stride: int = 1) -> nn.Module:
@@ -67,7 +71,7 @@ def test_settled_biases_make_the_program_exact(kernel: int | tuple[int, int], ph
     assert all(not torch.equal(value, after[name]) for name, value in before.items())
     settled = convert(module, name="x", front_end=FRONT_END, classes=("a", "b"))
     assert largest_difference(module, settled, regions) < 1e-5
-    assert disagreement(module, settled, regions) == 0
+    assert disagreement(module, settled, behind(regions)) == 0
     for one, other in zip(loose.layers, settled.layers, strict=True):
         for name, tensor in one.tensors().items():
             assert one.kind in ("residual", "activation") or np.array_equal(tensor, other.tensors()[name])
@@ -88,10 +92,10 @@ def test_a_module_that_cannot_be_cut_is_refused() -> None:
 
 
 def test_another_network_is_noticed(trained: TrainedNetwork, phantoms: Dataset) -> None:
-    assert check_agreement(trained.module, trained.network, phantoms.images) == 0
+    assert check_agreement(trained.module, trained.network, behind(phantoms.images)) == 0
     last = trained.network.layers[-1]
     shifted = dataclasses.replace(last, bias=last.bias[::-1], weight=last.weight[::-1])  # type: ignore[attr-defined]
     boundaries = (*trained.network.boundaries[:-1], dataclasses.replace(trained.network.boundaries[-1]))
     other = dataclasses.replace(trained.network, layers=(*trained.network.layers[:-1], shifted), boundaries=boundaries)
     with pytest.raises(NetworkError, match=r"'tiny' differs from the trained one on \d+\.\d% of 800 regions"):
-        check_agreement(trained.module, other, phantoms.images)
+        check_agreement(trained.module, other, behind(phantoms.images))

@@ -22,6 +22,13 @@ def test_small_regions_take_all_eight_symmetries_and_nothing_else() -> None:
     assert {tuple(item.flatten().tolist()) for item in varied} == symmetries
 
 
+def test_upright_regions_are_mirrored_and_not_turned() -> None:
+    region = torch.arange(64.0).reshape(1, 1, 8, 8)
+    varied = augment(region.repeat(50, 1, 1, 1), generator(), upright=True)
+    expected = {tuple(each.flatten().tolist()) for each in (region, region.flip(-1))}
+    assert {tuple(item.flatten().tolist()) for item in varied} == expected
+
+
 def test_same_seed_same_variants_and_the_argument_stays() -> None:
     regions = torch.rand(6, 2, 20, 20, generator=generator())
     before = regions.clone()

@@ -6,11 +6,13 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from cryptml.datasets.base import Dataset
 from cryptml.errors import DatasetError
+from cryptml.networks import Standardisation
 from cryptml.networks.architectures.registry import load_architecture
-from cryptml.training import TrainingSettings, cross_validate, cross_validation
+from cryptml.training import Examples, TrainingSettings, cross_validate, cross_validation
 from cryptml.training.cross_validation import inner_split
 
 SETTINGS = TrainingSettings(epochs=2, batch=16)
@@ -19,27 +21,29 @@ SETTINGS = TrainingSettings(epochs=2, batch=16)
 def test_patients_are_never_mixed_and_every_picture_is_predicted_once(
     few: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    standardised = Standardisation(few.side).apply(few.images)
     trained: list[tuple[set[str], set[str]]] = []
     taught: list[tuple[set[str], set[str]]] = []
     tested: list[tuple[str, ...]] = []
     train_network, train_teacher = cross_validation.train_network, cross_validation.train_teacher
-    predict_integers = cross_validation.predict_integers
+    predict_program = cross_validation.predict_program
 
     def spy_network(architecture, train, validation, *rest):  # type: ignore[no-untyped-def]
-        trained.append((set(train.patients), set(validation.patients)))
+        trained.append((set(train.dataset.patients), set(validation.dataset.patients)))
         return train_network(architecture, train, validation, *rest)
 
     def spy_teacher(train, validation, *rest):  # type: ignore[no-untyped-def]
-        taught.append((set(train.patients), set(validation.patients)))
+        taught.append((set(train.dataset.patients), set(validation.dataset.patients)))
         return train_teacher(train, validation, *rest)
 
-    def spy_predict(network, dataset):  # type: ignore[no-untyped-def]
-        tested.append(dataset.patients)
-        return predict_integers(network, dataset)
+    def spy_predict(network, inputs):  # type: ignore[no-untyped-def]
+        rows = {behind.tobytes(): patient for behind, patient in zip(standardised, few.patients, strict=True)}
+        tested.append(tuple(rows[each.numpy().tobytes()] for each in inputs))
+        return predict_program(network, inputs)
 
     monkeypatch.setattr(cross_validation, "train_network", spy_network)
     monkeypatch.setattr(cross_validation, "train_teacher", spy_teacher)
-    monkeypatch.setattr(cross_validation, "predict_integers", spy_predict)
+    monkeypatch.setattr(cross_validation, "predict_program", spy_predict)
     heard: list[tuple[int, int]] = []
     result = cross_validate(
         load_architecture("tiny"), few, 3, SETTINGS, lambda epoch, epochs, *_: heard.append((epoch, epochs))
@@ -60,27 +64,29 @@ def test_patients_are_never_mixed_and_every_picture_is_predicted_once(
 
 def test_predictions_come_back_in_the_order_of_the_set(few: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """A teacher and a network that know the labels have an area of one only if nothing is shuffled."""
-    rows = {image.tobytes(): label for image, label in zip(few.images, few.labels, strict=True)}
+    standardised = Standardisation(few.side).apply(few.images)
+    rows = {behind.tobytes(): label for behind, label in zip(standardised, few.labels, strict=True)}
 
-    def oracle(_network: object, dataset: Dataset) -> np.ndarray:
-        return np.eye(2, dtype=np.float32)[[rows[image.tobytes()] for image in dataset.images]]
+    def oracle(_network: object, inputs: torch.Tensor) -> np.ndarray:
+        return np.eye(2, dtype=np.float32)[[rows[each.numpy().tobytes()] for each in inputs]]
 
-    monkeypatch.setattr(cross_validation, "predict_integers", oracle)
+    monkeypatch.setattr(cross_validation, "predict_program", oracle)
     result = cross_validate(load_architecture("tiny"), few, 2, TrainingSettings(epochs=1, distil=False))
     assert result.quantised.auc == 1
     assert result.teacher.auc < 1
 
 
 def test_inner_split_takes_a_sixth_of_the_patients(phantoms: Dataset) -> None:
-    learning, judging = inner_split(phantoms, 0)
-    assert not set(learning.patients) & set(judging.patients)
-    assert len(judging) / len(phantoms) == pytest.approx(1 / 6, abs=0.01)
-    two = phantoms.take([0, 1, 2, 3])
-    assert [len(part) for part in inner_split(two, 0)] == [2, 2]
+    examples = Examples.of(phantoms, Standardisation(8))
+    learning, judging = inner_split(examples, 0)
+    assert not set(learning.dataset.patients) & set(judging.dataset.patients)
+    assert len(judging.labels) / len(phantoms) == pytest.approx(1 / 6, abs=0.01)
+    two = examples.take(np.arange(4))
+    assert [len(part.labels) for part in inner_split(two, 0)] == [2, 2]
 
 
 def test_impossible_folds_are_refused(few: Dataset) -> None:
     with pytest.raises(DatasetError, match="1 folds were asked"):
         cross_validate(load_architecture("tiny"), few, 1, SETTINGS)
     with pytest.raises(DatasetError, match="2 folds were asked of the 1 patients"):
-        inner_split(few.take([0]), 0)
+        inner_split(Examples.of(few.take([0]), Standardisation(8)), 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -9,8 +10,8 @@ from torch.nn import functional
 
 from cryptml.datasets.base import Dataset
 from cryptml.errors import DatasetError
-from cryptml.networks.front_end import Standardisation
-from cryptml.training import TrainingSettings, build_teacher, train_teacher
+from cryptml.networks.front_ends import Standardisation
+from cryptml.training import Examples, TrainingSettings, build_teacher, train_teacher
 from cryptml.training.distillation import distil_from, distillation_loss
 
 LOGITS = torch.tensor([[1.0, -2.0], [0.5, 3.0], [-1.0, 0.0]])
@@ -61,7 +62,8 @@ def test_teacher_fits_every_side(side: int, poolings: int) -> None:
 
 def test_teacher_learns_and_leaves_the_global_generator_alone(phantoms: Dataset) -> None:
     before = torch.get_rng_state()
-    teacher = train_teacher(phantoms.subset("train"), phantoms.subset("validation"), TrainingSettings(epochs=4))
+    examples = Examples.of(phantoms, Standardisation(8), views=6)
+    teacher = train_teacher(examples.subset("train"), examples.subset("validation"), TrainingSettings(epochs=4))
     assert teacher.history.best_auc > 0.85
     assert torch.equal(torch.get_rng_state(), before)
 
@@ -69,7 +71,7 @@ def test_teacher_learns_and_leaves_the_global_generator_alone(phantoms: Dataset)
 def test_teacher_refuses_another_side_and_a_missing_class(phantoms: Dataset) -> None:
     settings = TrainingSettings(epochs=1)
     with pytest.raises(DatasetError, match="side of 8 pixels where the network takes 16"):
-        train_teacher(phantoms, phantoms, settings, Standardisation(16))
-    backgrounds = phantoms.take([i for i, label in enumerate(phantoms.labels) if label == 0])
+        Examples.of(phantoms, Standardisation(16))
+    examples = Examples.of(phantoms, Standardisation(8))
     with pytest.raises(DatasetError, match="has no picture of lesion"):
-        train_teacher(phantoms, backgrounds, settings)
+        train_teacher(examples, examples.take(np.flatnonzero(phantoms.labels == 0)), settings)

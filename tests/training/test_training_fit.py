@@ -13,7 +13,7 @@ from torch.nn.utils import prune
 from cryptml.datasets.base import Dataset
 from cryptml.errors import NetworkError
 from cryptml.networks.architectures import tiny
-from cryptml.networks.front_end import Standardisation
+from cryptml.networks.front_ends import Standardisation
 from cryptml.training import TrainingSettings
 from cryptml.training import fit as fitting
 from cryptml.training.examples import Examples, predict
@@ -25,7 +25,7 @@ from cryptml.training.progress import later
 def sets(phantoms: Dataset) -> tuple[Examples, Examples]:
     front_end = Standardisation(8)
     train, validation = phantoms.take(range(128)), phantoms.take(range(128, 192))
-    return Examples.of(train, front_end), Examples.of(validation, front_end)
+    return Examples.of(train, front_end, views=6), Examples.of(validation, front_end)
 
 
 def plain_loss(_inputs: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ def test_weights_of_the_best_epoch_come_back(
     outputs: list[np.ndarray] = []
 
     def scripted(module: nn.Module, held_out: Examples) -> float:
-        outputs.append(predict(module, held_out.inputs))
+        outputs.append(predict(module, held_out.inputs[:, 0]))
         return 0.8 + len(outputs) / 1000 if len(outputs) <= best else 0.5
 
     monkeypatch.setattr(fitting, "_auc", scripted)
@@ -60,7 +60,7 @@ def test_weights_of_the_best_epoch_come_back(
     history = fit(module, train, validation, settings, plain_loss)
     assert history.best == best
     assert len(history.epochs) == min(100, best + max(2, best))
-    restored = predict(module, validation.inputs)
+    restored = predict(module, validation.inputs[:, 0])
     np.testing.assert_allclose(restored, outputs[best - 1], atol=1e-6)
     assert np.abs(restored - outputs[-1]).max() > 1e-3
     if build is pruned:
@@ -95,12 +95,14 @@ def test_every_batch_size_trains(batch: int, sets: tuple[Examples, Examples]) ->
     assert heard == [(1, 2), (2, 2)]
 
 
-def test_rare_classes_weigh_as_much_as_frequent_ones() -> None:
-    examples = Examples("set", torch.zeros(8, 1, 2, 2), torch.tensor([0] * 6 + [1] * 2), 2)
+def test_rare_classes_weigh_as_much_as_frequent_ones(phantoms: Dataset) -> None:
+    labels = phantoms.labels
+    chosen = np.concatenate([np.flatnonzero(labels == 0)[:6], np.flatnonzero(labels == 1)[:2]])
+    examples = Examples.of(phantoms.take(chosen), Standardisation(8))
     weights = examples.class_weights()
     assert weights.tolist() == pytest.approx([8 / 12, 2.0])
     logits = torch.zeros(8, 2, requires_grad=True)
-    balanced_cross_entropy(weights)(examples.inputs, logits, examples.labels).backward()
+    balanced_cross_entropy(weights)(examples.pictures, logits, examples.labels).backward()
     assert logits.grad is not None
     assert logits.grad.sum(dim=0).tolist() == pytest.approx([0, 0], abs=1e-6)
 

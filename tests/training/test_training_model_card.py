@@ -6,6 +6,7 @@ import dataclasses
 
 from cryptml import training
 from cryptml.datasets.base import Dataset
+from cryptml.networks import Standardisation
 from cryptml.training import (
     CrossValidation,
     DataDescription,
@@ -24,7 +25,7 @@ def card_of(trained: TrainedNetwork, dataset: Dataset) -> ModelCard:
     return ModelCard(
         name="tiny",
         architecture="tiny",
-        side=8,
+        front_end=Standardisation(8),
         layers=describe_layers(trained.network),
         data=DataDescription.of(dataset),
         command="cryptml train --network tiny --seed 17\n",

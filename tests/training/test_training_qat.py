@@ -15,9 +15,9 @@ from cryptml.errors import DatasetError, NetworkError
 from cryptml.networks.architectures.blocks import input_grid, linear
 from cryptml.networks.architectures.registry import Architecture, load_architecture
 from cryptml.networks.conversion import largest_difference
-from cryptml.networks.front_end import Standardisation
+from cryptml.networks.front_ends import Standardisation
 from cryptml.networks.network import Network
-from cryptml.training import TrainedNetwork, TrainingSettings, check_convertible, evaluate, qat, train_network
+from cryptml.training import Examples, TrainedNetwork, TrainingSettings, check_convertible, evaluate, qat, train_network
 
 TINY = load_architecture("tiny")
 SHORT = TrainingSettings(epochs=2, batch=16)
@@ -27,9 +27,9 @@ def tensors(network: Network) -> list[np.ndarray]:
     return [tensor for layer in network.layers for tensor in layer.tensors().values()]
 
 
-def halves(dataset: Dataset) -> tuple[Dataset, Dataset]:
-    middle = len(dataset) // 2
-    return dataset.take(range(middle)), dataset.take(range(middle, len(dataset)))
+def halves(dataset: Dataset) -> tuple[Examples, Examples]:
+    examples, middle = Examples.of(dataset, TINY.front_end, views=3), len(dataset) // 2
+    return examples.take(np.arange(middle)), examples.take(np.arange(middle, len(dataset)))
 
 
 def test_it_learns(trained: TrainedNetwork, phantoms: Dataset) -> None:
@@ -90,7 +90,9 @@ def test_a_network_that_cannot_be_cut_is_refused_with_every_reason_before_traini
     monkeypatch.setattr(qat, "fit", lambda *_: pytest.fail("trained"))
     monkeypatch.setattr(qat, "train_teacher", lambda *_: pytest.fail("trained a teacher"))
     bad = Architecture(
-        "bad", 8, lambda classes: nn.Sequential(nn.Conv2d(1, 2, 2), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(18, 2))
+        "bad",
+        Standardisation(8),
+        lambda classes: nn.Sequential(nn.Conv2d(1, 2, 2), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(18, 2)),
     )
     with pytest.raises(NetworkError) as caught:
         train_network(bad, *halves(few), SHORT)
@@ -98,24 +100,30 @@ def test_a_network_that_cannot_be_cut_is_refused_with_every_reason_before_traini
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
-    bad = Architecture("bad", 8, lambda classes: nn.Sequential(input_grid(bits=2), nn.Flatten(), linear(9, 2, bits=2)))
+    bad = Architecture(
+        "bad", Standardisation(8), lambda classes: nn.Sequential(input_grid(bits=2), nn.Flatten(), linear(9, 2, bits=2))
+    )
     with pytest.raises(NetworkError, match="'bad' does not take regions of shape") as caught:
-        check_convertible(bad, ("a", "b"), Standardisation(8))
+        check_convertible(bad, ("a", "b"))
     assert "\n" not in str(caught.value)
-    worse = Architecture("worse", 8, lambda classes: nn.Sequential(nn.Flatten(), qnn.QuantLinear(9, 2, bias=True)))
+    worse = Architecture(
+        "worse", Standardisation(8), lambda classes: nn.Sequential(nn.Flatten(), qnn.QuantLinear(9, 2, bias=True))
+    )
     with pytest.raises(NetworkError, match="does not begin with its input grid"):
-        check_convertible(worse, ("a", "b"), Standardisation(8))
+        check_convertible(worse, ("a", "b"))
 
 
 def test_another_number_of_outputs_is_refused() -> None:
-    stubborn = Architecture("stubborn", 8, lambda classes: TINY.build(3))
+    stubborn = Architecture("stubborn", Standardisation(8), lambda classes: TINY.build(3))
     with pytest.raises(NetworkError, match=r"ends in shape \(3,\) for 2 classes"):
-        check_convertible(stubborn, ("a", "b"), Standardisation(8))
+        check_convertible(stubborn, ("a", "b"))
 
 
 def test_sets_that_do_not_belong_together_are_refused(few: Dataset) -> None:
+    same = Examples.of(few, TINY.front_end)
     with pytest.raises(DatasetError, match="patients, 'phantom-0-00000' the first, are in the training and"):
-        train_network(TINY, few, few, SHORT)
+        train_network(TINY, same, same, SHORT)
     train, validation = halves(few)
+    renamed = dataclasses.replace(validation, dataset=dataclasses.replace(validation.dataset, classes=("a", "b")))
     with pytest.raises(DatasetError, match="training set has the classes"):
-        train_network(TINY, train, dataclasses.replace(validation, classes=("a", "b")), SHORT)
+        train_network(TINY, train, renamed, SHORT)

@@ -29,6 +29,7 @@ def test_every_problem_is_named_at_once() -> None:
             weight_decay=2,
             patience=-1,
             seed=-5,
+            views=0,
             distil=1,  # type: ignore[arg-type]
             temperature=math.nan,
             distillation_weight=1.5,

@@ -12,6 +12,7 @@ from torch import nn
 
 from cryptml.errors import NetworkError
 from cryptml.networks.architectures import reference, tiny
+from cryptml.networks.front_ends import FRONT_ENDS, FrontEnd, Standardisation
 
 DEFAULT_SIDE = 32
 
@@ -22,13 +23,18 @@ class Architecture:
 
     Attributes:
         spec: What was asked for: a name, or ``module:function``.
-        side: Rows and columns of its input region, in pixels.
+        front_end: What its input goes through on the client, in the clear.
         build: Returns a fresh `torch.nn.Sequential` of Brevitas layers for a number of classes.
     """
 
     spec: str
-    side: int
+    front_end: FrontEnd
     build: Callable[[int], nn.Sequential]
+
+    @property
+    def side(self) -> int:
+        """Rows and columns of its input region, in pixels."""
+        return self.front_end.side
 
     @property
     def name(self) -> str:
@@ -37,8 +43,8 @@ class Architecture:
 
 
 ARCHITECTURES = {
-    "reference": Architecture("reference", reference.SIDE, reference.build),
-    "tiny": Architecture("tiny", tiny.SIDE, tiny.build),
+    "reference": Architecture("reference", Standardisation(reference.SIDE), reference.build),
+    "tiny": Architecture("tiny", Standardisation(tiny.SIDE), tiny.build),
 }
 
 
@@ -47,7 +53,8 @@ def load_architecture(spec: str) -> Architecture:
 
     Args:
         spec: A name in `ARCHITECTURES`, or ``module:function``. The function takes the number of classes, or nothing; its
-            attribute ``side``, where set, gives the region's side (32 otherwise). It runs with the caller's rights: never
+            attribute ``front_end``, where set, is its `FrontEnd`; otherwise regions are standardised, at a side of its
+            attribute ``side``, where set, or of 32. It runs with the caller's rights: never
             pass a spec that came over a network.
 
     Raises:
@@ -69,11 +76,7 @@ def load_architecture(spec: str) -> Architecture:
         raise NetworkError(
             f"network {spec!r} is a {type(function).__name__}; name a function that returns a Sequential"
         )
-    side = getattr(function, "side", DEFAULT_SIDE)
-    if not isinstance(side, int):
-        raise NetworkError(
-            f"network {spec!r} has the side {side!r}; set the function's attribute side to a whole number"
-        )
+    front_end = _front_end_of(function, spec)
     try:
         takes_classes = bool(inspect.signature(function).parameters)
     except ValueError as error:
@@ -87,4 +90,22 @@ def load_architecture(spec: str) -> Architecture:
             raise NetworkError(f"network {spec!r} returns a {type(module).__name__}; return a torch.nn.Sequential")
         return module
 
-    return Architecture(spec, side, build)
+    return Architecture(spec, front_end, build)
+
+
+def _front_end_of(function: Callable[..., object], spec: str) -> FrontEnd:
+    front_end = getattr(function, "front_end", None)
+    if isinstance(front_end, FRONT_ENDS):
+        return front_end
+    if front_end is not None:
+        known = " or ".join(each.__name__ for each in FRONT_ENDS)
+        raise NetworkError(
+            f"network {spec!r} has the front end {front_end!r}; set the function's attribute front_end to a {known}: "
+            "clients run front ends that they know, never code that comes with a network"
+        )
+    side = getattr(function, "side", DEFAULT_SIDE)
+    if not isinstance(side, int):
+        raise NetworkError(
+            f"network {spec!r} has the side {side!r}; set the function's attribute side to a whole number"
+        )
+    return Standardisation(side)

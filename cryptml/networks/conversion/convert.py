@@ -15,14 +15,14 @@ from cryptml.networks.architectures.blocks import ResidualBlock, value_of
 from cryptml.networks.boundary import Boundary, FloatArray
 from cryptml.networks.conversion.stages import Stage, read_branch, read_stages
 from cryptml.networks.extent import IntArray
-from cryptml.networks.front_end import Standardisation
+from cryptml.networks.front_ends import FrontEnd
 from cryptml.networks.layers import MAX_LOOKUP_BITS, Activation, Convolution, Layer, Linear, Residual, SumPooling
 from cryptml.networks.network import Network
 
 Reals = NDArray[np.float64]
 
 
-def convert(module: nn.Sequential, *, name: str, front_end: Standardisation, classes: Sequence[str]) -> Network:
+def convert(module: nn.Sequential, *, name: str, front_end: FrontEnd, classes: Sequence[str]) -> Network:
     """Return the integer program of a trained network.
 
     Weights become integers. Everything between two linear layers becomes one table a channel, made by evaluating the

@@ -1,10 +1,10 @@
-"""Fixed, public preprocessing before the first boundary: nothing learned, so nothing lost by running it in the clear."""
+"""Each region on its own scale: the least that every network needs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -25,6 +25,7 @@ class Standardisation:
     side: int
     floor: float = 0.02
     limit: float = 3.0
+    kind: ClassVar[str] = "standardisation"
 
     def __post_init__(self) -> None:
         if not (1 <= self.side <= 4096 and 0 < self.floor <= 1 and 0 < self.limit <= 100):
@@ -38,6 +39,11 @@ class Standardisation:
         """Shape of what it gives, (1, side, side)."""
         return (1, self.side, self.side)
 
+    @property
+    def description(self) -> str:
+        """See `FrontEnd.description`."""
+        return "standardised by its own mean and deviation"
+
     def apply(self, regions: FloatArray) -> FloatArray:
         """Return (batch, 1, side, side) float32 for (batch, side, side) regions in [0, 1]; computed on the client."""
         if regions.ndim != 3 or regions.shape[1:] != (self.side, self.side):
@@ -50,7 +56,7 @@ class Standardisation:
 
     def to_json(self) -> dict[str, Any]:
         """Return the front end as JSON values."""
-        return {"kind": "standardisation", "side": self.side, "floor": self.floor, "limit": self.limit}
+        return {"kind": self.kind, "side": self.side, "floor": self.floor, "limit": self.limit}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Standardisation:

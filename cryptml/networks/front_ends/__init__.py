@@ -1,0 +1,8 @@
+"""Public preprocessing, one file a kind."""
+
+from cryptml.networks.front_ends.base import FrontEnd
+from cryptml.networks.front_ends.registry import FRONT_ENDS, restore_front_end
+from cryptml.networks.front_ends.scattering import Scattering
+from cryptml.networks.front_ends.standardisation import Standardisation
+
+__all__ = ["FRONT_ENDS", "FrontEnd", "Scattering", "Standardisation", "restore_front_end"]

@@ -1,0 +1,22 @@
+"""Front ends by the kind that documents name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cryptml.networks.front_ends.base import FrontEnd
+from cryptml.networks.front_ends.scattering import Scattering
+from cryptml.networks.front_ends.standardisation import Standardisation
+
+FRONT_ENDS = (Standardisation, Scattering)
+"""All that a client can run."""
+
+
+def restore_front_end(data: Mapping[str, Any]) -> FrontEnd:
+    """Read what a front end's ``to_json`` wrote; the caller has checked it against the schema.
+
+    Raises:
+        NetworkError: If a value is out of its bounds.
+    """
+    return next(each for each in FRONT_ENDS if each.kind == data["kind"]).from_json(data)

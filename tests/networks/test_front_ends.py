@@ -1,0 +1,142 @@
+"""Front ends: what the scattering transform sees, and what it does not."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cryptml.errors import NetworkError
+from cryptml.networks import FloatArray, Scattering, Standardisation
+from cryptml.networks.front_ends import FRONT_ENDS, restore_front_end
+from cryptml.networks.front_ends.scattering import FLOOR, LEVEL, wavelets
+
+SIDE = 32
+SCATTERING = Scattering(SIDE, octaves=3, directions=4)
+
+
+def textures(count: int, seed: int = 0, side: int = SIDE) -> FloatArray:
+    return np.random.default_rng(seed).random((count, side, side), dtype=np.float32)
+
+
+def gratings(octave: int, direction: int) -> FloatArray:
+    """Return waves of one octave and direction."""
+    frequency, angle = 3 * math.pi / 4 / 2**octave, math.pi * direction / SCATTERING.directions
+    rows, columns = np.mgrid[:SIDE, :SIDE]
+    wave = np.cos(frequency * (columns * math.cos(angle) + rows * math.sin(angle)))
+    return (0.5 + 0.4 * wave[None]).astype(np.float32)
+
+
+def first_order(features: FloatArray) -> FloatArray:
+    """Return (octaves, directions) of one region with one cell."""
+    count = SCATTERING.octaves * SCATTERING.directions
+    return features[:count].reshape(SCATTERING.octaves, SCATTERING.directions)
+
+
+@pytest.mark.parametrize("octave", range(3))
+@pytest.mark.parametrize("direction", range(4))
+def test_a_wave_is_heard_by_its_own_wavelet(octave: int, direction: int) -> None:
+    heard = first_order(SCATTERING.apply(gratings(octave, direction))[0])
+    assert np.unravel_index(heard.argmax(), heard.shape) == (octave, direction)
+
+
+def test_wavelets_have_no_mean_and_are_those_of_the_formula() -> None:
+    size, octave, direction, directions = 48, 1, 1, 4
+    filters = wavelets(size, 3, directions)
+    assert np.abs(filters[:, :, 0, 0]).max() < 1e-12
+    spatial = np.fft.ifft2(filters[octave, direction])
+    deviation, frequency, angle = 0.8 * 2, 3 * math.pi / 8, math.pi / 4
+    row, column = 2, -1
+    along = column * math.cos(angle) + row * math.sin(angle)
+    across = row * math.cos(angle) - column * math.sin(angle)
+    envelope = math.exp(-(along**2 + across**2) / (2 * deviation**2)) / (2 * math.pi * deviation**2)
+    offset = math.exp(-((deviation * frequency) ** 2) / 2)  # the wave's own mean, in the continuous limit
+    expected = envelope * (complex(math.cos(frequency * along), math.sin(frequency * along)) - offset)
+    assert spatial[row, column] == pytest.approx(expected, abs=1e-4)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**32), st.floats(0.5, 1.0), st.floats(0.0, 0.3))
+def test_brightness_and_contrast_do_not_count(seed: int, contrast: float, brightness: float) -> None:
+    regions = textures(2, seed) * np.float32(0.6)
+    changed = regions * np.float32(contrast) + np.float32(brightness)
+    front_end = Scattering(SIDE, 2, 4)
+    np.testing.assert_allclose(front_end.apply(changed), front_end.apply(regions), atol=0.15)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**32))
+def test_a_transposed_region_gives_mirrored_directions(seed: int) -> None:
+    """Swapping rows and columns turns the angle a into a quarter turn less a, of half a turn in all."""
+    region = textures(1, seed)
+    heard, mirrored = (first_order(SCATTERING.apply(each)[0]) for each in (region, region.transpose(0, 2, 1)))
+    places = [(2 - direction) % 4 for direction in range(4)]
+    np.testing.assert_allclose(mirrored[:, places], heard, atol=1e-5)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**32), st.sampled_from([2, 4]))
+def test_cells_average_to_the_whole(seed: int, cells: int) -> None:
+    region = textures(1, seed)
+    whole = LEVEL * np.exp(SCATTERING.apply(region)) - FLOOR
+    parts = LEVEL * np.exp(Scattering(SIDE, 3, 4, cells).apply(region)) - FLOOR
+    np.testing.assert_allclose(parts.reshape(1, -1, cells**2).mean(axis=2), whole, rtol=1e-4, atol=1e-6)
+
+
+def test_regions_do_not_see_each_other() -> None:
+    regions = textures(3)
+    together = SCATTERING.apply(regions)
+    assert together.dtype == np.float32
+    assert together.shape == (3, *SCATTERING.shape)
+    for region, row in zip(regions, together, strict=True):
+        np.testing.assert_array_equal(SCATTERING.apply(region[None])[0], row)
+
+
+def test_a_flat_region_is_finite() -> None:
+    assert np.isfinite(SCATTERING.apply(np.zeros((1, SIDE, SIDE), np.float32))).all()
+
+
+@pytest.mark.parametrize(
+    ("octaves", "directions", "cells", "features"), [(3, 8, 1, 217 - 1), (3, 8, 2, 864), (1, 4, 1, 4)]
+)
+def test_number_of_features(octaves: int, directions: int, cells: int, features: int) -> None:
+    front_end = Scattering(SIDE, octaves, directions, cells)
+    assert front_end.shape == (features,)
+    assert front_end.apply(textures(1)).shape == (1, features)
+
+
+@pytest.mark.parametrize("front_end", [Standardisation(16, 0.1, 2.0), Scattering(16, 2, 6, 2)])
+def test_what_is_written_is_read(front_end: Standardisation | Scattering) -> None:
+    assert isinstance(front_end, FRONT_ENDS)
+    assert restore_front_end(json.loads(json.dumps(front_end.to_json()))) == front_end
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(4,), (1024,), (32, 0), (32, 7), (8, 3), (32, 3, 0), (32, 3, 17), (32, 3, 8, 0), (32, 3, 8, 9)],
+)
+def test_what_cannot_be_computed_is_refused(arguments: tuple[int, ...]) -> None:
+    with pytest.raises(NetworkError, match="side lies in"):
+        Scattering(*arguments)
+
+
+def test_they_describe_themselves() -> None:
+    assert "its own mean and deviation" in Standardisation(8).description
+    assert "6 octaves" not in SCATTERING.description
+    assert "60 averages of wavelet moduli" in SCATTERING.description
+    assert "3 octaves, 4 directions, 1 x 1 cells" in SCATTERING.description
+
+
+def test_what_would_take_too_long_is_refused() -> None:
+    assert Scattering(512).maps == 216
+    with pytest.raises(NetworkError, match="maps of 1612185600 pixels in all, more than 268435456; choose a smaller"):
+        Scattering(512, 6, 16)
+
+
+def test_regions_of_another_side_are_refused() -> None:
+    with pytest.raises(NetworkError, match=r"regions of shape \(1, 16, 16\) do not fit"):
+        SCATTERING.apply(textures(1, side=16))
