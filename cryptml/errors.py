@@ -9,6 +9,7 @@
     │   ├── SplitError            an assignment of layers to client and server
     │   ├── NetworkError          a network that cannot be cut, saved or loaded; carries every problem
     │   ├── ReportError           a profile that cannot be read, or does not fit its network
+    │   ├── JournalError          an interrupted run that cannot be continued
     │   └── SettingError          an option or setting out of its bounds
     ├── BundleError               files of a deployment: missing, altered, of another version
     ├── CircuitError              a segment that does not compile, or compiles to something else
@@ -52,6 +53,10 @@ class SplitError(InputError):
 
 class ReportError(InputError):
     """A profile report is malformed, of another version, or of another network."""
+
+
+class JournalError(InputError):
+    """An interrupted run was not asked to continue, or cannot be."""
 
 
 class SettingError(InputError):

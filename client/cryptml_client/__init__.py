@@ -4,5 +4,6 @@ from cryptml_client.client import Client
 from cryptml_client.key_store import KeyStore
 from cryptml_client.prediction import Prediction
 from cryptml_client.progress import Progress
+from cryptml_client.tile_answer import TileAnswer
 
-__all__ = ["Client", "KeyStore", "Prediction", "Progress"]
+__all__ = ["Client", "KeyStore", "Prediction", "Progress", "TileAnswer"]

@@ -40,11 +40,21 @@ def print_json(document: Any) -> None:
 
 
 class Stages:
-    """Shows each stage with a spinner and its time; one line stays where nobody watches live."""
+    """Shows each stage with a spinner and its time; one line stays where nobody watches live.
+
+    Attributes:
+        quiet: Show nothing, for example while a bar counts many stages of one kind.
+    """
+
+    def __init__(self) -> None:
+        self.quiet = False
 
     @contextmanager
     def stage(self, what: str) -> Iterator[None]:
         """See `cryptml_client.Progress.stage`."""
+        if self.quiet:
+            yield
+            return
         if not err.is_terminal:
             err.print(f"{what} ...", style="dim", markup=False)
             yield

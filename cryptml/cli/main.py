@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from cryptml import __version__
-from cryptml.cli import build, datasets, demo, evaluate, keys, predict, serve, train
+from cryptml.cli import build, datasets, demo, evaluate, keys, predict, scan, serve, train
 from cryptml.cli.console import out
 from cryptml.cli.run import run_app
 
@@ -23,6 +23,7 @@ app.command("build")(build.build)
 app.command("serve")(serve.serve)
 app.add_typer(keys.app, name="keys")
 app.command("predict")(predict.predict)
+app.command("scan")(scan.scan)
 app.command("demo")(demo.demo)
 
 

@@ -4,6 +4,7 @@ The clinic holds everything in this module: pictures are read, cropped and reduc
 No message and no description repeats anything of a DICOM header but its size and encoding.
 """
 
+from cryptml.images.breast import breast_mask, tile_breast
 from cryptml.images.image import Image, image_from_array
 from cryptml.images.limits import MAX_FILE_BYTES, MAX_PIXELS
 from cryptml.images.reading import load_image
@@ -14,10 +15,12 @@ __all__ = [
     "MAX_PIXELS",
     "Image",
     "Region",
+    "breast_mask",
     "brightest_region",
     "central_region",
     "crop",
     "image_from_array",
     "load_image",
     "reduce_area",
+    "tile_breast",
 ]

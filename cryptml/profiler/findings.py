@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cryptml.journal import Journal
 from cryptml.networks.network import Network
 from cryptml.profiler.estimation import Point
-from cryptml.profiler.journal import Journal
 from cryptml.splits import Segment, enumerate_segments
 
 

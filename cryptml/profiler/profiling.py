@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cryptml.errors import MeasurementError
+from cryptml.journal import Journal
 from cryptml.networks.network import Network
 from cryptml.profiler.assembly import assemble
 from cryptml.profiler.compiled_folder import is_compiled
 from cryptml.profiler.composition import Link
 from cryptml.profiler.estimation import expected_evaluate_ms, is_near
 from cryptml.profiler.findings import Findings, Variant
-from cryptml.profiler.journal import Journal
 from cryptml.profiler.machine import describe_machine
 from cryptml.profiler.measurement import (
     CLIENT_MODULE,

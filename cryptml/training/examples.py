@@ -66,7 +66,8 @@ class Examples:
         if views * one_view > MOST_BYTES:
             raise SettingError(
                 f"{views} views of {len(dataset)} pictures take {views * one_view / 1e9:.1f} GB where "
-                f"{MOST_BYTES / 1e9:.1f} are allowed; choose at most {max(1, MOST_BYTES // one_view)} views, a smaller side or fewer pictures"
+                f"{MOST_BYTES / 1e9:.1f} are allowed; choose at most {max(1, MOST_BYTES // one_view)} views, a smaller side "
+                "or fewer pictures"
             )
         regions = torch.tensor(dataset.images)[:, None]
         generator = torch.Generator().manual_seed(seed)

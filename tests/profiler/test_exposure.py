@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from cryptml.cli.profiler.audit import audit
 from cryptml.errors import NetworkError, SettingError, SplitError
+from cryptml.journal import Journal
 from cryptml.networks import Network
 from cryptml.profiler.assembly import assemble
 from cryptml.profiler.compiler_process import attack
@@ -19,7 +20,6 @@ from cryptml.profiler.composition import Link
 from cryptml.profiler.exposure import SegmentExposure, insecure_layers, segment_exposure, split_exposure
 from cryptml.profiler.extraction import audit_segment
 from cryptml.profiler.findings import Findings
-from cryptml.profiler.journal import Journal
 from cryptml.splits import Segment, Split, enumerate_segments, enumerate_splits
 
 P_ERROR = 2.0**-40

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cryptml.errors import ReportError
-from cryptml.profiler.journal import Journal
+from cryptml.errors import JournalError
+from cryptml.journal import Journal
 
 HEAD = {"network": "ab" * 32, "repeats": 3, "shape": (1, 2)}
 
@@ -58,7 +58,7 @@ def test_a_line_that_was_cut_short_is_dropped_wherever_it_was_cut(path: Path) ->
 
 def test_an_unfinished_run_is_not_overwritten(path: Path) -> None:
     before = path.read_bytes()
-    with pytest.raises(ReportError, match="holds an unfinished run; pass --resume to continue it, or delete it"):
+    with pytest.raises(JournalError, match="holds an unfinished run; pass --resume to continue it, or delete it"):
         Journal(path, HEAD, resume=False)
     assert path.read_bytes() == before
 
@@ -67,7 +67,7 @@ def test_another_run_is_not_mixed_in(path: Path) -> None:
     before = path.read_bytes()
     other = {"network": "cd" * 32, "shape": (1, 2), "threads": 2}
     with pytest.raises(
-        ReportError, match="belongs to a run with other network, repeats, threads; repeat that run's options"
+        JournalError, match="belongs to a run with other network, repeats, threads; repeat that run's options"
     ):
         Journal(path, other, resume=True)
     assert path.read_bytes() == before
@@ -94,6 +94,6 @@ def test_another_run_is_not_mixed_in(path: Path) -> None:
 def test_a_damaged_journal_is_refused_and_left_alone(path: Path, lines: bytes) -> None:
     path.write_bytes(lines.replace(b"HEAD", json.dumps(HEAD).encode()))
     before = path.read_bytes()
-    with pytest.raises(ReportError, match="is damaged; delete it|belongs to a run with other"):
+    with pytest.raises(JournalError, match="is damaged; delete it|belongs to a run with other"):
         Journal(path, HEAD, resume=True)
     assert path.read_bytes() == before

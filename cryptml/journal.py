@@ -1,4 +1,4 @@
-"""What a profiling run has measured so far, on disk after every segment: a killed run goes on where it was."""
+"""What a long run has found so far, on disk after every step: a killed run goes on where it was."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cryptml.errors import ReportError
+from cryptml.errors import JournalError
 from cryptml.files import read_bounded
 
 MAX_JOURNAL_BYTES = 64 << 20
 
 
 class Journal:
-    """Lines of JSON beside the report: a head that says what is profiled, then one entry a measurement.
+    """Lines of JSON beside the result: a head that says what is done, then one entry a step. Only its owner can read it.
 
     Args:
         path: Of the journal.
-        head: What is profiled and how; entries of another head are never mixed in.
+        head: What is done and how; entries of another head are never mixed in.
         resume: Whether an existing journal is read and continued.
 
     Raises:
-        ReportError: If there is a journal and ``resume`` is not asked for, or it was made for something else.
+        JournalError: If there is a journal and ``resume`` is not asked for, or it was made for something else.
     """
 
     def __init__(self, path: Path, head: Mapping[str, Any], *, resume: bool) -> None:
@@ -32,7 +32,7 @@ class Journal:
         self.entries: dict[str, Any] = {}
         if path.exists():
             if not resume:
-                raise ReportError(
+                raise JournalError(
                     f"{path} holds an unfinished run; pass --resume to continue it, or delete it to begin again"
                 )
             self._read()
@@ -49,11 +49,11 @@ class Journal:
         self._append({"name": name, "value": value})
 
     def remove(self) -> None:
-        """Delete the journal: the report holds everything."""
+        """Delete the journal: the result holds everything."""
         self._path.unlink(missing_ok=True)
 
     def _read(self) -> None:
-        lines = read_bounded(self._path, MAX_JOURNAL_BYTES, ReportError).split(b"\n")
+        lines = read_bounded(self._path, MAX_JOURNAL_BYTES, JournalError).split(b"\n")
         whole, broken = lines[:-1], lines[-1]  # a line that a kill cut short has no end
         try:
             documents = [json.loads(line) for line in whole]
@@ -66,10 +66,10 @@ class Journal:
                 raise TypeError(type(head).__name__)
             self.entries = {entry["name"]: entry["value"] for entry in documents[1:]}
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise ReportError(f"{self._path} is damaged; delete it to begin again") from error
+            raise JournalError(f"{self._path} is damaged; delete it to begin again") from error
         if head != self._head:
             differing = sorted(key for key in {*head, *self._head} if head.get(key) != self._head.get(key))
-            raise ReportError(
+            raise JournalError(
                 f"{self._path} belongs to a run with other {', '.join(differing)}; "
                 "repeat that run's options with --resume, or delete the file to begin again"
             )
@@ -77,7 +77,8 @@ class Journal:
             os.truncate(self._path, sum(len(line) + 1 for line in whole))
 
     def _append(self, value: Any) -> None:
-        with self._path.open("ab") as stream:
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(descriptor, "ab") as stream:
             stream.write(json.dumps(value, allow_nan=False).encode() + b"\n")
             stream.flush()
             os.fsync(stream.fileno())

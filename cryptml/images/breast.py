@@ -1,0 +1,104 @@
+"""Where the breast is on a mammogram, and the squares that cover it."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from cryptml.errors import ImageError
+from cryptml.images.image import Floats, Image
+from cryptml.images.regions import Region
+
+Mask = npt.NDArray[np.bool_]
+
+LONGEST_SIDE = 400
+"""The breast is looked for on a reduced picture of about this many pixels: its outline is coarse, and labels are thin."""
+
+OPENING = 2
+"""Reduced pixels that a thing must be wider than, twice over, to count as connected: cuts film labels and scratches off."""
+
+_LEVELS = 256
+
+
+def breast_mask(image: Image) -> Mask:
+    """Return which pixels show the breast, (rows, columns): the largest bright thing on the film, with its holes filled.
+
+    Bright is what exceeds half of Otsu's threshold ("A threshold selection method from gray-level histograms", 1979), which lies
+    between tissue and the dark of the film; half of it keeps the fat at the breast's edge.
+
+    Raises:
+        ImageError: If nothing on the picture stands out.
+    """
+    factor = max(1, max(image.rows, image.columns) // LONGEST_SIDE)
+    reduced = _reduce(image.pixels, factor)
+    bright = ndimage.binary_opening(reduced > _otsu(reduced) / 2, iterations=OPENING)
+    labels, count = ndimage.label(bright)
+    if not count:
+        raise ImageError(
+            f"no breast is found on a picture of {image.columns} columns x {image.rows} rows: nothing on it is bright and "
+            "wide enough; give a mammogram with dark surroundings, or predict a region of your own choice"
+        )
+    sizes = np.bincount(labels.ravel())
+    breast = ndimage.binary_fill_holes(labels == 1 + int(np.argmax(sizes[1:])))
+    rows, columns = (np.minimum(np.arange(length) // factor, limit - 1)
+                     for length, limit in zip((image.rows, image.columns), breast.shape, strict=True))  # fmt: skip
+    return np.asarray(breast[rows[:, None], columns[None, :]])
+
+
+def tile_breast(image: Image, size: int, step: int, least_share: float = 0.5) -> tuple[Region, ...]:
+    """Return the squares of a grid that show enough of the breast, row by row from the top.
+
+    Args:
+        image: A mammogram.
+        size: Side of each square in pixels, 1 to the picture's shorter side.
+        step: Pixels from one square to the next, 1 to ``size``; the last of a row or column ends at the picture's edge.
+        least_share: Of a square's pixels that must show the breast, above 0 to 1; background is never sent, not even encrypted.
+
+    Raises:
+        ImageError: If a value is out of its bounds, there is no breast, or it is too small for one square.
+    """
+    shorter = min(image.rows, image.columns)
+    if not (1 <= size <= shorter and 1 <= step <= size and 0 < least_share <= 1):
+        raise ImageError(
+            f"squares of {size} pixels every {step} pixels with {least_share:g} of the breast do not fit a picture of "
+            f"{image.columns} columns x {image.rows} rows; the size lies in [1, {shorter}], the step in [1, size], the share in (0, 1]"
+        )
+    mask = breast_mask(image)
+    total = np.zeros((image.rows + 1, image.columns + 1), np.int64)
+    total[1:, 1:] = mask.cumsum(axis=0, dtype=np.int64).cumsum(axis=1)
+    top, left = (
+        np.unique(np.append(np.arange(0, length - size + 1, step), length - size))
+        for length in (image.rows, image.columns)
+    )
+    rows, columns = top[:, None], left[None, :]
+    shown = total[rows + size, columns + size] - total[rows, columns + size]
+    shown += total[rows, columns] - total[rows + size, columns]
+    found = np.argwhere(shown >= least_share * size * size)
+    if not len(found):
+        raise ImageError(
+            f"no square of {size} pixels shows {least_share:.0%} of the breast; choose smaller squares or a smaller share"
+        )
+    return tuple(Region(int(left[column]), int(top[row]), size) for row, column in found)
+
+
+def _reduce(pixels: Floats, factor: int) -> Floats:
+    """Return means of squares of ``factor`` pixels; what is left over at the right and at the bottom is dropped."""
+    rows, columns = (max(1, length // factor) for length in pixels.shape)
+    height, width = min(factor, pixels.shape[0]), min(factor, pixels.shape[1])
+    blocks = pixels[: rows * height, : columns * width].reshape(rows, height, columns, width)
+    return np.asarray(blocks.mean(axis=(1, 3)))
+
+
+def _otsu(pixels: Floats) -> float:
+    """Return the grey level that parts the pixels into two classes of the largest variance between them."""
+    counts, edges = np.histogram(pixels, _LEVELS, (0, 1))
+    middles = (edges[1:] + edges[:-1]) / 2
+    below, sums = counts.cumsum(), (counts * middles).cumsum()
+    above = below[-1] - below
+    parted = (below > 0) & (above > 0)
+    if not parted.any():
+        return 2.0  # one level alone: nothing stands out, and half of this is white
+    weight = np.where(parted, below * above, 1)
+    variance = np.where(parted, (sums[-1] * below / below[-1] - sums) ** 2 / weight, -1.0)
+    return float(middles[int(np.argmax(variance))])

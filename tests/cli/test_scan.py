@@ -1,0 +1,142 @@
+"""A whole mammogram over real HTTP: the squares' answers, interruption, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as Picture
+from typer.testing import CliRunner, Result
+
+from cryptml.cli.main import app
+from cryptml.errors import CryptmlError, ImageError, JournalError, ServiceError, SettingError
+from cryptml.images import Region, breast_mask, crop, load_image
+from cryptml.networks import Network, probabilities
+
+runner = CliRunner()
+pytestmark = pytest.mark.encrypted
+
+
+@pytest.fixture
+def mammogram(tmp_path: Path) -> Path:
+    random = np.random.default_rng(0)
+    y, x = np.mgrid[:64, :48]
+    pixels = np.where(np.hypot(y - 32, x) < 26, 90 + 100 * random.random((64, 48)), 3 * random.random((64, 48)))
+    path = tmp_path / "mammogram.png"
+    Picture.fromarray(pixels.astype(np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture
+def arguments(mammogram: Path, tmp_path: Path, tiny_service: Any) -> list[str]:
+    return [
+        *("scan", str(mammogram), "--server", tiny_service.url, "--out", str(tmp_path / "heat.png")),
+        *("--keys", str(tmp_path / "keys"), "--tile", "12", "--step", "8"),
+    ]
+
+
+def scan(*arguments: str) -> Result:
+    return runner.invoke(app, list(arguments))
+
+
+def refused(error: type[CryptmlError], *arguments: str) -> str:
+    result = scan(*arguments)
+    assert isinstance(result.exception, error), result.exception
+    return str(result.exception)
+
+
+def test_every_square_is_answered_as_in_the_clear(
+    arguments: list[str], mammogram: Path, tmp_path: Path, tiny: Network
+) -> None:
+    result = scan(*arguments, "--json")
+    assert result.exit_code == 0, result.exception
+    document = json.loads(result.stdout)
+    image = load_image(mammogram)
+    mask = breast_mask(image)
+    assert (document["columns"], document["rows"], document["split"]) == (48, 64, "CCSSS")
+    assert len(document["tiles"]) > 5
+    for tile in document["tiles"]:
+        assert mask[tile["y"] : tile["y"] + 12, tile["x"] : tile["x"] + 12].mean() >= 0.5
+        square = crop(image, Region(tile["x"], tile["y"], tile["size"]), 8)
+        expected = probabilities(tiny.logits(square[None]))[0]
+        assert tile["probabilities"] == pytest.approx(expected.tolist(), abs=1e-6)
+        assert tile["label"] == tiny.classes[int(expected.argmax())]
+        assert tile["upload_bytes"] > 0
+    heat_map = tmp_path / "heat.png"
+    assert Picture.open(heat_map).size[1] > 64
+    assert heat_map.stat().st_mode & 0o777 == 0o600
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["heat.png", "keys", "mammogram.png"]
+
+    assert "heat.png exists; choose another file or pass --force" in refused(SettingError, *arguments)
+    table = scan(*arguments, "--force")
+    assert table.exit_code == 0
+    rows = [line.split() for line in table.stdout.splitlines()]
+    assert ["squares", "asked", "about", str(len(document["tiles"]))] in rows
+    assert "Research use only" in table.stdout
+
+
+def test_a_killed_scan_goes_on_where_it_was(arguments: list[str], tmp_path: Path) -> None:
+    journal = tmp_path / "heat.png.journal"
+    command = [sys.executable, "-m", "cryptml", *arguments]
+    killed = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 300
+        while time.monotonic() < deadline and killed.poll() is None:
+            if journal.exists() and journal.read_bytes().count(b"\n") >= 4:
+                break
+            time.sleep(0.01)
+    finally:
+        os.kill(killed.pid, signal.SIGKILL)
+        killed.wait()
+    assert journal.stat().st_mode & 0o777 == 0o600
+    lines = [json.loads(line) for line in journal.read_bytes().split(b"\n")[:-1]]
+    assert len(lines) >= 4
+    assert "unfinished run; pass --resume" in refused(JournalError, *arguments)
+    others = [*arguments[:-3], "16", *arguments[-2:]]
+    assert "run with other tile" in refused(JournalError, *others, "--resume")
+
+    result = scan(*arguments, "--resume", "--json")
+    assert result.exit_code == 0, result.exception
+    tiles = {f"{tile['x']},{tile['y']},{tile['size']}": tile for tile in json.loads(result.stdout)["tiles"]}
+    for line in lines[1:]:
+        assert tiles[line["name"]] == line["value"]  # its time too: it was not asked again
+    assert not journal.exists()
+
+
+def test_an_answer_that_was_tampered_with_is_refused(arguments: list[str], tmp_path: Path) -> None:
+    journal = tmp_path / "heat.png.journal"
+    command = [sys.executable, "-m", "cryptml", *arguments]
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 300
+        while time.monotonic() < deadline and not (journal.exists() and journal.read_bytes().count(b"\n") >= 2):
+            time.sleep(0.01)
+    finally:
+        os.kill(running.pid, signal.SIGKILL)
+        running.wait()
+    head, first = journal.read_text().splitlines()[:2]
+    journal.write_text(f"{head}\n{first.replace('probabilities', 'opinions')}\n")
+    assert "scan again without --resume" in refused(JournalError, *arguments, "--resume")
+
+
+def test_a_service_that_is_not_there(arguments: list[str], tmp_path: Path) -> None:
+    refused(ServiceError, *arguments[:3], "http://127.0.0.1:9", *arguments[4:])
+    assert not (tmp_path / "heat.png.journal").exists()
+
+
+def test_what_shows_no_breast_or_is_too_small_is_refused(
+    arguments: list[str], tmp_path: Path, tiny_service: Any
+) -> None:
+    dark = tmp_path / "dark.png"
+    Picture.fromarray(np.zeros((64, 48), np.uint8)).save(dark)
+    assert "no breast is found" in refused(ImageError, "scan", str(dark), *arguments[2:])
+    assert "cannot be reduced to 8 x 8" in refused(ImageError, *arguments[:-4], "--tile", "6")
+    assert not (tmp_path / "heat.png.journal").exists()
