@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,9 @@ from cryptml.cli.console import bar, out, print_json, say
 from cryptml.datasets import load_dataset
 from cryptml.errors import SettingError
 from cryptml.networks.storage import NETWORK_FILE, save_network
+
+if TYPE_CHECKING:
+    from cryptml.training import TrainingSettings
 
 CARD_FILE = "MODEL_CARD.md"
 FIGURES_FILE = "figures.json"
@@ -29,6 +32,10 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
     epochs: Annotated[int, typer.Option(min=1, help="Most passes over the training set.")] = 60,
     teacher: Annotated[bool, typer.Option("--teacher", help="Distil from a float teacher, trained first.")] = False,
+    similarity: Annotated[
+        float,
+        typer.Option(min=0, max=100, help="Weight of the teacher's features beside its outputs; 0 leaves them out."),
+    ] = 0.0,
     folds: Annotated[int, typer.Option(min=0, help="Also cross-validate by patient, teacher beside network.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing network.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -36,6 +43,8 @@ def train(
     """Train on a data set's training patients, stop early on its validation patients, evaluate on its test patients."""
     if (out_folder / NETWORK_FILE).exists() and not force:
         raise SettingError(f"{out_folder} holds a network; choose another folder or pass --force to replace it")
+    if similarity and not teacher:
+        raise SettingError(f"--similarity {similarity:g} looks at a teacher's features; pass --teacher too")
     out_folder.mkdir(parents=True, exist_ok=True)  # now rather than after the training
     import torch
 
@@ -62,7 +71,7 @@ def train(
     sys.path.insert(0, str(Path.cwd()))  # where a user's own module:function lies, as with python -m
     torch.set_num_threads(1)  # small networks: more threads cost more than they give, and one is reproducible
     architecture = load_architecture(network)
-    settings = TrainingSettings(epochs=epochs, seed=seed, distil=teacher)
+    settings = TrainingSettings(epochs=epochs, seed=seed, distil=teacher, similarity_weight=similarity)
     data = load_dataset(dataset, architecture.side)
     examples = Examples.of(data, architecture.front_end, views=settings.views, seed=seed)
     validated = None
@@ -92,7 +101,7 @@ def train(
         front_end=architecture.front_end,
         layers=describe_layers(trained.network),
         data=DataDescription.of(data),
-        command=command_line(dataset, network, seed, epochs, teacher=teacher, folds=folds),
+        command=command_line(dataset, network, settings, folds),
         settings=settings,
         figures=figures,
         cross_validation=validated,
@@ -117,12 +126,15 @@ def train(
     say(f"network and model card written to {out_folder}")
 
 
-def command_line(dataset: str, network: str, seed: int, epochs: int, *, teacher: bool, folds: int) -> str:
+def command_line(dataset: str, network: str, settings: TrainingSettings, folds: int) -> str:
     """Return the command that repeats a training, without the local path of the data."""
     name, colon, _ = dataset.partition(":")
     written = f"{name}:PATH" if colon and name != "phantom" else dataset
-    options = f"{' --teacher' if teacher else ''}{f' --folds {folds}' if folds else ''}"
-    return f"cryptml train --dataset {written} --network {network} --out DIR --seed {seed} --epochs {epochs}{options}"
+    options = ["--seed", str(settings.seed), "--epochs", str(settings.epochs)]
+    options += ["--teacher"] if settings.distil else []
+    options += ["--similarity", f"{settings.similarity_weight:g}"] if settings.similarity_weight else []
+    options += ["--folds", str(folds)] if folds else []
+    return f"cryptml train --dataset {written} --network {network} --out DIR {' '.join(options)}"
 
 
 @contextmanager

@@ -1,11 +1,15 @@
-"""Learning from a teacher: its probabilities say more than the labels do."""
+"""Learning from a teacher: its probabilities, and whom it thinks alike, say more than the labels do."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cryptml.errors import NetworkError
 from cryptml.networks.architectures.blocks import value_of
 from cryptml.training.fit import Loss
 from cryptml.training.settings import TrainingSettings
@@ -46,20 +50,72 @@ def distillation_loss(
     return (1 - weight) * hard + weight * temperature**2 * soft
 
 
-def distil_from(teacher: nn.Module, settings: TrainingSettings, class_weights: Tensor) -> Loss:
-    """Return the loss of a student that imitates a teacher on every view of every region.
+def similarity_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    """Return the mean square difference of how alike each sees the pictures of a batch.
+
+    Tung and Mori, "Similarity-preserving knowledge distillation", 2019: the rows of ``F F^T`` for features F, each of length 1, say
+    whom a picture resembles; no projection is needed where the two have features of different number.
+
+    Args:
+        student: (batch, any) float32.
+        teacher: (batch, any) float32.
+
+    Returns:
+        A scalar, 0 to 4 / batch.
+    """
+    found, wanted = (functional.normalize(each @ each.T, dim=1) for each in (student.flatten(1), teacher.flatten(1)))
+    return (found - wanted).square().mean()
+
+
+class Features:
+    """What the last linear layer of a module read at its latest forward pass.
+
+    Args:
+        module: With a linear layer, quantised or not; a hook stays on it until `close`.
+
+    Raises:
+        NetworkError: If it has none.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        layers = [each for each in module.modules() if isinstance(each, nn.Linear)]
+        if not layers:
+            raise NetworkError(
+                f"a {type(module).__name__} without a linear layer has no features to imitate; set similarity_weight to 0"
+            )
+        self.latest = torch.empty(0)
+        self._hook = layers[-1].register_forward_pre_hook(self._keep)
+
+    def close(self) -> None:
+        """Take the hook off."""
+        self._hook.remove()
+
+    def _keep(self, _layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        self.latest = value_of(inputs[0])
+
+
+@contextmanager
+def distil_from(
+    teacher: nn.Module, student: nn.Module, settings: TrainingSettings, class_weights: Tensor
+) -> Iterator[Loss]:
+    """Give the loss of a student that imitates a teacher on every view of every region.
 
     Args:
         teacher: Trained; put into evaluation mode here.
-        settings: Temperature and weight of the teacher.
+        student: To be trained while this lasts.
+        settings: Temperature, and the weights of the teacher's outputs and of its features.
         class_weights: (classes,) float32.
+
+    Raises:
+        NetworkError: If features are to be imitated and one of the two has none.
     """
     teacher.eval()
+    imitated = [Features(each) for each in (student, teacher)] if settings.similarity_weight else []
 
     def loss(pictures: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
         with torch.no_grad():
             wanted = value_of(teacher(pictures))
-        return distillation_loss(
+        outputs = distillation_loss(
             logits,
             wanted,
             labels,
@@ -67,5 +123,14 @@ def distil_from(teacher: nn.Module, settings: TrainingSettings, class_weights: T
             weight=settings.distillation_weight,
             class_weights=class_weights,
         )
+        if not imitated:
+            return outputs
+        found, shown = (each.latest for each in imitated)
+        # Times the batch: the loss then weighs the same whatever the batch's size.
+        return outputs + settings.similarity_weight * len(labels) * similarity_loss(found, shown)
 
-    return loss
+    try:
+        yield loss
+    finally:
+        for each in imitated:
+            each.close()

@@ -76,14 +76,15 @@ def train_network(
     if settings.distil and teacher is None:
         total = 2 * settings.epochs
         teacher = train_teacher(train, validation, settings, later(progress, done=0, total=total))
-    loss = balanced_cross_entropy(train.class_weights())
-    if settings.distil and teacher is not None:
-        loss = distil_from(teacher.module, settings, train.class_weights())
-    else:
-        teacher = None
     module = _build(architecture, len(classes), settings.seed)
     progress = later(progress, done=total - settings.epochs, total=total)
-    history = fit(module, train, validation, settings, loss, progress)
+    if settings.distil and teacher is not None:
+        with distil_from(teacher.module, module, settings, train.class_weights()) as loss:
+            history = fit(module, train, validation, settings, loss, progress)
+    else:
+        teacher = None
+        loss = balanced_cross_entropy(train.class_weights())
+        history = fit(module, train, validation, settings, loss, progress)
     settle_biases(module, architecture.front_end)
     network = convert(module, name=architecture.name, front_end=architecture.front_end, classes=classes)
     share = check_agreement(module, network, torch.cat([train.inputs[:, 0], validation.inputs[:, 0]]))

@@ -24,7 +24,8 @@ class TrainingSettings:
         views: Variants of each region, itself among them, that the epochs choose from, 1 (no augmentation) to 1024.
         distil: Whether a float teacher is trained first, for the quantised network to imitate.
         temperature: What logits are divided by before teacher and student are compared, 0.1 to 100.
-        distillation_weight: Share of the teacher in the loss, 0 (labels alone) to 1 (teacher alone).
+        distillation_weight: Share of the teacher's outputs in the loss, 0 (labels alone) to 1 (teacher alone).
+        similarity_weight: Weight of the teacher's features in the loss, 0 (not looked at) to 100.
 
     Raises:
         SettingError: If any value is out of bounds, naming every such value.
@@ -40,6 +41,7 @@ class TrainingSettings:
     distil: bool = True
     temperature: float = 3.0
     distillation_weight: float = 0.7
+    similarity_weight: float = 0.0
 
     def __post_init__(self) -> None:
         problems = [
@@ -69,6 +71,7 @@ _REAL = {
     "weight_decay": (0.0, 1.0),
     "temperature": (0.1, 100.0),
     "distillation_weight": (0.0, 1.0),
+    "similarity_weight": (0.0, 100.0),
 }
 
 

@@ -57,7 +57,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("trained") / "network"
     report = json.loads(
         ok("train", "--dataset", "phantom:images=120,seed=3,contrast=0.5", "--network", "tiny", "--out", str(out), "--seed", "1",
-           "--epochs", "3", "--teacher", "--folds", "2", "--json")
+           "--epochs", "3", "--teacher", "--similarity", "0.5", "--folds", "2", "--json")
     )  # fmt: skip
     assert {"validation", "test", "cross_validation", "settings"} == set(report)
     return out
@@ -79,7 +79,7 @@ def test_train_writes_a_network_with_its_card(trained: Path) -> None:
     }
     card = (trained / "MODEL_CARD.md").read_text()
     assert (
-        "cryptml train --dataset phantom:images=120,seed=3,contrast=0.5 --network tiny --out DIR --seed 1 --epochs 3 --teacher --folds 2"
+        "cryptml train --dataset phantom:images=120,seed=3,contrast=0.5 --network tiny --out DIR --seed 1 --epochs 3 --teacher --similarity 0.5 --folds 2"
         in card
     )
     assert "Research use only" in card
@@ -218,6 +218,8 @@ def test_another_network_in_the_clear_does_not_match(
             "cannot be imported",
         ),
         (["train", "--dataset", "mias:/no/such/folder", "--out", "NOWHERE"], "/no/such/folder"),
+        (["train", "--dataset", "phantom", "--similarity", "2", "--out", "NOWHERE"], "pass --teacher too"),
+        (["scan", "/no/such.png", "--server", "http://127.0.0.1:9", "--out", "NOWHERE"], "/no/such.png"),
         (["serve", "/no/such/bundle"], "there is no bundle"),
         (["predict", "x.png", "--server", "here"], "not an address of a service"),
         (["predict", "x.png", "--server", "http://127.0.0.1:9", "--roi", "1,2"], "1,2"),

@@ -9,10 +9,10 @@ from torch import nn
 from torch.nn import functional
 
 from cryptml.datasets.base import Dataset
-from cryptml.errors import DatasetError
+from cryptml.errors import DatasetError, NetworkError
 from cryptml.networks.front_ends import Standardisation
 from cryptml.training import Examples, TrainingSettings, build_teacher, train_teacher
-from cryptml.training.distillation import distil_from, distillation_loss
+from cryptml.training.distillation import Features, distil_from, distillation_loss, similarity_loss
 
 LOGITS = torch.tensor([[1.0, -2.0], [0.5, 3.0], [-1.0, 0.0]])
 TEACHER = torch.tensor([[2.0, 1.0], [0.0, 0.5], [3.0, -3.0]])
@@ -45,12 +45,56 @@ def test_divergence_is_that_of_the_definition() -> None:
 
 def test_no_gradient_reaches_the_teacher_and_it_is_in_evaluation_mode() -> None:
     teacher = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(4, 2))
-    loss = distil_from(teacher, TrainingSettings(), torch.ones(2))
     logits = LOGITS.clone().requires_grad_()
-    loss(torch.rand(3, 1, 2, 2), logits, LABELS).backward()
+    with distil_from(teacher, nn.Identity(), TrainingSettings(), torch.ones(2)) as loss:
+        loss(torch.rand(3, 1, 2, 2), logits, LABELS).backward()
     assert logits.grad is not None
     assert all(parameter.grad is None for parameter in teacher.parameters())
     assert not teacher.training
+
+
+def test_features_that_see_the_same_likeness_cost_nothing() -> None:
+    """Scale, rotation and number of features do not count, only whom a picture resembles."""
+    features = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
+    turned = torch.linalg.qr(torch.randn(4, 4, generator=torch.Generator().manual_seed(1))).Q
+    wider = torch.cat([3 * features @ turned, torch.zeros(6, 5)], dim=1)
+    assert float(similarity_loss(features, features)) == 0
+    assert float(similarity_loss(wider, features)) == pytest.approx(0, abs=1e-9)
+    assert float(similarity_loss(features.roll(1, 0), features)) > 1e-3
+
+
+def test_similarity_is_that_of_the_definition() -> None:
+    random = np.random.default_rng(0)
+    one, other = random.normal(size=(5, 3)), random.normal(size=(5, 7))
+    rows = []
+    for features in (one, other):
+        product = features @ features.T
+        rows.append(product / np.linalg.norm(product, axis=1, keepdims=True))
+    found = similarity_loss(torch.tensor(one), torch.tensor(other))
+    assert float(found) == pytest.approx(float(np.square(rows[0] - rows[1]).sum()) / 25)
+
+
+def test_features_reach_the_students_loss_and_leave_no_hook() -> None:
+    student, teacher = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.Linear(3, 2)), build_teacher(2, 2)
+    pictures = torch.rand(5, 1, 2, 2)
+    labels = torch.tensor([0, 1, 0, 1, 1])
+    losses = []
+    for weight in (0.0, 2.0):
+        settings = TrainingSettings(similarity_weight=weight)
+        with distil_from(teacher, student, settings, torch.ones(2)) as loss:
+            losses.append(loss(pictures, student(pictures), labels))
+    with torch.no_grad():
+        expected = similarity_loss(student[:2](pictures), teacher[:-1](pictures))
+    assert float(losses[1] - losses[0]) == pytest.approx(2 * 5 * float(expected), rel=1e-4)
+    losses[1].backward()
+    assert student[1].weight.grad is not None
+    assert all(parameter.grad is None for parameter in teacher.parameters())
+    assert not any(each._forward_pre_hooks for module in (student, teacher) for each in module.modules())
+
+
+def test_a_student_without_a_linear_layer_has_no_features() -> None:
+    with pytest.raises(NetworkError, match="a Identity without a linear layer has no features"):
+        Features(nn.Identity())
 
 
 @pytest.mark.parametrize(("side", "poolings"), [(4, 0), (8, 1), (16, 2), (32, 2), (64, 2)])

@@ -33,6 +33,7 @@ def test_every_problem_is_named_at_once() -> None:
             distil=1,  # type: ignore[arg-type]
             temperature=math.nan,
             distillation_weight=1.5,
+            similarity_weight=-1,
         )
     message = str(caught.value)
     for field in dataclasses.fields(TrainingSettings):
