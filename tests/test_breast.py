@@ -11,7 +11,9 @@ from cryptml.errors import ImageError
 from cryptml.images import Image, breast_mask, image_from_array, tile_breast
 
 
-def film(rows: int, columns: int, radius: float, tissue: float = 0.5, seed: int = 0) -> tuple[Image, np.ndarray]:
+def film(
+    rows: int, columns: int, radius: float, tissue: float = 0.5, seed: int = 0, fog: float = 0.0
+) -> tuple[Image, np.ndarray]:
     """Return a half disc of tissue at the left edge, a bright label at the right, dark noise; and the half disc."""
     random = np.random.default_rng(seed)
     y, x = np.mgrid[:rows, :columns]
@@ -19,18 +21,36 @@ def film(rows: int, columns: int, radius: float, tissue: float = 0.5, seed: int 
     pixels = random.random((rows, columns)) * 0.03
     pixels[breast] = tissue * (0.8 + 0.4 * random.random(int(breast.sum())))
     pixels[rows // 20 : rows // 20 + max(6, rows // 20), -columns // 6 : -columns // 20] = 0.95
-    return image_from_array(np.clip(pixels, 0, 1)), breast
+    return image_from_array(np.clip(fog + (1 - fog) * pixels, 0, 1)), breast
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(120, 900), st.integers(100, 700), st.floats(0.2, 0.9), st.integers(0, 2**32))
-def test_the_half_disc_is_found_and_the_label_is_not(rows: int, columns: int, tissue: float, seed: int) -> None:
-    image, breast = film(rows, columns, 0.45 * min(rows, columns), tissue, seed)
+@given(st.integers(120, 900), st.integers(100, 700), st.floats(0.2, 0.9), st.integers(0, 2**32), st.floats(0, 0.4))
+def test_the_half_disc_is_found_and_the_label_is_not(
+    rows: int, columns: int, tissue: float, seed: int, fog: float
+) -> None:
+    image, breast = film(rows, columns, 0.45 * min(rows, columns), tissue, seed, fog)
     found = breast_mask(image)
     assert found.shape == (rows, columns)
     assert found.dtype == bool
     assert (found & breast).sum() / (found | breast).sum() > 0.9
     assert not found[: rows // 10, -columns // 6 :].any()
+
+
+@pytest.mark.parametrize("range_used", [1 / 256, 0.1, 1.0])
+def test_the_range_of_greys_does_not_count(range_used: float) -> None:
+    image, breast = film(300, 200, 90)
+    found = breast_mask(image_from_array(image.pixels.astype(np.float64) * range_used))
+    assert (found & breast).sum() / (found | breast).sum() > 0.95
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_film_with_dark_and_light_swapped_is_refused(turned: bool) -> None:
+    pixels = 1 - film(300, 200, 90)[0].pixels
+    with pytest.raises(
+        ImageError, match=r"reaches round \d+% of its border, more than 80%; give a mammogram on a dark"
+    ):
+        breast_mask(image_from_array(pixels[::-1, ::-1] if turned else pixels))
 
 
 def test_holes_are_breast_too() -> None:
@@ -60,7 +80,7 @@ def test_squares_lie_inside_show_enough_and_cover_the_middle(
     try:
         regions = tile_breast(image, size, step, share)
     except ImageError as error:
-        assert "no square of" in str(error)
+        assert "no square of" in str(error) or "more than 10000" in str(error)
         return
     covered = np.zeros_like(mask)
     for region in regions:
@@ -70,8 +90,8 @@ def test_squares_lie_inside_show_enough_and_cover_the_middle(
         covered[part] = True
     assert len(set(map(str, regions))) == len(regions)
     assert list(regions) == sorted(regions, key=lambda region: (region.y, region.x))
-    for y in range(0, rows - size + 1, step):  # every square of the grid that is all breast is there
-        for x in range(0, columns - size + 1, step):
+    for y in [*range(0, rows - size + 1, step), rows - size]:  # every square of the grid that is all breast is there
+        for x in [*range(0, columns - size + 1, step), columns - size]:
             if mask[y : y + size, x : x + size].all():
                 assert covered[y : y + size, x : x + size].all()
 
@@ -83,3 +103,18 @@ def test_squares_that_do_not_fit_are_refused(size: int, step: int, share: float)
     image, _ = film(100, 80, 40)
     with pytest.raises(ImageError, match=r"do not fit a picture of 80 columns x 100 rows; the size lies in \[1, 80\]"):
         tile_breast(image, size, step, share)
+
+
+def test_the_far_edge_is_reached() -> None:
+    image, _ = film(100, 80, 40)
+    mirrored = image_from_array(image.pixels[:, ::-1].astype(np.float64))  # the breast lies at the right edge
+    regions = tile_breast(mirrored, 24, 24)
+    assert max(region.x + region.size for region in regions) == 80
+
+
+def test_too_many_squares_are_refused() -> None:
+    image, _ = film(400, 300, 140)
+    with pytest.raises(
+        ImageError, match=r"squares of 20 pixels every 1 pixels are \d+, more than 10000; choose a larger"
+    ):
+        tile_breast(image, 20, 1)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -17,28 +19,32 @@ HEAD = {"network": "ab" * 32, "repeats": 3, "shape": (1, 2)}
 def path(tmp_path: Path) -> Path:
     """Where a run with two entries was killed."""
     path = tmp_path / "report.json.journal"
-    journal = Journal(path, HEAD, resume=False)
-    journal.record("segment 0-1", {"evaluate_ms": [1.5, 2.0], "reason": None})
-    journal.record("segment 0-2", "line\nbreak")
+    with Journal(path, HEAD, resume=False) as journal:
+        journal.record("segment 0-1", {"evaluate_ms": [1.5, 2.0], "reason": None})
+        journal.record("segment 0-2", "line\nbreak")
     return path
 
 
 def test_a_run_is_resumed(path: Path) -> None:
-    journal = Journal(path, HEAD, resume=True)
-    assert journal.entries == {"segment 0-1": {"evaluate_ms": [1.5, 2.0], "reason": None}, "segment 0-2": "line\nbreak"}
-    assert journal.get("segment 0-2") == "line\nbreak"
-    assert journal.get("segment 1-2") is None
-    journal.record("segment 1-2", 7)
-    journal.record("segment 0-2", 8)
-    assert Journal(path, HEAD, resume=True).entries["segment 1-2"] == 7
-    assert Journal(path, HEAD, resume=True).get("segment 0-2") == 8
-    journal.remove()
-    assert not path.exists()
-    journal.remove()
+    with Journal(path, HEAD, resume=True) as journal:
+        assert journal.entries == {
+            "segment 0-1": {"evaluate_ms": [1.5, 2.0], "reason": None},
+            "segment 0-2": "line\nbreak",
+        }
+        assert journal.get("segment 0-2") == "line\nbreak"
+        assert journal.get("segment 1-2") is None
+        journal.record("segment 1-2", 7)
+        journal.record("segment 0-2", 8)
+    with Journal(path, HEAD, resume=True) as journal:
+        assert (journal.get("segment 1-2"), journal.get("segment 0-2")) == (7, 8)
+        journal.remove()
+        assert not path.exists()
+        journal.remove()
 
 
 def test_resuming_nothing_begins(tmp_path: Path) -> None:
-    assert Journal(tmp_path / "new", HEAD, resume=True).entries == {}
+    with Journal(tmp_path / "new", HEAD, resume=True) as journal:
+        assert journal.entries == {}
     assert json.loads((tmp_path / "new").read_text())["repeats"] == 3
 
 
@@ -47,13 +53,58 @@ def test_a_line_that_was_cut_short_is_dropped_wherever_it_was_cut(path: Path) ->
     ends = [index + 1 for index, byte in enumerate(whole) if byte == 0x0A]
     for length in sorted({*range(0, len(whole) + 1, 5), *ends, *(end - 1 for end in ends)}):
         path.write_bytes(whole[:length])
-        journal = Journal(path, HEAD, resume=True)
-        complete = sum(end <= length for end in ends)
-        assert len(journal.entries) == max(0, complete - 1)
-        journal.record("next", length)
-        again = Journal(path, HEAD, resume=True)
-        assert again.entries == journal.entries
-        assert again.get("next") == length
+        with Journal(path, HEAD, resume=True) as journal:
+            complete = sum(end <= length for end in ends)
+            assert len(journal.entries) == max(0, complete - 1)
+            journal.record("next", length)
+            entries = dict(journal.entries)
+        with Journal(path, HEAD, resume=True) as again:
+            assert again.entries == entries
+            assert again.get("next") == length
+
+
+def test_a_run_at_work_is_left_alone(path: Path) -> None:
+    with Journal(path, HEAD, resume=True) as journal:
+        before = path.read_bytes()
+        with pytest.raises(JournalError, match="another process is at work on"):
+            Journal(path, HEAD, resume=True)
+        assert path.read_bytes() == before
+        journal.record("more", 1)
+    Journal(path, HEAD, resume=True).close()
+
+
+def test_only_its_owner_can_read_it(path: Path) -> None:
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o644)
+    Journal(path, HEAD, resume=True).close()
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("kind", ["a link", "a folder", "a missing folder", "a device"])
+def test_what_is_no_file_is_refused(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    if kind == "a link":
+        (tmp_path / "notes").write_text("mine")
+        path.symlink_to(tmp_path / "notes")
+    elif kind == "a folder":
+        path.mkdir()
+    elif kind == "a device":
+        path = Path(os.devnull)
+    else:
+        path = path / "below"
+    with pytest.raises(JournalError, match="cannot be opened|is no plain file"):
+        Journal(path, HEAD, resume=True)
+
+
+def test_a_full_disk_is_said_with_what_to_do(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_file: int, _data: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with Journal(path, HEAD, resume=True) as journal:
+        monkeypatch.setattr(os, "write", full)
+        with pytest.raises(JournalError, match=r"cannot be written \(No space left on device\); --resume goes on"):
+            journal.record("more", 1)
+        assert journal.get("more") is None
 
 
 def test_an_unfinished_run_is_not_overwritten(path: Path) -> None:
@@ -86,6 +137,7 @@ def test_another_run_is_not_mixed_in(path: Path) -> None:
         b"HEAD\n\n",
         b"[" * 100_000 + b"\n",
         b"[1]\n",
+        b"notes of mine, not a journal",
         b"5\n",
         b'null\n{"name": "a", "value": 1}\n',
     ],

@@ -4,6 +4,6 @@ from cryptml_client.client import Client
 from cryptml_client.key_store import KeyStore
 from cryptml_client.prediction import Prediction
 from cryptml_client.progress import Progress
-from cryptml_client.tile_answer import TileAnswer
+from cryptml_client.scan import Scan, TileAnswer
 
-__all__ = ["Client", "KeyStore", "Prediction", "Progress", "TileAnswer"]
+__all__ = ["Client", "KeyStore", "Prediction", "Progress", "Scan", "TileAnswer"]

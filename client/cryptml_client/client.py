@@ -86,6 +86,11 @@ class Client:
         """Size of this client's evaluation keys all together, once `prepare` has run."""
         return sum(len(key_set.evaluation_keys) for key_set in self._key_sets)
 
+    @property
+    def prepared(self) -> bool:
+        """Whether `prepare` has run: predictions need nothing but the evaluations."""
+        return len(self._circuits) == len(self.bundle.server_steps)
+
     def prepare(self) -> None:
         """Make or find the keys and upload their evaluation half, so that predictions can be timed alone.
 
@@ -116,7 +121,7 @@ class Client:
 
     def predict_region(self, region: FloatArray) -> Prediction:
         """Return the answer for (side, side) float32 pixels in [0, 1], already cropped and reduced."""
-        if len(self._circuits) < len(self.bundle.server_steps):
+        if not self.prepared:
             self.prepare()
         evaluator = RemoteEvaluator(self._transport, self.bundle.model, self._circuits, self._digests)
         with self._progress.stage("asking the service"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -22,6 +23,8 @@ from cryptml.networks.boundary import Boundary
 from cryptml.networks.network import Network
 from cryptml.networks.tensors import layer_entries, pack_layers
 from cryptml.splits import Segment, Side, Split
+
+BUILD_ID_BYTES = 16
 
 BuildProgress = Callable[[int, int, Segment], None]
 """Told before each compilation: number of it, how many there are, which segment."""
@@ -148,6 +151,7 @@ def _write_client(folder: Path, network: Network, split: Split, specs: list[Circ
     document = {
         "format": "cryptml-client-bundle",
         "format_version": 1,
+        "build_id": secrets.token_hex(BUILD_ID_BYTES),
         "model": network.name,
         "created_with": created_with(),
         "split": split.letters,

@@ -76,7 +76,8 @@ class ClientBundle:
         first: The boundary before the first layer.
         last: The boundary behind the last layer.
         steps: The segments in order.
-        digest: SHA-256 of the manifest: the bundle's identity.
+        digest: SHA-256 of the manifest: the bundle's identity. The manifest holds a random number of its own, so that two builds
+            never share it, even where they differ in the server's weights alone.
         size_bytes: Size of all its files together.
     """
 

@@ -22,7 +22,7 @@ from rich.progress import (
 from cryptml.errors import printable
 
 PIPED_WIDTH = 200
-"""Columns where stdout is no terminal: a table in a file or a pipe is never cut."""
+"""Columns where stdout is no terminal: wider than any table of ours, so that none is cut in a file or a pipe."""
 
 out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 err = Console(stderr=True, highlight=False)

@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cryptml.cli.console import Stages, bar, err, out, print_json
+from cryptml.cli.console import Stages, bar, err, out, print_json, say
 from cryptml.cli.passphrase import PassphraseFile, read_passphrase
 from cryptml.errors import CryptmlError, SettingError
-from cryptml.files import sha256, write_bytes
-from cryptml.images import Image, crop, load_image, tile_breast
-from cryptml.journal import Journal
+from cryptml.files import write_bytes
+from cryptml.images import Image, load_image, tile_breast
 from cryptml.reports.table import bytes_text, duration_text, plain_table
 
 if TYPE_CHECKING:
-    from cryptml_client import TileAnswer
+    from cryptml_client import Scan, TileAnswer
 
 TILES_ACROSS = 8
-"""Squares along the picture's shorter side, where no size is asked for."""
+"""Squares along the picture's shorter side, where no size is asked for and they are large enough for the network."""
 
 PRIVATE = 0o600
 """A heat map is a finding about a person: for its owner's eyes alone."""
@@ -35,6 +34,9 @@ def scan(
         int | None, typer.Option(min=1, help="Side of a square in pixels; an eighth of the shorter side otherwise.")
     ] = None,
     step: Annotated[int | None, typer.Option(min=1, help="Pixels between squares; half a square otherwise.")] = None,
+    positive: Annotated[
+        str | None, typer.Option(help="The class to show; the second of two, where there are no more.")
+    ] = None,
     model: Annotated[str | None, typer.Option(help="Its name there, where there are several.")] = None,
     keys: Annotated[Path | None, typer.Option(help="Folder of the keys.")] = None,
     passphrase_file: PassphraseFile = None,
@@ -43,15 +45,13 @@ def scan(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing heat map.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Ask about every square that shows the breast; what shows background is not sent at all."""
-    from cryptml_client import Client, KeyStore, TileAnswer
+    """Ask about every square that shows the breast at least by half; squares of background are not asked about."""
+    from cryptml_client import Client, KeyStore, Scan
 
-    if out_file.exists() and not force:
-        raise SettingError(f"{out_file} exists; choose another file or pass --force to replace it")
+    from cryptml.reports.heat_map import Tile, render_heat_map
+
+    _check_place(out_file, force=force)
     picture = load_image(image)
-    size = tile if tile is not None else max(1, min(picture.rows, picture.columns) // TILES_ACROSS)
-    stride = step if step is not None else max(1, size // 2)
-    regions = tile_breast(picture, size, stride)
     stages = Stages()
     with Client(
         server,
@@ -61,41 +61,20 @@ def scan(
         progress=stages,
     ) as client:
         bundle = client.bundle
-        # All squares are cropped first: those that are too small for the network are refused before anything is sent.
-        squares = {region: crop(picture, region, bundle.front_end.side) for region in regions}
-        head = {
-            "format": "cryptml-scan",
-            "format_version": 1,
-            "picture": sha256(picture.pixels.tobytes()),
-            "bundle": bundle.digest,
-            "tile": size,
-            "step": stride,
-        }
-        journal = Journal(out_file.with_name(f"{out_file.name}.journal"), head, resume=resume)
-        answers = {
-            region: TileAnswer.from_json(entry, bundle.classes)
-            for region in regions
-            if (entry := journal.get(str(region))) is not None
-        }
-        if len(answers) < len(regions):
-            client.prepare()
+        shown = _class_shown(bundle.classes, positive)
+        size = tile if tile is not None else _default_tile(picture, bundle.front_end.side)
+        regions = tile_breast(picture, size, step if step is not None else max(1, size // 2))
+        journal = out_file.with_name(f"{out_file.name}.journal")
+        scanning = Scan(client, picture, regions, journal, resume=resume)
+        client.prepare()
         stages.quiet = True
-        try:
-            with bar("squares", len(regions)) as (progress, task):
-                progress.advance(task, len(answers))
-                for region in regions:
-                    if region not in answers:
-                        answers[region] = TileAnswer.of(region, client.predict_region(squares[region]))
-                        journal.record(str(region), answers[region].to_json())
-                        progress.advance(task)
-        except (CryptmlError, KeyboardInterrupt):
-            err.print(
-                f"{len(answers)} of {len(regions)} squares are answered; --resume goes on from there", style="yellow"
-            )
-            raise
-    ordered = [answers[region] for region in regions]
-    _write(picture, ordered, bundle.classes, out_file)
-    journal.remove()
+        answers = _ask(scanning, len(regions))
+    tiles = [Tile(answer.region, answer.probabilities[shown]) for answer in answers]
+    try:
+        write_bytes(out_file, render_heat_map(picture, tiles, bundle.classes[shown]), mode=PRIVATE)
+    except OSError as error:
+        raise SettingError(f"{out_file} cannot be written ({error.strerror}); --resume once it can be") from error
+    scanning.discard()
     if json:
         print_json(
             {
@@ -104,35 +83,72 @@ def scan(
                 "columns": picture.columns,
                 "rows": picture.rows,
                 "split": bundle.split.letters,
-                "tiles": [answer.to_json() for answer in ordered],
+                "tiles": [
+                    {"x": each.region.x, "y": each.region.y, "size": each.region.size, **each.to_json()}
+                    for each in answers
+                ],
             }
         )
     else:
-        _show(ordered, out_file)
+        _show(answers, shown)
+        say(f"heat map written to {out_file}; research use only, not a medical device")
 
 
-def _write(picture: Image, answers: Sequence[TileAnswer], classes: Sequence[str], out_file: Path) -> None:
-    from cryptml.reports.heat_map import Tile, render_heat_map
+def _check_place(out_file: Path, *, force: bool) -> None:
+    """Refuse a place for the heat map now rather than after an hour of answers."""
+    if not out_file.name or out_file.is_dir():
+        raise SettingError(f"{out_file} is a folder; give --out the name of a PNG file")
+    if out_file.exists() and not force:
+        raise SettingError(f"{out_file} exists; choose another file or pass --force to replace it")
+    if not out_file.absolute().parent.is_dir():
+        raise SettingError(f"{out_file.parent} is no folder; make it first, or choose another --out")
 
-    tiles = [Tile(answer.region, answer.positive_probability) for answer in answers]
-    name = classes[1] if len(classes) == 2 else f"anything but {classes[0]}"
+
+def _class_shown(classes: Sequence[str], positive: str | None) -> int:
+    if positive is None and len(classes) == 2:
+        return 1
+    if positive not in classes:
+        said = "none is named" if positive is None else f"{positive!r} is none of them"
+        raise SettingError(
+            f"the network tells {', '.join(classes)} apart and {said}; name the one to show with --positive"
+        )
+    return classes.index(positive)
+
+
+def _default_tile(picture: Image, side: int) -> int:
+    shorter = min(picture.rows, picture.columns)
+    if shorter < side:
+        raise SettingError(
+            f"the picture's shorter side has {shorter} pixels where the network takes squares of {side}; give a larger picture"
+        )
+    return max(side, shorter // TILES_ACROSS)
+
+
+def _ask(scanning: Scan, total: int) -> list[TileAnswer]:
+    answers: list[TileAnswer] = []
     try:
-        write_bytes(out_file, render_heat_map(picture, tiles, name), mode=PRIVATE)
-    except OSError as error:
-        raise SettingError(f"{out_file} cannot be written ({error.strerror}); --resume once it can be") from error
+        with bar("squares", total) as (progress, task):
+            for answer in scanning.answers():
+                answers.append(answer)
+                progress.advance(task)
+    except (CryptmlError, KeyboardInterrupt):
+        if answers:
+            done = f"{len(answers)} of {total} squares are answered; --resume goes on from there"
+            err.print(done, style="yellow", soft_wrap=True)
+        raise
+    return answers
 
 
-def _show(answers: Sequence[TileAnswer], out_file: Path) -> None:
-    highest = max(answers, key=lambda answer: answer.positive_probability)
+def _show(answers: Sequence[TileAnswer], shown: int) -> None:
+    highest = max(answers, key=lambda answer: answer.probabilities[shown])
     times = [answer.milliseconds for answer in answers]
     rows = [
         ("squares asked about", str(len(answers))),
-        ("highest probability", f"{highest.positive_probability:.3f}"),
+        ("highest probability", f"{highest.probabilities[shown]:.3f}"),
         ("at", str(highest.region)),
         ("an answer, median", duration_text(statistics.median(times))),
         ("all answers", duration_text(sum(times))),
         ("sent", bytes_text(sum(answer.upload_bytes for answer in answers))),
         ("received", bytes_text(sum(answer.download_bytes for answer in answers))),
     ]
-    out.print(plain_table(f"Heat map written to {out_file}", [("what", "left"), ("value", "right")], rows))
-    out.print("Research use only, not a medical device.", style="dim")
+    out.print(plain_table("Scan", [("what", "left"), ("value", "right")], rows))

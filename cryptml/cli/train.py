@@ -32,6 +32,9 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
     epochs: Annotated[int, typer.Option(min=1, help="Most passes over the training set.")] = 60,
     teacher: Annotated[bool, typer.Option("--teacher", help="Distil from a float teacher, trained first.")] = False,
+    views: Annotated[
+        int, typer.Option(min=1, max=1024, help="Variants of each picture to choose from, itself among them.")
+    ] = 24,
     similarity: Annotated[
         float,
         typer.Option(min=0, max=100, help="Weight of the teacher's features beside its outputs; 0 leaves them out."),
@@ -63,7 +66,8 @@ def train(
         TrainingSettings,
         cross_validate,
         describe_layers,
-        evaluate,
+        evaluate_probabilities,
+        predict_program,
         render_model_card,
         train_network,
     )
@@ -71,19 +75,21 @@ def train(
     sys.path.insert(0, str(Path.cwd()))  # where a user's own module:function lies, as with python -m
     torch.set_num_threads(1)  # small networks: more threads cost more than they give, and one is reproducible
     architecture = load_architecture(network)
-    settings = TrainingSettings(epochs=epochs, seed=seed, distil=teacher, similarity_weight=similarity)
+    settings = TrainingSettings(epochs=epochs, seed=seed, distil=teacher, similarity_weight=similarity, views=views)
     data = load_dataset(dataset, architecture.side)
     examples = Examples.of(data, architecture.front_end, views=settings.views, seed=seed)
     validated = None
     if folds:
         with _epochs(f"{folds}-fold cross-validation", 2 * epochs * folds) as progress:
-            validated = cross_validate(architecture, data, folds, settings, progress)
+            validated = cross_validate(architecture, examples, folds, settings, progress)
     with _epochs(f"training {architecture.name}", epochs * (1 + teacher)) as progress:
         trained = train_network(
             architecture, examples.subset("train"), examples.subset("validation"), settings, progress
         )
     figures: dict[str, Evaluation] = {
-        subset: evaluate(trained.network, data.subset(subset), seed=seed)
+        subset: evaluate_probabilities(
+            predict_program(trained.network, examples.subset(subset).inputs[:, 0]), data.subset(subset), seed
+        )
         for subset in ("validation", "test")
         if subset in data.subsets
     }
@@ -130,7 +136,7 @@ def command_line(dataset: str, network: str, settings: TrainingSettings, folds: 
     """Return the command that repeats a training, without the local path of the data."""
     name, colon, _ = dataset.partition(":")
     written = f"{name}:PATH" if colon and name != "phantom" else dataset
-    options = ["--seed", str(settings.seed), "--epochs", str(settings.epochs)]
+    options = ["--seed", str(settings.seed), "--epochs", str(settings.epochs), "--views", str(settings.views)]
     options += ["--teacher"] if settings.distil else []
     options += ["--similarity", f"{settings.similarity_weight:g}"] if settings.similarity_weight else []
     options += ["--folds", str(folds)] if folds else []

@@ -21,18 +21,27 @@ OPENING = 2
 _LEVELS = 256
 
 
+MOST_BORDER = 0.8
+"""Share of the picture's border that a breast may touch. What touches more of it is no breast on a dark film: a film with dark and
+light swapped, or a detail."""
+
+MOST_SQUARES = 10_000
+"""Of one scan; a grid of half squares on a mammogram has some hundred."""
+
+
 def breast_mask(image: Image) -> Mask:
     """Return which pixels show the breast, (rows, columns): the largest bright thing on the film, with its holes filled.
 
-    Bright is what exceeds half of Otsu's threshold ("A threshold selection method from gray-level histograms", 1979), which lies
-    between tissue and the dark of the film; half of it keeps the fat at the breast's edge.
+    Bright is what lies above the middle between the film's dark and Otsu's threshold ("A threshold selection method from gray-level
+    histograms", 1979), which parts the dark from tissue; the middle keeps the fat at the breast's edge.
 
     Raises:
-        ImageError: If nothing on the picture stands out.
+        ImageError: If nothing on the picture stands out, or what does reaches round its border.
     """
     factor = max(1, max(image.rows, image.columns) // LONGEST_SIDE)
     reduced = _reduce(image.pixels, factor)
-    bright = ndimage.binary_opening(reduced > _otsu(reduced) / 2, iterations=OPENING)
+    roots = np.sqrt(reduced - reduced.min())  # brings labels, far brighter than tissue, nearer to it
+    bright = ndimage.binary_opening(roots > _edge_of_dark(roots), iterations=OPENING)
     labels, count = ndimage.label(bright)
     if not count:
         raise ImageError(
@@ -41,6 +50,12 @@ def breast_mask(image: Image) -> Mask:
         )
     sizes = np.bincount(labels.ravel())
     breast = ndimage.binary_fill_holes(labels == 1 + int(np.argmax(sizes[1:])))
+    border = np.concatenate([breast[0], breast[-1], breast[1:-1, 0], breast[1:-1, -1]])
+    if border.mean() > MOST_BORDER:
+        raise ImageError(
+            f"what is bright on a picture of {image.columns} columns x {image.rows} rows reaches round {border.mean():.0%} of its border, "
+            f"more than {MOST_BORDER:.0%}; give a mammogram on a dark film, with dark and light as a light box shows them"
+        )
     rows, columns = (np.minimum(np.arange(length) // factor, limit - 1)
                      for length, limit in zip((image.rows, image.columns), breast.shape, strict=True))  # fmt: skip
     return np.asarray(breast[rows[:, None], columns[None, :]])
@@ -53,10 +68,11 @@ def tile_breast(image: Image, size: int, step: int, least_share: float = 0.5) ->
         image: A mammogram.
         size: Side of each square in pixels, 1 to the picture's shorter side.
         step: Pixels from one square to the next, 1 to ``size``; the last of a row or column ends at the picture's edge.
-        least_share: Of a square's pixels that must show the breast, above 0 to 1; background is never sent, not even encrypted.
+        least_share: Of a square's pixels that must show the breast, above 0 to 1.
 
     Raises:
-        ImageError: If a value is out of its bounds, there is no breast, or it is too small for one square.
+        ImageError: If a value is out of its bounds, the grid has more than `MOST_SQUARES`, there is no breast, or it is too small
+            for one square.
     """
     shorter = min(image.rows, image.columns)
     if not (1 <= size <= shorter and 1 <= step <= size and 0 < least_share <= 1):
@@ -65,19 +81,24 @@ def tile_breast(image: Image, size: int, step: int, least_share: float = 0.5) ->
             f"{image.columns} columns x {image.rows} rows; the size lies in [1, {shorter}], the step in [1, size], the share in (0, 1]"
         )
     mask = breast_mask(image)
-    total = np.zeros((image.rows + 1, image.columns + 1), np.int64)
-    total[1:, 1:] = mask.cumsum(axis=0, dtype=np.int64).cumsum(axis=1)
+    total = np.zeros((image.rows + 1, image.columns + 1), np.int32)
+    np.cumsum(mask, axis=0, dtype=np.int32, out=total[1:, 1:])
+    np.cumsum(total[1:, 1:], axis=1, out=total[1:, 1:])
     top, left = (
         np.unique(np.append(np.arange(0, length - size + 1, step), length - size))
         for length in (image.rows, image.columns)
     )
     rows, columns = top[:, None], left[None, :]
-    shown = total[rows + size, columns + size] - total[rows, columns + size]
-    shown += total[rows, columns] - total[rows + size, columns]
+    shown = total[rows + size, columns + size].astype(np.int64) - total[rows, columns + size]
+    shown += total[rows, columns].astype(np.int64) - total[rows + size, columns]
     found = np.argwhere(shown >= least_share * size * size)
     if not len(found):
         raise ImageError(
             f"no square of {size} pixels shows {least_share:.0%} of the breast; choose smaller squares or a smaller share"
+        )
+    if len(found) > MOST_SQUARES:
+        raise ImageError(
+            f"squares of {size} pixels every {step} pixels are {len(found)}, more than {MOST_SQUARES}; choose a larger step"
         )
     return tuple(Region(int(left[column]), int(top[row]), size) for row, column in found)
 
@@ -90,15 +111,20 @@ def _reduce(pixels: Floats, factor: int) -> Floats:
     return np.asarray(blocks.mean(axis=(1, 3)))
 
 
-def _otsu(pixels: Floats) -> float:
-    """Return the grey level that parts the pixels into two classes of the largest variance between them."""
-    counts, edges = np.histogram(pixels, _LEVELS, (0, 1))
+def _edge_of_dark(pixels: Floats) -> float:
+    """Return the middle between the mean of what Otsu's threshold leaves in the dark, and that threshold; infinity for one grey."""
+    counts, edges = np.histogram(pixels, _LEVELS)
     middles = (edges[1:] + edges[:-1]) / 2
     below, sums = counts.cumsum(), (counts * middles).cumsum()
     above = below[-1] - below
     parted = (below > 0) & (above > 0)
-    if not parted.any():
-        return 2.0  # one level alone: nothing stands out, and half of this is white
+    if pixels.min() == pixels.max() or not parted.any():
+        return np.inf
     weight = np.where(parted, below * above, 1)
     variance = np.where(parted, (sums[-1] * below / below[-1] - sums) ** 2 / weight, -1.0)
-    return float(middles[int(np.argmax(variance))])
+    best = np.flatnonzero(
+        variance >= variance.max() * (1 - 1e-9)
+    )  # levels that do not occur tie: take the middle of them
+    threshold = float(middles[best].mean())
+    dark = float(sums[best[0]] / below[best[0]])
+    return (dark + threshold) / 2

@@ -270,7 +270,7 @@ def profile_network(
         resume: Continue an existing journal.
 
     Raises:
-        ReportError: If the journal is another run's.
+        JournalError: If the journal is another run's.
         MeasurementError: If not even the client's own layers can be run, or nothing starts.
     """
     head = {
@@ -280,5 +280,15 @@ def profile_network(
         "configuration": settings.to_json(),
     }
     journal = Journal(journal_path, head, resume=resume)
+    try:
+        return _run_profile(name, network, settings, journal, progress), journal
+    except BaseException:
+        journal.close()
+        raise
+
+
+def _run_profile(
+    name: str, network: Network, settings: Settings, journal: Journal, progress: Progress
+) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="cryptml-profile-") as folder:
-        return _Run(name, Findings(network, journal), settings, progress, Path(folder)).profile(), journal
+        return _Run(name, Findings(network, journal), settings, progress, Path(folder)).profile()

@@ -22,7 +22,10 @@ COLOURS = ((1.0, 0.86, 0.20), (0.98, 0.50, 0.05), (0.80, 0.04, 0.10))
 MOST_OPAQUE = 0.75
 """Share of the colour at probability 1. It grows with the square of the probability, so that low ones do not hide the tissue."""
 
-BAR = 120
+OUTLINE = (90, 200, 255)
+"""Around what was asked about: a low probability leaves the tissue as it is, and must not look like no answer."""
+
+BAR = 140
 """Height of the legend below the mammogram, in pixels."""
 
 MARGIN = 24
@@ -65,7 +68,7 @@ def mean_probability(tiles: Sequence[Tile], rows: int, columns: int, scale: floa
 
 
 def render_heat_map(image: Image, tiles: Sequence[Tile], positive: str) -> bytes:
-    """Return a PNG: the mammogram, coloured where tiles were looked at, the highest one framed, with a legend.
+    """Return a PNG: the mammogram, coloured where tiles were looked at, these outlined, the highest one framed, with a legend.
 
     Args:
         image: The mammogram that the tiles are of.
@@ -80,17 +83,25 @@ def render_heat_map(image: Image, tiles: Sequence[Tile], positive: str) -> bytes
     seen = np.nan_to_num(heat)[:, :, None]
     opacity = MOST_OPAQUE * seen**2
     blended = base * (1 - opacity) + _colour(seen[:, :, 0]) * opacity
+    blended[_outline(heat)] = np.array(OUTLINE) / 255
     canvas = Picture.new("RGB", (max(columns, NARROWEST), rows + BAR), (16, 18, 22))
     canvas.paste(Picture.fromarray(np.rint(blended * 255).astype(np.uint8)), (0, 0))
     draw = ImageDraw.Draw(canvas)
     highest = max(tiles, key=lambda tile: tile.probability)
     corners = [round(value * scale) for value in (highest.region.x, highest.region.y)]
-    corners += [corner + round(highest.region.size * scale) - 1 for corner in corners]
+    corners += [corner + max(1, round(highest.region.size * scale)) - 1 for corner in corners]
     draw.rectangle(corners, outline=(255, 255, 255), width=2)
-    _legend(canvas, draw, rows, f"probability of {positive}", len(tiles))
+    _legend(canvas, draw, rows, f"probability of {positive}, mean of overlapping squares", len(tiles))
     stream = io.BytesIO()
     canvas.save(stream, format="PNG")
     return stream.getvalue()
+
+
+def _outline(heat: Reals) -> npt.NDArray[np.bool_]:
+    """Return the pixels with an answer that have a neighbour, or the picture's edge, without one."""
+    asked = np.pad(~np.isnan(heat), 1)
+    inner = asked[:-2, 1:-1] & asked[2:, 1:-1] & asked[1:-1, :-2] & asked[1:-1, 2:]
+    return np.asarray(asked[1:-1, 1:-1] & ~inner)
 
 
 def _colour(values: Reals) -> Reals:
@@ -111,5 +122,9 @@ def _legend(canvas: Picture.Image, draw: ImageDraw.ImageDraw, top: int, title: s
     draw.text((MARGIN, top + 12), title, (235, 235, 235), font)
     for share, anchor in ((0.0, "la"), (0.5, "ma"), (1.0, "ra")):
         draw.text((MARGIN + share * (width - 1), top + 60), f"{share:g}", (235, 235, 235), small, anchor=anchor)
-    words = f"{tiles} squares; the highest is framed. Research use only, not a medical device."
-    draw.text((MARGIN, top + 90), words, (170, 170, 170), small)
+    draw.text(
+        (MARGIN, top + 88), f"{tiles} squares inside the blue line; nothing was asked outside.", (170, 170, 170), small
+    )
+    draw.text(
+        (MARGIN, top + 108), "White: the highest. Research use only, not a medical device.", (170, 170, 170), small
+    )

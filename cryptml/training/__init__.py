@@ -2,7 +2,7 @@
 
 from cryptml.training.cross_validation import CrossValidation, cross_validate
 from cryptml.training.evaluation import Evaluation, Measures, evaluate, evaluate_probabilities
-from cryptml.training.examples import Examples
+from cryptml.training.examples import Examples, predict_program
 from cryptml.training.fit import Epoch, History
 from cryptml.training.model_card import DataDescription, ModelCard, describe_layers, render_model_card
 from cryptml.training.progress import Progress
@@ -29,6 +29,7 @@ __all__ = [
     "describe_layers",
     "evaluate",
     "evaluate_probabilities",
+    "predict_program",
     "render_model_card",
     "train_network",
     "train_teacher",

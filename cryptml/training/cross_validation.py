@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from cryptml.datasets.base import Dataset
 from cryptml.networks.architectures.registry import Architecture
 from cryptml.training.evaluation import Evaluation, evaluate_probabilities
 from cryptml.training.examples import Examples, predict, predict_program
@@ -48,7 +47,7 @@ class CrossValidation:
 
 def cross_validate(
     architecture: Architecture,
-    dataset: Dataset,
+    examples: Examples,
     folds: int,
     settings: TrainingSettings,
     progress: Progress | None = None,
@@ -60,7 +59,7 @@ def cross_validate(
 
     Args:
         architecture: What to train.
-        dataset: Pictures of the architecture's side.
+        examples: All pictures, behind the architecture's front end.
         folds: 2 to the number of patients.
         settings: Of every training; the seed also cuts the folds. Teachers are trained even if they do not distil.
         progress: Hears of every epoch of all trainings.
@@ -69,7 +68,7 @@ def cross_validate(
         DatasetError: If the folds are out of bounds, or a class does not occur in the training part of one.
         NetworkError: If the network cannot be cut or compiled, or a training diverges.
     """
-    examples = Examples.of(dataset, architecture.front_end, views=settings.views, seed=settings.seed)
+    dataset = examples.dataset
     quantised = np.zeros((len(dataset), len(dataset.classes)), np.float32)
     floats = np.zeros_like(quantised)
     pairs = dataset.folds(folds, settings.seed)

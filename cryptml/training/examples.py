@@ -36,12 +36,14 @@ class Examples:
         inputs: (n, views, *shape) float32, what a network reads; view 0 is the region as it is.
         pictures: (n, views, 1, side, side) float32, the same views standardised, what a teacher reads.
         labels: (n,) int64.
+        front_end: What the inputs went through.
     """
 
     dataset: Dataset
     inputs: Tensor
     pictures: Tensor
     labels: Tensor
+    front_end: FrontEnd
 
     @staticmethod
     def of(dataset: Dataset, front_end: FrontEnd, *, views: int = 1, seed: int = 0) -> Examples:
@@ -62,20 +64,19 @@ class Examples:
                 f"the pictures of {dataset.name} have a side of {dataset.side} pixels where the network takes "
                 f"{front_end.side}; load the data set with that side"
             )
-        one_view = 4 * len(dataset) * (dataset.side**2 + math.prod(front_end.shape))
-        if views * one_view > MOST_BYTES:
+        plain = Standardisation(front_end.side)
+        values = dataset.side**2 + (0 if front_end == plain else math.prod(front_end.shape))
+        if views * len(dataset) * values * 4 > MOST_BYTES:
             raise SettingError(
-                f"{views} views of {len(dataset)} pictures take {views * one_view / 1e9:.1f} GB where "
-                f"{MOST_BYTES / 1e9:.1f} are allowed; choose at most {max(1, MOST_BYTES // one_view)} views, a smaller side "
-                "or fewer pictures"
+                f"{views} views of {len(dataset)} pictures of side {dataset.side} take {views * len(dataset) * values * 4 / 1e9:.1f} GB "
+                f"where {MOST_BYTES / 1e9:.1f} are allowed; choose fewer views, a smaller side or fewer pictures"
             )
         regions = torch.tensor(dataset.images)[:, None]
         generator = torch.Generator().manual_seed(seed)
         variants = [regions, *(augment(regions, generator, upright=dataset.upright) for _ in range(views - 1))]
-        plain = Standardisation(front_end.side)
         pictures = _apply(plain, variants)
         inputs = pictures if front_end == plain else _apply(front_end, variants)
-        return Examples(dataset, inputs, pictures, torch.tensor(dataset.labels))
+        return Examples(dataset, inputs, pictures, torch.tensor(dataset.labels), front_end)
 
     @property
     def classes(self) -> int:
@@ -85,7 +86,9 @@ class Examples:
     def take(self, indices: Indices) -> Examples:
         """Return the examples at some positions, in that order."""
         chosen = torch.from_numpy(indices)
-        return Examples(self.dataset.take(indices), self.inputs[chosen], self.pictures[chosen], self.labels[chosen])
+        pictures = self.pictures[chosen]
+        inputs = pictures if self.inputs is self.pictures else self.inputs[chosen]
+        return Examples(self.dataset.take(indices), inputs, pictures, self.labels[chosen], self.front_end)
 
     def subset(self, name: str) -> Examples:
         """Return those of one subset of the data set.
@@ -111,7 +114,7 @@ class Examples:
 
     def for_teacher(self) -> Examples:
         """Return the same examples with the pictures for inputs."""
-        return replace(self, inputs=self.pictures)
+        return replace(self, inputs=self.pictures, front_end=Standardisation(self.dataset.side))
 
     def class_weights(self) -> Tensor:
         """Return (classes,) float32, n / (classes * count): every class weighs the same in all, and 1 on average."""

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from cryptml.datasets.base import Dataset
-from cryptml.errors import DatasetError, NetworkError
+from cryptml.errors import DatasetError, NetworkError, SettingError
 from cryptml.networks.architectures.registry import Architecture
 from cryptml.networks.conversion import convert, read_stages
 from cryptml.networks.network import Network
@@ -64,12 +64,23 @@ def train_network(
 
     Raises:
         DatasetError: If the sets do not fit each other, share a patient, or lack a class.
-        NetworkError: If the network cannot be cut or compiled (with every reason), diverges, or its integer program
-            differs from it.
+        SettingError: If the examples have another number of views than the settings.
+        NetworkError: If the examples went through another front end, or the network cannot be cut or compiled (with every
+            reason), diverges, or its integer program differs from it.
     """
     _check_apart(train.dataset, validation.dataset)
     train.require_every_class()
     validation.require_every_class()
+    for examples in (train, validation):
+        if examples.front_end != architecture.front_end:
+            raise NetworkError(
+                f"the examples went through {examples.front_end} where network {architecture.spec!r} has {architecture.front_end}; "
+                "make them with the architecture's front end"
+            )
+    if train.inputs.shape[1] != settings.views:
+        raise SettingError(
+            f"the examples have {train.inputs.shape[1]} views where the settings say {settings.views}; make them with the settings' number"
+        )
     classes = train.dataset.classes
     check_convertible(architecture, classes)
     total = settings.epochs
@@ -108,8 +119,8 @@ def check_convertible(architecture: Architecture, classes: tuple[str, ...]) -> N
     except RuntimeError as error:  # a module does not take what the one before it gives
         read_stages(module)  # says more where it finds a reason
         raise NetworkError(
-            f"network {architecture.spec!r} does not take regions of shape {front_end.shape} ({error}); "
-            f"make its layers fit a side of {front_end.side} pixels, or set the function's attribute side"
+            f"network {architecture.spec!r} does not take inputs of shape {front_end.shape} ({error}), which its front end gives for "
+            f"a side of {front_end.side} pixels; make its layers fit, or set the function's attribute side or front_end"
         ) from error
 
 

@@ -201,3 +201,9 @@ def test_what_is_not_a_bundle_is_never_overwritten(
     with pytest.raises(BundleError, match="b exists and is not a bundle; choose another folder"):
         build(network, "CCCCC", tmp_path / "b", force=force)
     assert sorted((str(path), os.lstat(path).st_mtime_ns) for path in tmp_path.rglob("*")) == before
+
+
+def test_two_builds_are_never_the_same_bundle(network: Network, tmp_path: Path) -> None:
+    """A client that goes on with an interrupted scan must not mix the answers of two networks."""
+    digests = {build(network, "CCCCC", tmp_path / name).digest for name in ("one", "other")}
+    assert len(digests) == 2

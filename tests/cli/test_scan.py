@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -68,7 +66,6 @@ def test_every_square_is_answered_as_in_the_clear(
         square = crop(image, Region(tile["x"], tile["y"], tile["size"]), 8)
         expected = probabilities(tiny.logits(square[None]))[0]
         assert tile["probabilities"] == pytest.approx(expected.tolist(), abs=1e-6)
-        assert tile["label"] == tiny.classes[int(expected.argmax())]
         assert tile["upload_bytes"] > 0
     heat_map = tmp_path / "heat.png"
     assert Picture.open(heat_map).size[1] > 64
@@ -80,51 +77,54 @@ def test_every_square_is_answered_as_in_the_clear(
     assert table.exit_code == 0
     rows = [line.split() for line in table.stdout.splitlines()]
     assert ["squares", "asked", "about", str(len(document["tiles"]))] in rows
-    assert "Research use only" in table.stdout
+    assert f"heat map written to {heat_map}" in table.stdout
+    assert "research use only" in table.stdout
 
 
-def test_a_killed_scan_goes_on_where_it_was(arguments: list[str], tmp_path: Path) -> None:
-    journal = tmp_path / "heat.png.journal"
+def kill_after(lines: int, journal: Path, *arguments: str) -> list[dict[str, Any]]:
+    """Kill a scan once its journal has so many lines, head included; return them."""
     command = [sys.executable, "-m", "cryptml", *arguments]
-    killed = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 300
-        while time.monotonic() < deadline and killed.poll() is None:
-            if journal.exists() and journal.read_bytes().count(b"\n") >= 4:
-                break
+        while not (journal.exists() and journal.read_bytes().count(b"\n") >= lines):
+            assert running.poll() is None, "the scan ended before it was killed"
+            assert time.monotonic() < deadline, "the scan is too slow"
             time.sleep(0.01)
     finally:
-        os.kill(killed.pid, signal.SIGKILL)
-        killed.wait()
+        running.kill()
+        running.wait()
+    return [json.loads(line) for line in journal.read_bytes().split(b"\n")[:-1]]
+
+
+def test_a_killed_scan_goes_on_where_it_was(
+    arguments: list[str], mammogram: Path, tmp_path: Path, tiny_service: Any
+) -> None:
+    journal = tmp_path / "heat.png.journal"
+    lines = kill_after(4, journal, *arguments)
     assert journal.stat().st_mode & 0o777 == 0o600
-    lines = [json.loads(line) for line in journal.read_bytes().split(b"\n")[:-1]]
-    assert len(lines) >= 4
     assert "unfinished run; pass --resume" in refused(JournalError, *arguments)
     others = [*arguments[:-3], "16", *arguments[-2:]]
-    assert "run with other tile" in refused(JournalError, *others, "--resume")
+    assert "run with other squares" in refused(JournalError, *others, "--resume")
+    brighter = np.asarray(Picture.open(mammogram)).copy()
+    brighter[30, 5] += 1
+    Picture.fromarray(brighter).save(tmp_path / "other.png")
+    assert "run with other picture" in refused(
+        JournalError, "scan", str(tmp_path / "other.png"), *arguments[2:], "--resume"
+    )
+    content = journal.read_text()
+    journal.write_text(content.replace(lines[0]["bundle"], "0" * 64))
+    assert "run with other bundle" in refused(JournalError, *arguments, "--resume")
+    journal.write_text(content.replace('"probabilities"', '"opinions"', 1))
+    assert "is damaged: square" in refused(JournalError, *arguments, "--resume")
+    journal.write_text(content)
 
     result = scan(*arguments, "--resume", "--json")
     assert result.exit_code == 0, result.exception
     tiles = {f"{tile['x']},{tile['y']},{tile['size']}": tile for tile in json.loads(result.stdout)["tiles"]}
     for line in lines[1:]:
-        assert tiles[line["name"]] == line["value"]  # its time too: it was not asked again
+        assert line["value"].items() <= tiles[line["name"]].items()  # its time too: it was not asked again
     assert not journal.exists()
-
-
-def test_an_answer_that_was_tampered_with_is_refused(arguments: list[str], tmp_path: Path) -> None:
-    journal = tmp_path / "heat.png.journal"
-    command = [sys.executable, "-m", "cryptml", *arguments]
-    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 300
-        while time.monotonic() < deadline and not (journal.exists() and journal.read_bytes().count(b"\n") >= 2):
-            time.sleep(0.01)
-    finally:
-        os.kill(running.pid, signal.SIGKILL)
-        running.wait()
-    head, first = journal.read_text().splitlines()[:2]
-    journal.write_text(f"{head}\n{first.replace('probabilities', 'opinions')}\n")
-    assert "scan again without --resume" in refused(JournalError, *arguments, "--resume")
 
 
 def test_a_service_that_is_not_there(arguments: list[str], tmp_path: Path) -> None:
@@ -132,11 +132,28 @@ def test_a_service_that_is_not_there(arguments: list[str], tmp_path: Path) -> No
     assert not (tmp_path / "heat.png.journal").exists()
 
 
-def test_what_shows_no_breast_or_is_too_small_is_refused(
+def test_what_cannot_be_scanned_is_refused_before_anything_is_sent(
     arguments: list[str], tmp_path: Path, tiny_service: Any
 ) -> None:
     dark = tmp_path / "dark.png"
     Picture.fromarray(np.zeros((64, 48), np.uint8)).save(dark)
     assert "no breast is found" in refused(ImageError, "scan", str(dark), *arguments[2:])
-    assert "cannot be reduced to 8 x 8" in refused(ImageError, *arguments[:-4], "--tile", "6")
+    Picture.fromarray(np.zeros((7, 9), np.uint8)).save(dark)
+    assert "shorter side has 7 pixels" in refused(SettingError, "scan", str(dark), *arguments[2:-4])
+    assert "smaller than the 8 pixels" in refused(ImageError, *arguments[:-4], "--tile", "6")
+    assert "'odd' is none of them; name the one to show" in refused(SettingError, *arguments, "--positive", "odd")
+    for place, message in (
+        (str(tmp_path), "is a folder"),
+        ("/", "is a folder"),
+        (str(tmp_path / "no" / "h"), "is no f"),
+    ):
+        swapped = [place if each == str(tmp_path / "heat.png") else each for each in arguments]
+        assert message in refused(SettingError, *swapped, "--force")
     assert not (tmp_path / "heat.png.journal").exists()
+
+
+def test_small_pictures_get_squares_that_fit_and_the_class_can_be_chosen(
+    arguments: list[str], tmp_path: Path, tiny: Network
+) -> None:
+    document = json.loads(scan(*arguments[:-4], "--step", "8", "--positive", tiny.classes[0], "--json").stdout)
+    assert {tile["size"] for tile in document["tiles"]} == {8}

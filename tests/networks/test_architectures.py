@@ -41,6 +41,11 @@ def foreign(classes):
     return nn.Sequential()
 foreign.front_end = print
 
+def twofold(classes):
+    return nn.Sequential()
+twofold.front_end = Scattering(32)
+twofold.side = 64
+
 number = 3
 """
 
@@ -104,6 +109,7 @@ def test_what_does_not_return_a_sequence_is_refused_when_built() -> None:
             f"{MODULE}:foreign",
             "has the front end .*set the function's attribute front_end to a Standardisation or Scat",
         ),
+        (f"{MODULE}:twofold", "has both a front end and a side; remove the side"),
         ("builtins:int", "does not say what it takes .*name a function that returns a Sequential"),
     ],
 )

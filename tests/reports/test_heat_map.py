@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from PIL import Image as Picture
 
 from cryptml.images import Image, Region, image_from_array
-from cryptml.reports.heat_map import BAR, NARROWEST, Tile, mean_probability, render_heat_map
+from cryptml.reports.heat_map import BAR, NARROWEST, OUTLINE, Tile, mean_probability, render_heat_map
 
+OUTLINE_COLOUR = list(OUTLINE)
 GREY = image_from_array(np.full((300, 600), 0.5))
 
 
@@ -35,9 +36,28 @@ def test_every_pixel_is_the_mean_of_its_squares(squares: list[tuple[int, int, in
 
 def test_what_was_not_asked_about_stays_grey() -> None:
     pixels = pixels_of(GREY, [Tile(Region(100, 100, 64), 1.0)])
+    assert OUTLINE_COLOUR not in pixels[:90].reshape(-1, 3).tolist()
     assert pixels.shape == (300 + BAR, 600, 3)
     assert (pixels[:90] == 128).all()
     assert (pixels[100:160, 200:] == pixels[100:160, 200:, :1]).all()
+
+
+def test_a_low_answer_does_not_look_like_none() -> None:
+    pixels = pixels_of(GREY, [Tile(Region(100, 100, 64), 0.0), Tile(Region(300, 100, 64), 0.2)])
+    row = pixels[132].tolist()
+    assert row[100] == row[163] == OUTLINE_COLOUR
+    assert row[130] == row[90] == [128, 128, 128]
+
+
+def test_opacity_grows_with_the_square() -> None:
+    pixels = pixels_of(GREY, [Tile(Region(50 + 150 * place, 100, 100), place / 2) for place in range(3)]).astype(int)
+    low, high = (abs(pixels[150, 250 + 150 * place] - 128).max() for place in range(2))
+    assert low < 0.4 * high
+
+
+def test_squares_below_a_pixel_are_drawn() -> None:
+    long = image_from_array(np.full((20, 9000), 0.5))
+    assert pixels_of(long, [Tile(Region(4000, 4, 2), 0.9)]).shape[1] == 1400
 
 
 def test_higher_is_redder_and_the_highest_is_framed() -> None:

@@ -15,7 +15,11 @@ from cryptml.networks.architectures.registry import load_architecture
 from cryptml.training import Examples, TrainingSettings, cross_validate, cross_validation
 from cryptml.training.cross_validation import inner_split
 
-SETTINGS = TrainingSettings(epochs=2, batch=16)
+SETTINGS = TrainingSettings(epochs=2, batch=16, views=2)
+
+
+def behind(dataset: Dataset) -> Examples:
+    return Examples.of(dataset, Standardisation(8), views=2)
 
 
 def test_patients_are_never_mixed_and_every_picture_is_predicted_once(
@@ -46,7 +50,7 @@ def test_patients_are_never_mixed_and_every_picture_is_predicted_once(
     monkeypatch.setattr(cross_validation, "predict_program", spy_predict)
     heard: list[tuple[int, int]] = []
     result = cross_validate(
-        load_architecture("tiny"), few, 3, SETTINGS, lambda epoch, epochs, *_: heard.append((epoch, epochs))
+        load_architecture("tiny"), behind(few), 3, SETTINGS, lambda epoch, epochs, *_: heard.append((epoch, epochs))
     )
     assert heard == [(epoch, 12) for epoch in range(1, 13)]
     assert taught == trained
@@ -71,7 +75,9 @@ def test_predictions_come_back_in_the_order_of_the_set(few: Dataset, monkeypatch
         return np.eye(2, dtype=np.float32)[[rows[each.numpy().tobytes()] for each in inputs]]
 
     monkeypatch.setattr(cross_validation, "predict_program", oracle)
-    result = cross_validate(load_architecture("tiny"), few, 2, TrainingSettings(epochs=1, distil=False))
+    result = cross_validate(
+        load_architecture("tiny"), behind(few), 2, TrainingSettings(epochs=1, distil=False, views=2)
+    )
     assert result.quantised.auc == 1
     assert result.teacher.auc < 1
 
@@ -87,6 +93,6 @@ def test_inner_split_takes_a_sixth_of_the_patients(phantoms: Dataset) -> None:
 
 def test_impossible_folds_are_refused(few: Dataset) -> None:
     with pytest.raises(DatasetError, match="1 folds were asked"):
-        cross_validate(load_architecture("tiny"), few, 1, SETTINGS)
+        cross_validate(load_architecture("tiny"), behind(few), 1, SETTINGS)
     with pytest.raises(DatasetError, match="2 folds were asked of the 1 patients"):
         inner_split(Examples.of(few.take([0]), Standardisation(8)), 0)

@@ -91,6 +91,6 @@ def test_teacher_and_student_see_the_same_views(phantoms_16: Dataset) -> None:
 def test_more_views_than_memory_are_refused(phantoms_16: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cryptml.training.examples.MOST_BYTES", 3_000_000)
     with pytest.raises(
-        SettingError, match=r"9 views of 400 pictures take 0\.0 GB where .* choose at most 5 views, a smaller side"
+        SettingError, match=r"9 views of 400 pictures of side 16 take 0\.0 GB where .* choose fewer views"
     ):
         Examples.of(phantoms_16, FRONT_END, views=9)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from cryptml.datasets.base import Dataset
-from cryptml.errors import DatasetError, NetworkError
+from cryptml.errors import DatasetError, NetworkError, SettingError
 from cryptml.networks.architectures.blocks import input_grid, linear
 from cryptml.networks.architectures.registry import Architecture, load_architecture
 from cryptml.networks.conversion import largest_difference
@@ -20,7 +20,7 @@ from cryptml.networks.network import Network
 from cryptml.training import Examples, TrainedNetwork, TrainingSettings, check_convertible, evaluate, qat, train_network
 
 TINY = load_architecture("tiny")
-SHORT = TrainingSettings(epochs=2, batch=16)
+SHORT = TrainingSettings(epochs=2, batch=16, views=3)
 
 
 def tensors(network: Network) -> list[np.ndarray]:
@@ -103,7 +103,7 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
     bad = Architecture(
         "bad", Standardisation(8), lambda classes: nn.Sequential(input_grid(bits=2), nn.Flatten(), linear(9, 2, bits=2))
     )
-    with pytest.raises(NetworkError, match="'bad' does not take regions of shape") as caught:
+    with pytest.raises(NetworkError, match="'bad' does not take inputs of shape") as caught:
         check_convertible(bad, ("a", "b"))
     assert "\n" not in str(caught.value)
     worse = Architecture(
@@ -119,8 +119,17 @@ def test_another_number_of_outputs_is_refused() -> None:
         check_convertible(stubborn, ("a", "b"))
 
 
+def test_examples_of_another_front_end_or_number_of_views_are_refused(few: Dataset) -> None:
+    train, validation = halves(few)
+    other = dataclasses.replace(train, front_end=Standardisation(8, 0.5))
+    with pytest.raises(NetworkError, match=r"went through Standardisation.*0\.5.* where network 'tiny' has Standardis"):
+        train_network(TINY, other, validation, SHORT)
+    with pytest.raises(SettingError, match="have 3 views where the settings say 24"):
+        train_network(TINY, train, validation, TrainingSettings(epochs=1))
+
+
 def test_sets_that_do_not_belong_together_are_refused(few: Dataset) -> None:
-    same = Examples.of(few, TINY.front_end)
+    same = Examples.of(few, TINY.front_end, views=3)
     with pytest.raises(DatasetError, match="patients, 'phantom-0-00000' the first, are in the training and"):
         train_network(TINY, same, same, SHORT)
     train, validation = halves(few)

@@ -96,6 +96,10 @@ def load_architecture(spec: str) -> Architecture:
 def _front_end_of(function: Callable[..., object], spec: str) -> FrontEnd:
     front_end = getattr(function, "front_end", None)
     if isinstance(front_end, FRONT_ENDS):
+        if hasattr(function, "side"):
+            raise NetworkError(
+                f"network {spec!r} has both a front end and a side; remove the side, the front end has one"
+            )
         return front_end
     if front_end is not None:
         known = " or ".join(each.__name__ for each in FRONT_ENDS)
@@ -104,7 +108,7 @@ def _front_end_of(function: Callable[..., object], spec: str) -> FrontEnd:
             "clients run front ends that they know, never code that comes with a network"
         )
     side = getattr(function, "side", DEFAULT_SIDE)
-    if not isinstance(side, int):
+    if isinstance(side, bool) or not isinstance(side, int):
         raise NetworkError(
             f"network {spec!r} has the side {side!r}; set the function's attribute side to a whole number"
         )

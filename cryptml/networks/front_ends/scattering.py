@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import next_fast_len
 
 from cryptml.errors import NetworkError
 from cryptml.networks.boundary import FloatArray
@@ -19,14 +20,20 @@ from cryptml.networks.front_ends.standardisation import Standardisation
 ENVELOPE = 0.8
 """Deviation of a wavelet's envelope at the first octave, in pixels."""
 
+ROUND_AT = 4
+"""With so many directions a wavelet's envelope is round; with more it is longer across the wave."""
+
 FREQUENCY = 3 * math.pi / 4
 """Centre frequency of a wavelet at the first octave, in radians a pixel."""
 
-MOST_MAP_PIXELS = 1 << 28
-"""Of all maps of one region: a bundle from elsewhere cannot keep a client busy for longer than some 20 seconds."""
+MOST_MAP_PIXELS = 1 << 26
+"""Of all maps of one region, margins included: a bundle from elsewhere can ask a client for a few seconds a region, not for minutes."""
 
-COPIES = 2
-"""Filters are summed over so many periods on each side, so that they close around the picture's edge."""
+ALIASES = (-1, 0, 1)
+"""Periods of the spectrum over which a wavelet is summed, each way; those further off add less than 1e-6 of its peak."""
+
+REACH = 2.5
+"""Deviations of the longest envelope that are added at each edge."""
 
 FLOOR = 1e-3
 """Added to every average before its logarithm; standardised regions have deviation 1."""
@@ -74,7 +81,7 @@ class Scattering:
                 "cells; side lies in [8, 512] and exceeds 2^octaves, octaves lie in [1, 6], directions in [1, 16], "
                 "cells in [1, 8]"
             )
-        pixels = self.maps * (self.side + 2 * self.margin) ** 2
+        pixels = self.maps * self._size**2
         if pixels > MOST_MAP_PIXELS:
             raise NetworkError(
                 f"scattering with side {self.side}, {self.octaves} octaves and {self.directions} directions makes maps of "
@@ -89,8 +96,14 @@ class Scattering:
 
     @property
     def margin(self) -> int:
-        """Pixels added at every edge, by reflection, so that the edge does not show."""
-        return 1 << self.octaves
+        """Pixels added at every edge, by reflection: what the other edge shows hardly reaches over them."""
+        longest = ENVELOPE * 2 ** (self.octaves - 1) * max(1.0, self.directions / ROUND_AT)
+        return math.ceil(REACH * longest)
+
+    @property
+    def _size(self) -> int:
+        """Side of a region with its margins, made a length that Fourier transforms are fast at."""
+        return int(next_fast_len(self.side + 2 * self.margin))
 
     @property
     def shape(self) -> tuple[int]:
@@ -108,13 +121,13 @@ class Scattering:
     def apply(self, regions: FloatArray) -> FloatArray:
         """Return (batch, features) float32 for (batch, side, side) regions in [0, 1]; computed on the client."""
         standard = Standardisation(self.side).apply(regions)[:, 0].astype(np.float64)
-        filters = wavelets(self.side + 2 * self.margin, self.octaves, self.directions)
+        filters = wavelets(self._size, self.octaves, self.directions)
         rows = [np.concatenate(list(self._orders(region, filters))) for region in standard]
         return np.log((np.stack(rows) + FLOOR) / LEVEL).astype(np.float32)
 
     def _orders(self, region: Maps, filters: Filters) -> Iterator[Maps]:
         """Yield averages, flat: those of the first order, then of the second, by octave, direction, octave, direction."""
-        spectrum = np.fft.fft2(np.pad(region, self.margin, mode="reflect"))
+        spectrum = np.fft.fft2(np.pad(region, (self.margin, self._size - self.side - self.margin), mode="reflect"))
         first = [np.abs(np.fft.ifft2(spectrum * bank)) for bank in filters]  # each (directions, size, size)
         yield from (self._means(maps) for maps in first)
         for octave, maps in enumerate(first):
@@ -123,7 +136,8 @@ class Scattering:
 
     def _means(self, maps: Maps) -> Maps:
         """Return the mean of every map over each cell of the region, flat."""
-        inner = maps[..., self.margin : -self.margin, self.margin : -self.margin]
+        inside = slice(self.margin, self.margin + self.side)
+        inner = maps[..., inside, inside]
         ends = np.rint(np.linspace(0, self.side, self.cells + 1)).astype(int)
         cells = [
             inner[..., top:bottom, left:right].mean(axis=(-2, -1))
@@ -148,29 +162,32 @@ class Scattering:
         return Scattering(data["side"], data["octaves"], data["directions"], data["cells"])
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2)
 def wavelets(size: int, octaves: int, directions: int) -> Filters:
     """Return Morlet wavelets as (octaves, directions, size, size) float64, in the frequency domain, where they are real.
 
-    A wave under a Gaussian envelope, less as much of the envelope as makes its mean zero. The envelope is longer across the wave
-    than along it (``4 / directions`` is the ratio), so that few directions cover the circle; constants as in Bruna and Mallat 2013.
+    A wave under a Gaussian envelope, less as much of the envelope as makes its mean zero: in frequency a Gaussian around the wave's,
+    less a share of the one around 0. The envelope is longer across the wave than along it, `ROUND_AT` / directions being the ratio, so
+    that few directions cover the circle; constants as in Bruna and Mallat 2013. A wavelet's largest value is about 1.
     """
-    place = np.fft.fftfreq(size) * size
-    rows, columns = np.meshgrid(place, place, indexing="ij")
-    periods = np.arange(-COPIES, COPIES + 1) * size
-    rows = rows[None, None] + periods[:, None, None, None]
-    columns = columns[None, None] + periods[None, :, None, None]
+    frequencies = 2 * math.pi * np.fft.fftfreq(size)
+    rows, columns = np.meshgrid(frequencies, frequencies, indexing="ij")
     found = np.empty((octaves, directions, size, size))
     for octave in range(octaves):
-        deviation, frequency = ENVELOPE * 2**octave, FREQUENCY / 2**octave
         for direction in range(directions):
-            angle = math.pi * direction / directions
-            along = columns * math.cos(angle) + rows * math.sin(angle)
-            across = rows * math.cos(angle) - columns * math.sin(angle)
-            envelope = np.exp(-(along**2 + (across * 4 / directions) ** 2) / (2 * deviation**2))
-            wave = (envelope * np.exp(1j * frequency * along)).sum(axis=(0, 1))
-            smooth = envelope.sum(axis=(0, 1))
-            morlet = wave - smooth * (wave.sum() / smooth.sum())
-            found[octave, direction] = np.fft.fft2(morlet).real / (2 * math.pi * deviation**2 * directions / 4)
+            found[octave, direction] = _morlet(rows, columns, octave, math.pi * direction / directions, directions)
     found.flags.writeable = False
     return found
+
+
+def _morlet(rows: Maps, columns: Maps, octave: int, angle: float, directions: int) -> Maps:
+    """Return one wavelet at the frequencies (rows, columns), in radians a pixel."""
+    deviation, frequency = ENVELOPE * 2**octave, FREQUENCY / 2**octave
+    wave, smooth = np.zeros_like(rows), np.zeros_like(rows)
+    for row, column in itertools.product(ALIASES, repeat=2):
+        vertical, horizontal = rows + 2 * math.pi * row, columns + 2 * math.pi * column
+        along = horizontal * math.cos(angle) + vertical * math.sin(angle)
+        across = (vertical * math.cos(angle) - horizontal * math.sin(angle)) * directions / ROUND_AT
+        wave += np.exp(-(deviation**2) / 2 * ((along - frequency) ** 2 + across**2))
+        smooth += np.exp(-(deviation**2) / 2 * (along**2 + across**2))
+    return wave - smooth * (wave[0, 0] / smooth[0, 0])

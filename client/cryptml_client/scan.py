@@ -1,0 +1,155 @@
+"""A whole picture, asked about square by square; what is answered is on disk before the next is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptml.errors import ImageError, JournalError
+from cryptml.files import sha256
+from cryptml.images import Image, Region, crop
+from cryptml.journal import Journal
+from cryptml_client.client import Client
+from cryptml_client.prediction import Prediction
+
+MOST_BYTES = 1 << 50
+MOST_MILLISECONDS = 1e12
+
+
+@dataclass(frozen=True)
+class TileAnswer:
+    """The decrypted answer for a square, and what it cost.
+
+    Attributes:
+        region: In pixels of the original.
+        probabilities: Of every class of the network, in its order, each in [0, 1].
+        milliseconds: From the pixels to the answer.
+        upload_bytes: Ciphertext sent.
+        download_bytes: Ciphertext received.
+    """
+
+    region: Region
+    probabilities: tuple[float, ...]
+    milliseconds: float
+    upload_bytes: int
+    download_bytes: int
+
+    @staticmethod
+    def of(region: Region, prediction: Prediction) -> TileAnswer:
+        """Keep what a scan needs of a prediction."""
+        return TileAnswer(
+            region,
+            tuple(round(float(each), 6) for each in prediction.answer.probabilities),
+            round(prediction.answer.timings.total, 1),
+            prediction.upload_bytes,
+            prediction.download_bytes,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the answer as JSON values, without its region."""
+        return {
+            "probabilities": list(self.probabilities),
+            "milliseconds": self.milliseconds,
+            "upload_bytes": self.upload_bytes,
+            "download_bytes": self.download_bytes,
+        }
+
+    @staticmethod
+    def from_json(region: Region, data: Any, classes: int) -> TileAnswer:
+        """Read what `to_json` wrote, from a file that anything may have happened to.
+
+        Raises:
+            ValueError: If it is not an answer of a network with so many classes.
+        """
+        if not isinstance(data, Mapping) or not isinstance(data.get("probabilities"), list):
+            raise ValueError("not an answer")  # noqa: TRY004 - one error for every kind of damage
+        probabilities = tuple(_number(each, 1) for each in data["probabilities"])
+        if len(probabilities) != classes:
+            raise ValueError("probabilities of another network")
+        return TileAnswer(
+            region,
+            probabilities,
+            _number(data.get("milliseconds"), MOST_MILLISECONDS),
+            int(_number(data.get("upload_bytes"), MOST_BYTES)),
+            int(_number(data.get("download_bytes"), MOST_BYTES)),
+        )
+
+
+def _number(value: Any, most: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= most:
+        raise ValueError("a value out of its bounds")
+    return value
+
+
+class Scan:
+    """Asks about squares of one picture, one after the other, and goes on where it was when it is made again.
+
+    Nothing is sent, and no file made, before the first answer is asked for.
+
+    Args:
+        client: Of the service. Its keys are made or found before the first square.
+        image: The picture.
+        regions: Its squares, all of one size, as `cryptml.images.tile_breast` gives them.
+        journal: File that holds the answers so far, readable by its owner alone.
+        resume: Whether to go on with an existing journal.
+
+    Raises:
+        ImageError: If the squares are smaller than what the network takes.
+        CryptmlError: As `Client.bundle`.
+    """
+
+    def __init__(
+        self, client: Client, image: Image, regions: Sequence[Region], journal: Path, *, resume: bool = False
+    ) -> None:
+        self._client = client
+        self._image = image
+        self._regions = tuple(regions)
+        self._path = journal
+        self._resume = resume
+        side, smallest = client.bundle.front_end.side, min(region.size for region in self._regions)
+        if smallest < side:
+            raise ImageError(
+                f"squares of {smallest} pixels are smaller than the {side} pixels that the network takes; choose squares of {side} or more"
+            )
+
+    def answers(self) -> Iterator[TileAnswer]:
+        """Give the answer for every square in their order; those of an interrupted scan are not asked again.
+
+        Raises:
+            JournalError: If there is a journal and the scan is not to go on with it, or it belongs to another scan or is damaged.
+            CryptmlError: As `Client.prepare` and `Client.predict_region`; the answers so far are kept.
+        """
+        bundle = self._client.bundle
+        if not self._client.prepared:
+            self._client.prepare()  # before the journal: a scan that fails here has not begun
+        head = {
+            "format": "cryptml-scan",
+            "format_version": 1,
+            "picture": sha256(self._image.pixels.tobytes()),
+            "bundle": bundle.digest,
+            "squares": sha256(" ".join(map(str, self._regions)).encode()),
+        }
+        with Journal(self._path, head, resume=self._resume) as journal:
+            for region in self._regions:
+                entry = journal.get(str(region))
+                if entry is not None:
+                    yield self._known(region, entry)
+                    continue
+                square = crop(self._image, region, bundle.front_end.side)
+                answer = TileAnswer.of(region, self._client.predict_region(square))
+                journal.record(str(region), answer.to_json())
+                yield answer
+
+    def discard(self) -> None:
+        """Remove the journal: the answers are elsewhere, or not wanted any more."""
+        self._path.unlink(missing_ok=True)
+
+    def _known(self, region: Region, entry: Any) -> TileAnswer:
+        try:
+            return TileAnswer.from_json(region, entry, len(self._client.bundle.classes))
+        except ValueError as error:
+            raise JournalError(
+                f"{self._path} is damaged: square {region} holds {error}; delete the file to begin again"
+            ) from error
