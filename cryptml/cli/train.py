@@ -77,7 +77,14 @@ def train(
     architecture = load_architecture(network)
     settings = TrainingSettings(epochs=epochs, seed=seed, distil=teacher, similarity_weight=similarity, views=views)
     data = load_dataset(dataset, architecture.side)
-    examples = Examples.of(data, architecture.front_end, views=settings.views, seed=seed)
+    with bar("pictures through the front end", views) as (progress, task):
+        examples = Examples.of(
+            data,
+            architecture.front_end,
+            views=views,
+            seed=seed,
+            tell=lambda ready: progress.update(task, completed=ready),
+        )
     validated = None
     if folds:
         with _epochs(f"{folds}-fold cross-validation", 2 * epochs * folds) as progress:

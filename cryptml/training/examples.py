@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -46,7 +47,14 @@ class Examples:
     front_end: FrontEnd
 
     @staticmethod
-    def of(dataset: Dataset, front_end: FrontEnd, *, views: int = 1, seed: int = 0) -> Examples:
+    def of(
+        dataset: Dataset,
+        front_end: FrontEnd,
+        *,
+        views: int = 1,
+        seed: int = 0,
+        tell: Callable[[int], None] | None = None,
+    ) -> Examples:
         """Put a data set through the front end.
 
         Args:
@@ -54,6 +62,7 @@ class Examples:
             front_end: Of the network.
             views: 1 gives the regions as they are, more add that many less one variants of each.
             seed: Of the variants.
+            tell: Hears how many views are ready, after each.
 
         Raises:
             DatasetError: If the pictures have another side than the front end takes.
@@ -73,10 +82,17 @@ class Examples:
             )
         regions = torch.tensor(dataset.images)[:, None]
         generator = torch.Generator().manual_seed(seed)
-        variants = [regions, *(augment(regions, generator, upright=dataset.upright) for _ in range(views - 1))]
-        pictures = _apply(plain, variants)
-        inputs = pictures if front_end == plain else _apply(front_end, variants)
-        return Examples(dataset, inputs, pictures, torch.tensor(dataset.labels), front_end)
+        pictures, inputs = [], []
+        for view in range(views):
+            variant = augment(regions, generator, upright=dataset.upright) if view else regions
+            pixels = variant[:, 0].numpy()
+            pictures.append(torch.from_numpy(plain.apply(pixels)))
+            inputs.append(pictures[-1] if front_end == plain else torch.from_numpy(front_end.apply(pixels)))
+            if tell is not None:
+                tell(view + 1)
+        shown = torch.stack(pictures, dim=1)
+        read = shown if front_end == plain else torch.stack(inputs, dim=1)
+        return Examples(dataset, read, shown, torch.tensor(dataset.labels), front_end)
 
     @property
     def classes(self) -> int:
@@ -120,10 +136,6 @@ class Examples:
         """Return (classes,) float32, n / (classes * count): every class weighs the same in all, and 1 on average."""
         counts = torch.bincount(self.labels, minlength=self.classes)
         return len(self.labels) / (self.classes * counts.to(torch.float32))
-
-
-def _apply(front_end: FrontEnd, variants: list[Tensor]) -> Tensor:
-    return torch.stack([torch.from_numpy(front_end.apply(each[:, 0].numpy())) for each in variants], dim=1)
 
 
 def predict_program(network: Network, inputs: Tensor) -> FloatArray:

@@ -75,7 +75,9 @@ def test_every_form_of_it_gives_the_same_logits(
 
 def test_teacher_and_student_see_the_same_views(phantoms_16: Dataset) -> None:
     few = phantoms_16.take(range(6))
-    examples = Examples.of(few, FRONT_END, views=3, seed=5)
+    heard: list[int] = []
+    examples = Examples.of(few, FRONT_END, views=3, seed=5, tell=heard.append)
+    assert heard == [1, 2, 3]
     assert examples.inputs.shape == (6, 3, *FRONT_END.shape)
     assert examples.pictures.shape == (6, 3, 1, 16, 16)
     plain = Examples.of(few, Standardisation(16), views=3, seed=5)
