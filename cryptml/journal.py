@@ -66,7 +66,7 @@ class Journal:
         Raises:
             JournalError: If it cannot be written, for example because the disk is full.
         """
-        self._append({"name": name, "value": value})
+        self._write(self._line({"name": name, "value": value}))
         self.entries[name] = value
 
     def close(self) -> None:
@@ -128,9 +128,6 @@ class Journal:
             )
         if broken:
             os.ftruncate(self._file, sum(len(line) + 1 for line in whole))
-
-    def _append(self, value: Any) -> None:
-        self._write(self._line(value))
 
     def _write(self, data: bytes) -> None:
         try:

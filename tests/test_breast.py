@@ -53,6 +53,16 @@ def test_a_film_with_dark_and_light_swapped_is_refused(turned: bool) -> None:
         breast_mask(image_from_array(pixels[::-1, ::-1] if turned else pixels))
 
 
+def test_a_scratch_does_not_tie_the_label_to_the_breast() -> None:
+    image, _ = film(300, 200, 90)
+    pixels = image.pixels.copy()
+    pixels[15:150, 176:180] = 0.5  # four pixels wide, from the label down to the breast's height
+    pixels[146:150, 60:180] = 0.5
+    found = breast_mask(image_from_array(pixels))
+    assert found[150, 40]
+    assert not found[:30, 168:].any()
+
+
 def test_holes_are_breast_too() -> None:
     image, breast = film(300, 200, 90)
     pixels = image.pixels.copy()

@@ -86,7 +86,7 @@ def _number(value: Any, most: float) -> float:
 class Scan:
     """Asks about squares of one picture, one after the other, and goes on where it was when it is made again.
 
-    Nothing is sent, and no file made, before the first answer is asked for.
+    Nothing of the picture is sent, and no file made, before the first answer is asked for.
 
     Args:
         client: Of the service. Its keys are made or found before the first square.
@@ -96,7 +96,7 @@ class Scan:
         resume: Whether to go on with an existing journal.
 
     Raises:
-        ImageError: If the squares are smaller than what the network takes.
+        ImageError: If there is no square, or they are smaller than what the network takes.
         CryptmlError: As `Client.bundle`.
     """
 
@@ -108,6 +108,8 @@ class Scan:
         self._regions = tuple(regions)
         self._path = journal
         self._resume = resume
+        if not self._regions:
+            raise ImageError("a scan of no squares was asked for; give at least one")
         side, smallest = client.bundle.front_end.side, min(region.size for region in self._regions)
         if smallest < side:
             raise ImageError(

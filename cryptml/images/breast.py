@@ -56,9 +56,9 @@ def breast_mask(image: Image) -> Mask:
             f"what is bright on a picture of {image.columns} columns x {image.rows} rows reaches round {border.mean():.0%} of its border, "
             f"more than {MOST_BORDER:.0%}; give a mammogram on a dark film, with dark and light as a light box shows them"
         )
-    rows, columns = (np.minimum(np.arange(length) // factor, limit - 1)
-                     for length, limit in zip((image.rows, image.columns), breast.shape, strict=True))  # fmt: skip
-    return np.asarray(breast[rows[:, None], columns[None, :]])
+    rows = np.minimum(np.arange(image.rows) // factor, breast.shape[0] - 1)
+    columns = np.minimum(np.arange(image.columns) // factor, breast.shape[1] - 1)
+    return np.asarray(breast[np.ix_(rows, columns)])
 
 
 def tile_breast(image: Image, size: int, step: int, least_share: float = 0.5) -> tuple[Region, ...]:

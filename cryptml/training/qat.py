@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -89,12 +90,13 @@ def train_network(
         teacher = train_teacher(train, validation, settings, later(progress, done=0, total=total))
     module = _build(architecture, len(classes), settings.seed)
     progress = later(progress, done=total - settings.epochs, total=total)
-    if settings.distil and teacher is not None:
-        with distil_from(teacher.module, module, settings, train.class_weights()) as loss:
-            history = fit(module, train, validation, settings, loss, progress)
-    else:
-        teacher = None
-        loss = balanced_cross_entropy(train.class_weights())
+    weights = train.class_weights()
+    teacher = teacher if settings.distil else None
+    with (
+        distil_from(teacher.module, module, settings, weights)
+        if teacher
+        else nullcontext(balanced_cross_entropy(weights)) as loss
+    ):
         history = fit(module, train, validation, settings, loss, progress)
     settle_biases(module, architecture.front_end)
     network = convert(module, name=architecture.name, front_end=architecture.front_end, classes=classes)

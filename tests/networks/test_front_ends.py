@@ -79,6 +79,15 @@ def test_one_edge_does_not_show_at_the_other(front_end: Scattering) -> None:
     np.testing.assert_allclose(front_end.apply(regions), wide.apply(regions), atol=0.08)
 
 
+def test_a_region_goes_on_as_its_mirror_image() -> None:
+    """Half periods that end at both edges go on smoothly by reflection, and would break off by any other continuation."""
+    front_end = Scattering(64, octaves=3, directions=4, cells=4)
+    wave = np.cos(math.pi * 11 * np.arange(64) / 63)  # close to the frequency of the third octave
+    regions = np.tile((0.5 + 0.4 * wave).astype(np.float32), (1, 64, 1))
+    heard = front_end.apply(regions)[0, : 12 * 16].reshape(3, 4, 4, 4)[2, 0]
+    assert np.ptp(heard) < 0.05
+
+
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 2**32), st.floats(0.5, 1.0), st.floats(0.0, 0.3))
 def test_brightness_and_contrast_do_not_count(seed: int, contrast: float, brightness: float) -> None:

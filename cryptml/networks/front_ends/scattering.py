@@ -30,7 +30,8 @@ MOST_MAP_PIXELS = 1 << 26
 """Of all maps of one region, margins included: a bundle from elsewhere can ask a client for a few seconds a region, not for minutes."""
 
 ALIASES = (-1, 0, 1)
-"""Periods of the spectrum over which a wavelet is summed, each way; those further off add less than 1e-6 of its peak."""
+"""Periods of the spectrum over which a wavelet is summed, each way; with `ROUND_AT` directions or more, those further off add less than
+1e-6 of its peak."""
 
 REACH = 2.5
 """Deviations of the longest envelope that are added at each edge."""
