@@ -64,7 +64,7 @@ def demo(
             prepared_ms = (time.perf_counter() - started) * 1000
             prediction = client.predict_region(crop(picture, region, trained.front_end.side))
             result = prediction.to_json()
-            equal = matches_clear(trained, picture, region, result)
+            equal = matches_clear(trained, picture, region, chosen, prediction.answer.integers)
             bundle_bytes, key_bytes = client.bundle.size_bytes, client.evaluation_key_bytes
     sizes = [
         ("client bundle", bytes_text(bundle_bytes)),

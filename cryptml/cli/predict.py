@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 from cryptml.cli.console import Stages, err, out, print_json
 from cryptml.cli.passphrase import PassphraseFile, read_passphrase
 from cryptml.errors import ImageError
 from cryptml.images import Image, Region, central_region, crop, load_image
-from cryptml.networks import Network, load_network
+from cryptml.networks import IntArray, Network, load_network
+from cryptml.networks.envelope import split_envelope
 from cryptml.reports.table import bytes_text, milliseconds_text, plain_table
+from cryptml.splits import Split
 
 
 def predict(
@@ -50,20 +51,22 @@ def predict(
                 failed = True
                 _report_failure(path, error, json=json)
                 continue
-            result = {"image": str(path), **client.predict_region(square).to_json(), "matches_clear": None}
+            prediction = client.predict_region(square)
+            result = {"image": str(path), **prediction.to_json(), "matches_clear": None}
             if expected is not None:
-                result["matches_clear"] = matches_clear(expected, picture, region, result)
+                result["matches_clear"] = matches_clear(
+                    expected, picture, region, client.bundle.split, prediction.answer.integers
+                )
                 failed = failed or not result["matches_clear"]
             _show(result, json=json)
     if failed:
         raise typer.Exit(1)
 
 
-def matches_clear(network: Network, picture: Image, region: Region | None, result: dict[str, Any]) -> bool:
-    """Return whether a decrypted answer equals the unsplit network's in the clear, logit for logit."""
+def matches_clear(network: Network, picture: Image, region: Region | None, split: Split, answer: IntArray) -> bool:
+    """Return whether decrypted (classes,) integers are the network's in the clear, up to what approximate rounding may change."""
     square = crop(picture, region or central_region(picture), network.front_end.side)
-    logits = [round(float(logit), 6) for logit in network.logits(square[None])[0]]
-    return bool(np.array_equal(logits, result["logits"]))
+    return split_envelope(network, split, network.quantise(square[None])).holds(answer[None])
 
 
 def _report_failure(path: Path, error: ImageError, *, json: bool) -> None:

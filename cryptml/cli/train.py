@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,7 +20,7 @@ from cryptml.errors import SettingError
 from cryptml.networks.storage import NETWORK_FILE, save_network
 
 if TYPE_CHECKING:
-    from cryptml.training import TrainingSettings
+    from cryptml.training import Progress, TrainingSettings
 
 CARD_FILE = "MODEL_CARD.md"
 FIGURES_FILE = "figures.json"
@@ -28,33 +29,38 @@ FIGURES_FILE = "figures.json"
 def train(
     dataset: Annotated[str, typer.Option(help="Such as mias:PATH; see cryptml datasets.")],
     out_folder: Annotated[Path, typer.Option("--out", help="New folder for the network.")],
-    network: Annotated[str, typer.Option(help="reference, tiny, or module:function for your own.")] = "reference",
+    network: Annotated[
+        str, typer.Option(help="reference, scatter, tiny, or module:function for your own.")
+    ] = "reference",
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
-    epochs: Annotated[int, typer.Option(min=1, help="Most passes over the training set.")] = 60,
-    teacher: Annotated[bool, typer.Option("--teacher", help="Distil from a float teacher, trained first.")] = False,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Most passes over the training set.")] = None,
+    teacher: Annotated[
+        bool | None, typer.Option("--teacher/--no-teacher", help="Distil from a float teacher, trained first.")
+    ] = None,
     views: Annotated[
-        int, typer.Option(min=1, max=1024, help="Variants of each picture to choose from, itself among them.")
-    ] = 24,
+        int | None, typer.Option(min=1, max=1024, help="Variants of each picture to choose from, itself among them.")
+    ] = None,
     similarity: Annotated[
-        float,
+        float | None,
         typer.Option(min=0, max=100, help="Weight of the teacher's features beside its outputs; 0 leaves them out."),
-    ] = 0.0,
+    ] = None,
     folds: Annotated[int, typer.Option(min=0, help="Also cross-validate by patient, teacher beside network.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing network.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Train on a data set's training patients, stop early on its validation patients, evaluate on its test patients."""
+    """Train on a data set's training patients, stop early on its validation patients, evaluate on its test patients.
+
+    What is not given is as the network was tuned with; its model card shows all of it.
+    """
     if (out_folder / NETWORK_FILE).exists() and not force:
         raise SettingError(f"{out_folder} holds a network; choose another folder or pass --force to replace it")
-    if similarity and not teacher:
-        raise SettingError(f"--similarity {similarity:g} looks at a teacher's features; pass --teacher too")
-    out_folder.mkdir(parents=True, exist_ok=True)  # now rather than after the training
     import torch
 
     warnings.filterwarnings(
         "ignore", category=UserWarning, module="torch"
     )  # of what Brevitas does with it, not of what a user did
 
+    from cryptml.fhe.circuit import DEFAULT_P_ERROR
     from cryptml.files import to_json_bytes, write_bytes
     from cryptml.networks.architectures.registry import load_architecture
     from cryptml.networks.checkpoint import save_checkpoint
@@ -63,33 +69,48 @@ def train(
         Evaluation,
         Examples,
         ModelCard,
-        TrainingSettings,
         cross_validate,
         describe_layers,
         evaluate_probabilities,
+        measure_fidelity,
         predict_program,
+        recipe,
         render_model_card,
+        teacher_epochs,
         train_network,
     )
 
     sys.path.insert(0, str(Path.cwd()))  # where a user's own module:function lies, as with python -m
     torch.set_num_threads(1)  # small networks: more threads cost more than they give, and one is reproducible
     architecture = load_architecture(network)
-    settings = TrainingSettings(epochs=epochs, seed=seed, distil=teacher, similarity_weight=similarity, views=views)
+    given: dict[str, Any] = {
+        "epochs": epochs,
+        "distil": teacher,
+        "similarity_weight": similarity,
+        "views": views,
+        "seed": seed,
+    }
+    settings = replace(recipe(network), **{name: value for name, value in given.items() if value is not None})
+    if settings.similarity_weight and not settings.distil:
+        raise SettingError(f"--similarity {similarity:g} looks at a teacher's features; pass --teacher too")
+    out_folder.mkdir(parents=True, exist_ok=True)  # now rather than after the training
     data = load_dataset(dataset, architecture.side)
-    with bar("pictures through the front end", views) as (progress, task):
+    with bar("pictures through the front end", settings.views) as (progress, task):
         examples = Examples.of(
             data,
             architecture.front_end,
-            views=views,
+            views=settings.views,
             seed=seed,
             tell=lambda ready: progress.update(task, completed=ready),
         )
     validated = None
     if folds:
-        with _epochs(f"{folds}-fold cross-validation", 2 * epochs * folds) as progress:
+        with _epochs(
+            f"{folds}-fold cross-validation", folds * (settings.epochs + teacher_epochs(settings))
+        ) as progress:
             validated = cross_validate(architecture, examples, folds, settings, progress)
-    with _epochs(f"training {architecture.name}", epochs * (1 + teacher)) as progress:
+    total = settings.epochs + (teacher_epochs(settings) if settings.distil else 0)
+    with _epochs(f"training {architecture.name}", total) as progress:
         trained = train_network(
             architecture, examples.subset("train"), examples.subset("validation"), settings, progress
         )
@@ -100,10 +121,14 @@ def train(
         for subset in ("validation", "test")
         if subset in data.subsets
     }
+    fidelity = {
+        subset: measure_fidelity(trained.network, part.inputs[:, 0], part.dataset.labels, DEFAULT_P_ERROR)
+        for subset, part in ((subset, examples.subset(subset)) for subset in figures)
+    }
     save_network(trained.network, out_folder, architecture=network)
     save_checkpoint(trained.module, out_folder)
     document = {
-        **{subset: figure.to_json() for subset, figure in figures.items()},
+        **{subset: figure.to_json() | {"fidelity": fidelity[subset].to_json()} for subset, figure in figures.items()},
         "cross_validation": validated.to_json() if validated else None,
         "settings": settings.to_json(),
     }
@@ -116,6 +141,7 @@ def train(
         data=DataDescription.of(data),
         command=command_line(dataset, network, settings, folds),
         settings=settings,
+        fidelity=fidelity,
         figures=figures,
         cross_validation=validated,
         versions={name: version(name) for name in ("cryptml", "torch", "brevitas", "numpy")},
@@ -144,18 +170,20 @@ def command_line(dataset: str, network: str, settings: TrainingSettings, folds: 
     name, colon, _ = dataset.partition(":")
     written = f"{name}:PATH" if colon and name != "phantom" else dataset
     options = ["--seed", str(settings.seed), "--epochs", str(settings.epochs), "--views", str(settings.views)]
-    options += ["--teacher"] if settings.distil else []
+    options += ["--teacher" if settings.distil else "--no-teacher"]
     options += ["--similarity", f"{settings.similarity_weight:g}"] if settings.similarity_weight else []
     options += ["--folds", str(folds)] if folds else []
     return f"cryptml train --dataset {written} --network {network} --out DIR {' '.join(options)}"
 
 
 @contextmanager
-def _epochs(what: str, total: int) -> Iterator[Callable[[int, int, float, float], None]]:
+def _epochs(what: str, total: int) -> Iterator[Progress]:
     with bar(what, total) as (progress, task):
 
-        def report(epoch: int, epochs: int, loss: float, validation_auc: float) -> None:
-            text = f"{what}: loss {loss:.3f}, validation AUC {validation_auc:.3f}"
+        def report(epoch: int, epochs: int, loss: float, validation_auc: float | None) -> None:
+            text = f"{what}: loss {loss:.3f}"
+            if validation_auc is not None:
+                text += f", validation AUC {validation_auc:.3f}"
             progress.update(task, completed=epoch, total=epochs, description=text)
 
         yield report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from cryptml.errors import CircuitError
 from cryptml.fhe.parameters import CircuitParameters
 from cryptml.files import sha256
+from cryptml.networks.bins import Bins
 from cryptml.networks.boundary import Boundary
 from cryptml.networks.extent import IntArray
 from cryptml.splits import Segment
@@ -32,13 +34,15 @@ class Codec:
 
     ``circuit_input = round(boundary * input_scale + input_offset)`` and
     ``boundary = round(circuit_output * output_scale + output_offset)``, scales a channel or one for all. Scales are 1 for
-    a circuit made from the integer program.
+    a circuit made from the integer program. Where the segment begins with a table that rounds or clamps, the client puts its values
+    into the table's bins first, and the map begins from their numbers.
     """
 
     input_scale: tuple[float, ...] = (1.0,)
     input_offset: tuple[float, ...] = (0.0,)
     output_scale: tuple[float, ...] = (1.0,)
     output_offset: tuple[float, ...] = (0.0,)
+    input_bins: Bins | None = None
 
     def require_fit(self, reads: Boundary, writes: Boundary) -> None:
         """Refuse a codec that does not fit the boundaries.
@@ -60,20 +64,27 @@ class Codec:
 
     def encode(self, values: IntArray) -> IntArray:
         """Return what the circuit takes for (batch, *shape) boundary values."""
+        if self.input_bins is not None:
+            values = self.input_bins.index(values)
         return _affine(values, self.input_scale, self.input_offset)
 
     def decode(self, values: IntArray) -> IntArray:
         """Return the boundary values behind what the circuit gives, (batch, *shape)."""
         return _affine(values, self.output_scale, self.output_offset)
 
-    def to_json(self) -> dict[str, list[float]]:
+    def to_json(self) -> dict[str, Any]:
         """Return the codec as JSON values."""
-        return {name: list(getattr(self, name)) for name in self.__dataclass_fields__}
+        bins = None if self.input_bins is None else dataclasses.asdict(self.input_bins)
+        return {**{name: list(getattr(self, name)) for name in _AFFINE}, "input_bins": bins}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Codec:
         """Read what `to_json` wrote; the caller has checked it against the schema."""
-        return Codec(**{name: tuple(data[name]) for name in Codec.__dataclass_fields__})
+        bins = data.get("input_bins")
+        return Codec(**{name: tuple(data[name]) for name in _AFFINE}, input_bins=Bins(**bins) if bins else None)
+
+
+_AFFINE = ("input_scale", "input_offset", "output_scale", "output_offset")
 
 
 def _affine(values: IntArray, scale: tuple[float, ...], offset: tuple[float, ...]) -> IntArray:
@@ -95,6 +106,8 @@ class CircuitSpec:
         p_error: Bound asked for, for one lookup.
         bootstraps: Table lookups for one input.
         lookup_bits: Width of the widest table input that the network needs; 0 for a linear segment.
+        approximate: Whether a lookup rounds its input, and so may read the neighbouring bin: answers then lie within
+            `cryptml.networks.envelope` instead of being equal to those in the clear.
         complexity: The optimiser's estimate of the work, in its own unit.
         key_set: Names the key set that it takes (SHA-256, hexadecimal): of ``client_specs`` where it has one to itself, of the key
             parameters where it shares one with other circuits.
@@ -109,6 +122,7 @@ class CircuitSpec:
     p_error: float
     bootstraps: int
     lookup_bits: int
+    approximate: bool
     complexity: float
     key_set: str
     client_specs: bytes
@@ -132,8 +146,8 @@ class CircuitSpec:
         violation = self.writes.describe_violation(values)
         if violation:
             raise CircuitError(
-                f"the decrypted answer of segment {self.segment} has {violation}; it was made with other keys or altered, "
-                "so ask again, with fresh keys if it persists"
+                f"the decrypted answer of segment {self.segment} has {violation}; it was made with other keys or altered, or the "
+                "input lies far from what the network was calibrated for, so ask again, with fresh keys if it persists"
             )
         return values
 
@@ -150,6 +164,7 @@ class CircuitSpec:
             "security_bits": SECURITY_BITS,
             "bootstraps": self.bootstraps,
             "lookup_bits": self.lookup_bits,
+            "approximate": self.approximate,
             "complexity": self.complexity,
             "key_set": self.key_set,
             "failure_probability": self.failure_probability,
@@ -174,6 +189,7 @@ class CircuitSpec:
             p_error=data["p_error"],
             bootstraps=data["bootstraps"],
             lookup_bits=data["lookup_bits"],
+            approximate=data["approximate"],
             complexity=data["complexity"],
             key_set=data["key_set"],
             client_specs=client_specs,

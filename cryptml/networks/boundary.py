@@ -86,9 +86,12 @@ class Boundary:
         Returns:
             (batch, *shape) int64 in ``[low, high]``. Rounding is half to even, in float32, as in training.
         """
-        quotient = values.astype(np.float32) / self._per_channel(self.scale, np.float32)
-        integers = np.rint(quotient) + self._per_channel(self.zero, np.float32)
-        return np.clip(integers, self.low, self.high).astype(np.int64)
+        return np.clip(self._round(values), self.low, self.high).astype(np.int64)
+
+    def clipped_share(self, values: FloatArray) -> float:
+        """Return the share, 0 to 1, of real numbers (batch, *shape) that `quantise` moves to an end of the range."""
+        rounded = self._round(values)
+        return float(((rounded < self.low) | (rounded > self.high)).mean())
 
     def dequantise(self, values: IntArray) -> FloatArray:
         """Return the real numbers (float32) behind grid values of shape (batch, *shape)."""
@@ -123,6 +126,11 @@ class Boundary:
     def from_json(data: Mapping[str, Any]) -> Boundary:
         """Read what `to_json` wrote; the caller has checked it against the schema."""
         return Boundary(tuple(data["shape"]), data["low"], data["high"], tuple(data["scale"]), tuple(data["zero"]))
+
+    def _round(self, values: FloatArray) -> NDArray[np.float32]:
+        quotient = values.astype(np.float32) / self._per_channel(self.scale, np.float32)
+        rounded: NDArray[np.float32] = np.rint(quotient) + self._per_channel(self.zero, np.float32)
+        return rounded
 
     def _per_channel(self, values: tuple[float, ...] | tuple[int, ...], dtype: Any) -> NDArray[Any]:
         if not values:

@@ -25,9 +25,14 @@ class Extent:
     high: IntArray
 
     @property
+    def bounds(self) -> tuple[int, int]:
+        """The smallest and the largest value of any channel."""
+        return int(self.low.min()), int(self.high.max())
+
+    @property
     def bits(self) -> int:
         """Bits that hold every value of every channel."""
-        return bits_for(int(self.low.min()), int(self.high.max()))
+        return bits_for(*self.bounds)
 
     @property
     def per_value_low(self) -> IntArray:

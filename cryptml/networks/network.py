@@ -11,7 +11,7 @@ from cryptml.errors import NetworkError
 from cryptml.networks.boundary import Boundary, FloatArray
 from cryptml.networks.extent import IntArray
 from cryptml.networks.front_ends import FrontEnd
-from cryptml.networks.layers import Layer, extents, run_all
+from cryptml.networks.layers import Activation, Layer, extents, run_all
 from cryptml.networks.operations import NumpyOperations
 from cryptml.splits import Segment
 
@@ -99,6 +99,14 @@ class Network:
         return max(
             layer.lookup_bits(entering) for layer, entering in extents(layers, self.boundaries[segment.start].extent())
         )
+
+    def is_approximate(self, segment: Segment) -> bool:
+        """Return whether an encrypted evaluation of a segment rounds, and so may differ a little from the clear one.
+
+        A table at the segment's beginning does not count: the client knows its inputs, and rounds them itself.
+        """
+        first, *rest = self.segment_layers(segment)
+        return any(layer.rounds for layer in (rest if isinstance(first, Activation) else (first, *rest)))
 
     def quantise(self, regions: FloatArray) -> IntArray:
         """Return (batch, *boundaries[0].shape) int64 for (batch, side, side) regions in [0, 1]."""

@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from cryptml.networks.bins import Bins
 from cryptml.networks.extent import IntArray
 
 TensorT = TypeVar("TensorT")
@@ -28,32 +29,35 @@ class Operations(Protocol[TensorT]):
         stride: tuple[int, int],
         padding: tuple[int, int],
         groups: int,
-        bits: int,
+        bounds: tuple[int, int],
     ) -> TensorT:
         """Cross-correlate (batch, in, rows, columns) with (out, in / groups, height, width), zero padded, plus a bias a channel.
 
-        ``bits`` is the width that the result needs at worst; a circuit reserves it, NumPy ignores it.
+        ``bounds`` are the smallest and the largest result that whatever reads it tells apart; a circuit reserves no
+        more, NumPy ignores them.
         """
         ...
 
-    def multiply(self, x: TensorT, weight: IntArray, bias: IntArray, *, bits: int) -> TensorT:
-        """Return ``x @ weight.T + bias`` for (batch, in) and (out, in); ``bits`` as in `convolve`."""
+    def multiply(self, x: TensorT, weight: IntArray, bias: IntArray, *, bounds: tuple[int, int]) -> TensorT:
+        """Return ``x @ weight.T + bias`` for (batch, in) and (out, in); ``bounds`` as in `convolve`."""
         ...
 
-    def sum_windows(self, x: TensorT, kernel: tuple[int, int], stride: tuple[int, int], *, bits: int) -> TensorT:
-        """Sum every window of each channel of (batch, channels, rows, columns); ``bits`` as in `convolve`."""
+    def sum_windows(
+        self, x: TensorT, kernel: tuple[int, int], stride: tuple[int, int], *, bounds: tuple[int, int]
+    ) -> TensorT:
+        """Sum every window of each channel of (batch, channels, rows, columns); ``bounds`` as in `convolve`."""
         ...
 
-    def look_up(self, x: TensorT, tables: IntArray, low: int) -> TensorT:
-        """Replace each value ``q`` of channel c by ``tables[c, q - low]``; tables are (1 or channels, entries)."""
+    def look_up(self, x: TensorT, tables: IntArray, bins: Bins) -> TensorT:
+        """Replace each value of channel c by ``tables[c, bin]``; tables are (1 or channels, bins.count)."""
         ...
 
     def flatten(self, x: TensorT) -> TensorT:
         """Reshape (batch, ...) to (batch, features), last axis fastest."""
         ...
 
-    def add(self, x: TensorT, y: TensorT, *, bits: int) -> TensorT:
-        """Add two tensors of one shape; ``bits`` as in `convolve`."""
+    def add(self, x: TensorT, y: TensorT, *, bounds: tuple[int, int]) -> TensorT:
+        """Add two tensors of one shape; ``bounds`` as in `convolve`."""
         ...
 
 
@@ -69,7 +73,7 @@ class NumpyOperations:
         stride: tuple[int, int],
         padding: tuple[int, int],
         groups: int,
-        bits: int,  # noqa: ARG002
+        bounds: tuple[int, int],  # noqa: ARG002
     ) -> IntArray:
         """See `Operations.convolve`."""
         outputs, inputs, height, width = weight.shape
@@ -81,7 +85,7 @@ class NumpyOperations:
         sums = np.einsum("ngirchw,goihw->ngorc", grouped, kernels, optimize=True)
         return np.asarray(sums.reshape(batch, outputs, rows, columns) + bias[:, None, None], dtype=np.int64)
 
-    def multiply(self, x: IntArray, weight: IntArray, bias: IntArray, *, bits: int) -> IntArray:  # noqa: ARG002
+    def multiply(self, x: IntArray, weight: IntArray, bias: IntArray, *, bounds: tuple[int, int]) -> IntArray:  # noqa: ARG002
         """See `Operations.multiply`."""
         return np.asarray(x @ weight.T + bias, dtype=np.int64)
 
@@ -91,22 +95,22 @@ class NumpyOperations:
         kernel: tuple[int, int],
         stride: tuple[int, int],
         *,
-        bits: int,  # noqa: ARG002
+        bounds: tuple[int, int],  # noqa: ARG002
     ) -> IntArray:
         """See `Operations.sum_windows`."""
         windows = _windows(x, kernel)[:, :, :: stride[0], :: stride[1]]
         return np.asarray(windows.sum(axis=(-2, -1)), dtype=np.int64)
 
-    def look_up(self, x: IntArray, tables: IntArray, low: int) -> IntArray:
+    def look_up(self, x: IntArray, tables: IntArray, bins: Bins) -> IntArray:
         """See `Operations.look_up`."""
         channels = np.arange(x.shape[1]).reshape(1, -1, *[1] * (x.ndim - 2))
-        return np.asarray(tables[channels if len(tables) > 1 else 0, x - low], dtype=np.int64)
+        return np.asarray(tables[channels if len(tables) > 1 else 0, bins.index(x)], dtype=np.int64)
 
     def flatten(self, x: IntArray) -> IntArray:
         """See `Operations.flatten`."""
         return x.reshape(len(x), -1)
 
-    def add(self, x: IntArray, y: IntArray, *, bits: int) -> IntArray:  # noqa: ARG002
+    def add(self, x: IntArray, y: IntArray, *, bounds: tuple[int, int]) -> IntArray:  # noqa: ARG002
         """See `Operations.add`."""
         return x + y
 

@@ -329,7 +329,7 @@ def _table_share(network: Network, segment: Segment, guess: Guess) -> float | No
     layer, reads = network.layers[segment.start], network.boundaries[segment.start]
     if guess.table is None or guess.kernel is not None or not isinstance(layer, Activation):
         return None
-    reached = layer.table[:, reads.low - layer.low : reads.high - layer.low + 1]
+    reached = layer.table[:, layer.bins.index(np.arange(reads.low, reads.high + 1))]
     return _share([(guess.table, np.broadcast_to(reached, guess.table.shape))])
 
 
@@ -360,9 +360,9 @@ def _same_index_model(network: Network, segment: Segment, guess: Guess) -> bool:
         most = int((np.maximum(kernel, 0) * high + np.minimum(kernel, 0) * low).sum())
         sums = np.arange(least, most + 1)
         table = activation.table[channel if len(activation.table) > 1 else 0]
-        entries = sums * factor + int(conv.bias[channel]) - activation.low
+        entries = activation.bins.index(sums * factor + int(conv.bias[channel]))
         place = sums - guess.first
-        if place[0] < 0 or place[-1] >= guess.table.shape[1] or entries.min() < 0 or entries.max() >= len(table):
+        if place[0] < 0 or place[-1] >= guess.table.shape[1]:
             return False
         if not guess.found[channel, place].all() or not np.array_equal(guess.table[channel, place], table[entries]):
             return False

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from cryptml.networks.bins import Bins
 from cryptml.networks.extent import IntArray
 from cryptml.networks.operations import NumpyOperations
 from cryptml.profiler.probes import AffinePlan, Knowledge, Operator, PublicLayer, Window
@@ -143,7 +144,7 @@ def _tabulate(known: Knowledge, behind: list[PublicLayer], oracle: Answers) -> G
     table = np.stack([answer.reshape(channels, -1)[:, 0] for answer in answers], axis=1) // windows
 
     def predict(values: IntArray) -> IntArray:
-        return _pooled(NumpyOperations().look_up(values, table, low), behind)
+        return _pooled(NumpyOperations().look_up(values, table, Bins(low, table.shape[1])), behind)
 
     method = "all inputs at one value, a query for each value: the tables"
     return Guess(predict, method, True, table, low, np.ones(table.shape, dtype=bool))
@@ -188,8 +189,8 @@ def index_model(known: Knowledge, oracle: Answers, budget: int, random: np.rando
     operator = Operator(window, kernels.reshape(-1, window.connects.shape[1], *window.kernel), plan.writes)
 
     def predict(inputs: IntArray) -> IntArray:
-        sums = np.clip(operator.apply(plan.pool(inputs)), first, last)
-        return _pooled(NumpyOperations().look_up(sums, table, first), behind)
+        sums = operator.apply(plan.pool(inputs))
+        return _pooled(NumpyOperations().look_up(sums, table, Bins(first, table.shape[1])), behind)
 
     method = "least squares on random queries, rounded to small integers, then a table"
     return Guess(predict, method, False, table, first, found, operator.weight)
@@ -197,7 +198,7 @@ def index_model(known: Knowledge, oracle: Answers, budget: int, random: np.rando
 
 def _pooled(values: IntArray, layers: list[PublicLayer]) -> IntArray:
     for layer in layers:
-        values = NumpyOperations().sum_windows(values, layer.kernel, layer.stride, bits=0)
+        values = NumpyOperations().sum_windows(values, layer.kernel, layer.stride, bounds=(0, 0))
     return values
 
 

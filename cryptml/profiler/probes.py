@@ -223,10 +223,10 @@ class Operator:
         """Return (batch, *writes) for (batch, *grid) integers; no offset."""
         zeros = np.zeros(len(self.weight), dtype=np.int64)
         if self.window is None:
-            product = NumpyOperations().multiply(grid.reshape(len(grid), -1), self.weight, zeros, bits=0)
+            product = NumpyOperations().multiply(grid.reshape(len(grid), -1), self.weight, zeros, bounds=(0, 0))
             return product.reshape(-1, *self.writes)
         return NumpyOperations().convolve(
-            grid, self.weight, zeros, stride=self.window.stride, padding=self.window.padding, groups=1, bits=0
+            grid, self.weight, zeros, stride=self.window.stride, padding=self.window.padding, groups=1, bounds=(0, 0)
         )
 
 
@@ -317,7 +317,7 @@ class AffinePlan:
     def pool(self, values: IntArray) -> IntArray:
         """Run the leading poolings on (batch, *shape) integers."""
         for layer in self.pools:
-            values = NumpyOperations().sum_windows(values, layer.kernel, layer.stride, bits=0)
+            values = NumpyOperations().sum_windows(values, layer.kernel, layer.stride, bounds=(0, 0))
         return values
 
     @cached_property

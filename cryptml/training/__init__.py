@@ -3,12 +3,14 @@
 from cryptml.training.cross_validation import CrossValidation, cross_validate
 from cryptml.training.evaluation import Evaluation, Measures, evaluate, evaluate_probabilities
 from cryptml.training.examples import Examples, predict_program
+from cryptml.training.fidelity import Fidelity, measure_fidelity
 from cryptml.training.fit import Epoch, History
 from cryptml.training.model_card import DataDescription, ModelCard, describe_layers, render_model_card
 from cryptml.training.progress import Progress
 from cryptml.training.qat import TrainedNetwork, check_convertible, train_network
+from cryptml.training.recipes import recipe
 from cryptml.training.settings import TrainingSettings
-from cryptml.training.teacher import TrainedTeacher, build_teacher, train_teacher
+from cryptml.training.teacher import TrainedTeacher, build_teacher, teacher_epochs, train_teacher
 
 __all__ = [
     "CrossValidation",
@@ -16,6 +18,7 @@ __all__ = [
     "Epoch",
     "Evaluation",
     "Examples",
+    "Fidelity",
     "History",
     "Measures",
     "ModelCard",
@@ -29,8 +32,11 @@ __all__ = [
     "describe_layers",
     "evaluate",
     "evaluate_probabilities",
+    "measure_fidelity",
     "predict_program",
+    "recipe",
     "render_model_card",
+    "teacher_epochs",
     "train_network",
     "train_teacher",
 ]

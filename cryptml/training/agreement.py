@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from cryptml.errors import NetworkError
 from cryptml.networks.architectures.blocks import ResidualBlock, value_of
+from cryptml.networks.architectures.rounding import RoundedAccumulator
 from cryptml.networks.conversion.stages import Stage, read_branch, read_stages
 from cryptml.networks.front_ends import FrontEnd
 from cryptml.networks.network import Network
@@ -21,8 +22,8 @@ MOST_DISAGREEMENT = 0.01
 _BATCH = 256
 
 
-def settle_biases(module: nn.Sequential, front_end: FrontEnd) -> None:
-    """Move every float bias to the nearest multiple of its accumulator's step, in place.
+def settle(module: nn.Sequential, front_end: FrontEnd) -> None:
+    """Move what is no integer yet, biases and the bins of rounded accumulators, to where integers can be, in place.
 
     An accumulator counts in steps of input scale x weight scale (Jacob et al., "Quantization and Training of Neural
     Networks for Efficient Integer-Arithmetic-Only Inference", 2018, section 2.2), so a bias between two steps has no
@@ -43,8 +44,10 @@ def settle_biases(module: nn.Sequential, front_end: FrontEnd) -> None:
 
 
 def _settle(stages: Sequence[Stage], scale: Tensor) -> None:
-    """Settle the biases of stages in a row; ``scale``, of 1 or (channels,) values, is that of their input."""
+    """Settle biases and bins of stages in a row; ``scale``, of 1 or (channels,) values, is that of their input."""
     for stage in stages:
+        if isinstance(stage.modules[0], RoundedAccumulator):
+            stage.modules[0].settle(scale)
         last = stage.modules[-1]
         if stage.kind in ("convolution", "linear"):
             scale = scale * last.quant_weight().scale.reshape(-1)

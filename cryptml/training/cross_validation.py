@@ -9,11 +9,11 @@ import numpy as np
 
 from cryptml.networks.architectures.registry import Architecture
 from cryptml.training.evaluation import Evaluation, evaluate_probabilities
-from cryptml.training.examples import Examples, predict, predict_program
+from cryptml.training.examples import Examples, predict_program
 from cryptml.training.progress import Progress, later
 from cryptml.training.qat import train_network
 from cryptml.training.settings import TrainingSettings
-from cryptml.training.teacher import train_teacher
+from cryptml.training.teacher import teacher_epochs, train_teacher
 
 INNER_PARTS = 6
 """One of so many parts of the training pictures tells the best epoch."""
@@ -54,8 +54,8 @@ def cross_validate(
 ) -> CrossValidation:
     """Train a teacher and a quantised network for every fold, and pool what they predict for its test part.
 
-    Folds are cut by patient. The part of a fold that tells the best epoch is taken, by patient too, from its training
-    pictures, never from the test part. The data set's own subsets are not looked at.
+    Folds are cut by patient. The part of a fold that tells the best epoch, where the settings ask for it, is taken, by patient too,
+    from its training pictures, never from the test part. The data set's own subsets are not looked at.
 
     Args:
         architecture: What to train.
@@ -72,16 +72,19 @@ def cross_validate(
     quantised = np.zeros((len(dataset), len(dataset.classes)), np.float32)
     floats = np.zeros_like(quantised)
     pairs = dataset.folds(folds, settings.seed)
-    total = 2 * settings.epochs * len(pairs)
+    each = teacher_epochs(settings) + settings.epochs
+    total = each * len(pairs)
     for fold, (rest, held_out) in enumerate(pairs):
-        train, validation = inner_split(examples.take(rest), settings.seed)
-        done = 2 * settings.epochs * fold
-        reports = [later(progress, done=start, total=total) for start in (done, done + settings.epochs)]
+        train, validation = examples.take(rest), None
+        if settings.keep == "best":
+            train, validation = inner_split(train, settings.seed)
+        done = each * fold
+        reports = [later(progress, done=start, total=total) for start in (done, done + teacher_epochs(settings))]
         teacher = train_teacher(train, validation, settings, reports[0])
         trained = train_network(architecture, train, validation, settings, reports[1], teacher)
         test = examples.take(held_out)
         quantised[held_out] = predict_program(trained.network, test.inputs[:, 0])
-        floats[held_out] = predict(teacher.module, test.pictures[:, 0])
+        floats[held_out] = teacher.predict(test)
     return CrossValidation(
         folds,
         evaluate_probabilities(quantised, dataset, settings.seed),

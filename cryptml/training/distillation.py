@@ -11,8 +11,9 @@ from torch.nn import functional
 
 from cryptml.errors import NetworkError
 from cryptml.networks.architectures.blocks import value_of
-from cryptml.training.fit import Loss
+from cryptml.training.fit import Batch, Loss
 from cryptml.training.settings import TrainingSettings
+from cryptml.training.teacher import TrainedTeacher
 
 
 def distillation_loss(
@@ -96,12 +97,12 @@ class Features:
 
 @contextmanager
 def distil_from(
-    teacher: nn.Module, student: nn.Module, settings: TrainingSettings, class_weights: Tensor
+    teacher: TrainedTeacher, student: nn.Module, settings: TrainingSettings, class_weights: Tensor
 ) -> Iterator[Loss]:
     """Give the loss of a student that imitates a teacher on every view of every region.
 
     Args:
-        teacher: Trained; put into evaluation mode here.
+        teacher: Trained.
         student: To be trained while this lasts.
         settings: Temperature, and the weights of the teacher's outputs and of its features.
         class_weights: (classes,) float32.
@@ -109,16 +110,13 @@ def distil_from(
     Raises:
         NetworkError: If features are to be imitated and one of the two has none.
     """
-    teacher.eval()
-    imitated = [Features(each) for each in (student, teacher)] if settings.similarity_weight else []
+    imitated = [Features(each) for each in (student, teacher.module)] if settings.similarity_weight else []
 
-    def loss(pictures: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
-        with torch.no_grad():
-            wanted = value_of(teacher(pictures))
+    def loss(batch: Batch, logits: Tensor) -> Tensor:
         outputs = distillation_loss(
             logits,
-            wanted,
-            labels,
+            teacher.logits(batch),
+            batch.labels,
             temperature=settings.temperature,
             weight=settings.distillation_weight,
             class_weights=class_weights,
@@ -127,7 +125,7 @@ def distil_from(
             return outputs
         found, shown = (each.latest for each in imitated)
         # Times the batch: the loss then weighs the same whatever the batch's size.
-        return outputs + settings.similarity_weight * len(labels) * similarity_loss(found, shown)
+        return outputs + settings.similarity_weight * len(batch.labels) * similarity_loss(found, shown)
 
     try:
         yield loss

@@ -15,6 +15,7 @@ from torch.nn import functional
 from cryptml.errors import NetworkError
 from cryptml.networks import module_state
 from cryptml.networks.architectures.blocks import value_of
+from cryptml.networks.architectures.rounding import RoundedAccumulator
 from cryptml.training.auc import RocAuc
 from cryptml.training.examples import Examples, predict
 from cryptml.training.progress import Progress
@@ -29,8 +30,24 @@ LARGEST_GRADIENT = 1.0
 _FEWEST_STEPS = 10
 """Shorter schedules have no step to rise in."""
 
-Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""From pictures (batch, 1, side, side), logits (batch, classes) and labels (batch,) to a scalar."""
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """One view each of some regions.
+
+    Attributes:
+        inputs: (batch, *shape) float32, behind the front end: what the network reads.
+        pictures: (batch, 1, side, side) float32, standardised.
+        labels: (batch,) int64.
+    """
+
+    inputs: Tensor
+    pictures: Tensor
+    labels: Tensor
+
+
+Loss = Callable[[Batch, Tensor], Tensor]
+"""From what was read and the logits (batch, classes) that came of it to a scalar."""
 
 
 SMOOTHING = 8
@@ -47,12 +64,12 @@ class Epoch:
     Attributes:
         number: From 1.
         loss: Mean over the regions trained on.
-        validation_auc: After the pass, 0 to 1.
+        validation_auc: After the pass, 0 to 1; None without validation examples.
     """
 
     number: int
     loss: float
-    validation_auc: float
+    validation_auc: float | None
 
 
 @dataclass(frozen=True)
@@ -61,15 +78,15 @@ class History:
 
     Attributes:
         epochs: In order; fewer than the settings allow where the training stopped early.
-        best: Number of the epoch whose weights were kept: the first with the highest validation AUC.
+        best: Number of the epoch whose weights were kept.
     """
 
     epochs: tuple[Epoch, ...]
     best: int
 
     @property
-    def best_auc(self) -> float:
-        """Validation AUC of the weights that were kept."""
+    def best_auc(self) -> float | None:
+        """Validation AUC of the weights that were kept; None without validation examples."""
         return self.epochs[self.best - 1].validation_auc
 
     def to_json(self) -> dict[str, Any]:
@@ -98,8 +115,8 @@ def balanced_cross_entropy(class_weights: Tensor) -> Loss:
         class_weights: (classes,) float32, of `Examples.class_weights`.
     """
 
-    def loss(_pictures: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
-        return functional.cross_entropy(logits, labels, weight=class_weights)
+    def loss(batch: Batch, logits: Tensor) -> Tensor:
+        return functional.cross_entropy(logits, batch.labels, weight=class_weights)
 
     return loss
 
@@ -107,24 +124,25 @@ def balanced_cross_entropy(class_weights: Tensor) -> Loss:
 def fit(
     module: nn.Module,
     train: Examples,
-    validation: Examples,
+    validation: Examples | None,
     settings: TrainingSettings,
     loss: Loss,
     progress: Progress | None = None,
 ) -> History:
-    """Train a module in place and leave it with the weights of its best epoch, in evaluation mode.
+    """Train a module in place and leave it with the weights of its best epoch, or its last, in evaluation mode.
 
     The best epoch is the latest with the highest mean validation AUC over the last `SMOOTHING` epochs: on a few dozen patients the
-    AUC of a single epoch is mostly noise, and the schedule makes late weights the better ones.
+    AUC of a single epoch is mostly noise, and the schedule makes late weights the better ones. Epochs before the module computes
+    what it will in the end (`RoundedAccumulator.advance`) do not count.
 
-    AdamW (Loshchilov and Hutter, 2019) on a one-cycle schedule (Smith and Topin, 2019), gradients clipped. Nothing random
-    comes from, or is left in, torch's global generator.
+    AdamW (Loshchilov and Hutter, 2019), which leaves biases and scales as they are, on a one-cycle schedule (Smith and Topin, 2019),
+    gradients clipped. Nothing random comes from, or is left in, torch's global generator.
 
     Args:
         module: From (batch, *shape of its front end) to logits (batch, classes), as a tensor or a Brevitas quantised tensor.
         train: What it learns from, in each epoch one view of every region.
-        validation: What tells the best epoch; no patient of ``train``.
-        settings: Epochs, batch, rates, patience and seed.
+        validation: What tells the best epoch; no patient of ``train``. The last epoch is kept if None.
+        settings: Epochs, batch, rates, patience, what to keep, and seed.
         loss: What to minimise.
         progress: Hears of every epoch.
 
@@ -133,31 +151,46 @@ def fit(
     """
     generator = torch.Generator().manual_seed(settings.seed)
     steps = settings.epochs * len(_batches(torch.arange(len(train.labels)), settings.batch))
-    optimiser = torch.optim.AdamW(module.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    matrices = [each for each in module.parameters() if each.ndim > 1]
+    others = [each for each in module.parameters() if each.ndim <= 1]
+    groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    optimiser = torch.optim.AdamW([group for group in groups if group["params"]], lr=settings.learning_rate)
+    rounding = [each for each in module.modules() if isinstance(each, RoundedAccumulator)]
+    by_validation = validation is not None and settings.keep == "best"
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, settings.learning_rate, total_steps=max(steps, _FEWEST_STEPS), pct_start=WARM_UP
     )
     epochs: list[Epoch] = []
+    counted: list[float] = []
     best, gained, best_smooth, weights = 0, 0, -math.inf, module_state.take(module)
     with seeded(settings.seed):
         for number in range(1, settings.epochs + 1):
+            for each in rounding:
+                each.advance((number - 1) / settings.epochs)
             mean = _train_epoch(module, train, settings, loss, optimiser, schedule, generator)
             if not math.isfinite(mean):
                 raise NetworkError(
                     f"the training loss became {mean} in epoch {number} of {settings.epochs} at a learning rate of "
                     f"{settings.learning_rate:g} where a finite number is needed; choose a lower learning rate"
                 )
-            epochs.append(Epoch(number, mean, _auc(module, validation)))
+            auc = None if validation is None else _auc(module, validation)
+            epochs.append(Epoch(number, mean, auc))
             if progress is not None:
-                progress(number, settings.epochs, mean, epochs[-1].validation_auc)
-            smooth = sum(epoch.validation_auc for epoch in epochs[-SMOOTHING:]) / min(number, SMOOTHING)
+                progress(number, settings.epochs, mean, auc)
+            if not by_validation or not all(each.active for each in rounding):
+                best = gained = number
+                continue
+            counted.append(auc or 0.0)
+            smooth = sum(counted[-SMOOTHING:]) / len(counted[-SMOOTHING:])
             if smooth >= best_smooth - TIE:
                 best, weights = number, module_state.take(module)
             if smooth > best_smooth + TIE:
                 gained, best_smooth = number, smooth
             if number - gained >= settings.patience:
                 break
-    module_state.restore(module, weights)
+    if by_validation and best_smooth > -math.inf:
+        module_state.restore(module, weights)
+    module.eval()
     return History(tuple(epochs), best)
 
 
@@ -175,8 +208,8 @@ def _train_epoch(
     total, seen = 0.0, 0
     for indices in _batches(torch.randperm(len(train.labels), generator=generator), settings.batch):
         views = torch.randint(train.inputs.shape[1], indices.shape, generator=generator)
-        logits = value_of(module(train.inputs[indices, views]))
-        value = loss(train.pictures[indices, views], logits, train.labels[indices])
+        batch = Batch(train.inputs[indices, views], train.pictures[indices, views], train.labels[indices])
+        value = loss(batch, value_of(module(batch.inputs)))
         optimiser.zero_grad()
         torch.autograd.backward(value)
         nn.utils.clip_grad_norm_(module.parameters(), LARGEST_GRADIENT)

@@ -15,6 +15,7 @@ from cryptml.networks.network import Network
 from cryptml.splits import Segment
 from cryptml.training.cross_validation import CrossValidation
 from cryptml.training.evaluation import Evaluation, Measures
+from cryptml.training.fidelity import Fidelity
 from cryptml.training.settings import TrainingSettings
 
 INTENDED_USE = (
@@ -113,6 +114,7 @@ class ModelCard:
         data: What it was trained on.
         command: The exact command that trained it.
         settings: Of the training, the seed among them.
+        fidelity: What encryption changes, by what it was simulated on.
         figures: Evaluations of the integer program by what they were made on, such as ``"validation"``.
         cross_validation: Teacher against quantised network; None where it was not run.
         versions: Of the software, by name.
@@ -126,6 +128,7 @@ class ModelCard:
     data: DataDescription
     command: str
     settings: TrainingSettings
+    fidelity: Mapping[str, Fidelity]
     figures: Mapping[str, Evaluation]
     cross_validation: CrossValidation | None
     versions: Mapping[str, str]
@@ -141,6 +144,7 @@ def render_model_card(card: ModelCard) -> str:
         ("## Data", _data(card.data)),
         ("## Training", _training(card)),
         ("## Results", _results(card)),
+        ("## Encrypted against clear", _fidelity(card)),
         ("## Software", _table(("package", "version"), sorted(card.versions.items()))),
     )
     return "\n\n".join(f"{heading}\n\n{text}" for heading, text in sections) + "\n"
@@ -190,6 +194,26 @@ def _results(card: ModelCard) -> str:
         rows += _figure_rows(f"{title}, float teacher", card.cross_validation.teacher)
     note = "AUC with its 95 % percentile bootstrap interval, resampled by patient."
     return f"{note}\n\n{_table(('on', 'level', 'count', 'AUC', '95 % interval', 'accuracy'), rows)}"
+
+
+def _fidelity(card: ModelCard) -> str:
+    parts = []
+    for name, it in card.fidelity.items():
+        if it.approximate:
+            text = (
+                f"On {name}, accumulators are rounded approximately: in simulations at p_error {it.p_error:.1e} with all "
+                f"layers on the server, {it.same_label:.2%} of the answers have the clear answer's label, and the AUC changes "
+                f"by at most {it.auc_change:.4f}."
+            )
+        else:
+            text = (
+                f"On {name}, nothing is rounded: encrypted answers equal the clear ones but for the p_error of {it.p_error:.1e} "
+                "a lookup."
+            )
+        rows = [("input", f"{it.clipped:.3%}", "clipped by the client")]
+        rows += [(each.layer, f"{each.values:.3%}", f"in {each.inputs:.2%} of the pictures") for each in it.clamping]
+        parts.append(f"{text}\n\n{_table(('in front of', 'values out of range', ''), rows)}")
+    return "\n\n".join(parts)
 
 
 def _figure_rows(name: str, evaluation: Evaluation) -> list[tuple[object, ...]]:

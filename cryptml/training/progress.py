@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-Progress = Callable[[int, int, float, float], None]
+Progress = Callable[[int, int, float, float | None], None]
 """Called after each epoch with its number (from 1), the number of epochs in all, the mean training loss and the
-validation AUC. Numbers go up but may leap, where a training stops early and another follows."""
+validation AUC (None without validation examples). Numbers go up but may leap, where a training stops early and another follows."""
 
 
 def later(progress: Progress | None, *, done: int, total: int) -> Progress | None:
@@ -20,7 +20,7 @@ def later(progress: Progress | None, *, done: int, total: int) -> Progress | Non
     if progress is None:
         return None
 
-    def report(epoch: int, _epochs: int, loss: float, validation_auc: float) -> None:
+    def report(epoch: int, _epochs: int, loss: float, validation_auc: float | None) -> None:
         progress(done + epoch, total, loss, validation_auc)
 
     return report

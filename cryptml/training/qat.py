@@ -13,13 +13,13 @@ from cryptml.errors import DatasetError, NetworkError, SettingError
 from cryptml.networks.architectures.registry import Architecture
 from cryptml.networks.conversion import convert, read_stages
 from cryptml.networks.network import Network
-from cryptml.training.agreement import check_agreement, settle_biases
+from cryptml.training.agreement import check_agreement, settle
 from cryptml.training.distillation import distil_from
 from cryptml.training.examples import Examples
 from cryptml.training.fit import History, balanced_cross_entropy, fit, seeded
 from cryptml.training.progress import Progress, later
 from cryptml.training.settings import TrainingSettings
-from cryptml.training.teacher import TrainedTeacher, train_teacher
+from cryptml.training.teacher import TrainedTeacher, teacher_epochs, train_teacher
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,7 @@ class TrainedNetwork:
 def train_network(
     architecture: Architecture,
     train: Examples,
-    validation: Examples,
+    validation: Examples | None,
     settings: TrainingSettings,
     progress: Progress | None = None,
     teacher: TrainedTeacher | None = None,
@@ -58,7 +58,7 @@ def train_network(
     Args:
         architecture: What to train.
         train: What it learns from, behind the architecture's front end.
-        validation: What tells the best epoch; no patient of ``train``.
+        validation: What tells the best epoch; no patient of ``train``. The last epoch is kept if None.
         settings: All of the training's numbers.
         progress: Hears of every epoch, the teacher's first.
         teacher: Ready to learn from; trained here if None and the settings ask for one.
@@ -69,10 +69,11 @@ def train_network(
         NetworkError: If the examples went through another front end, or the network cannot be cut or compiled (with every
             reason), diverges, or its integer program differs from it.
     """
-    _check_apart(train.dataset, validation.dataset)
-    train.require_every_class()
-    validation.require_every_class()
-    for examples in (train, validation):
+    sets = [train] if validation is None else [train, validation]
+    if validation is not None:
+        _check_apart(train.dataset, validation.dataset)
+    for examples in sets:
+        examples.require_every_class()
         if examples.front_end != architecture.front_end:
             raise NetworkError(
                 f"the examples went through {examples.front_end} where network {architecture.spec!r} has {architecture.front_end}; "
@@ -86,21 +87,21 @@ def train_network(
     check_convertible(architecture, classes)
     total = settings.epochs
     if settings.distil and teacher is None:
-        total = 2 * settings.epochs
+        total += teacher_epochs(settings)
         teacher = train_teacher(train, validation, settings, later(progress, done=0, total=total))
     module = _build(architecture, len(classes), settings.seed)
     progress = later(progress, done=total - settings.epochs, total=total)
     weights = train.class_weights()
     teacher = teacher if settings.distil else None
     with (
-        distil_from(teacher.module, module, settings, weights)
+        distil_from(teacher, module, settings, weights)
         if teacher
         else nullcontext(balanced_cross_entropy(weights)) as loss
     ):
         history = fit(module, train, validation, settings, loss, progress)
-    settle_biases(module, architecture.front_end)
+    settle(module, architecture.front_end)
     network = convert(module, name=architecture.name, front_end=architecture.front_end, classes=classes)
-    share = check_agreement(module, network, torch.cat([train.inputs[:, 0], validation.inputs[:, 0]]))
+    share = check_agreement(module, network, torch.cat([examples.inputs[:, 0] for examples in sets]))
     return TrainedNetwork(module, network, history, teacher, share)
 
 

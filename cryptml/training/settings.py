@@ -20,9 +20,12 @@ class TrainingSettings:
         learning_rate: Highest rate of the one-cycle schedule, 1e-8 to 1.
         weight_decay: Of AdamW, 0 to 1.
         patience: Epochs without a better validation AUC before the training stops, 1 to 10000.
+        keep: ``best`` keeps the weights of the epoch that did best on validation pictures, ``last`` those of the last epoch; a
+            cross-validation then needs no validation pictures, and trains on all that a fold leaves it.
         seed: Of initial weights, dropout, order and augmentation, 0 to 2^32 - 1.
         views: Variants of each region, itself among them, that the epochs choose from, 1 (no augmentation) to 1024.
         distil: Whether a float teacher is trained first, for the quantised network to imitate.
+        teacher: ``convolutional`` reads pictures, ``committee`` what the front end makes of them (`cryptml.training.teacher`).
         temperature: What logits are divided by before teacher and student are compared, 0.1 to 100.
         distillation_weight: Share of the teacher's outputs in the loss, 0 (labels alone) to 1 (teacher alone).
         similarity_weight: Weight of the teacher's features in the loss, 0 (not looked at) to 100.
@@ -36,9 +39,11 @@ class TrainingSettings:
     learning_rate: float = 3e-3
     weight_decay: float = 1e-3
     patience: int = 40
+    keep: str = "best"
     seed: int = 0
     views: int = 24
     distil: bool = True
+    teacher: str = "convolutional"
     temperature: float = 3.0
     distillation_weight: float = 0.7
     similarity_weight: float = 0.0
@@ -50,6 +55,9 @@ class TrainingSettings:
         ]
         if not isinstance(self.distil, bool):
             problems.append(f"distil is {self.distil!r} where True or False is needed")
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                problems.append(f"{name} is {getattr(self, name)!r} where {' or '.join(choices)} is needed")
         found = [problem for problem in problems if problem]
         if found:
             raise SettingError(f"the training settings cannot be used: {'; '.join(found)}; correct them")
@@ -66,6 +74,7 @@ _WHOLE = {
     "seed": (0, 2**32 - 1),
     "views": (1, 1024),
 }
+_CHOICES = {"keep": ("best", "last"), "teacher": ("convolutional", "committee")}
 _REAL = {
     "learning_rate": (1e-8, 1.0),
     "weight_decay": (0.0, 1.0),

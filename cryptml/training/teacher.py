@@ -1,15 +1,18 @@
-"""The float teacher: the accuracy that a small network reaches before anything is quantised."""
+"""Float teachers: the accuracy that small networks reach before anything is quantised."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from cryptml.training.examples import Examples
-from cryptml.training.fit import History, balanced_cross_entropy, fit, seeded
-from cryptml.training.progress import Progress
+from cryptml.networks.boundary import FloatArray
+from cryptml.training.examples import Examples, predict
+from cryptml.training.fit import Batch, History, balanced_cross_entropy, fit, seeded
+from cryptml.training.progress import Progress, later
 from cryptml.training.settings import TrainingSettings
 
 WIDTHS = (12, 24, 24)
@@ -18,18 +21,54 @@ WIDTHS = (12, 24, 24)
 DROPOUT = 0.3
 _SMALLEST_MAP = 4
 
+MEMBERS = 3
+"""Networks of a committee."""
+
+HIDDEN = 64
+"""Neurons of each."""
+
+MEMBER_DROPOUT = (0.3, 0.5)
+"""Of the inputs, and of the neurons."""
+
+MEMBER_EPOCHS = 2
+"""Epochs of each for one of the student: so much dropout takes long to learn with."""
+
 
 @dataclass(frozen=True, eq=False)
 class TrainedTeacher:
     """A float network and how it came about.
 
     Attributes:
-        module: From standardised (batch, 1, side, side) to logits (batch, classes), in evaluation mode.
-        history: Of its training.
+        module: From what it reads to logits (batch, classes), in evaluation mode.
+        histories: Of its training, or of each member's.
+        reads_pictures: Whether it reads standardised pictures (batch, 1, side, side), or what the front end makes of them.
     """
 
     module: nn.Module
-    history: History
+    histories: tuple[History, ...]
+    reads_pictures: bool
+
+    def logits(self, batch: Batch) -> Tensor:
+        """Return its logits (batch, classes), without gradients."""
+        with torch.no_grad():
+            logits: Tensor = self.module(batch.pictures if self.reads_pictures else batch.inputs)
+        return logits
+
+    def predict(self, examples: Examples) -> FloatArray:
+        """Return its probabilities (n, classes) float32 for the regions as they are."""
+        return predict(self.module, (examples.pictures if self.reads_pictures else examples.inputs)[:, 0])
+
+
+class Committee(nn.Module):
+    """The mean of its members' logits."""
+
+    def __init__(self, members: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (batch, classes) logits."""
+        return torch.stack([member(x) for member in self.members]).mean(0)
 
 
 def build_teacher(side: int, classes: int, widths: Sequence[int] = WIDTHS) -> nn.Sequential:
@@ -56,14 +95,39 @@ def build_teacher(side: int, classes: int, widths: Sequence[int] = WIDTHS) -> nn
     )
 
 
+def build_member(shape: Sequence[int], classes: int) -> nn.Sequential:
+    """Return an untrained float network of one hidden layer for (batch, *shape) inputs, standardised all together.
+
+    One deviation for all keeps what their own say: a front end's strong features weigh more than its weak ones.
+    """
+    dropped, silenced = MEMBER_DROPOUT
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Unflatten(1, (1, -1)),
+        nn.BatchNorm1d(1, affine=False),
+        nn.Flatten(),
+        nn.Dropout(dropped),
+        nn.Linear(math.prod(shape), HIDDEN),
+        nn.BatchNorm1d(HIDDEN),
+        nn.ReLU(),
+        nn.Dropout(silenced),
+        nn.Linear(HIDDEN, classes),
+    )
+
+
+def teacher_epochs(settings: TrainingSettings) -> int:
+    """Return the most epochs that training a teacher takes, all members together."""
+    return settings.epochs * (MEMBERS * MEMBER_EPOCHS if settings.teacher == "committee" else 1)
+
+
 def train_teacher(
-    train: Examples, validation: Examples, settings: TrainingSettings, progress: Progress | None = None
+    train: Examples, validation: Examples | None, settings: TrainingSettings, progress: Progress | None = None
 ) -> TrainedTeacher:
-    """Train a float teacher on the pictures, whatever front end the examples have.
+    """Train the float teacher that the settings name.
 
     Args:
         train: What it learns from.
-        validation: What tells the best epoch; no patient of ``train``.
+        validation: What tells the best epoch; no patient of ``train``. The last epoch is kept if None.
         settings: The distillation settings are not used.
         progress: Hears of every epoch.
 
@@ -72,9 +136,20 @@ def train_teacher(
         NetworkError: If the training diverges.
     """
     train.require_every_class()
-    validation.require_every_class()
-    with seeded(settings.seed):
-        module = build_teacher(train.dataset.side, train.classes)
+    if validation is not None:
+        validation.require_every_class()
     loss = balanced_cross_entropy(train.class_weights())
-    history = fit(module, train.for_teacher(), validation.for_teacher(), settings, loss, progress)
-    return TrainedTeacher(module, history)
+    if settings.teacher == "convolutional":
+        with seeded(settings.seed):
+            module = build_teacher(train.dataset.side, train.classes)
+        judge = None if validation is None else validation.for_teacher()
+        history = fit(module, train.for_teacher(), judge, settings, loss, progress)
+        return TrainedTeacher(module, (history,), reads_pictures=True)
+    members, histories = [], []
+    for number in range(MEMBERS):
+        own = replace(settings, seed=(settings.seed + number) % 2**32, epochs=settings.epochs * MEMBER_EPOCHS)
+        with seeded(own.seed):
+            members.append(build_member(train.inputs.shape[2:], train.classes))
+        report = later(progress, done=number * own.epochs, total=MEMBERS * own.epochs)
+        histories.append(fit(members[-1], train, validation, own, loss, report))
+    return TrainedTeacher(Committee(members).eval(), tuple(histories), reads_pictures=False)

@@ -14,6 +14,7 @@ from cryptml.errors import CircuitError
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.circuit import DEFAULT_P_ERROR, SECURITY_BITS, CircuitSpec, Codec
 from cryptml.networks import Boundary, Network, Standardisation
+from cryptml.networks.bins import Bins
 from cryptml.networks.layers import Activation, Linear
 from cryptml.splits import Segment
 
@@ -76,14 +77,14 @@ def test_an_answer_within_the_boundary_passes_as_it_is(spec: CircuitSpec) -> Non
 
 @pytest.mark.parametrize("values", [[[0, 10]], [[-1, 0]], [[0, 1, 2]]])
 def test_an_answer_that_cannot_be_is_refused(spec: CircuitSpec, values: list[list[int]]) -> None:
-    with pytest.raises(CircuitError, match=r"answer of segment 0-2 has .*other keys or altered, so ask again"):
+    with pytest.raises(CircuitError, match=r"answer of segment 0-2 has .*other keys or altered, or .*so ask again"):
         spec.check_answer(np.array(values))
 
 
 @given(st.integers(0, 10_000), st.floats(2.0**-60, 0.01))
 def test_one_evaluation_fails_if_any_of_its_lookups_does(bootstraps: int, p_error: float) -> None:
     bit = Boundary((1,), 0, 1)
-    spec = CircuitSpec(Segment(0, 1), "integer", bit, bit, Codec(), p_error, bootstraps, 3, 1.0, "", b"")
+    spec = CircuitSpec(Segment(0, 1), "integer", bit, bit, Codec(), p_error, bootstraps, 3, False, 1.0, "", b"")
     found = spec.failure_probability
     assert 0 <= found <= 1
     assert found <= bootstraps * p_error * (1 + 1e-9)
@@ -116,8 +117,16 @@ def test_scales_a_channel_undo_each_other(grids: list[tuple[float, int]], seed: 
 
 def test_a_codec_comes_back_from_json() -> None:
     codec = Codec((0.5, 2.0), (1.0, -1.0), (3.0,), (0.25,))
-    assert Codec.from_json(json.loads(json.dumps(codec.to_json()))) == codec
-    assert set(codec.to_json()) == {"input_scale", "input_offset", "output_scale", "output_offset"}
+    for each in (codec, dataclasses.replace(codec, input_bins=Bins(-3, 12, 4))):
+        assert Codec.from_json(json.loads(json.dumps(each.to_json()))) == each
+    names = {"input_scale", "input_offset", "output_scale", "output_offset", "input_bins"}
+    assert set(codec.to_json()) == names
+
+
+def test_a_codec_with_bins_sends_their_numbers() -> None:
+    codec = Codec(input_bins=Bins(-4, 3, 2))
+    values = np.array([[[-90, -4, -1, 0, 3, 4, 7, 90]]])
+    assert codec.encode(values).ravel().tolist() == [0, 0, 0, 1, 1, 2, 2, 2]
 
 
 @pytest.mark.parametrize(

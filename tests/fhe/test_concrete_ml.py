@@ -10,11 +10,12 @@ import torch
 
 from cryptml.errors import CircuitError, SettingError
 from cryptml.fhe.backends import concrete_ml
-from cryptml.fhe.backends.concrete_ml import ConcreteMLBackend, random_fields
+from cryptml.fhe.backends.concrete_ml import ConcreteMLBackend
 from cryptml.fhe.backends.registry import load_backend
 from cryptml.fhe.circuit import DEFAULT_P_ERROR
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.fhe.server import ServerCircuit, load_evaluation_keys
+from cryptml.images.textures import random_textures
 from cryptml.networks import Network, Standardisation, save_network
 from cryptml.networks.checkpoint import save_checkpoint
 from cryptml.networks.conversion import convert
@@ -39,7 +40,7 @@ def test_an_encrypted_evaluation_equals_the_integer_program(tiny: Network, tmp_p
     keys = KeySet.generate(compiled.spec)
     client, server = ClientCircuit(compiled.spec, keys), ServerCircuit(tmp_path / "circuit")
     evaluation_keys = load_evaluation_keys(keys.evaluation_keys)
-    inputs = tiny.run(tiny.quantise(random_fields(8, 3)), Segment(0, 2))
+    inputs = tiny.run(tiny.quantise(random_textures(8, 3)), Segment(0, 2))
     for values in inputs:
         answer = client.decrypt(server.evaluate(client.encrypt(values[None]), evaluation_keys))
         assert np.array_equal(answer, tiny.run(values[None], segment))

@@ -62,3 +62,15 @@ def inside(extent: Extent, batch: int, seed: int = 0) -> IntArray:
     shape = (batch, *extent.shape)
     low, high = (np.broadcast_to(bound, shape) for bound in (extent.per_value_low, extent.per_value_high))
     return random.integers(low, high, endpoint=True)
+
+
+def rounded_network(seed: int = 0) -> Network:
+    """Return five layers whose tables drop bits; the first clamps too, at bins narrower than what can occur."""
+    random = np.random.default_rng(seed)
+    convolution = Convolution("conv1", random.integers(-6, 7, (2, 1, 2, 2)), np.array([60, 70]), stride=(2, 2))
+    clamping = Activation("act1", np.sort(random.integers(0, 8, (2, 8)), axis=1), 32, dropped_bits=3, clamps=True)
+    linear = Linear("linear1", random.integers(-7, 8, (3, 8)), np.array([200, 190, 210]))
+    rounding = Activation("act2", random.integers(0, 6, (3, 15)), -20, dropped_bits=5)
+    return chain(
+        (convolution, clamping, linear, rounding, Linear("linear2", random.integers(-3, 4, (2, 3)), np.ones(2, int)))
+    )

@@ -66,7 +66,7 @@ def test_a_shipped_architecture_gives_one_value_a_class(name: str, classes: int)
     assert architecture.name == name
     module = architecture.build(classes).eval()
     with torch.no_grad():
-        found = value_of(module(torch.zeros(3, 1, architecture.side, architecture.side)))
+        found = value_of(module(torch.zeros(3, *architecture.front_end.shape)))
     assert found.shape == (3, classes)
 
 
@@ -96,7 +96,7 @@ def test_what_does_not_return_a_sequence_is_refused_when_built() -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("resnet", "network 'resnet' is unknown; use one of reference, tiny, or module:function"),
+        ("resnet", "network 'resnet' is unknown; use one of reference, scatter, tiny, or module:function"),
         ("", "network '' is unknown"),
         ("no_such_module_anywhere:build", "cannot be imported .No module named 'no_such_module_anywhere'"),
         (f"{MODULE}:missing", "cannot be imported .*missing"),

@@ -29,7 +29,7 @@ from cryptml.networks.architectures.blocks import ResidualBlock, activation, con
 from cryptml.networks.conversion import Stage, convert, largest_difference, read_stages
 from cryptml.networks.conversion.stages import read_branch
 from cryptml.splits import enumerate_splits
-from cryptml.training.agreement import settle_biases
+from cryptml.training.agreement import settle
 
 SIDE = 8
 convert_module = importlib.import_module("cryptml.networks.conversion.convert")  # the package names a function like it
@@ -196,7 +196,7 @@ def test_a_last_float_bias_moves_a_logit_by_half_a_step_and_settled_by_nothing(n
     network = converted(module, side)
     difference = largest_difference(module, network, pictures(side))
     assert 0 < difference <= max(network.boundaries[-1].scale) / 2 + EXACT
-    settle_biases(module, Standardisation(side))
+    settle(module, Standardisation(side))
     assert largest_difference(module, converted(module, side), pictures(side)) < EXACT
 
 

@@ -112,7 +112,8 @@ def test_segments_know_their_price() -> None:
     assert [NETWORK.bootstraps(Segment(i, i + 1)) for i in range(5)] == [0, 32, 0, 16, 0]
     assert NETWORK.bootstraps(Segment(0, 5)) == 48
     assert NETWORK.lookup_bits(Segment(0, 1)) == 0
-    assert NETWORK.lookup_bits(Segment(1, 2)) == NETWORK.boundaries[1].bits == NETWORK.lookup_bits(Segment(0, 5))
+    entries = NETWORK.boundaries[1].high - NETWORK.boundaries[1].low + 1
+    assert NETWORK.lookup_bits(Segment(1, 2)) == (entries - 1).bit_length() == NETWORK.lookup_bits(Segment(0, 5))
     assert NETWORK.parameters == sum(layer.parameters for layer in layers_of_all_kinds())
 
 

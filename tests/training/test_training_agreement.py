@@ -18,7 +18,7 @@ from cryptml.networks.architectures.blocks import ResidualBlock, activation, inp
 from cryptml.networks.conversion import convert, largest_difference
 from cryptml.networks.front_ends import Standardisation
 from cryptml.training import TrainedNetwork
-from cryptml.training.agreement import check_agreement, disagreement, settle_biases
+from cryptml.training.agreement import check_agreement, disagreement, settle
 
 FRONT_END = Standardisation(8)
 
@@ -66,7 +66,7 @@ def test_settled_biases_make_the_program_exact(kernel: int | tuple[int, int], ph
     assert largest_difference(module, loose, regions) > 1e-3
     before = {name: value.clone() for name, value in module.named_parameters() if name.endswith("bias")}
     assert len(before) == 4
-    settle_biases(module, FRONT_END)
+    settle(module, FRONT_END)
     after = dict(module.named_parameters())
     assert all(not torch.equal(value, after[name]) for name, value in before.items())
     settled = convert(module, name="x", front_end=FRONT_END, classes=("a", "b"))
@@ -79,16 +79,16 @@ def test_settled_biases_make_the_program_exact(kernel: int | tuple[int, int], ph
 
 def test_settling_twice_changes_nothing() -> None:
     module = with_biases_everywhere()
-    settle_biases(module, FRONT_END)
+    settle(module, FRONT_END)
     once = copy.deepcopy(module.state_dict())
-    settle_biases(module, FRONT_END)
+    settle(module, FRONT_END)
     for name, value in module.state_dict().items():
         torch.testing.assert_close(value, once[name])
 
 
 def test_a_module_that_cannot_be_cut_is_refused() -> None:
     with pytest.raises(NetworkError, match="cannot be cut"):
-        settle_biases(nn.Sequential(nn.Flatten(), nn.Linear(64, 2)), FRONT_END)
+        settle(nn.Sequential(nn.Flatten(), nn.Linear(64, 2)), FRONT_END)
 
 
 def test_another_network_is_noticed(trained: TrainedNetwork, phantoms: Dataset) -> None:

@@ -11,8 +11,11 @@ from torch.nn import functional
 from cryptml.datasets.base import Dataset
 from cryptml.errors import DatasetError, NetworkError
 from cryptml.networks.front_ends import Standardisation
-from cryptml.training import Examples, TrainingSettings, build_teacher, train_teacher
+from cryptml.training import Examples, TrainedTeacher, TrainingSettings, build_teacher, teacher_epochs, train_teacher
+from cryptml.training.auc import RocAuc
 from cryptml.training.distillation import Features, distil_from, distillation_loss, similarity_loss
+from cryptml.training.fit import Batch
+from cryptml.training.teacher import Committee
 
 LOGITS = torch.tensor([[1.0, -2.0], [0.5, 3.0], [-1.0, 0.0]])
 TEACHER = torch.tensor([[2.0, 1.0], [0.0, 0.5], [3.0, -3.0]])
@@ -44,13 +47,37 @@ def test_divergence_is_that_of_the_definition() -> None:
 
 
 def test_no_gradient_reaches_the_teacher_and_it_is_in_evaluation_mode() -> None:
-    teacher = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(4, 2))
+    module = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
     logits = LOGITS.clone().requires_grad_()
+    teacher = TrainedTeacher(module, (), reads_pictures=True)
     with distil_from(teacher, nn.Identity(), TrainingSettings(), torch.ones(2)) as loss:
-        loss(torch.rand(3, 1, 2, 2), logits, LABELS).backward()
+        loss(Batch(torch.rand(3, 9), torch.rand(3, 1, 2, 2), LABELS), logits).backward()
     assert logits.grad is not None
-    assert all(parameter.grad is None for parameter in teacher.parameters())
-    assert not teacher.training
+    assert all(parameter.grad is None for parameter in module.parameters())
+
+
+@pytest.mark.parametrize("reads_pictures", [True, False])
+def test_a_teacher_reads_pictures_or_what_the_front_end_makes_of_them(reads_pictures: bool) -> None:
+    batch = Batch(torch.rand(3, 4), torch.rand(3, 1, 2, 2), LABELS)
+    teacher = TrainedTeacher(nn.Flatten(), (), reads_pictures)
+    assert torch.equal(teacher.logits(batch), batch.pictures.flatten(1) if reads_pictures else batch.inputs)
+
+
+def test_a_committee_is_the_mean_of_its_members(phantoms: Dataset) -> None:
+    examples = Examples.of(phantoms, Standardisation(8), views=6)
+    settings = TrainingSettings(epochs=10, teacher="committee")
+    heard: list[tuple[int, int]] = []
+    sets = examples.subset("train"), examples.subset("validation")
+    teacher = train_teacher(*sets, settings, lambda epoch, epochs, *_: heard.append((epoch, epochs)))
+    assert isinstance(teacher.module, Committee)
+    assert not teacher.module.training
+    assert heard == [(epoch, 60) for epoch in range(1, 61)]
+    assert teacher_epochs(settings) == 60
+    inputs = sets[1].inputs[:, 0]
+    logits = [member(inputs) for member in teacher.module.members]
+    assert not torch.allclose(logits[0], logits[1])
+    torch.testing.assert_close(teacher.module(inputs), sum(logits) / 3)
+    assert RocAuc(sets[1].labels.numpy(), teacher.predict(sets[1]), "phantoms").value() > 0.8
 
 
 def test_features_that_see_the_same_likeness_cost_nothing() -> None:
@@ -81,8 +108,9 @@ def test_features_reach_the_students_loss_and_leave_no_hook() -> None:
     losses = []
     for weight in (0.0, 2.0):
         settings = TrainingSettings(similarity_weight=weight)
-        with distil_from(teacher, student, settings, torch.ones(2)) as loss:
-            losses.append(loss(pictures, student(pictures), labels))
+        trained = TrainedTeacher(teacher.eval(), (), reads_pictures=True)
+        with distil_from(trained, student, settings, torch.ones(2)) as loss:
+            losses.append(loss(Batch(pictures, pictures, labels), student(pictures)))
     with torch.no_grad():
         expected = similarity_loss(student[:2](pictures), teacher[:-1](pictures))
     assert float(losses[1] - losses[0]) == pytest.approx(2 * 5 * float(expected), rel=1e-4)
@@ -108,7 +136,7 @@ def test_teacher_learns_and_leaves_the_global_generator_alone(phantoms: Dataset)
     before = torch.get_rng_state()
     examples = Examples.of(phantoms, Standardisation(8), views=6)
     teacher = train_teacher(examples.subset("train"), examples.subset("validation"), TrainingSettings(epochs=4))
-    assert teacher.history.best_auc > 0.85
+    assert teacher.histories[0].best_auc > 0.85
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -13,11 +13,12 @@ from torch.nn.utils import prune
 from cryptml.datasets.base import Dataset
 from cryptml.errors import NetworkError
 from cryptml.networks.architectures import tiny
+from cryptml.networks.architectures.rounding import RoundedAccumulator
 from cryptml.networks.front_ends import Standardisation
 from cryptml.training import TrainingSettings
 from cryptml.training import fit as fitting
 from cryptml.training.examples import Examples, predict
-from cryptml.training.fit import balanced_cross_entropy, fit, seeded
+from cryptml.training.fit import Batch, balanced_cross_entropy, fit, seeded
 from cryptml.training.progress import later
 
 
@@ -28,8 +29,8 @@ def sets(phantoms: Dataset) -> tuple[Examples, Examples]:
     return Examples.of(train, front_end, views=6), Examples.of(validation, front_end)
 
 
-def plain_loss(_inputs: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
-    return nn.functional.cross_entropy(logits, labels)
+def plain_loss(batch: Batch, logits: Tensor) -> Tensor:
+    return nn.functional.cross_entropy(logits, batch.labels)
 
 
 def pruned() -> nn.Sequential:
@@ -78,8 +79,30 @@ def test_training_stops_when_nothing_improves(sets: tuple[Examples, Examples], m
     }
 
 
+@pytest.mark.parametrize("judged", [True, False])
+def test_the_last_epoch_is_kept_where_it_is_asked_for_or_nothing_judges(
+    judged: bool, sets: tuple[Examples, Examples], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitting, "_auc", lambda module, validation: 0.7)
+    settings = TrainingSettings(epochs=6, patience=2, keep="last" if judged else "best")
+    history = fit(tiny.build(2), sets[0], sets[1] if judged else None, settings, plain_loss)
+    assert (len(history.epochs), history.best, history.best_auc) == (6, 6, 0.7 if judged else None)
+
+
+def test_epochs_before_the_rounding_are_not_kept(
+    sets: tuple[Examples, Examples], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are the best of another network: one that is not rounded."""
+    monkeypatch.setattr(fitting, "_auc", lambda module, validation: 0.9 if not module[2].active else 0.6)
+    module = nn.Sequential(*tiny.build(2))
+    module.insert(2, RoundedAccumulator(2, bits=3))
+    history = fit(module, *sets, TrainingSettings(epochs=8, patience=1), plain_loss)
+    assert [epoch.validation_auc for epoch in history.epochs] == [0.9] * 4 + [0.6] * 2
+    assert history.best == 6
+
+
 def test_a_loss_that_is_not_a_number_is_an_error(sets: tuple[Examples, Examples]) -> None:
-    def broken(_inputs: Tensor, logits: Tensor, _labels: Tensor) -> Tensor:
+    def broken(_batch: Batch, logits: Tensor) -> Tensor:
         return logits.sum() * float("nan")
 
     with pytest.raises(NetworkError, match=r"became nan in epoch 1 of 5 at a learning rate of 0\.003"):
@@ -102,7 +125,7 @@ def test_rare_classes_weigh_as_much_as_frequent_ones(phantoms: Dataset) -> None:
     weights = examples.class_weights()
     assert weights.tolist() == pytest.approx([8 / 12, 2.0])
     logits = torch.zeros(8, 2, requires_grad=True)
-    balanced_cross_entropy(weights)(examples.pictures, logits, examples.labels).backward()
+    balanced_cross_entropy(weights)(Batch(examples.inputs, examples.pictures, examples.labels), logits).backward()
     assert logits.grad is not None
     assert logits.grad.sum(dim=0).tolist() == pytest.approx([0, 0], abs=1e-6)
 

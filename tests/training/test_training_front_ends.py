@@ -45,7 +45,7 @@ def phantoms_16() -> Dataset:
 
 @pytest.fixture(scope="module")
 def scattered(phantoms_16: Dataset) -> TrainedNetwork:
-    settings = TrainingSettings(epochs=15, learning_rate=0.02, distil=False, views=4)
+    settings = TrainingSettings(epochs=30, learning_rate=0.02, distil=False, views=4)
     examples = Examples.of(phantoms_16, FRONT_END, views=settings.views)
     architecture = Architecture("scattered", FRONT_END, build)
     return train_network(architecture, examples.subset("train"), examples.subset("validation"), settings)

@@ -7,9 +7,11 @@ import dataclasses
 from cryptml import training
 from cryptml.datasets.base import Dataset
 from cryptml.networks import Standardisation
+from cryptml.networks.clamping import Clamping
 from cryptml.training import (
     CrossValidation,
     DataDescription,
+    Fidelity,
     ModelCard,
     TrainedNetwork,
     TrainingSettings,
@@ -17,6 +19,8 @@ from cryptml.training import (
     evaluate,
     render_model_card,
 )
+
+FIDELITY = Fidelity(True, 2.0**-40, 0.9912, 0.00123, 0.0004, (Clamping("act1", 1, 0.0002, 0.003),))
 
 
 def card_of(trained: TrainedNetwork, dataset: Dataset) -> ModelCard:
@@ -30,6 +34,7 @@ def card_of(trained: TrainedNetwork, dataset: Dataset) -> ModelCard:
         data=DataDescription.of(dataset),
         command="cryptml train --network tiny --seed 17\n",
         settings=settings,
+        fidelity={"test": FIDELITY},
         figures={"test": evaluation},
         cross_validation=CrossValidation(5, evaluation, evaluation, settings),
         versions={"torch": "2.3.1", "cryptml": "1.0|2"},
@@ -52,6 +57,8 @@ def test_everything_is_on_the_card(trained: TrainedNetwork, phantoms: Dataset) -
         f"| test, integer program | picture | 800 | {figures.auc:.3f} | {figures.auc_low:.3f} to {figures.auc_high:.3f} |",
         "| 5-fold cross-validation by patient, integer program | patient | 400 |",
         "| 5-fold cross-validation by patient, float teacher | picture | 800 |",
+        "in simulations at p_error 9.1e-13 with all layers on the server, 99.12% of the answers have the clear answer's label",
+        "| input | 0.040% | clipped by the client |\n| act1 | 0.020% | in 0.30% of the pictures |",
         "| cryptml | 1.0\\|2 |\n| torch | 2.3.1 |",
     ):
         assert expected in text

@@ -28,6 +28,8 @@ def test_every_problem_is_named_at_once() -> None:
             learning_rate=0,
             weight_decay=2,
             patience=-1,
+            keep="some",
+            teacher="none",
             seed=-5,
             views=0,
             distil=1,  # type: ignore[arg-type]

@@ -23,6 +23,7 @@ from cryptml.fhe.backends.base import Compiled, configuration, require_key_param
 from cryptml.fhe.backends.toolchain import linkable
 from cryptml.fhe.circuit import CircuitSpec, Codec
 from cryptml.files import sha256
+from cryptml.images.textures import random_textures
 from cryptml.networks.architectures.blocks import value_of
 from cryptml.networks.boundary import Boundary, FloatArray
 from cryptml.networks.checkpoint import load_checkpoint
@@ -70,7 +71,7 @@ class ConcreteMLBackend:
         module = _segment_module(load_checkpoint(self.source, network, self.trusted), network, segment)
         _require_one_scale(module, segment)
         regions = (
-            self.regions if self.regions is not None else random_fields(network.front_end.side, CALIBRATION + CHECKED)
+            self.regions if self.regions is not None else random_textures(network.front_end.side, CALIBRATION + CHECKED)
         )
         integers = (
             network.run(network.quantise(regions), Segment(0, segment.start))
@@ -112,6 +113,7 @@ class ConcreteMLBackend:
             p_error=p_error,
             bootstraps=int(circuit.programmable_bootstrap_count),
             lookup_bits=int(circuit.graph.maximum_integer_bit_width()) if circuit.programmable_bootstrap_count else 0,
+            approximate=False,
             complexity=float(circuit.complexity),
             key_set=sha256(client_specs),
             client_specs=client_specs,
@@ -124,17 +126,6 @@ class ConcreteMLBackend:
             compiled.discard()
             raise
         return compiled
-
-
-def random_fields(side: int, count: int) -> FloatArray:
-    """Return (count, side, side) smooth random pictures in [0, 1], deterministic: tissue-like enough to calibrate with."""
-    generator = np.random.default_rng(0)
-    frequencies = np.hypot(*np.meshgrid(np.fft.fftfreq(side), np.fft.fftfreq(side)))
-    frequencies[0, 0] = 1.0 / side
-    spectrum = np.fft.fft2(generator.standard_normal((count, side, side))) * frequencies**-1.5
-    fields = np.fft.ifft2(spectrum).real
-    low, high = fields.min(axis=(1, 2), keepdims=True), fields.max(axis=(1, 2), keepdims=True)
-    return ((fields - low) / (high - low)).astype(np.float32)
 
 
 def _segment_module(module: nn.Sequential, network: Network, segment: Segment) -> nn.Sequential:

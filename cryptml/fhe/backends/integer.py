@@ -10,8 +10,10 @@ from cryptml.fhe.backends.base import Compiled, configuration, require_key_param
 from cryptml.fhe.backends.toolchain import linkable
 from cryptml.fhe.circuit import CircuitSpec, Codec
 from cryptml.files import sha256
-from cryptml.networks.extent import IntArray
-from cryptml.networks.layers import propagate_all, run_all
+from cryptml.networks.bins import Bins
+from cryptml.networks.boundary import Boundary
+from cryptml.networks.extent import Extent, IntArray, bits_for
+from cryptml.networks.layers import Activation, Layer, propagate_all, run_all
 from cryptml.networks.network import Network
 from cryptml.splits import Segment
 
@@ -30,27 +32,39 @@ class ConcreteOperations:
         stride: tuple[int, int],
         padding: tuple[int, int],
         groups: int,
-        bits: int,
+        bounds: tuple[int, int],
     ) -> fhe.Tracer:
         """See `Operations.convolve`."""
-        y = fhe.conv(_pad(x, *padding), weight, bias, strides=stride, group=groups)
-        return fhe.hint(y, bit_width=bits)
+        return _assume(fhe.conv(_pad(x, *padding), weight, bias, strides=stride, group=groups), bounds)
 
-    def multiply(self, x: fhe.Tracer, weight: IntArray, bias: IntArray, *, bits: int) -> fhe.Tracer:
-        """See `Operations.multiply`; the product may leave ``bits``, because it is computed modulo a power of two."""
-        return fhe.hint(x @ weight.T + bias, bit_width=bits)
+    def multiply(self, x: fhe.Tracer, weight: IntArray, bias: IntArray, *, bounds: tuple[int, int]) -> fhe.Tracer:
+        """See `Operations.multiply`; the product before the bias is computed modulo a power of two, so it needs no more room."""
+        return _assume(_assume(x @ weight.T, bounds) + bias, bounds)
 
-    def sum_windows(self, x: fhe.Tracer, kernel: tuple[int, int], stride: tuple[int, int], *, bits: int) -> fhe.Tracer:
+    def sum_windows(
+        self, x: fhe.Tracer, kernel: tuple[int, int], stride: tuple[int, int], *, bounds: tuple[int, int]
+    ) -> fhe.Tracer:
         """See `Operations.sum_windows`."""
         channels = x.shape[1]
         ones = np.ones((channels, 1, *kernel), dtype=np.int64)
-        return fhe.hint(fhe.conv(x, ones, strides=stride, group=channels), bit_width=bits)
+        return _assume(fhe.conv(x, ones, strides=stride, group=channels), bounds)
 
-    def look_up(self, x: fhe.Tracer, tables: IntArray, low: int) -> fhe.Tracer:
+    def look_up(self, x: fhe.Tracer, tables: IntArray, bins: Bins) -> fhe.Tracer:
         """See `Operations.look_up`."""
-        size = 1 << max(1, (tables.shape[1] - 1).bit_length())
-        padded = np.pad(tables, ((0, 0), (0, size - tables.shape[1])), mode="edge")
-        index = fhe.hint(x - low if low else x, bit_width=size.bit_length() - 1)
+        padded = np.pad(tables, ((0, 0), (0, (1 << bins.bits) - bins.count)), mode="edge")
+        # The engine rounds to the nearest multiple of a bin's width: half a width less, that is the bin itself.
+        half = bins.width // 2
+        last = (bins.width << bins.bits) - 1 - half
+        index = x - (bins.low + half) if bins.low + half else x
+        index = _assume(index, (0, last))
+        if bins.dropped_bits:
+            index = fhe.round_bit_pattern(
+                index,
+                lsbs_to_remove=bins.dropped_bits,
+                overflow_protection=False,
+                exactness=fhe.Exactness.APPROXIMATE,
+            )
+            padded = np.repeat(padded, bins.width, axis=1)
         if len(padded) == 1:
             return fhe.LookupTable(padded[0])[index]
         channel_tables = np.empty(len(padded), dtype=object)
@@ -62,9 +76,23 @@ class ConcreteOperations:
         """See `Operations.flatten`."""
         return x.reshape((1, x.size))
 
-    def add(self, x: fhe.Tracer, y: fhe.Tracer, *, bits: int) -> fhe.Tracer:
+    def add(self, x: fhe.Tracer, y: fhe.Tracer, *, bounds: tuple[int, int]) -> fhe.Tracer:
         """See `Operations.add`."""
-        return fhe.hint(x + y, bit_width=bits)
+        return _assume(x + y, bounds)
+
+
+def _assume(x: fhe.Tracer, bounds: tuple[int, int]) -> fhe.Tracer:
+    """Let Concrete take for granted that a value keeps within bounds, and may reach them.
+
+    Concrete gives a value the width that samples need. Samples may miss the largest value, and those of an accumulator with
+    calibrated bounds may exceed them where real inputs do not. Only what the samples evaluate to is clipped, nothing in
+    the circuit.
+    """
+    low, high = bounds
+    node = x.computation
+    evaluate = node.evaluator
+    node.evaluator = lambda *values: np.clip(evaluate(*values), low, high)
+    return fhe.hint(x, bit_width=bits_for(low, high))
 
 
 def _pad(x: fhe.Tracer, rows: int, columns: int) -> fhe.Tracer:
@@ -80,10 +108,13 @@ def _pad(x: fhe.Tracer, rows: int, columns: int) -> fhe.Tracer:
 def compile_integer_program(
     network: Network, segment: Segment, p_error: float, *, keys_of: CircuitSpec | None = None
 ) -> Compiled:
-    """Compile a segment of the integer program for its worst case, so that no input overflows; see `Backend`."""
+    """Compile a segment of the integer program; see `Backend`.
+
+    Every accumulator has room for its worst case, so that no input overflows, but for those whose activation clamps: they have room
+    for their bins.
+    """
     reads, writes = network.boundaries[segment.start], network.boundaries[segment.stop]
-    layers = network.segment_layers(segment)
-    extent = reads.extent()
+    layers, extent, bins = _entering(network.segment_layers(segment), reads)
     low = int(propagate_all(layers, extent).low.min())
     offset = min(low, 0)
 
@@ -92,10 +123,10 @@ def compile_integer_program(
         # Concrete learns a result's sign from samples, which may miss it: make every result unsigned.
         return fhe.hint(y - offset, bit_width=writes.bits) if offset else y
 
-    shape = (1, *reads.shape)
+    shape = (1, *extent.shape)
     generator = np.random.default_rng(0)
-    samples = [np.full(shape, reads.low), np.full(shape, reads.high)]
-    samples += [generator.integers(reads.low, reads.high, shape, endpoint=True) for _ in range(SAMPLES)]
+    samples = [np.full(shape, bound) for bound in extent.bounds]
+    samples += [generator.integers(*extent.bounds, shape, endpoint=True) for _ in range(SAMPLES)]
     try:
         with linkable():
             circuit = fhe.Compiler(program, {"x": "encrypted"}).compile(samples, configuration(p_error, keys_of))
@@ -110,10 +141,11 @@ def compile_integer_program(
         backend="integer",
         reads=reads.without_grid(),
         writes=writes.without_grid(),
-        codec=Codec(output_offset=(float(offset),)),
+        codec=Codec(output_offset=(float(offset),), input_bins=bins),
         p_error=p_error,
         bootstraps=network.bootstraps(segment),
         lookup_bits=network.lookup_bits(segment),
+        approximate=network.is_approximate(segment),
         complexity=float(circuit.complexity),
         key_set=sha256(client_specs),
         client_specs=client_specs,
@@ -125,3 +157,15 @@ def compile_integer_program(
         compiled.discard()
         raise
     return compiled
+
+
+def _entering(layers: tuple[Layer, ...], reads: Boundary) -> tuple[tuple[Layer, ...], Extent, Bins | None]:
+    """Return the layers to trace, what enters the first, and the bins that the client puts its values into before.
+
+    Where a table that rounds or clamps comes first, the client knows the values and does that itself, exactly.
+    """
+    first, extent = layers[0], reads.extent()
+    if not isinstance(first, Activation) or not (first.dropped_bits or first.clamps):
+        return layers, extent, None
+    zeros = np.zeros_like(extent.low)
+    return (first.on_bins(), *layers[1:]), Extent(extent.shape, zeros, zeros + first.bins.count - 1), first.bins

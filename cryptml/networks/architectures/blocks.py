@@ -6,6 +6,7 @@ import torch
 from brevitas import nn as qnn
 from brevitas.quant import (
     Int8ActPerTensorFloat,
+    Int8WeightPerChannelFloat,
     Int8WeightPerTensorFloat,
     Uint8ActPerTensorFloat,
 )
@@ -38,9 +39,30 @@ def convolution(
     )
 
 
-def linear(inputs: int, outputs: int, *, bits: int) -> nn.Module:
-    """Return a fully connected layer with bias and weights of ``bits`` bits on one scale."""
-    return qnn.QuantLinear(inputs, outputs, bias=True, weight_quant=Int8WeightPerTensorFloat, weight_bit_width=bits)
+def linear(inputs: int, outputs: int, *, bits: int, bias: bool = True, scales: int = 1) -> nn.Module:
+    """Return a fully connected layer with weights of ``bits`` bits.
+
+    Args:
+        inputs: Features in.
+        outputs: Features out.
+        bits: 2 is ternary.
+        bias: Whether it has one; before batch normalisation it needs none.
+        scales: 1 for all weights together, or ``outputs`` for one each.
+    """
+    quantiser = Int8WeightPerTensorFloat if scales == 1 else Int8WeightPerChannelFloat
+    return qnn.QuantLinear(inputs, outputs, bias=bias, weight_quant=quantiser, weight_bit_width=bits)
+
+
+def votes(inputs: int, classes: int) -> nn.Module:
+    """Return a fully connected layer that adds an equal share of the inputs up for each class; nothing in it is learned.
+
+    What an input weighs is in the table that it comes from. So few small weights keep the sums narrow.
+    """
+    layer = linear(inputs, classes, bits=2, bias=False)
+    with torch.no_grad():
+        layer.weight.copy_(torch.arange(inputs) * classes // inputs == torch.arange(classes)[:, None])
+    layer.weight.requires_grad_(False)
+    return layer
 
 
 def keep_taps(module: nn.Module, *, taps: int, seed: int) -> nn.Module:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from cryptml.errors import NetworkError
-from cryptml.networks.architectures import reference, tiny
+from cryptml.networks.architectures import reference, scatter, tiny
 from cryptml.networks.front_ends import FRONT_ENDS, FrontEnd, Standardisation
 
 DEFAULT_SIDE = 32
@@ -44,6 +44,7 @@ class Architecture:
 
 ARCHITECTURES = {
     "reference": Architecture("reference", Standardisation(reference.SIDE), reference.build),
+    "scatter": Architecture("scatter", scatter.FRONT_END, scatter.build),
     "tiny": Architecture("tiny", Standardisation(tiny.SIDE), tiny.build),
 }
 

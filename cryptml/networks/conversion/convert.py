@@ -12,6 +12,8 @@ from torch import nn
 
 from cryptml.errors import NetworkError, Problem
 from cryptml.networks.architectures.blocks import ResidualBlock, value_of
+from cryptml.networks.architectures.rounding import IntegerBins, RoundedAccumulator
+from cryptml.networks.bins import Bins
 from cryptml.networks.boundary import Boundary, FloatArray
 from cryptml.networks.conversion.stages import Stage, read_branch, read_stages
 from cryptml.networks.extent import IntArray
@@ -82,10 +84,13 @@ def _convert_stages(
     layers: list[Layer] = []
     boundaries = [first]
     problems: list[Problem] = []
+    bins: IntegerBins | None = None
     for index, stage in enumerate(stages):
         shifted = _feeds_table(stages, index, ends_on_grid=ends_on_grid)
         try:
-            layer, after = _convert_stage(stage, boundaries[-1], shifted=shifted)
+            if stage.kind != "activation":
+                bins = _bins_behind(stages, index, boundaries[-1])
+            layer, after = _convert_stage(stage, boundaries[-1], shifted=shifted, bins=bins)
         except NetworkError as error:
             problems += error.problems or [Problem(stage.name, str(error), "change the layers' sizes so that they fit")]
             break  # what follows has no boundary to stand on
@@ -96,20 +101,28 @@ def _convert_stages(
     return layers, boundaries
 
 
-def _convert_stage(stage: Stage, before: Boundary, *, shifted: bool) -> tuple[Layer, Boundary]:
+def _convert_stage(
+    stage: Stage, before: Boundary, *, shifted: bool, bins: IntegerBins | None
+) -> tuple[Layer, Boundary]:
     match stage.kind:
         case "convolution" | "linear":
-            return _convert_affine(stage, before, shifted=shifted)
+            return _convert_affine(stage, before, shifted=shifted, bins=bins)
         case "pooling":
             return _convert_pooling(stage, before)
         case "activation":
-            return _convert_activation(stage, before)
+            return _convert_activation(stage, before, bins)
         case _:
             return _convert_residual(stage, before)
 
 
-def _convert_affine(stage: Stage, before: Boundary, *, shifted: bool) -> tuple[Layer, Boundary]:
-    module = stage.modules[0]
+def _bins_behind(stages: Sequence[Stage], index: int, before: Boundary) -> IntegerBins | None:
+    """Return the bins that round the accumulators of stage ``index``, None where nothing does."""
+    rounding = stages[index + 1].modules[0] if index + 1 < len(stages) else None
+    return rounding.integer_bins(_step(stages[index], before)) if isinstance(rounding, RoundedAccumulator) else None
+
+
+def _step(stage: Stage, before: Boundary) -> Reals:
+    """Return what accumulators of a convolution or linear layer count in: 1 or (channels,) real numbers."""
     in_scale = np.asarray(before.scale)
     if in_scale.size != 1 or any(before.zero):
         raise NetworkError(
@@ -122,13 +135,23 @@ def _convert_affine(stage: Stage, before: Boundary, *, shifted: bool) -> tuple[L
                 )
             ],
         )
-    quantised = module.quant_weight()
-    weight = quantised.int().numpy().astype(np.int64)
-    weight_scale = quantised.scale.detach().numpy().astype(np.float64).reshape(-1)
-    scale = in_scale * weight_scale
+    weight_scale: Reals = stage.modules[0].quant_weight().scale.detach().numpy().astype(np.float64).reshape(-1)
+    return in_scale * weight_scale
+
+
+def _convert_affine(
+    stage: Stage, before: Boundary, *, shifted: bool, bins: IntegerBins | None
+) -> tuple[Layer, Boundary]:
+    module = stage.modules[0]
+    scale = _step(stage, before)
+    weight = module.quant_weight().int().numpy().astype(np.int64)
     bias = np.zeros(len(weight), np.int64)
     if module.bias is not None:
         bias = np.rint(module.bias.detach().numpy().astype(np.float64) / scale).astype(np.int64)
+    if bins is not None:
+        weight = weight * bins.factor.reshape(-1, *[1] * (weight.ndim - 1))
+        bias = bias * bins.factor
+        scale = scale / bins.factor
 
     def layer_with(bias: IntArray) -> Layer:
         if stage.kind == "linear":
@@ -137,7 +160,10 @@ def _convert_affine(stage: Stage, before: Boundary, *, shifted: bool) -> tuple[L
 
     layer = layer_with(bias)
     zero = np.zeros(1, np.int64)
-    if shifted:
+    if bins is not None:
+        zero = bins.shift
+        layer = layer_with(bias + zero)
+    elif shifted:
         zero = -layer.propagate(before.extent()).low
         layer = layer_with(bias + zero)
     return layer, to_boundary(layer, before, scale, zero)
@@ -150,7 +176,10 @@ def _convert_pooling(stage: Stage, before: Boundary) -> tuple[Layer, Boundary]:
     return layer, to_boundary(layer, before, np.asarray(before.scale) / window, np.asarray(before.zero) * window)
 
 
-def _convert_activation(stage: Stage, before: Boundary) -> tuple[Layer, Boundary]:
+def _convert_activation(stage: Stage, before: Boundary, rounded: IntegerBins | None) -> tuple[Layer, Boundary]:
+    if rounded is not None:
+        bins = Bins(0, rounded.count, rounded.dropped_bits)
+        return _with_table(stage, before, bins, np.arange(bins.count) * bins.width + (bins.width - 1) / 2)
     if before.bits > MAX_LOOKUP_BITS:
         raise NetworkError(
             "",
@@ -162,8 +191,13 @@ def _convert_activation(stage: Stage, before: Boundary) -> tuple[Layer, Boundary
                 )
             ],
         )
+    bins = Bins(before.low, before.high - before.low + 1)
+    return _with_table(stage, before, bins, np.arange(before.low, before.high + 1))
+
+
+def _with_table(stage: Stage, before: Boundary, bins: Bins, values: Reals | IntArray) -> tuple[Layer, Boundary]:
+    """Return the layer whose table holds what the stage's modules make of one value a bin."""
     scale, _, _ = _grid_of(stage.modules[-1])
-    values = np.arange(before.low, before.high + 1, dtype=np.int64)
     try:
         table = _tabulate(stage.modules, values, before, scale)
     except (RuntimeError, ValueError) as error:
@@ -177,7 +211,7 @@ def _convert_activation(stage: Stage, before: Boundary) -> tuple[Layer, Boundary
                 )
             ],
         ) from error
-    layer = Activation(stage.name, table, before.low)
+    layer = Activation(stage.name, table, bins.low, bins.dropped_bits, clamps=not bins.hold(before.low, before.high))
     return layer, to_boundary(layer, before, np.asarray([scale]), np.zeros(1, np.int64))
 
 
@@ -205,7 +239,7 @@ def _feeds_table(stages: Sequence[Stage], index: int, *, ends_on_grid: bool) -> 
     return not ends_on_grid
 
 
-def _tabulate(modules: Sequence[nn.Module], values: IntArray, before: Boundary, scale: float) -> IntArray:
+def _tabulate(modules: Sequence[nn.Module], values: Reals | IntArray, before: Boundary, scale: float) -> IntArray:
     """Return (channels, len(values)): what the modules make of every input integer, on the grid of ``scale``."""
     channels = before.channels
     zero = np.broadcast_to(np.asarray(before.zero, dtype=np.int64), (channels,))

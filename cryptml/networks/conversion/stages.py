@@ -11,6 +11,7 @@ from torch import nn
 
 from cryptml.errors import NetworkError, Problem
 from cryptml.networks.architectures.blocks import ResidualBlock
+from cryptml.networks.architectures.rounding import CentredDropout, RoundedAccumulator
 
 CLOSING = (qnn.QuantReLU, qnn.QuantIdentity, qnn.QuantHardTanh, qnn.QuantSigmoid, qnn.QuantTanh)
 """Activations that end on an integer grid."""
@@ -31,7 +32,7 @@ CHANNELWISE = (
 )
 """What a table can hold: maps of one value at a time, the same or one a channel. They need a closing activation."""
 
-PASSING = (nn.Flatten, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Identity)
+PASSING = (nn.Flatten, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Identity, CentredDropout)
 """Nothing happens to the values in evaluation."""
 
 REPLACEMENTS = {
@@ -111,7 +112,13 @@ def _read(children: list[tuple[str, nn.Module]], problems: list[Problem]) -> tup
             stages.append(Stage("activation", names.of("act", name), (*(inner for _, inner in pending), module)))
             pending.clear()
             continue
-        if isinstance(module, CHANNELWISE):
+        if isinstance(module, RoundedAccumulator) and (
+            pending or not stages or stages[-1].kind not in ("convolution", "linear")
+        ):
+            problems.append(
+                Problem(where, "it does not follow a convolution or linear layer", "put it directly behind one")
+            )
+        if isinstance(module, (*CHANNELWISE, RoundedAccumulator)):
             pending.append((name, module))
             continue
         problems += _dangling(pending)

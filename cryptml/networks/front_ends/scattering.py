@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import next_fast_len
+from scipy.fft import dct, fft2, ifft2, next_fast_len
 
 from cryptml.errors import NetworkError
 from cryptml.networks.boundary import FloatArray
@@ -39,11 +39,12 @@ REACH = 2.5
 FLOOR = 1e-3
 """Added to every average before its logarithm; standardised regions have deviation 1."""
 
-LEVEL = 1e-2
-"""The average that becomes 0: about the geometric mean over both orders for pictures of tissue, so that a signed grid is used evenly."""
+LEVELS = (0.06, 0.006)
+"""The averages of first and second order that become 0: near the geometric means for mammograms, ultrasound and the synthetic phantoms
+(0.05 to 0.08 and 0.0045 to 0.0065), so that a signed grid is used evenly."""
 
-Filters = NDArray[np.float64]
-Maps = NDArray[np.float64]
+Filters = NDArray[np.float32]
+Maps = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -56,17 +57,23 @@ class Scattering:
     - first order: ``log(A|x * W(j, t)| / level)`` for every octave and direction,
     - second order: ``log(A||x * W(j, t)| * W(k, u)| / level)`` for every pair of octaves k > j and of directions.
 
+    With ``harmonics`` it gives their Fourier components along the directions up to that order and their cosine components along the
+    cells, which are fewer and hardly correlated: each divided by the root of the number of values summed, so that the first is a mean,
+    and multiplied by 1 + the sum of its orders, because textures have less of higher orders.
+
     Attributes:
         side: Rows and columns of the region that it takes, in pixels.
         octaves: Scales, each twice as coarse as the one before; the coarsest wavelets span about 3 * 2^octaves pixels.
         directions: Of the wavelets, evenly over half a turn.
         cells: The region is averaged over cells x cells parts.
+        harmonics: Highest Fourier order along the directions, below half their number; None keeps the directions themselves.
     """
 
     side: int
     octaves: int = 3
     directions: int = 8
     cells: int = 1
+    harmonics: int | None = None
     kind: ClassVar[str] = "scattering"
 
     def __post_init__(self) -> None:
@@ -82,6 +89,11 @@ class Scattering:
                 "cells; side lies in [8, 512] and exceeds 2^octaves, octaves lie in [1, 6], directions in [1, 16], "
                 "cells in [1, 8]"
             )
+        if self.harmonics is not None and not 0 <= 2 * self.harmonics < self.directions:
+            raise NetworkError(
+                f"scattering with {self.harmonics} harmonics of {self.directions} directions; harmonics lie in "
+                f"[0, {(self.directions - 1) // 2}]"
+            )
         pixels = self.maps * self._size**2
         if pixels > MOST_MAP_PIXELS:
             raise NetworkError(
@@ -92,8 +104,7 @@ class Scattering:
     @property
     def maps(self) -> int:
         """Number of maps of both orders."""
-        pairs = self.octaves * (self.octaves - 1) // 2
-        return self.octaves * self.directions + pairs * self.directions**2
+        return _count_maps(self.octaves, self.directions)
 
     @property
     def margin(self) -> int:
@@ -108,32 +119,51 @@ class Scattering:
 
     @property
     def shape(self) -> tuple[int]:
-        """Shape of what it gives, (features,): first order, then second, each by octave, direction and cell."""
-        return (self.maps * self.cells**2,)
+        """Shape of what it gives, (features,): first order, then second, each by octave, direction and cell (or their components)."""
+        kept = self.directions if self.harmonics is None else 2 * self.harmonics + 1
+        return (_count_maps(self.octaves, kept) * self.cells**2,)
 
     @property
     def description(self) -> str:
         """See `FrontEnd.description`."""
         return (
             f"standardised by its own mean and deviation, then {self.shape[0]} averages of wavelet moduli on a logarithmic scale "
-            f"(scattering: {self.octaves} octaves, {self.directions} directions, {self.cells} x {self.cells} cells), none of it learned"
+            f"(scattering: {self.octaves} octaves, {self.directions} directions, {self.cells} x {self.cells} cells"
+            f"{'' if self.harmonics is None else f', harmonics to order {self.harmonics}'}), none of it learned"
         )
 
     def apply(self, regions: FloatArray) -> FloatArray:
         """Return (batch, features) float32 for (batch, side, side) regions in [0, 1]; computed on the client."""
-        standard = Standardisation(self.side).apply(regions)[:, 0].astype(np.float64)
+        standard = Standardisation(self.side).apply(regions)[:, 0]
         filters = wavelets(self._size, self.octaves, self.directions)
-        rows = [np.concatenate(list(self._orders(region, filters))) for region in standard]
-        return np.log((np.stack(rows) + FLOOR) / LEVEL).astype(np.float32)
+        rows = np.stack([np.concatenate(list(self._orders(region, filters))) for region in standard]).astype(np.float64)
+        first = self.octaves * self.directions * self.cells**2
+        orders = [
+            np.log((part + FLOOR) / level) for part, level in zip(np.split(rows, [first], axis=1), LEVELS, strict=True)
+        ]
+        if self.harmonics is not None:
+            orders = [self._components(part, axes) for axes, part in enumerate(orders, start=1)]
+        return np.concatenate(orders, axis=1).astype(np.float32)
+
+    def _components(self, values: Maps, axes: int) -> Maps:
+        """Return the components, flat, of (batch, ...) values of an order with that many axes of directions."""
+        groups = self.octaves if axes == 1 else math.comb(self.octaves, 2)
+        directions, cells = _fourier(self.directions, self.harmonics or 0), _cosines(self.cells)
+        parts: Maps = values.reshape(len(values), groups, *[self.directions] * axes, self.cells, self.cells)
+        weights = np.ones(())
+        for axis, (basis, orders) in enumerate([directions] * axes + [cells] * 2, start=2):
+            parts = np.moveaxis(np.tensordot(parts, basis, axes=([axis], [1])), -1, axis)
+            weights = weights[..., None] + orders
+        return (parts * weights).reshape(len(values), -1)
 
     def _orders(self, region: Maps, filters: Filters) -> Iterator[Maps]:
         """Yield averages, flat: those of the first order, then of the second, by octave, direction, octave, direction."""
-        spectrum = np.fft.fft2(np.pad(region, (self.margin, self._size - self.side - self.margin), mode="reflect"))
-        first = [np.abs(np.fft.ifft2(spectrum * bank)) for bank in filters]  # each (directions, size, size)
+        spectrum = fft2(np.pad(region, (self.margin, self._size - self.side - self.margin), mode="reflect"))
+        first = [np.abs(ifft2(spectrum * bank)) for bank in filters]  # each (directions, size, size)
         yield from (self._means(maps) for maps in first)
-        for octave, maps in enumerate(first):
-            for spectrum in map(np.fft.fft2, maps):
-                yield from (self._means(np.abs(np.fft.ifft2(spectrum * bank))) for bank in filters[octave + 1 :])
+        for octave, maps in enumerate(first[:-1]):
+            for spectrum in fft2(maps):
+                yield from (self._means(np.abs(ifft2(spectrum * bank))) for bank in filters[octave + 1 :])
 
     def _means(self, maps: Maps) -> Maps:
         """Return the mean of every map over each cell of the region, flat."""
@@ -155,17 +185,38 @@ class Scattering:
             "octaves": self.octaves,
             "directions": self.directions,
             "cells": self.cells,
+            "harmonics": self.harmonics,
         }
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Scattering:
         """Read what `to_json` wrote; the caller has checked it against the schema."""
-        return Scattering(data["side"], data["octaves"], data["directions"], data["cells"])
+        return Scattering(data["side"], data["octaves"], data["directions"], data["cells"], data["harmonics"])
+
+
+def _count_maps(octaves: int, directions: int) -> int:
+    return octaves * directions + math.comb(octaves, 2) * directions**2
+
+
+def _fourier(length: int, highest: int) -> tuple[Maps, Maps]:
+    """Return (components, length) means against cosines and sines of orders up to ``highest``, and the order of each component."""
+    angles = 2 * math.pi * np.arange(length) / length
+    rows, orders = [np.ones(length)], [0]
+    for order in range(1, highest + 1):
+        rows += [math.sqrt(2) * np.cos(order * angles), math.sqrt(2) * np.sin(order * angles)]
+        orders += [order, order]
+    return np.stack(rows) / length, np.array(orders, dtype=np.float64)
+
+
+def _cosines(length: int) -> tuple[Maps, Maps]:
+    """Return (length, length) means against the cosines of a discrete cosine transform, and the order of each."""
+    basis = dct(np.eye(length), axis=0, norm="ortho") / math.sqrt(length)
+    return basis, np.arange(length, dtype=np.float64)
 
 
 @lru_cache(maxsize=2)
 def wavelets(size: int, octaves: int, directions: int) -> Filters:
-    """Return Morlet wavelets as (octaves, directions, size, size) float64, in the frequency domain, where they are real.
+    """Return Morlet wavelets as (octaves, directions, size, size) float32, in the frequency domain, where they are real.
 
     A wave under a Gaussian envelope, less as much of the envelope as makes its mean zero: in frequency a Gaussian around the wave's,
     less a share of the one around 0. The envelope is longer across the wave than along it, `ROUND_AT` / directions being the ratio, so
@@ -173,7 +224,7 @@ def wavelets(size: int, octaves: int, directions: int) -> Filters:
     """
     frequencies = 2 * math.pi * np.fft.fftfreq(size)
     rows, columns = np.meshgrid(frequencies, frequencies, indexing="ij")
-    found = np.empty((octaves, directions, size, size))
+    found = np.empty((octaves, directions, size, size), np.float32)
     for octave in range(octaves):
         for direction in range(directions):
             found[octave, direction] = _morlet(rows, columns, octave, math.pi * direction / directions, directions)

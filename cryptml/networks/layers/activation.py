@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from cryptml.errors import NetworkError
+from cryptml.networks.bins import Bins
 from cryptml.networks.extent import Extent, IntArray
 from cryptml.networks.layers.base import MAX_LOOKUP_BITS, Layer, TensorT, as_integers
 from cryptml.networks.operations import Operations
@@ -20,29 +21,52 @@ class Activation(Layer):
     """Everything between two linear layers: batch normalisation, non-linearity, requantisation.
 
     Attributes:
-        table: (1 or channels, entries) int64; entry i is the output for input ``low + i``.
+        table: (1 or channels, entries) int64; entry i is the output for inputs of bin i of `bins`.
         low: The smallest input; 0 behind linear layers, whose accumulators start there.
+        dropped_bits: Lowest bits of the input that make no difference. Within a circuit they are rounded away as the engine does
+            it at no cost: a value close to the edge of a bin may be read as the neighbouring bin.
+        clamps: Whether inputs may lie beyond the bins: in the clear they count as the nearest, within a circuit the result is
+            not defined. The bins then cover what was seen in calibration, with a margin, instead of what can occur.
     """
 
     table: IntArray
     low: int = 0
+    dropped_bits: int = 0
+    clamps: bool = False
     kind: ClassVar[str] = "activation"
     linear: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "table", as_integers(self.table))
+        if self.table.ndim == 2:
+            _ = self.bins  # refuses bins that cannot be
 
-    def forward(self, x: TensorT, extent: Extent, operations: Operations[TensorT]) -> TensorT:
+    @property
+    def bins(self) -> Bins:
+        """Which inputs read which entry."""
+        return Bins(self.low, self.table.shape[1], self.dropped_bits)
+
+    def on_bins(self) -> Activation:
+        """Return the same layer for inputs that are bins already, numbered from 0."""
+        return Activation(self.name, self.table)
+
+    def forward(
+        self,
+        x: TensorT,
+        extent: Extent,
+        operations: Operations[TensorT],
+        bounds: tuple[int, int],  # noqa: ARG002
+    ) -> TensorT:
         """See `Layer.forward`."""
         self._require(extent)
-        return operations.look_up(x, self.table, self.low)
+        return operations.look_up(x, self.table, self.bins)
 
     def propagate(self, extent: Extent) -> Extent:
         """See `Layer.propagate`; only the entries that an input can reach count."""
         self._require(extent)
         channels = extent.shape[0]
         tables = np.broadcast_to(self.table, (channels, self.table.shape[1]))
-        first, last = extent.low - self.low, extent.high - self.low
+        first, last = self.bins.index(extent.low), self.bins.index(extent.high)
         reached = [tables[c, first[c] : last[c] + 1] for c in range(channels)]
         low = np.array([entries.min() for entries in reached], dtype=np.int64)
         high = np.array([entries.max() for entries in reached], dtype=np.int64)
@@ -52,9 +76,19 @@ class Activation(Layer):
         """See `Layer.bootstraps`: one a value."""
         return math.prod(extent.shape)
 
-    def lookup_bits(self, extent: Extent) -> int:
+    def distinguished(self, extent: Extent) -> tuple[int, int]:
+        """See `Layer.distinguished`."""
+        low, high = extent.bounds
+        return (max(low, self.bins.low), min(high, self.bins.high)) if self.clamps else (low, high)
+
+    def lookup_bits(self, extent: Extent) -> int:  # noqa: ARG002
         """See `Layer.lookup_bits`."""
-        return extent.bits
+        return self.bins.bits
+
+    @property
+    def rounds(self) -> bool:
+        """See `Layer.rounds`."""
+        return self.dropped_bits > 0
 
     @property
     def parameters(self) -> int:
@@ -63,7 +97,7 @@ class Activation(Layer):
 
     def attributes(self) -> dict[str, Any]:
         """See `Layer.attributes`."""
-        return {"low": self.low}
+        return {"low": self.low, "dropped_bits": self.dropped_bits, "clamps": self.clamps}
 
     def tensors(self) -> dict[str, IntArray]:
         """See `Layer.tensors`."""
@@ -79,11 +113,12 @@ class Activation(Layer):
                 f"layer {name!r} has a table of shape {shape}; expected (channels, entries) with at most "
                 f"2^{MAX_LOOKUP_BITS} entries"
             )
-        return cls(name, table, attributes["low"])
+        return cls(name, table, attributes["low"], attributes.get("dropped_bits", 0), attributes.get("clamps", False))
 
     def _require(self, extent: Extent) -> None:
-        low, high = int(extent.low.min()), int(extent.high.max())
-        if low < self.low or high - self.low >= self.table.shape[1] or len(self.table) not in (1, extent.shape[0]):
+        low, high = extent.bounds
+        covers = self.clamps or self.bins.hold(low, high)
+        if not covers or len(self.table) not in (1, extent.shape[0]):
             raise NetworkError(
                 f"layer {self.name!r} has a table of shape {self.table.shape} but gets values in [{low}, {high}] on "
                 f"{extent.shape[0]} channels; the table must cover them"

@@ -33,8 +33,11 @@ class Layer(ABC):
     """Whether the layer is an affine map, which a curious client can solve for."""
 
     @abstractmethod
-    def forward(self, x: TensorT, extent: Extent, operations: Operations[TensorT]) -> TensorT:
-        """Run the layer on (batch, *extent.shape) values that keep within ``extent``."""
+    def forward(self, x: TensorT, extent: Extent, operations: Operations[TensorT], bounds: tuple[int, int]) -> TensorT:
+        """Run the layer on (batch, *extent.shape) values that keep within ``extent``.
+
+        ``bounds`` are the smallest and the largest result that whatever comes next tells apart.
+        """
 
     @abstractmethod
     def propagate(self, extent: Extent) -> Extent:
@@ -44,6 +47,10 @@ class Layer(ABC):
             NetworkError: If the layer does not accept that shape or range.
         """
 
+    def distinguished(self, extent: Extent) -> tuple[int, int]:
+        """Return the smallest and the largest value of ``extent`` that the layer tells from those beyond: mostly all of it."""
+        return extent.bounds
+
     def bootstraps(self, extent: Extent) -> int:  # noqa: ARG002
         """Return the table lookups for one input: the price of the layer under encryption."""
         return 0
@@ -51,6 +58,11 @@ class Layer(ABC):
     def lookup_bits(self, extent: Extent) -> int:  # noqa: ARG002
         """Return the width of the widest table input, 0 where there is none."""
         return 0
+
+    @property
+    def rounds(self) -> bool:
+        """Whether a table of the layer drops bits of its input, which a circuit does only approximately."""
+        return False
 
     @property
     @abstractmethod

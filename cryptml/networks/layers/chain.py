@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 
 from cryptml.networks.extent import Extent
 from cryptml.networks.layers.base import Layer, TensorT
@@ -25,6 +26,9 @@ def propagate_all(layers: Sequence[Layer], extent: Extent) -> Extent:
 
 def run_all(layers: Sequence[Layer], x: TensorT, extent: Extent, operations: Operations[TensorT]) -> TensorT:
     """Run the layers on (batch, *extent.shape) values."""
-    for layer, entering in extents(layers, extent):
-        x = layer.forward(x, entering, operations)
+    for layer, following in zip_longest(layers, layers[1:]):
+        leaving = layer.propagate(extent)
+        bounds = leaving.bounds if following is None else following.distinguished(leaving)
+        x = layer.forward(x, extent, operations, bounds)
+        extent = leaving
     return x

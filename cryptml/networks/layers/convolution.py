@@ -43,11 +43,16 @@ class Convolution(Layer):
                 f"{len(self.weight)} channels; strides start at 1, padding at 0 and groups divide the channels"
             )
 
-    def forward(self, x: TensorT, extent: Extent, operations: Operations[TensorT]) -> TensorT:
+    def forward(
+        self,
+        x: TensorT,
+        extent: Extent,  # noqa: ARG002
+        operations: Operations[TensorT],
+        bounds: tuple[int, int],
+    ) -> TensorT:
         """See `Layer.forward`."""
-        bits = self.propagate(extent).bits
         return operations.convolve(
-            x, self.weight, self.bias, stride=self.stride, padding=self.padding, groups=self.groups, bits=bits
+            x, self.weight, self.bias, stride=self.stride, padding=self.padding, groups=self.groups, bounds=bounds
         )
 
     def propagate(self, extent: Extent) -> Extent:

@@ -32,9 +32,15 @@ class Linear(Layer):
         object.__setattr__(self, "weight", as_integers(self.weight))
         object.__setattr__(self, "bias", as_integers(self.bias))
 
-    def forward(self, x: TensorT, extent: Extent, operations: Operations[TensorT]) -> TensorT:
+    def forward(
+        self,
+        x: TensorT,
+        extent: Extent,  # noqa: ARG002
+        operations: Operations[TensorT],
+        bounds: tuple[int, int],
+    ) -> TensorT:
         """See `Layer.forward`."""
-        return operations.multiply(operations.flatten(x), self.weight, self.bias, bits=self.propagate(extent).bits)
+        return operations.multiply(operations.flatten(x), self.weight, self.bias, bounds=bounds)
 
     def propagate(self, extent: Extent) -> Extent:
         """See `Layer.propagate`."""

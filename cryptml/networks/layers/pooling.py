@@ -30,9 +30,15 @@ class SumPooling(Layer):
         if min(self.kernel) < 1 or min(self.stride) < 1:
             raise NetworkError(f"layer {self.name!r} has kernel {self.kernel}, stride {self.stride}; both start at 1")
 
-    def forward(self, x: TensorT, extent: Extent, operations: Operations[TensorT]) -> TensorT:
+    def forward(
+        self,
+        x: TensorT,
+        extent: Extent,  # noqa: ARG002
+        operations: Operations[TensorT],
+        bounds: tuple[int, int],
+    ) -> TensorT:
         """See `Layer.forward`."""
-        return operations.sum_windows(x, self.kernel, self.stride, bits=self.propagate(extent).bits)
+        return operations.sum_windows(x, self.kernel, self.stride, bounds=bounds)
 
     def propagate(self, extent: Extent) -> Extent:
         """See `Layer.propagate`."""

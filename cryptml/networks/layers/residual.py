@@ -35,12 +35,16 @@ class Residual(Layer):
                 raise NetworkError(
                     f"layer {self.name!r} names layers of its {branch} twice: {', '.join(twice)}; give each its own name"
                 )
+            if layers and (layers[0].rounds or getattr(layers[0], "clamps", False)):
+                raise NetworkError(
+                    f"layer {self.name!r} begins its {branch} with {layers[0].name!r}, which rounds or clamps what the block reads; "
+                    "put a convolution or a linear layer before it"
+                )
 
-    def forward(self, x: TensorT, extent: Extent, operations: Operations[TensorT]) -> TensorT:
+    def forward(self, x: TensorT, extent: Extent, operations: Operations[TensorT], bounds: tuple[int, int]) -> TensorT:
         """See `Layer.forward`."""
-        bits = self.propagate(extent).bits
         body = run_all(self.body, x, extent, operations)
-        return operations.add(body, run_all(self.shortcut, x, extent, operations), bits=bits)
+        return operations.add(body, run_all(self.shortcut, x, extent, operations), bounds=bounds)
 
     def propagate(self, extent: Extent) -> Extent:
         """See `Layer.propagate`."""
@@ -61,6 +65,11 @@ class Residual(Layer):
         branches = (self.body, self.shortcut)
         widths = [layer.lookup_bits(entering) for branch in branches for layer, entering in extents(branch, extent)]
         return max(widths, default=0)
+
+    @property
+    def rounds(self) -> bool:
+        """See `Layer.rounds`."""
+        return any(layer.rounds for layer in (*self.body, *self.shortcut))
 
     @property
     def parameters(self) -> int:

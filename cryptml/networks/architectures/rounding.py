@@ -1,0 +1,158 @@
+"""Training with what a table sees of an accumulator: a few bins, and the engine's noise at their edges."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from cryptml.networks.architectures.blocks import value_of
+from cryptml.networks.engine_noise import bin_deviation
+from cryptml.networks.extent import IntArray
+
+MARGIN = 1.3
+"""Width of all bins together, in widths of the range seen in training."""
+
+MEMORY = 0.98
+"""Weight of the range so far against that of the next batch, where the batch does not exceed it."""
+
+ACTIVE_FROM = 0.5
+"""Share of the training after which accumulators are rounded: before, their range is still moving."""
+
+FINEST = 8
+"""Parts of an accumulator's step that a bin's width is a multiple of, at least: it is met within 1/8, and never narrower."""
+
+_SLACK = 1e-5
+"""Of a float that stands for an integer: settled bins stay where they are."""
+
+P_ERROR = 2.0**-40
+"""What circuits are compiled with by default, and so the noise to train for."""
+
+Reals = NDArray[np.float64]
+
+
+class RoundedAccumulator(nn.Module):
+    """Puts every channel's accumulator into 2^bits bins over the range seen in training, with a margin.
+
+    It follows a convolution or a linear layer directly. Circuits read the bins with approximate rounding, which costs no more than a table
+    of ``bits`` bits, however wide the accumulator is. Gradients pass as if nothing were rounded.
+
+    Args:
+        channels: Of the layer before.
+        bits: Width of the table's input, 1 to 8.
+    """
+
+    low: Tensor
+    high: Tensor
+    active: Tensor
+
+    def __init__(self, channels: int, *, bits: int) -> None:
+        super().__init__()
+        self.bits = bits
+        self.register_buffer("low", torch.full((channels,), math.inf))
+        self.register_buffer("high", torch.full((channels,), -math.inf))
+        self.register_buffer("active", torch.tensor(False))
+
+    def advance(self, share: float) -> None:
+        """Begin to round once a share of the training, 0 to 1, is over."""
+        self.active.fill_(share >= ACTIVE_FROM)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the centres of the bins of (batch, channels, ...) accumulators; as they are while inactive."""
+        value = value_of(x)
+        if self.training:
+            self._watch(value.detach())
+        if not (self.active and torch.isfinite(self.low).all()):
+            return value
+        with torch.no_grad():
+            low, width = (each.reshape(-1, *[1] * (value.ndim - 2)) for each in self.grid())
+            place = (value - low) / width
+            if self.training:
+                place = place + bin_deviation(P_ERROR) * torch.randn_like(place)
+            centre = low + (place.floor().clamp(0, 2**self.bits - 1) + 0.5) * width
+        return value + (centre - value).detach()
+
+    def _watch(self, value: Tensor) -> None:
+        """Follow the range: at once where it grows, slowly where it shrinks."""
+        least, most = (extreme(value.transpose(0, 1).flatten(1), dim=1) for extreme in (torch.amin, torch.amax))
+        known = torch.isfinite(self.low)
+        self.low.copy_(torch.where(known, torch.minimum(least, MEMORY * self.low + (1 - MEMORY) * least), least))
+        self.high.copy_(torch.where(known, torch.maximum(most, MEMORY * self.high + (1 - MEMORY) * most), most))
+
+    def grid(self) -> tuple[Tensor, Tensor]:
+        """Return the lower end of the first bin and the width of every bin, (channels,) each."""
+        span = (self.high - self.low).clamp_min(1e-6) * MARGIN
+        return (self.low + self.high - span) / 2, span / 2**self.bits
+
+    def settle(self, step: Tensor) -> None:
+        """Move the bins to where integers can put them, in place: see `IntegerBins`.
+
+        Args:
+            step: Of the accumulator, 1 or (channels,) values.
+        """
+        found = self.integer_bins(step.detach().numpy().astype(np.float64))
+        low, width = (torch.from_numpy(each) for each in found.real(step.detach().numpy().astype(np.float64)))
+        span = width * 2**self.bits
+        self.low.copy_(low + span / 2 - span / (2 * MARGIN))
+        self.high.copy_(low + span / 2 + span / (2 * MARGIN))
+
+    def integer_bins(self, step: Reals) -> IntegerBins:
+        """Return the integers that come nearest to the bins of accumulators that count in steps of 1 or (channels,) sizes."""
+        low, width = (each.detach().numpy().astype(np.float64) for each in self.grid())
+        if not np.isfinite(low).all():  # never trained: any bins will do
+            low, width = np.zeros_like(low), np.broadcast_to(step, low.shape) * 1.0
+        ratio = width / step
+        dropped = max(0, math.ceil(math.log2(FINEST * ratio.max()) - _SLACK))
+        factor = np.floor(2.0**dropped / ratio + _SLACK).astype(np.int64)
+        return IntegerBins(2**self.bits, dropped, factor, np.rint(-low / step * factor - 0.5).astype(np.int64))
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerBins:
+    """Bins of accumulators ``a`` in integers: bin i of channel c holds ``factor[c] * a + shift[c] >> dropped_bits == i``.
+
+    Attributes:
+        count: Of every channel.
+        dropped_bits: Of every channel.
+        factor: (channels,) int64, 1 or more: what the layer's weights and bias are multiplied by.
+        shift: (channels,) int64, added behind.
+    """
+
+    count: int
+    dropped_bits: int
+    factor: IntArray
+    shift: IntArray
+
+    def real(self, step: Reals) -> tuple[Reals, Reals]:
+        """Return lower end and width in real numbers; the ends lie between integers, where no rounding of a float matters."""
+        return -(self.shift + 0.5) / self.factor * step, 2.0**self.dropped_bits / self.factor * step
+
+
+class CentredDropout(nn.Module):
+    """Dropout that puts the mean in place of what is dropped: inputs that are far from 0 lose only what is theirs alone.
+
+    Args:
+        share: Of the values that are dropped in training, 0 to below 1.
+    """
+
+    mean: Tensor
+
+    def __init__(self, features: int, share: float) -> None:
+        super().__init__()
+        self.share = share
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("batches", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (batch, features) values, as they are in evaluation."""
+        if not self.training:
+            return x
+        value = value_of(x)
+        with torch.no_grad():
+            self.batches += 1
+            self.mean += (value.mean(0) - self.mean) / self.batches.clamp_max(1 / (1 - MEMORY))
+        return torch.where(torch.rand_like(value) < self.share, self.mean, value)

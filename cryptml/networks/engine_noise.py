@@ -1,0 +1,41 @@
+"""The noise that approximate rounding adds to an accumulator, as the training and the simulation see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+from cryptml.networks.bins import Bins
+from cryptml.networks.extent import IntArray
+from cryptml.networks.operations import NumpyOperations
+
+
+def bin_deviation(p_error: float) -> float:
+    """Return the deviation of the engine's noise in widths of a bin, where parameters are chosen for a p_error.
+
+    A lookup is wrong where Gaussian noise exceeds half a bin: ``p_error = P(|noise| > 1/2)`` (Bergerat et al., "Parameter optimization and
+    larger precision for (T)FHE", 2023, section 2.2). Parameters are discrete, so a circuit's noise may be less, never more.
+    """
+    return 0.5 / NormalDist().inv_cdf(1 - p_error / 2)
+
+
+@dataclass(frozen=True)
+class NoisyOperations(NumpyOperations):
+    """Execution on int64 arrays with the engine's noise in front of every table that drops bits.
+
+    Attributes:
+        p_error: Of the circuit.
+        generator: Source of the noise.
+    """
+
+    p_error: float
+    generator: np.random.Generator
+
+    def look_up(self, x: IntArray, tables: IntArray, bins: Bins) -> IntArray:
+        """See `Operations.look_up`."""
+        if bins.dropped_bits:
+            deviation = bin_deviation(self.p_error) * bins.width
+            x = np.floor(x + 0.5 + deviation * self.generator.standard_normal(x.shape)).astype(np.int64)
+        return super().look_up(x, tables, bins)

@@ -1,0 +1,24 @@
+"""How each shipped architecture is trained where its user does not say otherwise."""
+
+from __future__ import annotations
+
+from cryptml.training.settings import TrainingSettings
+
+RECIPES = {
+    "scatter": TrainingSettings(
+        epochs=180,
+        batch=128,
+        learning_rate=5e-3,
+        weight_decay=0.3,
+        keep="last",
+        teacher="committee",
+        temperature=2.0,
+        distillation_weight=0.9,
+    )
+}
+"""Settings by the architecture's name; others take those of `TrainingSettings`, without a teacher."""
+
+
+def recipe(architecture: str) -> TrainingSettings:
+    """Return the settings that an architecture was tuned with, on validation data alone."""
+    return RECIPES.get(architecture, TrainingSettings(distil=False))

@@ -1,0 +1,204 @@
+"""What training sees of an accumulator is what the integer program makes of it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from cryptml.errors import NetworkError
+from cryptml.networks import Scattering, Standardisation
+from cryptml.networks.architectures.blocks import activation, convolution, input_grid, linear, votes
+from cryptml.networks.architectures.rounding import (
+    FINEST,
+    MARGIN,
+    CentredDropout,
+    RoundedAccumulator,
+)
+from cryptml.networks.conversion import convert, largest_difference, read_stages
+from cryptml.networks.engine_noise import NoisyOperations, bin_deviation
+from cryptml.networks.layers import Activation, run_all
+from cryptml.training.agreement import settle
+
+FRONT_END = Standardisation(8)
+
+
+def rounded(seed: int, bits: int = 3, scales: int = 6) -> nn.Sequential:
+    """Return a network with a rounded convolution and a rounded linear layer that has seen some data."""
+    torch.manual_seed(seed)
+    module = nn.Sequential(
+        OrderedDict(
+            grid=input_grid(bits=4),
+            conv=convolution(1, 3, 4, stride=4, bits=4, padding=1),
+            round1=RoundedAccumulator(3, bits=bits),
+            norm=nn.BatchNorm2d(3),
+            act1=activation(bits=3),
+            flatten=nn.Flatten(),
+            linear=linear(12, 6, bits=4, scales=scales),
+            round2=RoundedAccumulator(6, bits=bits),
+            norm2=nn.BatchNorm1d(6),
+            act2=activation(bits=2),
+            votes=votes(6, 2),
+        )
+    )
+    for share in (0.0, 0.0, 1.0, 1.0):
+        for each in (module.round1, module.round2):
+            each.advance(share)
+        module(torch.randn(64, 1, 8, 8))
+    return module.eval()
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("scales", [1, 6])
+def test_the_settled_module_is_its_integer_program(seed: int, scales: int) -> None:
+    module = rounded(seed, scales=scales)
+    settle(module, FRONT_END)
+    network = convert(module, name="rounded", front_end=FRONT_END, classes=("a", "b"))
+    regions = np.random.default_rng(seed).random((300, 8, 8), dtype=np.float32)
+    assert largest_difference(module, network, regions) < 1e-4
+    first, second = (layer for layer in network.layers if isinstance(layer, Activation))
+    assert first.bins.count == second.bins.count == 8
+    assert min(first.dropped_bits, second.dropped_bits) > 0
+    assert network.boundaries[1].bits > 3
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_settled_bins_stay_and_lie_near_the_trained_ones(seed: int) -> None:
+    module = rounded(seed)
+    before = [each.clone() for each in module.round2.grid()]
+    settle(module, FRONT_END)
+    low, width = (each.clone() for each in module.round2.grid())
+    assert ((width / before[1] >= 1 - 1e-4) & (width / before[1] < 1 + 1 / FINEST + 1e-4)).all()
+    settle(module, FRONT_END)
+    again = module.round2.grid()
+    torch.testing.assert_close(again[0], low, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(again[1], width, rtol=1e-5, atol=1e-5)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 5), st.floats(1e-3, 1e3))
+def test_integer_bins_are_the_real_ones(seed: int, bits: int, size: float) -> None:
+    """For accumulators ``a`` of a step, ``factor * a + shift >> dropped_bits`` is the bin that training sees."""
+    random = np.random.default_rng(seed)
+    layer = RoundedAccumulator(4, bits=bits)
+    layer.low.copy_(torch.from_numpy(-random.uniform(0.2, 1, 4) * size))
+    layer.high.copy_(torch.from_numpy(random.uniform(0.2, 1, 4) * size))
+    step = torch.from_numpy(random.uniform(0.2, 1, 4) * size / 50)
+    layer.settle(step)
+    found = layer.integer_bins(step.numpy())
+    accumulators = random.integers(-400, 400, (200, 4))
+    index = ((found.factor * accumulators + found.shift) >> found.dropped_bits).clip(0, 2**bits - 1)
+    low, width = (each.numpy().astype(np.float64) for each in layer.grid())
+    expected = np.floor((accumulators * step.numpy() - low) / width).clip(0, 2**bits - 1)
+    assert np.array_equal(index, expected)
+
+
+def test_bins_cover_what_was_seen_with_a_margin_and_forget_slowly() -> None:
+    layer = RoundedAccumulator(2, bits=4)
+    layer.advance(0.9)
+    layer.train()
+    layer(torch.tensor([[0.0, -4.0], [1.0, 4.0]]))
+    low, width = layer.grid()
+    assert (16 * width).tolist() == pytest.approx([MARGIN, 8 * MARGIN])
+    assert (low + 8 * width).tolist() == pytest.approx([0.5, 0.0])
+    layer(torch.tensor([[0.0, -1.0], [3.0, 1.0]]))
+    assert layer.high.tolist() == pytest.approx([3.0, 0.98 * 4 + 0.02])
+    layer.eval()
+    layer(torch.full((2, 2), 100.0))
+    assert layer.high[0] == 3
+
+
+def test_nothing_is_rounded_in_the_first_half_of_a_training() -> None:
+    layer, values = RoundedAccumulator(1, bits=1), torch.randn(50, 1)
+    layer.advance(0.49)
+    assert torch.equal(layer(values), values)
+    layer.advance(0.5)
+    assert layer.eval()(values).unique().numel() <= 2
+
+
+def test_gradients_pass_as_if_nothing_were_rounded() -> None:
+    layer, values = RoundedAccumulator(3, bits=2), torch.randn(20, 3, requires_grad=True)
+    layer.advance(1.0)
+    layer(values).sum().backward()
+    assert values.grad is not None
+    assert torch.equal(values.grad, torch.ones_like(values))
+
+
+def test_training_noise_is_that_of_the_engine() -> None:
+    """Half a bin is exceeded with the probability p_error; at 2^-10 that can be counted."""
+    assert bin_deviation(2.0**-40) == pytest.approx(1 / 14.28, rel=1e-2)
+    noise = bin_deviation(2.0**-10) * np.random.default_rng(0).standard_normal(2_000_000)
+    assert (np.abs(noise) > 0.5).mean() == pytest.approx(2.0**-10, rel=0.1)
+
+
+def test_simulated_noise_moves_values_to_neighbouring_bins_alone() -> None:
+    module = rounded(0)
+    settle(module, FRONT_END)
+    network = convert(module, name="rounded", front_end=FRONT_END, classes=("a", "b"))
+    regions = np.random.default_rng(0).random((2000, 8, 8), dtype=np.float32)
+    layers, extent = network.layers[:1], network.boundaries[0].extent()
+    accumulators = run_all(
+        layers, network.quantise(regions), extent, NoisyOperations(2.0**-40, np.random.default_rng(0))
+    )
+    table = network.layers[1]
+    assert isinstance(table, Activation)
+    bins = table.bins
+    numbers = np.broadcast_to(np.arange(bins.count), (1, bins.count))
+    noisy = NoisyOperations(2.0**-40, np.random.default_rng(1)).look_up(accumulators, numbers, bins)
+    moved = np.abs(noisy - bins.index(accumulators))
+    assert moved.max() == 1
+    inner = (accumulators > bins.low) & (accumulators < bins.high)
+    assert moved[inner].mean() == pytest.approx(2 * bin_deviation(2.0**-40) / np.sqrt(2 * np.pi), rel=0.15)
+
+
+def test_a_rounding_must_follow_what_it_rounds() -> None:
+    module = nn.Sequential(
+        input_grid(4), convolution(1, 2, 4, stride=4, bits=2), nn.BatchNorm2d(2), RoundedAccumulator(2, bits=3),
+        activation(2), nn.Flatten(), linear(8, 2, bits=2),
+    )  # fmt: skip
+    with pytest.raises(NetworkError, match=r"RoundedAccumulator.*does not follow a convolution or linear layer"):
+        read_stages(module)
+
+
+def test_an_untrained_rounded_network_can_be_converted() -> None:
+    module = nn.Sequential(
+        input_grid(4), convolution(1, 2, 4, stride=4, bits=2), RoundedAccumulator(2, bits=3), activation(2),
+        nn.Flatten(), linear(8, 2, bits=2),
+    )  # fmt: skip
+    network = convert(module, name="fresh", front_end=FRONT_END, classes=("a", "b"))
+    assert network.lookup_bits is not None
+    assert isinstance(network.layers[1], Activation)
+    assert network.layers[1].bins.count == 8
+
+
+def test_votes_are_equal_shares_of_ones() -> None:
+    layer = votes(6, 3)
+    assert layer.quant_weight().int().tolist() == [[1, 1, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0], [0, 0, 0, 0, 1, 1]]
+    assert not any(parameter.requires_grad for parameter in layer.parameters() if parameter.ndim == 2)
+
+
+def test_centred_dropout_leaves_the_mean_and_is_off_in_evaluation() -> None:
+    layer = CentredDropout(3, 0.4)
+    values = torch.randn(5000, 3) + torch.tensor([0.0, 10.0, -5.0])
+    found = layer(values)
+    dropped = found != values
+    assert float(dropped.float().mean()) == pytest.approx(0.4, abs=0.02)
+    torch.testing.assert_close(found[dropped[:, 1], 1], values[:, 1].mean().expand(int(dropped[:, 1].sum())))
+    torch.testing.assert_close(found.mean(0), values.mean(0), atol=0.1, rtol=0)
+    assert torch.equal(layer.eval()(values), values)
+
+
+def test_the_scattering_network_is_what_its_file_says() -> None:
+    from cryptml.networks.architectures.registry import load_architecture
+
+    architecture = load_architecture("scatter")
+    assert isinstance(architecture.front_end, Scattering)
+    network = convert(architecture.build(2), name="scatter", front_end=architecture.front_end, classes=("a", "b"))
+    assert [layer.kind for layer in network.layers] == ["linear", "activation", "linear"]
+    assert network.boundaries[-1].bits <= 6
+    assert network.layers[1].lookup_bits(network.boundaries[1].extent()) == 4
