@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cryptml.errors import NetworkError
 from cryptml.networks.extent import IntArray
 
@@ -15,7 +18,8 @@ MOST_DROPPED_BITS = 16
 class Bins:
     """``count`` intervals of ``2^dropped_bits`` integers each; bin i begins at ``low + i * 2^dropped_bits``.
 
-    What lies below the first bin belongs to the first, what lies above the last to the last.
+    What lies below the first bin belongs to the first, what lies above the last to the last. A circuit that rounds approximately may read a
+    value one bin off, and beyond the outermost edges there is nothing right to read: so it is sure of `safe` values alone.
 
     Attributes:
         low: The smallest integer of the first bin.
@@ -53,6 +57,12 @@ class Bins:
         """Return the bin, 0 to ``count - 1``, of each value."""
         return ((values - self.low) >> self.dropped_bits).clip(0, self.count - 1)
 
-    def hold(self, low: int, high: int) -> bool:
-        """Return whether all of [low, high] lies in the bins, so that nothing is moved into the first or the last."""
-        return self.low <= low and high <= self.high
+    @property
+    def safe(self) -> tuple[int, int]:
+        """The smallest and the largest value that noise of half a bin cannot carry beyond the outermost edges."""
+        return self.low + self.width // 2, self.high - self.width // 2
+
+    def hold(self, values: IntArray) -> NDArray[np.bool_]:
+        """Return, elementwise, whether a circuit reads a value right, but for neighbouring bins."""
+        low, high = self.safe
+        return (low <= values) & (values <= high)

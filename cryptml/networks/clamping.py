@@ -1,4 +1,4 @@
-"""How often values leave the range that a table was calibrated for, where the clear and the encrypted result part."""
+"""How often values leave what a table's bins are sure of, where the clear and the encrypted result part."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cryptml.networks.bins import Bins
 from cryptml.networks.extent import IntArray
-from cryptml.networks.layers import extents, run_all
+from cryptml.networks.layers import Activation, extents, propagate_all, run_all
 from cryptml.networks.network import Network
 from cryptml.networks.operations import NumpyOperations
 from cryptml.splits import Segment
@@ -23,7 +23,7 @@ class Clamping:
     Attributes:
         layer: Its name.
         boundary: Number of the boundary before it.
-        values: Share of the values beyond its bins, 0 to 1.
+        values: Share of the values that its bins are not sure of, 0 to 1.
         inputs: Share of the inputs with at least one such value, 0 to 1.
     """
 
@@ -50,9 +50,14 @@ def measure_clamping(network: Network, values: IntArray) -> tuple[Clamping, ...]
 
 
 def within_bins(network: Network, values: IntArray, segment: Segment) -> NDArray[np.bool_]:
-    """Return (batch,) for (batch, *boundaries[segment.start].shape) integers: whether every table holds what it gets."""
-    counter = _Counter()
-    run_all(network.segment_layers(segment), values, network.boundaries[segment.start].extent(), counter)
+    """Return (batch,) for (batch, *boundaries[segment.start].shape) integers: whether a circuit's every table is sure of what it gets.
+
+    A table that comes first always is: the client reads its bins.
+    """
+    layers, extent = network.segment_layers(segment), network.boundaries[segment.start].extent()
+    counter, first = _Counter(), 1 if isinstance(layers[0], Activation) else 0
+    values = run_all(layers[:first], values, extent, NumpyOperations())
+    run_all(layers[first:], values, propagate_all(layers[:first], extent), counter)
     if not counter.beyond:
         return np.ones(len(values), dtype=bool)
     return ~np.concatenate(counter.beyond, axis=1).any(axis=1)
@@ -60,11 +65,11 @@ def within_bins(network: Network, values: IntArray, segment: Segment) -> NDArray
 
 @dataclass
 class _Counter(NumpyOperations):
-    """Exact execution that remembers, for every table, which values lay beyond its bins: (batch, values) each."""
+    """Exact execution that remembers, for every table, which values it was not sure of: (batch, values) each."""
 
     beyond: list[NDArray[np.bool_]] = field(default_factory=list)
 
     def look_up(self, x: IntArray, tables: IntArray, bins: Bins) -> IntArray:
         """See `Operations.look_up`."""
-        self.beyond.append(((x < bins.low) | (x > bins.high)).reshape(len(x), -1))
+        self.beyond.append(~bins.hold(x).reshape(len(x), -1))
         return super().look_up(x, tables, bins)

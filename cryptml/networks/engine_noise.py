@@ -25,6 +25,9 @@ def bin_deviation(p_error: float) -> float:
 class NoisyOperations(NumpyOperations):
     """Execution on int64 arrays with the engine's noise in front of every table that drops bits.
 
+    Beyond a table's end the engine reads it again from its beginning, with the opposite sign (the polynomial X^N + 1 that tables are turned
+    in): what that does to answers is simulated too.
+
     Attributes:
         p_error: Of the circuit.
         generator: Source of the noise.
@@ -35,7 +38,10 @@ class NoisyOperations(NumpyOperations):
 
     def look_up(self, x: IntArray, tables: IntArray, bins: Bins) -> IntArray:
         """See `Operations.look_up`."""
-        if bins.dropped_bits:
-            deviation = bin_deviation(self.p_error) * bins.width
-            x = np.floor(x + 0.5 + deviation * self.generator.standard_normal(x.shape)).astype(np.int64)
-        return super().look_up(x, tables, bins)
+        if not bins.dropped_bits:
+            return super().look_up(x, tables, bins)
+        noise = bin_deviation(self.p_error) * bins.width * self.generator.standard_normal(x.shape)
+        numbers = np.floor((x - bins.low + 0.5 + noise) / bins.width).astype(np.int64)
+        turns, inside = np.divmod(numbers, 1 << bins.bits)
+        found = super().look_up(inside.clip(0, bins.count - 1), tables, Bins(0, bins.count))
+        return np.where(turns % 2, -found, found)

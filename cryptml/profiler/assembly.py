@@ -72,6 +72,7 @@ def _entry(findings: Findings, segment: Segment, sharing: list[Variant], points:
         "server": {
             "bootstraps": network.bootstraps(segment),
             "lookup_bits": network.lookup_bits(segment),
+            "approximate": network.is_approximate(segment),
             **_figures(findings, Variant(segment), points),
             "shared": [_figures(findings, variant, points) for variant in sharing],
         },

@@ -37,6 +37,7 @@ def summary_table(document: Mapping[str, Any]) -> Table:
                 f"{status.count(name)} {name}" for name in ("measured", "estimated", "infeasible") if name in status
             ),
         ),
+        ("answers", _answers(document)),
         (
             "time",
             f"{duration_text(elapsed['total_s'] * 1000)} in all, {duration_text(elapsed['segments_s'] * 1000)} in segments"
@@ -58,6 +59,16 @@ def summary_table(document: Mapping[str, Any]) -> Table:
     table.show_header = False
     table.columns[1].no_wrap = False
     return table
+
+
+def _answers(document: Mapping[str, Any]) -> str:
+    rounded = [entry for entry in document["segments"] if entry["server"].get("approximate")]
+    if not rounded:
+        return "equal to those in the clear"
+    return (
+        f"rounded approximately by {len(rounded)} of {len(document['segments'])} segments, equal from the others; the model "
+        "card says what that changes"
+    )
 
 
 def profile_table(

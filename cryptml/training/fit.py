@@ -210,6 +210,10 @@ def _train_epoch(
         views = torch.randint(train.inputs.shape[1], indices.shape, generator=generator)
         batch = Batch(train.inputs[indices, views], train.pictures[indices, views], train.labels[indices])
         value = loss(batch, value_of(module(batch.inputs)))
+        if settings.range_weight:
+            value = value + settings.range_weight * sum(
+                each.excess for each in module.modules() if isinstance(each, RoundedAccumulator)
+            )
         optimiser.zero_grad()
         torch.autograd.backward(value)
         nn.utils.clip_grad_norm_(module.parameters(), LARGEST_GRADIENT)

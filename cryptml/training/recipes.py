@@ -8,8 +8,8 @@ RECIPES = {
     "scatter": TrainingSettings(
         epochs=180,
         batch=128,
-        learning_rate=5e-3,
-        weight_decay=0.3,
+        learning_rate=3e-3,
+        weight_decay=0.1,
         keep="last",
         teacher="committee",
         temperature=2.0,

@@ -28,6 +28,7 @@ class TrainingSettings:
         teacher: ``convolutional`` reads pictures, ``committee`` what the front end makes of them (`cryptml.training.teacher`).
         temperature: What logits are divided by before teacher and student are compared, 0.1 to 100.
         distillation_weight: Share of the teacher's outputs in the loss, 0 (labels alone) to 1 (teacher alone).
+        range_weight: Weight of how far rounded accumulators reach beyond the bulk of their values, 0 to 1000.
         similarity_weight: Weight of the teacher's features in the loss, 0 (not looked at) to 100.
 
     Raises:
@@ -47,6 +48,7 @@ class TrainingSettings:
     temperature: float = 3.0
     distillation_weight: float = 0.7
     similarity_weight: float = 0.0
+    range_weight: float = 0.0
 
     def __post_init__(self) -> None:
         problems = [
@@ -81,6 +83,7 @@ _REAL = {
     "temperature": (0.1, 100.0),
     "distillation_weight": (0.0, 1.0),
     "similarity_weight": (0.0, 100.0),
+    "range_weight": (0.0, 1000.0),
 }
 
 

@@ -23,6 +23,9 @@ MEMORY = 0.98
 ACTIVE_FROM = 0.5
 """Share of the training after which accumulators are rounded: before, their range is still moving."""
 
+REACH = 2.0
+"""Deviations from the mean within which accumulators are left alone by `excess`."""
+
 FINEST = 8
 """Parts of an accumulator's step that a bin's width is a multiple of, at least: it is met within 1/8, and never narrower."""
 
@@ -53,6 +56,7 @@ class RoundedAccumulator(nn.Module):
     def __init__(self, channels: int, *, bits: int) -> None:
         super().__init__()
         self.bits = bits
+        self.excess = torch.zeros(())
         self.register_buffer("low", torch.full((channels,), math.inf))
         self.register_buffer("high", torch.full((channels,), -math.inf))
         self.register_buffer("active", torch.tensor(False))
@@ -66,6 +70,7 @@ class RoundedAccumulator(nn.Module):
         value = value_of(x)
         if self.training:
             self._watch(value.detach())
+            self.excess = excess(value)
         if not (self.active and torch.isfinite(self.low).all()):
             return value
         with torch.no_grad():
@@ -130,6 +135,16 @@ class IntegerBins:
     def real(self, step: Reals) -> tuple[Reals, Reals]:
         """Return lower end and width in real numbers; the ends lie between integers, where no rounding of a float matters."""
         return -(self.shift + 0.5) / self.factor * step, 2.0**self.dropped_bits / self.factor * step
+
+
+def excess(values: Tensor) -> Tensor:
+    """Return how far (batch, channels, ...) values lie beyond `REACH` deviations of their channel: a mean square, 0 or more.
+
+    The fewer values lie far out, the narrower are the bins that cover all of them, and the less the engine's noise matters.
+    """
+    each = values.transpose(0, 1).flatten(1)
+    standard = (each - each.mean(1, keepdim=True)) / (each.std(1, keepdim=True) + 1e-6)
+    return (standard.abs() - REACH).clamp_min(0).square().mean()
 
 
 class CentredDropout(nn.Module):

@@ -211,7 +211,9 @@ def _with_table(stage: Stage, before: Boundary, bins: Bins, values: Reals | IntA
                 )
             ],
         ) from error
-    layer = Activation(stage.name, table, bins.low, bins.dropped_bits, clamps=not bins.hold(before.low, before.high))
+    layer = Activation(
+        stage.name, table, bins.low, bins.dropped_bits, clamps=not bins.hold(np.array([before.low, before.high])).all()
+    )
     return layer, to_boundary(layer, before, np.asarray([scale]), np.zeros(1, np.int64))
 
 

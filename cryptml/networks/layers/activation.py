@@ -25,8 +25,8 @@ class Activation(Layer):
         low: The smallest input; 0 behind linear layers, whose accumulators start there.
         dropped_bits: Lowest bits of the input that make no difference. Within a circuit they are rounded away as the engine does
             it at no cost: a value close to the edge of a bin may be read as the neighbouring bin.
-        clamps: Whether inputs may lie beyond the bins: in the clear they count as the nearest, within a circuit the result is
-            not defined. The bins then cover what was seen in calibration, with a margin, instead of what can occur.
+        clamps: Whether inputs may lie beyond what the bins are sure of: in the clear they count as the nearest, within a circuit the
+            result is not defined. The bins then cover what was seen in calibration, with a margin, instead of what can occur.
     """
 
     table: IntArray
@@ -117,7 +117,7 @@ class Activation(Layer):
 
     def _require(self, extent: Extent) -> None:
         low, high = extent.bounds
-        covers = self.clamps or self.bins.hold(low, high)
+        covers = self.clamps or bool(self.bins.hold(np.array([low, high])).all())
         if not covers or len(self.table) not in (1, extent.shape[0]):
             raise NetworkError(
                 f"layer {self.name!r} has a table of shape {self.table.shape} but gets values in [{low}, {high}] on "
