@@ -203,7 +203,7 @@ def _fidelity(card: ModelCard) -> str:
             text = (
                 f"On {name}, accumulators are rounded approximately: in simulations at p_error {it.p_error:.1e} with all "
                 f"layers on the server, {it.same_label:.2%} of the answers have the clear answer's label, and the AUC changes "
-                f"by at most {it.auc_change:.4f}."
+                f"by {it.auc_change:.4f} in the mean and {it.auc_worst:.4f} at most."
             )
         else:
             text = (

@@ -14,6 +14,7 @@ RECIPES = {
         teacher="committee",
         temperature=2.0,
         distillation_weight=0.9,
+        range_weight=10.0,
     )
 }
 """Settings by the architecture's name; others take those of `TrainingSettings`, without a teacher."""

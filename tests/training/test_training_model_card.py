@@ -20,7 +20,7 @@ from cryptml.training import (
     render_model_card,
 )
 
-FIDELITY = Fidelity(True, 2.0**-40, 0.9912, 0.00123, 0.0004, (Clamping("act1", 1, 0.0002, 0.003),))
+FIDELITY = Fidelity(True, 2.0**-40, 0.9912, 0.00123, 0.004, 0.0004, (Clamping("act1", 1, 0.0002, 0.003),))
 
 
 def card_of(trained: TrainedNetwork, dataset: Dataset) -> ModelCard:

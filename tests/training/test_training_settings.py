@@ -36,6 +36,7 @@ def test_every_problem_is_named_at_once() -> None:
             temperature=math.nan,
             distillation_weight=1.5,
             similarity_weight=-1,
+            range_weight=-1,
         )
     message = str(caught.value)
     for field in dataclasses.fields(TrainingSettings):

@@ -14,7 +14,7 @@ from cryptml.networks.architectures.blocks import value_of
 from cryptml.networks.engine_noise import bin_deviation
 from cryptml.networks.extent import IntArray
 
-MARGIN = 1.3
+MARGIN = 1.6
 """Width of all bins together, in widths of the range seen in training."""
 
 MEMORY = 0.98
