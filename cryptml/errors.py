@@ -13,6 +13,7 @@
     │   └── SettingError          an option or setting out of its bounds
     ├── BundleError               files of a deployment: missing, altered, of another version
     ├── CircuitError              a segment that does not compile, or compiles to something else
+    │   └── RangeError            a decrypted answer that cannot be: other keys, altered, or an input out of range
     ├── KeySetError               keys: missing, foreign, truncated, locked
     ├── CiphertextError           a ciphertext: foreign, truncated, malformed
     ├── MeasurementError          a measurement that failed, ran out of time or out of memory
@@ -99,6 +100,10 @@ class BundleError(CryptmlError):
 
 class CircuitError(CryptmlError):
     """A segment does not compile, or the circuit differs from the network."""
+
+
+class RangeError(CircuitError):
+    """A decrypted answer lies outside what its segment can give."""
 
 
 class KeySetError(CryptmlError):

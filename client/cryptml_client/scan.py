@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cryptml.errors import ImageError, JournalError
+from cryptml.errors import ImageError, JournalError, RangeError
 from cryptml.files import sha256
 from cryptml.images import Image, Region, crop
 from cryptml.journal import Journal
@@ -24,7 +24,8 @@ class TileAnswer:
 
     Attributes:
         region: In pixels of the original.
-        probabilities: Of every class of the network, in its order, each in [0, 1].
+        probabilities: Of every class of the network, in its order, each in [0, 1]; empty where the decrypted answer could not be, because
+            the square lies too far from what the network was calibrated for.
         milliseconds: From the pixels to the answer.
         upload_bytes: Ciphertext sent.
         download_bytes: Ciphertext received.
@@ -66,7 +67,7 @@ class TileAnswer:
         if not isinstance(data, Mapping) or not isinstance(data.get("probabilities"), list):
             raise ValueError("not an answer")  # noqa: TRY004 - one error for every kind of damage
         probabilities = tuple(_number(each, 1) for each in data["probabilities"])
-        if len(probabilities) != classes:
+        if probabilities and len(probabilities) != classes:
             raise ValueError("probabilities of another network")
         return TileAnswer(
             region,
@@ -140,7 +141,12 @@ class Scan:
                     yield self._known(region, entry)
                     continue
                 square = crop(self._image, region, bundle.front_end.side)
-                answer = TileAnswer.of(region, self._client.predict_region(square))
+                try:
+                    answer = TileAnswer.of(region, self._client.predict_region(square))
+                except RangeError:
+                    if not any(step.circuit.approximate for step in bundle.server_steps):
+                        raise  # such a network has no range to leave
+                    answer = TileAnswer(region, (), 0.0, 0, 0)
                 journal.record(str(region), answer.to_json())
                 yield answer
 

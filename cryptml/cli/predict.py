@@ -9,12 +9,13 @@ import typer
 
 from cryptml.cli.console import Stages, err, out, print_json
 from cryptml.cli.passphrase import PassphraseFile, read_passphrase
-from cryptml.errors import ImageError
+from cryptml.errors import CryptmlError, ImageError, RangeError
 from cryptml.images import Image, Region, central_region, crop, load_image
 from cryptml.networks import IntArray, Network, load_network
+from cryptml.networks.clamping import within_bins
 from cryptml.networks.envelope import split_envelope
 from cryptml.reports.table import bytes_text, milliseconds_text, plain_table
-from cryptml.splits import Split
+from cryptml.splits import Segment, Split
 
 
 def predict(
@@ -51,25 +52,39 @@ def predict(
                 failed = True
                 _report_failure(path, error, json=json)
                 continue
-            prediction = client.predict_region(square)
-            result = {"image": str(path), **prediction.to_json(), "matches_clear": None}
-            if expected is not None:
-                result["matches_clear"] = matches_clear(
-                    expected, picture, region, client.bundle.split, prediction.answer.integers
-                )
-                failed = failed or not result["matches_clear"]
+            try:
+                prediction = client.predict_region(square)
+                result = {"image": str(path), **prediction.to_json(), "matches_clear": None}
+                if expected is not None:
+                    result["matches_clear"] = matches_clear(
+                        expected, picture, region, client.bundle.split, prediction.answer.integers
+                    )
+                    failed = failed or not result["matches_clear"]
+            except RangeError as error:
+                failed = True
+                _report_failure(path, error, json=json)
+                continue
             _show(result, json=json)
     if failed:
         raise typer.Exit(1)
 
 
 def matches_clear(network: Network, picture: Image, region: Region | None, split: Split, answer: IntArray) -> bool:
-    """Return whether decrypted (classes,) integers are the network's in the clear, up to what approximate rounding may change."""
+    """Return whether decrypted (classes,) integers are the network's in the clear, up to what approximate rounding may change.
+
+    Raises:
+        RangeError: If a table clamps the picture's values, so that there is no right answer to compare with.
+    """
     square = crop(picture, region or central_region(picture), network.front_end.side)
-    return split_envelope(network, split, network.quantise(square[None])).holds(answer[None])
+    values = network.quantise(square[None])
+    if not within_bins(network, values, Segment(0, len(network)))[0]:
+        raise RangeError(
+            "the picture lies too far from what the network was calibrated for: there is no right answer to compare with"
+        )
+    return split_envelope(network, split, values).holds(answer[None])
 
 
-def _report_failure(path: Path, error: ImageError, *, json: bool) -> None:
+def _report_failure(path: Path, error: CryptmlError, *, json: bool) -> None:
     if json:
         print_json({"image": str(path), "error": str(error)})
     err.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
@@ -82,6 +97,6 @@ def _show(result: dict[str, Any], *, json: bool) -> None:
     rows = [(stage.replace("_", " "), milliseconds_text(value)) for stage, value in result["timings_ms"].items()]
     rows += [("sent", bytes_text(result["upload_bytes"])), ("received", bytes_text(result["download_bytes"]))]
     if result["matches_clear"] is not None:
-        rows.append(("equals the clear answer", "yes" if result["matches_clear"] else "NO"))
+        rows.append(("the clear answer's, rounding allowed for", "yes" if result["matches_clear"] else "NO"))
     title = f"{Path(result['image']).name}: {result['label']} ({result['probability']:.3f}), split {result['split']}"
     out.print(plain_table(title, [("stage", "left"), ("", "right")], rows))

@@ -69,7 +69,17 @@ def scan(
         client.prepare()
         stages.quiet = True
         answers = _ask(scanning, len(regions))
-    tiles = [Tile(answer.region, answer.probabilities[shown]) for answer in answers]
+    answered = [each for each in answers if each.probabilities]
+    if len(answered) < len(answers):
+        err.print(
+            f"{len(answers) - len(answered)} of {len(answers)} squares have no answer: they lie too far from what the network was "
+            "calibrated for",
+            style="yellow",
+            markup=False,
+        )
+    if not answered:
+        raise CryptmlError(f"no square of {image} has an answer; the network was made for other pictures")
+    tiles = [Tile(answer.region, answer.probabilities[shown]) for answer in answered]
     try:
         write_bytes(out_file, render_heat_map(picture, tiles, bundle.classes[shown]), mode=PRIVATE)
     except OSError as error:
@@ -90,7 +100,7 @@ def scan(
             }
         )
     else:
-        _show(answers, shown)
+        _show(answered, shown)
         say(f"heat map written to {out_file}; research use only, not a medical device")
 
 

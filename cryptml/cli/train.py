@@ -48,9 +48,9 @@ def train(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing network.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Train on a data set's training patients, stop early on its validation patients, evaluate on its test patients.
+    """Train on a data set's training patients, choose the epoch by its validation patients, evaluate on its test patients.
 
-    What is not given is as the network was tuned with; its model card shows all of it.
+    What is not given is as the network was tuned with; its model card shows all of it. Some networks keep the last epoch instead.
     """
     if (out_folder / NETWORK_FILE).exists() and not force:
         raise SettingError(f"{out_folder} holds a network; choose another folder or pass --force to replace it")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cryptml.errors import CircuitError
+from cryptml.errors import CircuitError, RangeError
 from cryptml.fhe.parameters import CircuitParameters
 from cryptml.files import sha256
 from cryptml.networks.bins import Bins
@@ -61,6 +61,8 @@ class Codec:
                 raise CircuitError(
                     f"the circuit's {name} codec does not fit {boundary.channels} channels or exceeds {LARGEST}; build the bundle again"
                 )
+        if self.input_bins is not None and (self.input_scale, self.input_offset) != ((1.0,), (0.0,)):
+            raise CircuitError("the circuit's input codec scales the numbers of bins; build the bundle again")
 
     def encode(self, values: IntArray) -> IntArray:
         """Return what the circuit takes for (batch, *shape) boundary values."""
@@ -80,7 +82,7 @@ class Codec:
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Codec:
         """Read what `to_json` wrote; the caller has checked it against the schema."""
-        bins = data.get("input_bins")
+        bins = data["input_bins"]
         return Codec(**{name: tuple(data[name]) for name in _AFFINE}, input_bins=Bins(**bins) if bins else None)
 
 
@@ -134,20 +136,25 @@ class CircuitSpec:
 
     @property
     def failure_probability(self) -> float:
-        """Bound on the probability that one whole evaluation holds a wrong lookup: 1 - (1 - p_error)^bootstraps."""
+        """Bound on the probability that one whole evaluation holds a wrong lookup: 1 - (1 - p_error)^bootstraps.
+
+        Where the circuit rounds, reading a neighbouring bin is no wrong lookup, and values beyond a table's bins are not counted.
+        """
         return float(-np.expm1(self.bootstraps * np.log1p(-self.p_error)))
 
     def check_answer(self, values: IntArray) -> IntArray:
         """Return decoded values if they can come from this segment.
 
         Raises:
-            CircuitError: If they leave the boundary: the ciphertext was of other keys, altered, or a lookup failed.
+            RangeError: If they leave the boundary: the ciphertext was of other keys, altered, a lookup failed, or the input
+                drove an accumulator out of the range that the network was calibrated for.
         """
         violation = self.writes.describe_violation(values)
         if violation:
-            raise CircuitError(
+            raise RangeError(
                 f"the decrypted answer of segment {self.segment} has {violation}; it was made with other keys or altered, or the "
-                "input lies far from what the network was calibrated for, so ask again, with fresh keys if it persists"
+                "input lies far from what the network was calibrated for: look at the picture, then ask again, with fresh keys "
+                "if it persists"
             )
         return values
 

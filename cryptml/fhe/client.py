@@ -102,7 +102,12 @@ class ClientCircuit:
             raise CircuitError(
                 f"input of segment {self.spec.segment} has {violation or f'batch {len(values)}'}; give one input"
             )
-        ciphertext = bytes(self._client.encrypt(self.spec.codec.encode(values)).serialize())
+        try:
+            ciphertext = bytes(self._client.encrypt(self.spec.codec.encode(values)).serialize())
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise CircuitError(
+                f"the client specification of segment {self.spec.segment} does not take what its manifest says; build the bundle again"
+            ) from error
         least = self.spec.parameters.input_bytes
         if not least <= len(ciphertext) <= least + OVERHEAD_BYTES:
             raise CircuitError(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cryptml.networks.bins import Bins
 from cryptml.networks.extent import IntArray
-from cryptml.networks.layers import Activation, extents, propagate_all, run_all
+from cryptml.networks.layers import extents, propagate_all, run_all
 from cryptml.networks.network import Network
 from cryptml.networks.operations import NumpyOperations
 from cryptml.splits import Segment
@@ -55,7 +55,7 @@ def within_bins(network: Network, values: IntArray, segment: Segment) -> NDArray
     A table that comes first always is: the client reads its bins.
     """
     layers, extent = network.segment_layers(segment), network.boundaries[segment.start].extent()
-    counter, first = _Counter(), 1 if isinstance(layers[0], Activation) else 0
+    counter, first = _Counter(), int(network.entering_bins(segment) is not None)
     values = run_all(layers[:first], values, extent, NumpyOperations())
     run_all(layers[first:], values, propagate_all(layers[:first], extent), counter)
     if not counter.beyond:

@@ -18,12 +18,12 @@ def bin_deviation(p_error: float) -> float:
     A lookup is wrong where Gaussian noise exceeds half a bin: ``p_error = P(|noise| > 1/2)`` (Bergerat et al., "Parameter optimization and
     larger precision for (T)FHE", 2023, section 2.2). Parameters are discrete, so a circuit's noise may be less, never more.
     """
-    return 0.5 / NormalDist().inv_cdf(1 - p_error / 2)
+    return -0.5 / NormalDist().inv_cdf(p_error / 2)
 
 
 @dataclass(frozen=True)
 class NoisyOperations(NumpyOperations):
-    """Execution on int64 arrays with the engine's noise in front of every table that drops bits.
+    """Execution on int64 arrays as in one circuit, with the engine's noise in front of every table that drops bits.
 
     Beyond a table's end the engine reads it again from its beginning, with the opposite sign (the polynomial X^N + 1 that tables are turned
     in): what that does to answers is simulated too.
@@ -38,9 +38,8 @@ class NoisyOperations(NumpyOperations):
 
     def look_up(self, x: IntArray, tables: IntArray, bins: Bins) -> IntArray:
         """See `Operations.look_up`."""
-        if not bins.dropped_bits:
-            return super().look_up(x, tables, bins)
-        noise = bin_deviation(self.p_error) * bins.width * self.generator.standard_normal(x.shape)
+        deviation = bin_deviation(self.p_error) * bins.width if bins.dropped_bits else 0.0
+        noise = deviation * self.generator.standard_normal(x.shape)
         numbers = np.floor((x - bins.low + 0.5 + noise) / bins.width).astype(np.int64)
         turns, inside = np.divmod(numbers, 1 << bins.bits)
         found = super().look_up(inside.clip(0, bins.count - 1), tables, Bins(0, bins.count))

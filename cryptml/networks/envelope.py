@@ -2,7 +2,8 @@
 
 Approximate rounding adds the engine's noise to an accumulator before a table reads it. The noise exceeds half a bin with a
 probability below the circuit's p_error alone, so a value is read from its own bin or from a neighbouring one. Intervals carry
-that through every layer: answers lie in the envelope but for that probability, and where nothing is rounded it is a single point.
+that through every layer: where no table clamps (`cryptml.networks.clamping.within_bins`), answers lie in the envelope but for that
+probability, and where nothing is rounded it is a single point.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 
 from cryptml.networks.bins import Bins
 from cryptml.networks.extent import IntArray
-from cryptml.networks.layers import Activation, propagate_all, run_all
+from cryptml.networks.layers import propagate_all, run_all
 from cryptml.networks.network import Network
 from cryptml.networks.operations import NumpyOperations
 from cryptml.splits import Segment, Side, Split
@@ -63,7 +64,7 @@ def _through(network: Network, segment: Segment, interval: Interval, *, encrypte
     if not encrypted:
         return run_all(layers, interval, extent, IntervalOperations(blurred=False))
     # A table that comes first is read by the client's own, exact bins.
-    exact = 1 if isinstance(layers[0], Activation) else 0
+    exact = int(network.entering_bins(segment) is not None)
     interval = run_all(layers[:exact], interval, extent, IntervalOperations(blurred=False))
     return run_all(layers[exact:], interval, propagate_all(layers[:exact], extent), IntervalOperations(blurred=True))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cryptml.errors import NetworkError
+from cryptml.networks.bins import Bins
 from cryptml.networks.boundary import Boundary, FloatArray
 from cryptml.networks.extent import IntArray
 from cryptml.networks.front_ends import FrontEnd
@@ -103,10 +104,17 @@ class Network:
     def is_approximate(self, segment: Segment) -> bool:
         """Return whether an encrypted evaluation of a segment rounds, and so may differ a little from the clear one.
 
-        A table at the segment's beginning does not count: the client knows its inputs, and rounds them itself.
+        A table at the segment's beginning does not count: see `entering_bins`.
         """
-        first, *rest = self.segment_layers(segment)
-        return any(layer.rounds for layer in (rest if isinstance(first, Activation) else (first, *rest)))
+        return any(layer.rounds for layer in self.segment_layers(segment)[self.entering_bins(segment) is not None :])
+
+    def entering_bins(self, segment: Segment) -> Bins | None:
+        """Return the bins that a client puts its values into in front of an encrypted segment: exactly, because it knows them.
+
+        None where the segment does not begin with a table that rounds or clamps.
+        """
+        first = self.segment_layers(segment)[0]
+        return first.bins if isinstance(first, Activation) and (first.dropped_bits or first.clamps) else None
 
     def quantise(self, regions: FloatArray) -> IntArray:
         """Return (batch, *boundaries[0].shape) int64 for (batch, side, side) regions in [0, 1]."""

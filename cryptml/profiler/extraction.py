@@ -17,6 +17,7 @@ from concrete import fhe
 from cryptml.errors import NetworkError, SettingError
 from cryptml.fhe.client import ClientCircuit
 from cryptml.fhe.server import ServerCircuit
+from cryptml.networks.bins import Bins
 from cryptml.networks.boundary import Boundary
 from cryptml.networks.extent import IntArray
 from cryptml.networks.layers import Activation, Convolution, Linear, run_all
@@ -44,7 +45,7 @@ class Oracle(Protocol):
 
 
 class ClearOracle:
-    """Answers from the integer program: the same integers as under encryption, faster.
+    """Answers from the integer program: the same integers as under encryption, but for rounding and what tables clamp, and faster.
 
     Args:
         network: Holds all weights; only its answers are handed out.
@@ -63,6 +64,25 @@ class ClearOracle:
         """
         self.queries += len(values)
         return self._network.run(values, self._segment)
+
+
+class BinnedOracle:
+    """Answers for numbers of bins, which are all that a segment tells apart that begins with a table that rounds or clamps.
+
+    Args:
+        oracle: Takes values of the boundary.
+        bins: Of the first table.
+        reads: The boundary.
+    """
+
+    def __init__(self, oracle: Oracle, bins: Bins, reads: Boundary) -> None:
+        self.queries = oracle.queries
+        self._oracle, self._bins, self._reads = oracle, bins, reads
+
+    def query(self, values: IntArray) -> IntArray:
+        """See `Oracle.query`."""
+        self.queries += len(values)
+        return self._oracle.query((self._bins.low + values * self._bins.width).clip(self._reads.low, self._reads.high))
 
 
 class EncryptedOracle:
@@ -111,7 +131,7 @@ class Recovery:
         recovered_share: Integers recovered exactly, 0 to 1: of a single linear layer its weights and bias, of several the
             entries of their composed map (matrix and offset), of a lone activation the table entries that inputs reach.
             Only integers that some answer depends on are counted. None where an attack imitates without naming weights.
-        exact: Whether what was recovered equals the segment on every input in range: shown, not sampled.
+        exact: Whether what was recovered equals the segment, as it is defined in the clear, on every input in range: shown, not sampled.
         agreement: Outputs predicted exactly on held-out random inputs, 0 to 1.
         baseline: The same for always predicting each output's most frequent value.
         explained: Share of the outputs' variance on those inputs that the guess explains, at most 1; below 0 it is worse than
@@ -213,6 +233,9 @@ def audit_segment(
         raise SettingError(f"a budget of {budget} queries is too small for any attack here; use 16 or more")
     known = Knowledge.of(network, segment)
     oracle = oracle if oracle is not None else ClearOracle(network, segment)
+    bins = network.entering_bins(segment)
+    if bins is not None:
+        oracle = BinnedOracle(oracle, bins, network.boundaries[segment.start])
     before, started = oracle.queries, time.perf_counter()
     guess: Guess | AffineGuess
     if known.linear:
@@ -222,7 +245,8 @@ def audit_segment(
         guess = _imitate(known, oracle, budget, np.random.default_rng(seed))
         method = guess.method
     seconds = time.perf_counter() - started
-    agreement, baseline, explained = _compare(network, segment, guess.predict, np.random.default_rng(seed + 1))
+    predict = guess.predict if bins is None else _after(guess.predict, bins)
+    agreement, baseline, explained = _compare(network, segment, predict, np.random.default_rng(seed + 1))
     share: float | None
     if isinstance(guess, AffineGuess):
         share = _affine_share(network, segment, guess)
@@ -240,6 +264,10 @@ def audit_segment(
         seconds=seconds,
         method=method,
     )
+
+
+def _after(predict: Callable[[IntArray], IntArray], bins: Bins) -> Callable[[IntArray], IntArray]:
+    return lambda values: predict(bins.index(values))
 
 
 def _imitate(known: Knowledge, oracle: Oracle, budget: int, random: np.random.Generator) -> Guess:
@@ -329,7 +357,9 @@ def _table_share(network: Network, segment: Segment, guess: Guess) -> float | No
     layer, reads = network.layers[segment.start], network.boundaries[segment.start]
     if guess.table is None or guess.kernel is not None or not isinstance(layer, Activation):
         return None
-    reached = layer.table[:, layer.bins.index(np.arange(reads.low, reads.high + 1))]
+    asked = np.arange(reads.low, reads.high + 1)
+    entries = layer.bins.index(asked)
+    reached = layer.table[:, entries if network.entering_bins(segment) is None else np.unique(entries)]
     return _share([(guess.table, np.broadcast_to(reached, guess.table.shape))])
 
 

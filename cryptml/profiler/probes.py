@@ -86,7 +86,7 @@ class Knowledge:
     """What the attacker knows of a segment.
 
     Attributes:
-        reads: The boundary before it, without its grid.
+        reads: The boundary before it, without its grid; where the client puts values into a table's bins, their numbers.
         writes: The boundary behind it, without its grid.
         layers: Its layers without learned integers.
     """
@@ -105,8 +105,12 @@ class Knowledge:
         layers = network.segment_layers(segment)
         before = [extent.shape for _, extent in extents(layers, network.boundaries[segment.start].extent())]
         after = [*before[1:], network.boundaries[segment.stop].shape]
+        reads, bins = network.boundaries[segment.start].without_grid(), network.entering_bins(segment)
+        if bins is not None:
+            low, high = bins.index(np.array([reads.low, reads.high])).tolist()
+            reads = Boundary(reads.shape, low, high)
         return Knowledge(
-            network.boundaries[segment.start].without_grid(),
+            reads,
             network.boundaries[segment.stop].without_grid(),
             tuple(map(PublicLayer.of, layers, before, after)),
         )

@@ -47,7 +47,7 @@ def _settle(stages: Sequence[Stage], scale: Tensor) -> None:
     """Settle biases and bins of stages in a row; ``scale``, of 1 or (channels,) values, is that of their input."""
     for stage in stages:
         if isinstance(stage.modules[0], RoundedAccumulator):
-            stage.modules[0].settle(scale)
+            stage.modules[0].settle(scale)  # after the bias of the layer before
         last = stage.modules[-1]
         if stage.kind in ("convolution", "linear"):
             scale = scale * last.quant_weight().scale.reshape(-1)

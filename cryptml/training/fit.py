@@ -166,7 +166,7 @@ def fit(
     with seeded(settings.seed):
         for number in range(1, settings.epochs + 1):
             for each in rounding:
-                each.advance((number - 1) / settings.epochs)
+                each.advance(number / settings.epochs)
             mean = _train_epoch(module, train, settings, loss, optimiser, schedule, generator)
             if not math.isfinite(mean):
                 raise NetworkError(
@@ -188,6 +188,8 @@ def fit(
                 gained, best_smooth = number, smooth
             if number - gained >= settings.patience:
                 break
+    for each in rounding:
+        each.excess = torch.zeros(())  # lets go of the last batch
     if by_validation and best_smooth > -math.inf:
         module_state.restore(module, weights)
     module.eval()

@@ -27,7 +27,7 @@ class TrainedNetwork:
     """A quantised network and how it came about.
 
     Attributes:
-        module: The Brevitas network with the weights of its best epoch, in evaluation mode.
+        module: The Brevitas network with the weights of the epoch that was kept, in evaluation mode.
         network: Its integer program, which is what is deployed.
         history: Of its training.
         teacher: What it learned from besides the labels; None without distillation.

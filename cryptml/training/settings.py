@@ -9,6 +9,8 @@ from typing import Any
 
 from cryptml.errors import SettingError
 
+MOST_EPOCHS = 10_000
+
 
 @dataclass(frozen=True)
 class TrainingSettings:
@@ -57,6 +59,10 @@ class TrainingSettings:
         ]
         if not isinstance(self.distil, bool):
             problems.append(f"distil is {self.distil!r} where True or False is needed")
+        if self.teacher == "committee" and self.similarity_weight:
+            problems.append(
+                "similarity_weight is above 0 where a committee has no features of its own; choose another teacher"
+            )
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 problems.append(f"{name} is {getattr(self, name)!r} where {' or '.join(choices)} is needed")
@@ -70,7 +76,7 @@ class TrainingSettings:
 
 
 _WHOLE = {
-    "epochs": (1, 10_000),
+    "epochs": (1, MOST_EPOCHS),
     "batch": (2, 4096),
     "patience": (1, 10_000),
     "seed": (0, 2**32 - 1),

@@ -13,7 +13,7 @@ from cryptml.networks.boundary import FloatArray
 from cryptml.training.examples import Examples, predict
 from cryptml.training.fit import Batch, History, balanced_cross_entropy, fit, seeded
 from cryptml.training.progress import Progress, later
-from cryptml.training.settings import TrainingSettings
+from cryptml.training.settings import MOST_EPOCHS, TrainingSettings
 
 WIDTHS = (12, 24, 24)
 """Channels of the three convolutions."""
@@ -117,7 +117,11 @@ def build_member(shape: Sequence[int], classes: int) -> nn.Sequential:
 
 def teacher_epochs(settings: TrainingSettings) -> int:
     """Return the most epochs that training a teacher takes, all members together."""
-    return settings.epochs * (MEMBERS * MEMBER_EPOCHS if settings.teacher == "committee" else 1)
+    return MEMBERS * _member_epochs(settings) if settings.teacher == "committee" else settings.epochs
+
+
+def _member_epochs(settings: TrainingSettings) -> int:
+    return min(MEMBER_EPOCHS * settings.epochs, MOST_EPOCHS)
 
 
 def train_teacher(
@@ -147,7 +151,7 @@ def train_teacher(
         return TrainedTeacher(module, (history,), reads_pictures=True)
     members, histories = [], []
     for number in range(MEMBERS):
-        own = replace(settings, seed=(settings.seed + number) % 2**32, epochs=settings.epochs * MEMBER_EPOCHS)
+        own = replace(settings, seed=(settings.seed + number) % 2**32, epochs=_member_epochs(settings))
         with seeded(own.seed):
             members.append(build_member(train.inputs.shape[2:], train.classes))
         report = later(progress, done=number * own.epochs, total=MEMBERS * own.epochs)

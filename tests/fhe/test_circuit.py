@@ -77,7 +77,7 @@ def test_an_answer_within_the_boundary_passes_as_it_is(spec: CircuitSpec) -> Non
 
 @pytest.mark.parametrize("values", [[[0, 10]], [[-1, 0]], [[0, 1, 2]]])
 def test_an_answer_that_cannot_be_is_refused(spec: CircuitSpec, values: list[list[int]]) -> None:
-    with pytest.raises(CircuitError, match=r"answer of segment 0-2 has .*other keys or altered, or .*so ask again"):
+    with pytest.raises(CircuitError, match=r"answer of segment 0-2 has .*other keys or altered, or .*ask again"):
         spec.check_answer(np.array(values))
 
 

@@ -16,7 +16,7 @@ from cryptml.fhe.circuit import DEFAULT_P_ERROR
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.fhe.server import ServerCircuit, load_evaluation_keys
 from cryptml.images.textures import random_textures
-from cryptml.networks import Network, Standardisation, save_network
+from cryptml.networks import Network, Standardisation, load_network, save_network
 from cryptml.networks.checkpoint import save_checkpoint
 from cryptml.networks.conversion import convert
 from cryptml.splits import Segment, enumerate_segments
@@ -89,3 +89,9 @@ def test_scales_a_channel_are_refused_with_the_reason(tmp_path: Path) -> None:
 def test_unknown_backend_is_refused() -> None:
     with pytest.raises(SettingError, match="'seal' is unknown; use integer or concrete-ml"):
         load_backend("seal", "tiny")
+
+
+def test_rounded_accumulators_are_refused_by_name() -> None:
+    scatter = load_network("scatter")
+    with pytest.raises(CircuitError, match=r"segment 0-2: it has rounded accumulators.*use --backend integer"):
+        ConcreteMLBackend("scatter")(scatter, Segment(0, 2), DEFAULT_P_ERROR)

@@ -6,15 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from network_samples import rounded_network
+from network_samples import chain, rounded_network
 
+from cryptml.errors import RangeError
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.circuit import DEFAULT_P_ERROR
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.fhe.server import ServerCircuit, load_evaluation_keys
-from cryptml.networks import IntArray
+from cryptml.networks import Boundary, IntArray
 from cryptml.networks.clamping import measure_clamping, within_bins
+from cryptml.networks.engine_noise import NoisyOperations
 from cryptml.networks.envelope import envelope
+from cryptml.networks.layers import Activation, Linear, run_all
 from cryptml.splits import Segment
 
 pytestmark = pytest.mark.encrypted
@@ -63,11 +66,42 @@ def test_a_clamping_table_read_by_the_client_is_exact_wherever_its_inputs_lie(tm
 
 
 def test_calibrated_bins_are_cheaper_than_the_worst_case() -> None:
-    whole = Segment(0, 2)
-    assert NETWORK.boundaries[1].bits > NETWORK.lookup_bits(whole) == 3
-    compiled = compile_integer_program(NETWORK, whole, DEFAULT_P_ERROR)
-    compiled.discard()
-    assert compiled.spec.lookup_bits == 3
+    """The same tables, once read by calibrated bins, once by bins that cover all that can occur."""
+    first, table, *rest = NETWORK.layers
+    entries = np.repeat(table.table, 4, axis=1)
+    covering = Activation("act1", entries, NETWORK.boundaries[1].low - 8, dropped_bits=4)
+    assert covering.bins.hold(np.array([NETWORK.boundaries[1].low, NETWORK.boundaries[1].high])).all()
+    prices = []
+    for network in (NETWORK, chain((first, covering, *rest), NETWORK.boundaries[0])):
+        compiled = compile_integer_program(network, Segment(0, 2), DEFAULT_P_ERROR)
+        compiled.discard()
+        prices.append(compiled.spec.complexity)
+    assert prices[0] < prices[1] / 2
+
+
+def test_the_engine_turns_tables_as_the_simulation_does(tmp_path: Path) -> None:
+    """Values beyond a table's end read it from its beginning, with the opposite sign; at an edge the neighbour is read half the time."""
+    table = Activation("act", np.array([[1, 2, 3, 4, 5, 6, 7, 7]]), dropped_bits=4, clamps=True)
+    weight = np.zeros((2, 16), np.int64)
+    weight[:, 0] = 1
+    network = chain((Linear("linear", weight, np.zeros(2, np.int64)), table), Boundary((1, 4, 4), -40, 200, (1.0,)))
+    segment = Segment(0, 2)
+    compiled = compile_integer_program(network, segment, DEFAULT_P_ERROR)
+    compiled.move_to(tmp_path / "circuit")
+    keys = KeySet.generate(compiled.spec)
+    client, server = ClientCircuit(compiled.spec, keys), ServerCircuit(tmp_path / "circuit")
+    evaluation_keys = load_evaluation_keys(keys.evaluation_keys)
+    extent = network.boundaries[0].extent()
+    for value in (8, 24, 120, 136, 168, -8, -24):
+        values = np.zeros((1, 1, 4, 4), np.int64)
+        values[0, 0, 0, 0] = value
+        noisy = run_all(network.layers, values, extent, NoisyOperations(DEFAULT_P_ERROR, np.random.default_rng(0)))
+        ciphertext = client.encrypt(values)
+        if noisy.min() < 1:
+            with pytest.raises(RangeError, match="far from what the network was calibrated for"):
+                client.decrypt(server.evaluate(ciphertext, evaluation_keys))
+        else:
+            assert np.array_equal(client.decrypt(server.evaluate(ciphertext, evaluation_keys)), noisy), value
 
 
 def test_clamping_is_counted_where_it_happens() -> None:
@@ -75,9 +109,11 @@ def test_clamping_is_counted_where_it_happens() -> None:
     values = np.random.default_rng(0).integers(reads.low, reads.high, (500, *reads.shape), endpoint=True)
     first, second = measure_clamping(NETWORK, values)
     entering = NETWORK.run(values, Segment(0, 1))
-    beyond = (entering < 32) | (entering > 95)
+    low, high = NETWORK.layers[1].bins.safe
+    beyond = (entering < low) | (entering > high)
     assert (first.layer, first.boundary) == ("act1", 1)
     assert 0 < first.values == beyond.mean() < first.inputs == beyond.any(axis=(1, 2, 3)).mean()
     assert (second.layer, second.values, second.inputs) == ("act2", 0.0, 0.0)
-    assert within_bins(NETWORK, values, Segment(0, 5)).mean() == 1 - first.inputs
+    assert within_bins(NETWORK, values, Segment(0, 5)).mean() == pytest.approx(1 - first.inputs)
     assert within_bins(NETWORK, values, Segment(0, 1)).all()
+    assert within_bins(NETWORK, entering, Segment(1, 2)).all()  # the client reads the bins of a table that comes first

@@ -328,6 +328,14 @@ def test_two_layers_of_one_name_in_a_branch_are_refused(branch: str) -> None:
         Residual("r", **branches)
 
 
+@pytest.mark.parametrize("branch", ["body", "shortcut"])
+@pytest.mark.parametrize("how", [{"dropped_bits": 1}, {"clamps": True}])
+def test_a_branch_that_begins_by_rounding_is_refused(branch: str, how: dict[str, int]) -> None:
+    branches = {"body": (), "shortcut": (), branch: (Activation("grid", ones(1, 4), **how),)}
+    with pytest.raises(NetworkError, match=f"'r' begins its {branch} with 'grid', which rounds or clamps"):
+        Residual("r", **branches)
+
+
 convolution = {"kind": "convolution", "stride": [1, 1], "padding": [0, 0], "groups": 1}
 big = np.full((1, 1), 2**31)
 

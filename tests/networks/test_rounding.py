@@ -81,7 +81,7 @@ def test_settled_bins_stay_and_lie_near_the_trained_ones(seed: int) -> None:
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.integers(0, 2**32), st.integers(1, 5), st.floats(1e-3, 1e3))
+@given(st.integers(0, 2**32), st.integers(2, 5), st.floats(1e-3, 1e3))
 def test_integer_bins_are_the_real_ones(seed: int, bits: int, size: float) -> None:
     """For accumulators ``a`` of a step, ``factor * a + shift >> dropped_bits`` is the bin that training sees."""
     random = np.random.default_rng(seed)
@@ -114,11 +114,11 @@ def test_bins_cover_what_was_seen_with_a_margin_and_forget_slowly() -> None:
 
 
 def test_nothing_is_rounded_in_the_first_half_of_a_training() -> None:
-    layer, values = RoundedAccumulator(1, bits=1), torch.randn(50, 1)
+    layer, values = RoundedAccumulator(1, bits=2), torch.randn(50, 1)
     layer.advance(0.49)
     assert torch.equal(layer(values), values)
     layer.advance(0.5)
-    assert layer.eval()(values).unique().numel() <= 2
+    assert layer.eval()(values).unique().numel() <= 4
 
 
 def test_gradients_pass_as_if_nothing_were_rounded() -> None:
@@ -202,3 +202,18 @@ def test_the_scattering_network_is_what_its_file_says() -> None:
     assert [layer.kind for layer in network.layers] == ["linear", "activation", "linear"]
     assert network.boundaries[-1].bits <= 6
     assert network.layers[1].lookup_bits(network.boundaries[1].extent()) == 4
+
+
+@pytest.mark.parametrize("bits", [1, 9])
+def test_widths_that_leave_no_room_are_refused(bits: int) -> None:
+    with pytest.raises(NetworkError, match=f"cannot be rounded to {bits} bits"):
+        RoundedAccumulator(2, bits=bits)
+
+
+def test_a_channel_that_never_moves_gets_bins_no_narrower_than_a_step() -> None:
+    layer = RoundedAccumulator(2, bits=4)
+    layer.low.copy_(torch.tensor([0.5, -1.0]))
+    layer.high.copy_(torch.tensor([0.5, 1.0]))
+    found = layer.integer_bins(np.full(2, 0.01))
+    assert found.dropped_bits < 10
+    assert (found.factor <= 2**found.dropped_bits).all()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from network_samples import rounded_network
 
 from cryptml.bundle import ClientBundle
 from cryptml.bundle.server import ServerBundle
@@ -244,3 +245,21 @@ def test_attacks_repeat_themselves(tiny: Network) -> None:
     assert set(first.to_json()) >= {"queries", "recovered_share", "exact", "seconds", "method"}
     with pytest.raises(SettingError, match="16 or more"):
         audit_segment(tiny, Segment(2, 5), budget=3)
+
+
+@pytest.mark.parametrize("segment", [Segment(1, 2), Segment(1, 3)], ids=str)
+def test_a_rounding_table_that_comes_first_costs_a_query_a_bin(segment: Segment) -> None:
+    """The client knows the bins: values that they do not tell apart need no second query."""
+    network = rounded_network()
+    queries = segment_exposure(network, segment).queries
+    assert queries is not None
+    assert queries <= 1 + 7 * 8
+    found = audit_segment(network, segment, Watch(network, segment), budget=100)
+    assert found.exact
+    assert found.queries <= queries
+    assert network.boundaries[1].high - network.boundaries[1].low > 60
+
+
+def test_a_rounding_table_behind_a_linear_layer_is_no_less_secret_than_it_is() -> None:
+    network = rounded_network()
+    assert segment_exposure(network, Segment(0, 2)).queries is None

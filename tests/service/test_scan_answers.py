@@ -58,3 +58,8 @@ def test_a_missing_field_is_refused(name: str) -> None:
 def test_what_is_no_answer_is_refused(value: Any) -> None:
     with pytest.raises(ValueError):
         TileAnswer.from_json(HERE, value, 2)
+
+
+def test_a_square_without_an_answer_is_written_and_read() -> None:
+    answer = TileAnswer(HERE, (), 0.0, 0, 0)
+    assert TileAnswer.from_json(HERE, json.loads(json.dumps(answer.to_json())), 2) == answer

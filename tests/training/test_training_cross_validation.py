@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -64,6 +65,26 @@ def test_patients_are_never_mixed_and_every_picture_is_predicted_once(
     assert document["settings"]["epochs"] == 2
     for side in ("quantised", "teacher"):
         assert document[side]["auc_low"] <= document[side]["auc"] <= document[side]["auc_high"]
+
+
+def test_where_the_last_epoch_is_kept_a_fold_trains_on_all_that_is_left(
+    few: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[set[str]] = []
+    tested: list[set[str]] = []
+    train_network, folds = cross_validation.train_network, few.folds(3, SETTINGS.seed)
+
+    def spy(architecture, train, validation, *rest):  # type: ignore[no-untyped-def]
+        assert validation is None
+        trained.append(set(train.dataset.patients))
+        return train_network(architecture, train, validation, *rest)
+
+    monkeypatch.setattr(cross_validation, "train_network", spy)
+    cross_validate(load_architecture("tiny"), behind(few), 3, dataclasses.replace(SETTINGS, keep="last"))
+    tested = [{few.patients[i] for i in held_out} for _, held_out in folds]
+    for train, test in zip(trained, tested, strict=True):
+        assert not train & test
+        assert train | test == set(few.patients)
 
 
 def test_predictions_come_back_in_the_order_of_the_set(few: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:

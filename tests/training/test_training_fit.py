@@ -13,7 +13,7 @@ from torch.nn.utils import prune
 from cryptml.datasets.base import Dataset
 from cryptml.errors import NetworkError
 from cryptml.networks.architectures import tiny
-from cryptml.networks.architectures.rounding import RoundedAccumulator
+from cryptml.networks.architectures.rounding import RoundedAccumulator, excess
 from cryptml.networks.front_ends import Standardisation
 from cryptml.training import TrainingSettings
 from cryptml.training import fit as fitting
@@ -97,8 +97,22 @@ def test_epochs_before_the_rounding_are_not_kept(
     module = nn.Sequential(*tiny.build(2))
     module.insert(2, RoundedAccumulator(2, bits=3))
     history = fit(module, *sets, TrainingSettings(epochs=8, patience=1), plain_loss)
-    assert [epoch.validation_auc for epoch in history.epochs] == [0.9] * 4 + [0.6] * 2
-    assert history.best == 6
+    assert [epoch.validation_auc for epoch in history.epochs] == [0.9] * 3 + [0.6] * 2
+    assert history.best == 5
+
+
+def test_accumulators_are_kept_near_their_mean_where_it_is_asked_for(sets: tuple[Examples, Examples]) -> None:
+    reaches = []
+    for weight in (0.0, 100.0):
+        with seeded(0):
+            module = nn.Sequential(*tiny.build(2))
+        module.insert(2, RoundedAccumulator(2, bits=3))
+        settings = TrainingSettings(epochs=20, learning_rate=0.02, range_weight=weight, keep="last")
+        fit(module, *sets, settings, plain_loss)
+        with torch.no_grad():
+            reaches.append(float(excess(module[:2](sets[0].inputs[:, 0]))))
+        copy.deepcopy(module)  # nothing of the last batch is left in it
+    assert reaches[1] < 0.7 * reaches[0]
 
 
 def test_a_loss_that_is_not_a_number_is_an_error(sets: tuple[Examples, Examples]) -> None:

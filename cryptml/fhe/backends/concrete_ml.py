@@ -1,7 +1,8 @@
 """Concrete ML's own import of a Brevitas segment, refused where it is not exact.
 
 A second opinion on every circuit, and the baseline that the integer back end is compared with. Its
-bit widths come from calibration data, so inputs far from those may overflow; the integer back end has no such limit.
+bit widths come from calibration data, so inputs far from those may overflow; the integer back end has no such limit but where a
+table clamps. Networks with rounded accumulators are refused: the import knows nothing of them.
 """
 
 from __future__ import annotations
@@ -62,6 +63,11 @@ class ConcreteMLBackend:
         """
         from concrete.ml.torch.compile import compile_brevitas_qat_model
 
+        if any(layer.rounds for layer in network.segment_layers(segment)):
+            raise CircuitError(
+                f"Concrete ML cannot read segment {segment}: it has rounded accumulators, which the import does not know; use "
+                "--backend integer"
+            )
         reads, writes = network.boundaries[segment.start], network.boundaries[segment.stop]
         if len(set(reads.scale)) != 1:
             raise CircuitError(

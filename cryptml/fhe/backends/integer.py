@@ -1,4 +1,4 @@
-"""The integer program, compiled by Concrete: exact by construction."""
+"""The integer program, compiled by Concrete: exact by construction, but where a table rounds or clamps what it reads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from cryptml.fhe.backends.toolchain import linkable
 from cryptml.fhe.circuit import CircuitSpec, Codec
 from cryptml.files import sha256
 from cryptml.networks.bins import Bins
-from cryptml.networks.boundary import Boundary
 from cryptml.networks.extent import Extent, IntArray, bits_for
 from cryptml.networks.layers import Activation, Layer, propagate_all, run_all
 from cryptml.networks.network import Network
@@ -114,7 +113,7 @@ def compile_integer_program(
     for their bins.
     """
     reads, writes = network.boundaries[segment.start], network.boundaries[segment.stop]
-    layers, extent, bins = _entering(network.segment_layers(segment), reads)
+    layers, extent, bins = _entering(network, segment)
     low = int(propagate_all(layers, extent).low.min())
     offset = min(low, 0)
 
@@ -159,13 +158,11 @@ def compile_integer_program(
     return compiled
 
 
-def _entering(layers: tuple[Layer, ...], reads: Boundary) -> tuple[tuple[Layer, ...], Extent, Bins | None]:
-    """Return the layers to trace, what enters the first, and the bins that the client puts its values into before.
-
-    Where a table that rounds or clamps comes first, the client knows the values and does that itself, exactly.
-    """
-    first, extent = layers[0], reads.extent()
-    if not isinstance(first, Activation) or not (first.dropped_bits or first.clamps):
+def _entering(network: Network, segment: Segment) -> tuple[tuple[Layer, ...], Extent, Bins | None]:
+    """Return the layers to trace, what enters the first, and the bins that the client puts its values into before."""
+    layers, extent = network.segment_layers(segment), network.boundaries[segment.start].extent()
+    bins, first = network.entering_bins(segment), layers[0]
+    if bins is None or not isinstance(first, Activation):
         return layers, extent, None
     zeros = np.zeros_like(extent.low)
-    return (first.on_bins(), *layers[1:]), Extent(extent.shape, zeros, zeros + first.bins.count - 1), first.bins
+    return (first.on_bins(), *layers[1:]), Extent(extent.shape, zeros, zeros + bins.count - 1), bins

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from cryptml.errors import NetworkError
 from cryptml.networks.architectures.blocks import value_of
 from cryptml.networks.engine_noise import bin_deviation
 from cryptml.networks.extent import IntArray
@@ -46,7 +47,10 @@ class RoundedAccumulator(nn.Module):
 
     Args:
         channels: Of the layer before.
-        bits: Width of the table's input, 1 to 8.
+        bits: Width of the table's input, 2 to 8.
+
+    Raises:
+        NetworkError: If ``bits`` is out of bounds.
     """
 
     low: Tensor
@@ -55,6 +59,8 @@ class RoundedAccumulator(nn.Module):
 
     def __init__(self, channels: int, *, bits: int) -> None:
         super().__init__()
+        if not 2 <= bits <= 8:
+            raise NetworkError(f"accumulators cannot be rounded to {bits} bits; give 2 to 8")
         self.bits = bits
         self.excess = torch.zeros(())
         self.register_buffer("low", torch.full((channels,), math.inf))
@@ -109,8 +115,10 @@ class RoundedAccumulator(nn.Module):
         """Return the integers that come nearest to the bins of accumulators that count in steps of 1 or (channels,) sizes."""
         low, width = (each.detach().numpy().astype(np.float64) for each in self.grid())
         if not np.isfinite(low).all():  # never trained: any bins will do
-            low, width = np.zeros_like(low), np.broadcast_to(step, low.shape) * 1.0
-        ratio = width / step
+            low, width = np.zeros_like(low), np.zeros_like(width)
+        ratio = np.maximum(
+            width / step, 1.0
+        )  # no bin is narrower than a step, not even that of a channel that never moves
         dropped = max(0, math.ceil(math.log2(FINEST * ratio.max()) - _SLACK))
         factor = np.floor(2.0**dropped / ratio + _SLACK).astype(np.int64)
         return IntegerBins(2**self.bits, dropped, factor, np.rint(-low / step * factor - 0.5).astype(np.int64))
