@@ -166,7 +166,7 @@ def fit(
     with seeded(settings.seed):
         for number in range(1, settings.epochs + 1):
             for each in rounding:
-                each.advance(number / settings.epochs)
+                each.advance((number - 1) / (settings.epochs - 1) if settings.epochs > 1 else 1.0)
             mean = _train_epoch(module, train, settings, loss, optimiser, schedule, generator)
             if not math.isfinite(mean):
                 raise NetworkError(
