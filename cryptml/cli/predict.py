@@ -54,7 +54,13 @@ def predict(
                 continue
             try:
                 prediction = client.predict_region(square)
-                result = {"image": str(path), **prediction.to_json(), "matches_clear": None}
+                rounded = any(step.circuit.approximate for step in client.bundle.server_steps)
+                result = {
+                    "image": str(path),
+                    **prediction.to_json(),
+                    "approximate": rounded,
+                    "matches_clear": None,
+                }
                 if expected is not None:
                     result["matches_clear"] = matches_clear(
                         expected, picture, region, client.bundle.split, prediction.answer.integers
@@ -97,6 +103,7 @@ def _show(result: dict[str, Any], *, json: bool) -> None:
     rows = [(stage.replace("_", " "), milliseconds_text(value)) for stage, value in result["timings_ms"].items()]
     rows += [("sent", bytes_text(result["upload_bytes"])), ("received", bytes_text(result["download_bytes"]))]
     if result["matches_clear"] is not None:
-        rows.append(("the clear answer's, rounding allowed for", "yes" if result["matches_clear"] else "NO"))
+        question = "the clear answer, up to rounding" if result["approximate"] else "equals the clear answer"
+        rows.append((question, "yes" if result["matches_clear"] else "NO"))
     title = f"{Path(result['image']).name}: {result['label']} ({result['probability']:.3f}), split {result['split']}"
     out.print(plain_table(title, [("stage", "left"), ("", "right")], rows))
