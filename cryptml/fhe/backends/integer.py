@@ -151,6 +151,14 @@ def compile_integer_program(
     )
     compiled = Compiled(spec, circuit.server)
     try:
+        spec.parameters  # noqa: B018 - very wide tables make Concrete cut every value into several ciphertexts
+    except CircuitError as error:
+        compiled.discard()
+        raise CircuitError(
+            f"segment {segment} of network {network.name!r} does not compile at p_error {p_error:g} to one ciphertext a value; "
+            "make the inputs of its tables narrower"
+        ) from error
+    try:
         require_key_parameters(spec, keys_of)
     except CircuitError:
         compiled.discard()
