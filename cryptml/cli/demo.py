@@ -81,7 +81,7 @@ def demo(
     say(f"logits, decrypted: {result['logits']}")
     if not equal:
         raise CryptmlError("the decrypted answer differs from the answer in the clear; please report this")
-    if chosen.server_segments and any(trained.is_approximate(segment) for segment in chosen.server_segments):
+    if any(trained.is_approximate(segment) for segment in chosen.server_segments):
         out.print("the answer in the clear, up to what rounding may change: [bold green]yes[/]")
     else:
         out.print("equal to the answer in the clear: [bold green]yes[/]")

@@ -15,8 +15,8 @@ from cryptml.networks.operations import NumpyOperations
 def bin_deviation(p_error: float) -> float:
     """Return the deviation of the engine's noise in widths of a bin, where parameters are chosen for a p_error.
 
-    A lookup is wrong where Gaussian noise exceeds half a bin: ``p_error = P(|noise| > 1/2)`` (Bergerat et al., "Parameter optimization and
-    larger precision for (T)FHE", 2023, section 2.2). Parameters are discrete, so a circuit's noise may be less, never more.
+    A lookup is wrong where Gaussian noise exceeds half a bin: ``p_error = P(|noise| > 1/2)``. Parameters are discrete, so a
+    circuit's noise may be less, never more.
     """
     return -0.5 / NormalDist().inv_cdf(p_error / 2)
 

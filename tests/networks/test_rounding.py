@@ -14,10 +14,10 @@ from torch import nn
 from cryptml.errors import NetworkError
 from cryptml.networks import Scattering, Standardisation
 from cryptml.networks.architectures.blocks import activation, convolution, input_grid, linear, votes
+from cryptml.networks.architectures.dropout import CentredDropout
 from cryptml.networks.architectures.rounding import (
     FINEST,
     MARGIN,
-    CentredDropout,
     RoundedAccumulator,
 )
 from cryptml.networks.conversion import convert, largest_difference, read_stages
@@ -217,3 +217,23 @@ def test_a_channel_that_never_moves_gets_bins_no_narrower_than_a_step() -> None:
     found = layer.integer_bins(np.full(2, 0.01))
     assert found.dropped_bits < 10
     assert (found.factor <= 2**found.dropped_bits).all()
+
+
+def test_a_table_behind_a_rounding_table_reads_every_value() -> None:
+    """Bins are of the accumulators in front of the first table, not of what the first table gives."""
+    module = nn.Sequential(
+        input_grid(4), convolution(1, 2, 4, stride=4, bits=3), RoundedAccumulator(2, bits=3), activation(3), activation(2),
+        nn.Flatten(), linear(8, 2, bits=2, bias=False),
+    )  # fmt: skip
+    for share in (0.0, 1.0):
+        module[2].advance(share)
+        module(torch.randn(64, 1, 8, 8))
+    settle(module, FRONT_END)
+    network = convert(module, name="rows", front_end=FRONT_END, classes=("a", "b"))
+    first, second = network.layers[1:3]
+    assert isinstance(first, Activation)
+    assert isinstance(second, Activation)
+    assert first.rounds
+    assert not second.rounds
+    regions = np.random.default_rng(0).random((100, 8, 8), dtype=np.float32)
+    assert largest_difference(module, network, regions) < 1e-4

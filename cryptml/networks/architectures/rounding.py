@@ -116,9 +116,8 @@ class RoundedAccumulator(nn.Module):
         low, width = (each.detach().numpy().astype(np.float64) for each in self.grid())
         if not np.isfinite(low).all():  # never trained: any bins will do
             low, width = np.zeros_like(low), np.zeros_like(width)
-        ratio = np.maximum(
-            width / step, 1.0
-        )  # no bin is narrower than a step, not even that of a channel that never moves
+        # No bin is narrower than a step, not even that of a channel that never moves.
+        ratio = np.maximum(width / step, 1.0)
         dropped = max(0, math.ceil(math.log2(FINEST * ratio.max()) - _SLACK))
         factor = np.floor(2.0**dropped / ratio + _SLACK).astype(np.int64)
         return IntegerBins(2**self.bits, dropped, factor, np.rint(-low / step * factor - 0.5).astype(np.int64))
@@ -153,29 +152,3 @@ def excess(values: Tensor) -> Tensor:
     each = values.transpose(0, 1).flatten(1)
     standard = (each - each.mean(1, keepdim=True)) / (each.std(1, keepdim=True) + 1e-6)
     return (standard.abs() - REACH).clamp_min(0).square().mean()
-
-
-class CentredDropout(nn.Module):
-    """Dropout that puts the mean in place of what is dropped: inputs that are far from 0 lose only what is theirs alone.
-
-    Args:
-        share: Of the values that are dropped in training, 0 to below 1.
-    """
-
-    mean: Tensor
-
-    def __init__(self, features: int, share: float) -> None:
-        super().__init__()
-        self.share = share
-        self.register_buffer("mean", torch.zeros(features))
-        self.register_buffer("batches", torch.zeros(()))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return (batch, features) values, as they are in evaluation."""
-        if not self.training:
-            return x
-        value = value_of(x)
-        with torch.no_grad():
-            self.batches += 1
-            self.mean += (value.mean(0) - self.mean) / self.batches.clamp_max(1 / (1 - MEMORY))
-        return torch.where(torch.rand_like(value) < self.share, self.mean, value)

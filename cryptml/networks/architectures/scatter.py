@@ -12,7 +12,8 @@ from collections import OrderedDict
 from torch import nn
 
 from cryptml.networks.architectures.blocks import activation, input_grid, linear, votes
-from cryptml.networks.architectures.rounding import CentredDropout, RoundedAccumulator
+from cryptml.networks.architectures.dropout import CentredDropout
+from cryptml.networks.architectures.rounding import RoundedAccumulator
 from cryptml.networks.front_ends import Scattering
 
 SIDE = 28

@@ -28,9 +28,10 @@ def convert(module: nn.Sequential, *, name: str, front_end: FrontEnd, classes: S
     """Return the integer program of a trained network.
 
     Weights become integers. Everything between two linear layers becomes one table a channel, made by evaluating the
-    trained modules on every accumulator value that can occur. A float bias is rounded to the accumulator's grid, the only
-    step that is not exact: it moves a result by half a grid step at most, a step that the training can foresee with
-    `brevitas.quant.Int32Bias`. Accumulators that a table or the client reads are shifted to start at 0.
+    trained modules on every accumulator value that can occur, or on the middle of every bin where accumulators are rounded.
+    A float bias and the ends of bins are rounded to the accumulator's grid, the only step that is not exact: a bias moves a
+    result by half a grid step at most, a step that the training can foresee with `brevitas.quant.Int32Bias`. Accumulators
+    that a table or the client reads are shifted to start at 0.
 
     Args:
         module: Trained; its state is not changed but for evaluation mode.
@@ -94,6 +95,8 @@ def _convert_stages(
         except NetworkError as error:
             problems += error.problems or [Problem(stage.name, str(error), "change the layers' sizes so that they fit")]
             break  # what follows has no boundary to stand on
+        if stage.kind == "activation":
+            bins = None  # they were of the accumulators that this table read
         layers.append(layer)
         boundaries.append(after)
     if problems:

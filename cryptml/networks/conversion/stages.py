@@ -11,7 +11,8 @@ from torch import nn
 
 from cryptml.errors import NetworkError, Problem
 from cryptml.networks.architectures.blocks import ResidualBlock
-from cryptml.networks.architectures.rounding import CentredDropout, RoundedAccumulator
+from cryptml.networks.architectures.dropout import CentredDropout
+from cryptml.networks.architectures.rounding import RoundedAccumulator
 
 CLOSING = (qnn.QuantReLU, qnn.QuantIdentity, qnn.QuantHardTanh, qnn.QuantSigmoid, qnn.QuantTanh)
 """Activations that end on an integer grid."""
