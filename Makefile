@@ -1,7 +1,7 @@
 # Targets for people; what `install` does lies in make/environment.sh.
 # Every name here is relative: make splits target names at spaces, and this folder's own path may hold some.
 
-TARGETS := help install demo test lint clean
+TARGETS := help install demo test lint bench clean
 
 # Variables that a user may set: which Python, how much free disk to insist on, further arguments for demo or test.
 PYTHON ?=
@@ -29,9 +29,10 @@ help:
 	  'make demo      show an encrypted inference from end to end' \
 	  'make test      run the tests' \
 	  'make lint      check style, types and the import contract' \
+	  'make bench     measure encrypted networks side by side (ARGS="--dataset breastmnist:PATH")' \
 	  'make clean     remove .venv and everything else that these targets made' \
 	  '' \
-	  'demo, test and lint install first where needed. Variables:' \
+	  'demo, test, lint and bench install first where needed. Variables:' \
 	  '  PYTHON=/path/to/python3.11   the Python to use (3.10 to 3.12; found by itself when not given)' \
 	  '  ARGS="..."                   further arguments of "cryptml demo" or pytest' \
 	  '  NEEDED_GB=n                  free disk space to insist on before an installation (10)'
@@ -50,6 +51,10 @@ lint: install
 	"$(CURDIR)/.venv/bin/python" -m ruff format --check .
 	"$(CURDIR)/.venv/bin/python" -m mypy
 	"$(CURDIR)/.venv/bin/lint-imports"
+
+bench: install
+	@"$(CURDIR)/.venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --requirement benchmarks/requirements.txt
+	@"$(CURDIR)/.venv/bin/python" -m benchmarks.side_by_side $(ARGS)
 
 clean:
 	@sh make/environment.sh clean

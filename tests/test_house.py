@@ -48,7 +48,15 @@ def test_no_file_unpickles_or_prints(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "package",
-    ["cryptml.bundle", "cryptml.datasets", "cryptml.networks", "cryptml.training", "cryptml_client", "cryptml_server"],
+    [
+        "cryptml.bundle",
+        "cryptml.datasets",
+        "cryptml.networks",
+        "cryptml.search",
+        "cryptml.training",
+        "cryptml_client",
+        "cryptml_server",
+    ],
 )
 def test_public_names_are_said_and_there(package: str) -> None:
     module = importlib.import_module(package)

@@ -74,6 +74,7 @@ def train(
         evaluate_probabilities,
         measure_fidelity,
         predict_program,
+        prepare_folds,
         recipe,
         render_model_card,
         teacher_epochs,
@@ -105,10 +106,10 @@ def train(
         )
     validated = None
     if folds:
-        with _epochs(
-            f"{folds}-fold cross-validation", folds * (settings.epochs + teacher_epochs(settings))
-        ) as progress:
-            validated = cross_validate(architecture, examples, folds, settings, progress)
+        with _epochs(f"teachers of {folds} folds", folds * teacher_epochs(settings)) as progress:
+            prepared = prepare_folds(examples, folds, settings, progress)
+        with _epochs(f"{folds}-fold cross-validation", folds * settings.epochs) as progress:
+            validated = cross_validate(architecture, examples, prepared, settings, progress)
     total = settings.epochs + (teacher_epochs(settings) if settings.distil else 0)
     with _epochs(f"training {architecture.name}", total) as progress:
         trained = train_network(

@@ -1,9 +1,9 @@
 """Quantisation-aware training, its float teacher, and how good the result is."""
 
-from cryptml.training.cross_validation import CrossValidation, cross_validate
+from cryptml.training.cross_validation import CrossValidation, Fold, cross_validate, prepare_folds
 from cryptml.training.evaluation import Evaluation, Measures, evaluate, evaluate_probabilities
 from cryptml.training.examples import Examples, predict_program
-from cryptml.training.fidelity import Fidelity, measure_fidelity
+from cryptml.training.fidelity import Fidelity, Rounding, measure_fidelity
 from cryptml.training.fit import Epoch, History
 from cryptml.training.model_card import DataDescription, ModelCard, describe_layers, render_model_card
 from cryptml.training.progress import Progress
@@ -19,10 +19,12 @@ __all__ = [
     "Evaluation",
     "Examples",
     "Fidelity",
+    "Fold",
     "History",
     "Measures",
     "ModelCard",
     "Progress",
+    "Rounding",
     "TrainedNetwork",
     "TrainedTeacher",
     "TrainingSettings",
@@ -34,6 +36,7 @@ __all__ = [
     "evaluate_probabilities",
     "measure_fidelity",
     "predict_program",
+    "prepare_folds",
     "recipe",
     "render_model_card",
     "teacher_epochs",

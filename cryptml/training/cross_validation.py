@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from cryptml.datasets.base import Indices
 from cryptml.networks.architectures.registry import Architecture
 from cryptml.training.evaluation import Evaluation, evaluate_probabilities
 from cryptml.training.examples import Examples, predict_program
 from cryptml.training.progress import Progress, later
 from cryptml.training.qat import train_network
 from cryptml.training.settings import TrainingSettings
-from cryptml.training.teacher import teacher_epochs, train_teacher
+from cryptml.training.teacher import TrainedTeacher, teacher_epochs, train_teacher
 
 INNER_PARTS = 6
 """One of so many parts of the training pictures tells the best epoch."""
@@ -45,48 +47,83 @@ class CrossValidation:
         }
 
 
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """One part of the data held out, and what may be learned from the rest.
+
+    Attributes:
+        train: What networks learn from.
+        validation: What tells their best epoch; None where the last is kept.
+        held_out: (n,) positions of the pictures that neither has seen.
+        teacher: Trained on the same.
+    """
+
+    train: Examples
+    validation: Examples | None
+    held_out: Indices
+    teacher: TrainedTeacher
+
+
+def prepare_folds(
+    examples: Examples, folds: int, settings: TrainingSettings, progress: Progress | None = None
+) -> tuple[Fold, ...]:
+    """Cut the folds and train their teachers, once for any number of networks with the same front end.
+
+    Folds are cut by patient. The part of a fold that tells the best epoch, where the settings ask for it, is taken, by patient too,
+    from its training pictures, never from the held-out part. The data set's own subsets are not looked at.
+
+    Args:
+        examples: All pictures, behind a front end.
+        folds: 2 to the number of patients.
+        settings: Of the teachers; the seed also cuts the folds. Teachers are trained even if they do not distil.
+        progress: Hears of every epoch of all teachers.
+
+    Raises:
+        DatasetError: If the folds are out of bounds, or a class does not occur in the training part of one.
+        NetworkError: If a training diverges.
+    """
+    pairs = examples.dataset.folds(folds, settings.seed)
+    each, prepared = teacher_epochs(settings), []
+    for number, (rest, held_out) in enumerate(pairs):
+        train, validation = examples.take(rest), None
+        if settings.keep == "best":
+            train, validation = inner_split(train, settings.seed)
+        report = later(progress, done=each * number, total=each * len(pairs))
+        prepared.append(Fold(train, validation, held_out, train_teacher(train, validation, settings, report)))
+    return tuple(prepared)
+
+
 def cross_validate(
     architecture: Architecture,
     examples: Examples,
-    folds: int,
+    prepared: Sequence[Fold],
     settings: TrainingSettings,
     progress: Progress | None = None,
 ) -> CrossValidation:
-    """Train a teacher and a quantised network for every fold, and pool what they predict for its test part.
-
-    Folds are cut by patient. The part of a fold that tells the best epoch, where the settings ask for it, is taken, by patient too,
-    from its training pictures, never from the test part. The data set's own subsets are not looked at.
+    """Train a quantised network for every fold, and pool what networks and teachers predict for the held-out parts.
 
     Args:
         architecture: What to train.
         examples: All pictures, behind the architecture's front end.
-        folds: 2 to the number of patients.
-        settings: Of every training; the seed also cuts the folds. Teachers are trained even if they do not distil.
+        prepared: Of `prepare_folds`, from the same examples.
+        settings: Of every training.
         progress: Hears of every epoch of all trainings.
 
     Raises:
-        DatasetError: If the folds are out of bounds, or a class does not occur in the training part of one.
         NetworkError: If the network cannot be cut or compiled, or a training diverges.
     """
     dataset = examples.dataset
     quantised = np.zeros((len(dataset), len(dataset.classes)), np.float32)
     floats = np.zeros_like(quantised)
-    pairs = dataset.folds(folds, settings.seed)
-    each = teacher_epochs(settings) + settings.epochs
-    total = each * len(pairs)
-    for fold, (rest, held_out) in enumerate(pairs):
-        train, validation = examples.take(rest), None
-        if settings.keep == "best":
-            train, validation = inner_split(train, settings.seed)
-        done = each * fold
-        reports = [later(progress, done=start, total=total) for start in (done, done + teacher_epochs(settings))]
-        teacher = train_teacher(train, validation, settings, reports[0])
-        trained = train_network(architecture, train, validation, settings, reports[1], teacher)
-        test = examples.take(held_out)
-        quantised[held_out] = predict_program(trained.network, test.inputs[:, 0])
-        floats[held_out] = teacher.predict(test)
+    total = settings.epochs * len(prepared)
+    for number, fold in enumerate(prepared):
+        report = later(progress, done=settings.epochs * number, total=total)
+        trained = train_network(architecture, fold.train, fold.validation, settings, report, fold.teacher)
+        test = examples.take(fold.held_out)
+        quantised[fold.held_out] = predict_program(trained.network, test.inputs[:, 0])
+        floats[fold.held_out] = fold.teacher.predict(test)
     return CrossValidation(
-        folds,
+        len(prepared),
         evaluate_probabilities(quantised, dataset, settings.seed),
         evaluate_probabilities(floats, dataset, settings.seed),
         settings,

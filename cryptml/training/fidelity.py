@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,34 +25,47 @@ SEED = 0
 
 
 @dataclass(frozen=True)
-class Fidelity:
-    """Encrypted answers, all layers on the server, against those in the clear.
+class Rounding:
+    """Encrypted answers against those in the clear, where the server begins right before one of the rounding tables.
 
     Attributes:
-        approximate: Whether anything is rounded; answers are equal otherwise, but for the range.
-        p_error: Of one lookup, which says how much noise there is.
+        layer: The first layer whose rounding is approximate; a server that begins with it rounds exactly, for its client does it.
         same_label: Share of simulated answers with the label of the clear one, 0 to 1.
         auc_change: Mean difference, either way, between the AUC of a simulated run over all pictures and the clear one.
         auc_worst: The largest of them.
+    """
+
+    layer: str
+    same_label: float
+    auc_change: float
+    auc_worst: float
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """Encrypted answers against those in the clear.
+
+    Attributes:
+        p_error: Of one lookup, which says how much noise there is.
+        rounding: For every rounding table the server may begin before, the first of them with all layers on the server; none
+            where nothing is rounded: answers are equal then, but for the range.
         clipped: Share of the front end's values that its grid cuts off, 0 to 1.
         clamping: What leaves its calibrated range in front of each layer with tables.
     """
 
-    approximate: bool
     p_error: float
-    same_label: float
-    auc_change: float
-    auc_worst: float
+    rounding: tuple[Rounding, ...]
     clipped: float
     clamping: tuple[Clamping, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures as JSON values."""
-        shares = {
-            name: getattr(self, name)
-            for name in ("approximate", "p_error", "same_label", "auc_change", "auc_worst", "clipped")
+        return {
+            "p_error": self.p_error,
+            "rounding": [dataclasses.asdict(each) for each in self.rounding],
+            "clipped": self.clipped,
+            "clamping": [each.to_json() for each in self.clamping],
         }
-        return {**shares, "clamping": [each.to_json() for each in self.clamping]}
 
 
 def measure_fidelity(network: Network, inputs: Tensor, labels: IntArray, p_error: float) -> Fidelity:
@@ -63,24 +77,28 @@ def measure_fidelity(network: Network, inputs: Tensor, labels: IntArray, p_error
         labels: (n,) int64.
         p_error: Of one lookup.
     """
-    first, last = network.boundaries[0], network.boundaries[-1]
+    first = network.boundaries[0]
     values = first.quantise(inputs.numpy())
-    clear = probabilities(last.dequantise(network.run(values)))
-    auc = RocAuc(labels, clear, network.name).value()
-    same, changes = [1.0], [0.0]
-    if network.is_approximate(Segment(0, len(network))):
-        operations = NoisyOperations(p_error, np.random.default_rng(SEED))
-        same, changes = [], []
-        for _ in range(REPEATS):
-            noisy = probabilities(last.dequantise(run_all(network.layers, values, first.extent(), operations)))
-            same.append(float((noisy.argmax(axis=1) == clear.argmax(axis=1)).mean()))
-            changes.append(abs(RocAuc(labels, noisy, network.name).value() - auc))
+    places = [place for place, layer in enumerate(network.layers) if layer.rounds]
     return Fidelity(
-        approximate=network.is_approximate(Segment(0, len(network))),
         p_error=p_error,
-        same_label=float(np.mean(same)),
-        auc_change=float(np.mean(changes)),
-        auc_worst=max(changes),
+        rounding=tuple(_simulate(network, values, labels, p_error, place) for place in places),
         clipped=first.clipped_share(inputs.numpy()),
         clamping=measure_clamping(network, values),
     )
+
+
+def _simulate(network: Network, values: IntArray, labels: IntArray, p_error: float, place: int) -> Rounding:
+    """Compare answers with the server from the layer before ``place`` on."""
+    start, last = max(place - 1, 0), network.boundaries[-1]
+    clear = probabilities(last.dequantise(network.run(values)))
+    auc = RocAuc(labels, clear, network.name).value()
+    received = network.run(values, Segment(0, start)) if start else values
+    operations = NoisyOperations(p_error, np.random.default_rng(SEED))
+    same, changes = [], []
+    for _ in range(REPEATS):
+        answers = run_all(network.layers[start:], received, network.boundaries[start].extent(), operations)
+        noisy = probabilities(last.dequantise(answers))
+        same.append(float((noisy.argmax(axis=1) == clear.argmax(axis=1)).mean()))
+        changes.append(abs(RocAuc(labels, noisy, network.name).value() - auc))
+    return Rounding(network.layers[place].name, float(np.mean(same)), float(np.mean(changes)), max(changes))

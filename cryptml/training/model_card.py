@@ -199,20 +199,24 @@ def _results(card: ModelCard) -> str:
 def _fidelity(card: ModelCard) -> str:
     parts = []
     for name, it in card.fidelity.items():
-        if it.approximate:
-            text = (
-                f"On {name}, accumulators are rounded approximately: in simulations at p_error {it.p_error:.1e} with all "
-                f"layers on the server, {it.same_label:.2%} of the answers have the clear answer's label, and the AUC changes "
-                f"by {it.auc_change:.4f} in the mean and {it.auc_worst:.4f} at most."
-            )
-        else:
-            text = (
-                f"On {name}, nothing is rounded: encrypted answers equal the clear ones but for the p_error of {it.p_error:.1e} "
-                "a lookup."
-            )
         rows = [("input", f"{it.clipped:.3%}", "clipped by the client")]
         rows += [(each.layer, f"{each.values:.3%}", f"in {each.inputs:.2%} of the pictures") for each in it.clamping]
-        parts.append(f"{text}\n\n{_table(('in front of', 'values out of range', ''), rows)}")
+        ranges = _table(("in front of", "values out of range", ""), rows)
+        if not it.rounding:
+            parts.append(
+                f"On {name}, nothing is rounded: encrypted answers equal the clear ones but for the p_error of {it.p_error:.1e} "
+                f"a lookup.\n\n{ranges}"
+            )
+            continue
+        rounded = [
+            (each.layer, f"{each.same_label:.2%}", f"{each.auc_change:.4f}", f"{each.auc_worst:.4f}")
+            for each in it.rounding
+        ]
+        parts.append(
+            f"On {name}, accumulators are rounded approximately. In simulations at p_error {it.p_error:.1e}, by the first layer that "
+            "reads accumulators on the server:\n\n"
+            f"{_table(('rounding from', 'same label', 'AUC changes by, mean', 'at most'), rounded)}\n\n{ranges}"
+        )
     return "\n\n".join(parts)
 
 

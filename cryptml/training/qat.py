@@ -21,6 +21,9 @@ from cryptml.training.progress import Progress, later
 from cryptml.training.settings import TrainingSettings
 from cryptml.training.teacher import TrainedTeacher, teacher_epochs, train_teacher
 
+NOISE_INPUTS = 32
+"""Standard normal inputs that an untrained network sees before it is converted."""
+
 
 @dataclass(frozen=True, eq=False)
 class TrainedNetwork:
@@ -106,7 +109,7 @@ def train_network(
 
 
 def check_convertible(architecture: Architecture, classes: tuple[str, ...]) -> Network:
-    """Convert an untrained network, and return what came of it.
+    """Convert a network that has seen nothing but noise, and return what came of it: its circuits cost what trained ones will.
 
     Args:
         architecture: What to build.
@@ -118,7 +121,9 @@ def check_convertible(architecture: Architecture, classes: tuple[str, ...]) -> N
     module = _build(architecture, len(classes), seed=0)
     front_end = architecture.front_end
     try:
-        return convert(module, name=architecture.name, front_end=front_end, classes=classes)
+        with seeded(0), torch.no_grad():
+            module.train()(torch.randn(NOISE_INPUTS, *front_end.shape))  # bins and scales of accumulators come from it
+        return convert(module.eval(), name=architecture.name, front_end=front_end, classes=classes)
     except RuntimeError as error:  # a module does not take what the one before it gives
         read_stages(module)  # says more where it finds a reason
         raise NetworkError(

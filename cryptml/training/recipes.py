@@ -5,6 +5,7 @@ from __future__ import annotations
 from cryptml.training.settings import TrainingSettings
 
 RECIPES = {
+    "reference": TrainingSettings(range_weight=1.0),
     "scatter": TrainingSettings(
         epochs=180,
         batch=128,
@@ -15,7 +16,7 @@ RECIPES = {
         temperature=2.0,
         distillation_weight=0.9,
         range_weight=10.0,
-    )
+    ),
 }
 """Settings by the architecture's name; others take those of `TrainingSettings`, without a teacher."""
 

@@ -53,6 +53,24 @@ def rounded(seed: int, bits: int = 3, scales: int = 6) -> nn.Sequential:
     return module.eval()
 
 
+@pytest.mark.parametrize("noise", [-1.0, float("nan"), float("inf")])
+def test_noise_that_cannot_be_is_refused(noise: float) -> None:
+    with pytest.raises(NetworkError, match="times the engine's noise; give 0 or more"):
+        RoundedAccumulator(2, bits=4, noise=noise)
+
+
+@pytest.mark.parametrize("noise", [0.0, 1.0, 3.0])
+def test_training_reads_a_neighbouring_bin_the_oftener_the_more_noise(noise: float) -> None:
+    layer = RoundedAccumulator(1, bits=4, noise=noise)
+    values = torch.linspace(-1, 1, 20_000)[:, None]
+    layer(values)
+    layer.advance(1.0)
+    torch.manual_seed(0)
+    moved = (layer(values) != layer.eval()(values)).float().mean().item()
+    expected = 2 * noise * bin_deviation(2.0**-40) / np.sqrt(2 * np.pi)  # mean |noise| in bins, at edges evenly spread
+    assert moved == pytest.approx(expected, rel=0.1, abs=1e-9)
+
+
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("scales", [1, 6])
 def test_the_settled_module_is_its_integer_program(seed: int, scales: int) -> None:

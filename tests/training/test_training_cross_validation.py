@@ -13,7 +13,7 @@ from cryptml.datasets.base import Dataset
 from cryptml.errors import DatasetError
 from cryptml.networks import Standardisation
 from cryptml.networks.architectures.registry import load_architecture
-from cryptml.training import Examples, TrainingSettings, cross_validate, cross_validation
+from cryptml.training import Examples, TrainingSettings, cross_validate, cross_validation, prepare_folds
 from cryptml.training.cross_validation import inner_split
 
 SETTINGS = TrainingSettings(epochs=2, batch=16, views=2)
@@ -50,10 +50,15 @@ def test_patients_are_never_mixed_and_every_picture_is_predicted_once(
     monkeypatch.setattr(cross_validation, "train_teacher", spy_teacher)
     monkeypatch.setattr(cross_validation, "predict_program", spy_predict)
     heard: list[tuple[int, int]] = []
+    prepared = prepare_folds(behind(few), 3, SETTINGS, lambda epoch, epochs, *_: heard.append((epoch, epochs)))
     result = cross_validate(
-        load_architecture("tiny"), behind(few), 3, SETTINGS, lambda epoch, epochs, *_: heard.append((epoch, epochs))
+        load_architecture("tiny"),
+        behind(few),
+        prepared,
+        SETTINGS,
+        lambda epoch, epochs, *_: heard.append((epoch, epochs)),
     )
-    assert heard == [(epoch, 12) for epoch in range(1, 13)]
+    assert heard == [(epoch, 6) for _ in range(2) for epoch in range(1, 7)]
     assert taught == trained
     for (train, validation), test in zip(trained, tested, strict=True):
         assert not train & validation
@@ -80,7 +85,8 @@ def test_where_the_last_epoch_is_kept_a_fold_trains_on_all_that_is_left(
         return train_network(architecture, train, validation, *rest)
 
     monkeypatch.setattr(cross_validation, "train_network", spy)
-    cross_validate(load_architecture("tiny"), behind(few), 3, dataclasses.replace(SETTINGS, keep="last"))
+    settings = dataclasses.replace(SETTINGS, keep="last")
+    cross_validate(load_architecture("tiny"), behind(few), prepare_folds(behind(few), 3, settings), settings)
     tested = [{few.patients[i] for i in held_out} for _, held_out in folds]
     for train, test in zip(trained, tested, strict=True):
         assert not train & test
@@ -96,9 +102,8 @@ def test_predictions_come_back_in_the_order_of_the_set(few: Dataset, monkeypatch
         return np.eye(2, dtype=np.float32)[[rows[each.numpy().tobytes()] for each in inputs]]
 
     monkeypatch.setattr(cross_validation, "predict_program", oracle)
-    result = cross_validate(
-        load_architecture("tiny"), behind(few), 2, TrainingSettings(epochs=1, distil=False, views=2)
-    )
+    settings = TrainingSettings(epochs=1, distil=False, views=2)
+    result = cross_validate(load_architecture("tiny"), behind(few), prepare_folds(behind(few), 2, settings), settings)
     assert result.quantised.auc == 1
     assert result.teacher.auc < 1
 
@@ -114,6 +119,6 @@ def test_inner_split_takes_a_sixth_of_the_patients(phantoms: Dataset) -> None:
 
 def test_impossible_folds_are_refused(few: Dataset) -> None:
     with pytest.raises(DatasetError, match="1 folds were asked"):
-        cross_validate(load_architecture("tiny"), behind(few), 1, SETTINGS)
+        prepare_folds(behind(few), 1, SETTINGS)
     with pytest.raises(DatasetError, match="2 folds were asked of the 1 patients"):
         inner_split(Examples.of(few.take([0]), Standardisation(8)), 0)

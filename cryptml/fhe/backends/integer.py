@@ -129,7 +129,7 @@ def compile_integer_program(
     try:
         with linkable():
             circuit = fhe.Compiler(program, {"x": "encrypted"}).compile(samples, configuration(p_error, keys_of))
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, IndexError) as error:  # the last where a layer gives the same whatever it takes
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         raise CircuitError(
             f"segment {segment} of network {network.name!r} does not compile at p_error {p_error:g} ({reason})"

@@ -90,6 +90,14 @@ def activation(bits: int) -> nn.Module:
     return qnn.QuantReLU(act_quant=Uint8ActPerTensorFloat, bit_width=bits, return_quant_tensor=True)
 
 
+class Modulus(nn.Module):
+    """The absolute value: how strongly a filter answers, whatever the sign. A table holds it as it holds a rectifier."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return absolute values of any shape."""
+        return value_of(x).abs()
+
+
 class ResidualBlock(nn.Module):
     """``body(x) + shortcut(x)``, one layer that cannot be cut.
 

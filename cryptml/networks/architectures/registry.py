@@ -7,14 +7,17 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from torch import nn
 
 from cryptml.errors import NetworkError
 from cryptml.networks.architectures import reference, scatter, tiny
+from cryptml.networks.architectures.design import Design
 from cryptml.networks.front_ends import FRONT_ENDS, FrontEnd, Standardisation
 
 DEFAULT_SIDE = 32
+DESIGN_ENDING = ".json"
 
 
 @dataclass(frozen=True)
@@ -50,23 +53,28 @@ ARCHITECTURES = {
 
 
 def load_architecture(spec: str) -> Architecture:
-    """Return a shipped architecture, or import a user's function.
+    """Return a shipped architecture, read a design's file, or import a user's function.
 
     Args:
-        spec: A name in `ARCHITECTURES`, or ``module:function``. The function takes the number of classes, or nothing; its
-            attribute ``front_end``, where set, is its `FrontEnd`; otherwise regions are standardised, at a side of its
-            attribute ``side``, where set, or of 32. It runs with the caller's rights: never
-            pass a spec that came over a network.
+        spec: A name in `ARCHITECTURES`, a `Design` file that ends in ``.json``, or ``module:function``. The function takes the number
+            of classes, or nothing; its attribute ``front_end``, where set, is its `FrontEnd`; otherwise regions are standardised, at
+            a side of its attribute ``side``, where set, or of 32. It runs with the caller's rights: never pass a spec that came over
+            a network.
 
     Raises:
-        NetworkError: If there is no such name, module or function, or it is not callable.
+        NetworkError: If there is no such name, file, module or function, or it is not a network's.
     """
     if spec in ARCHITECTURES:
         return ARCHITECTURES[spec]
+    if spec.endswith(DESIGN_ENDING):
+        design = Design.load(Path(spec))
+        return Architecture(Path(spec).stem, design.front_end, design.build)
     module_name, colon, function_name = spec.partition(":")
     if not colon:
         known = ", ".join(ARCHITECTURES)
-        raise NetworkError(f"network {spec!r} is unknown; use one of {known}, or module:function for your own")
+        raise NetworkError(
+            f"network {spec!r} is unknown; use one of {known}, a design's .json file, or module:function for your own"
+        )
     try:
         function = getattr(importlib.import_module(module_name), function_name)
     except (ImportError, AttributeError, ValueError, TypeError, SyntaxError) as error:

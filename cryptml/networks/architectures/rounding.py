@@ -48,20 +48,25 @@ class RoundedAccumulator(nn.Module):
     Args:
         channels: Of the layer before.
         bits: Width of the table's input, 2 to 8.
+        noise: What training adds, in multiples of the engine's noise: 0 or more. More than the engine's own teaches the layers behind to
+            say the same whichever of two neighbouring bins is read.
 
     Raises:
-        NetworkError: If ``bits`` is out of bounds.
+        NetworkError: If ``bits`` or ``noise`` is out of bounds.
     """
 
     low: Tensor
     high: Tensor
     active: Tensor
 
-    def __init__(self, channels: int, *, bits: int) -> None:
+    def __init__(self, channels: int, *, bits: int, noise: float = 1.0) -> None:
         super().__init__()
         if not 2 <= bits <= 8:
             raise NetworkError(f"accumulators cannot be rounded to {bits} bits; give 2 to 8")
+        if not 0 <= noise < math.inf:
+            raise NetworkError(f"training cannot add {noise!r} times the engine's noise; give 0 or more")
         self.bits = bits
+        self.deviation = noise * bin_deviation(P_ERROR)
         self.excess = torch.zeros(())
         self.register_buffer("low", torch.full((channels,), math.inf))
         self.register_buffer("high", torch.full((channels,), -math.inf))
@@ -83,7 +88,7 @@ class RoundedAccumulator(nn.Module):
             low, width = (each.reshape(-1, *[1] * (value.ndim - 2)) for each in self.grid())
             place = (value - low) / width
             if self.training:
-                place = place + bin_deviation(P_ERROR) * torch.randn_like(place)
+                place = place + self.deviation * torch.randn_like(place)
             centre = low + (place.floor().clamp(0, 2**self.bits - 1) + 0.5) * width
         return value + (centre - value).detach()
 

@@ -10,7 +10,7 @@ from brevitas import nn as qnn
 from torch import nn
 
 from cryptml.errors import NetworkError, Problem
-from cryptml.networks.architectures.blocks import ResidualBlock
+from cryptml.networks.architectures.blocks import Modulus, ResidualBlock
 from cryptml.networks.architectures.dropout import CentredDropout
 from cryptml.networks.architectures.rounding import RoundedAccumulator
 
@@ -30,6 +30,7 @@ CHANNELWISE = (
     nn.Tanh,
     nn.Hardtanh,
     nn.Hardswish,
+    Modulus,
 )
 """What a table can hold: maps of one value at a time, the same or one a channel. They need a closing activation."""
 

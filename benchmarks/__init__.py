@@ -1,0 +1,1 @@
+"""Measurements that documents quote; each is run from the repository's root."""

@@ -1,0 +1,108 @@
+"""Brevitas weights through Concrete ML's own flow, with all of its defaults; nothing of ours but the weights."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from contextlib import ExitStack
+
+import numpy as np
+import torch
+from brevitas import nn as qnn
+from concrete.ml.torch.compile import compile_brevitas_qat_model
+from torch import nn
+
+from benchmarks.side_by_side.contender import Answered, Sizes
+from cryptml.fhe.backends.toolchain import linkable
+from cryptml.networks import load_network
+from cryptml.networks.architectures.blocks import linear
+from cryptml.networks.architectures.rounding import RoundedAccumulator
+from cryptml.networks.boundary import FloatArray
+from cryptml.networks.checkpoint import load_checkpoint
+from cryptml.profiler.answering import milliseconds_since
+
+
+class ConcreteMLContender:
+    """See `Contender`.
+
+    Args:
+        network: A shipped name or a folder with the Brevitas parameters.
+        calibration: File with (n, side, side) float32 regions.
+        architecture: The ``module:function`` that may be imported for a folder; None for a shipped network.
+    """
+
+    def __init__(self, network: str, calibration: str, architecture: str | None = None) -> None:
+        self._network = load_network(network)
+        self._module = plain(load_checkpoint(network, self._network, architecture))
+        self._calibration = np.load(calibration)
+
+    def prepare(self, cleanup: ExitStack) -> Sizes:  # noqa: ARG002
+        """See `Contender.prepare`."""
+        inputs = torch.from_numpy(self._network.front_end.apply(self._calibration))
+        with linkable():
+            self._compiled = compile_brevitas_qat_model(self._module, inputs)
+        circuit = self._compiled.fhe_circuit
+        circuit.keygen()
+        encrypted = circuit.encrypt(self._compiled.quantize_input(inputs[:1].numpy()))
+        return Sizes(
+            keys=len(circuit.client.evaluation_keys.serialize()),
+            upload=len(encrypted.serialize()),
+            download=len(circuit.run(encrypted).serialize()),
+            lookups=int(circuit.programmable_bootstrap_count),
+            bits=int(circuit.graph.maximum_integer_bit_width()),
+        )
+
+    def answer(self, region: FloatArray) -> Answered:
+        """See `Contender.answer`."""
+        circuit = self._compiled.fhe_circuit
+        stages = {}
+        started = time.perf_counter()
+        real = self._network.front_end.apply(region[None])
+        values = self._compiled.quantize_input(real)
+        stages["quantise"] = milliseconds_since(started)
+        started = time.perf_counter()
+        encrypted = circuit.encrypt(values)
+        stages["encrypt"] = milliseconds_since(started)
+        started = time.perf_counter()
+        result = circuit.run(encrypted)
+        stages["evaluate"] = milliseconds_since(started)
+        started = time.perf_counter()
+        logits = self._compiled.dequantize_output(circuit.decrypt(result))[0]
+        stages["decrypt"] = milliseconds_since(started)
+        clear = self._compiled.forward(real, fhe="disable")[0]
+        return Answered(stages, np.asarray(logits, np.float32), np.asarray(clear, np.float32))
+
+    def server_peak_bytes(self) -> int | None:
+        """See `Contender.server_peak_bytes`."""
+        return None
+
+
+def plain(module: nn.Sequential) -> nn.Sequential:
+    """Return the same integer weights as Concrete ML reads them: whole accumulators, one scale a layer.
+
+    What was a scale of its own for each neuron moves into the batch normalisation behind.
+    """
+    layers = dict(module.named_children())
+    names = list(layers)
+    for place, name in enumerate(names):
+        layer = layers[name]
+        if isinstance(layer, RoundedAccumulator):
+            layers[name] = nn.Identity()
+        elif isinstance(layer, qnn.QuantLinear) and layer.quant_weight().scale.numel() > 1:
+            norm = next(layers[other] for other in names[place:] if isinstance(layers[other], nn.BatchNorm1d))
+            layers[name] = _one_scale(layer, norm)
+    return nn.Sequential(OrderedDict(layers)).eval()
+
+
+def _one_scale(layer: qnn.QuantLinear, norm: nn.BatchNorm1d) -> qnn.QuantLinear:
+    quantised = layer.quant_weight()
+    integers, scale = quantised.int().float(), quantised.scale.flatten()
+    common = scale.mean()
+    bits = int(quantised.bit_width)
+    plain_layer = linear(layer.in_features, layer.out_features, bits=bits, bias=False)
+    with torch.no_grad():
+        plain_layer.weight.copy_(integers * common)
+        ratio = common / scale
+        norm.running_mean.mul_(ratio)  # type: ignore[union-attr]
+        norm.running_var.copy_((norm.running_var + norm.eps) * ratio**2 - norm.eps)  # type: ignore[union-attr, operator]
+    return plain_layer

@@ -1,0 +1,104 @@
+"""What the benchmark asks of each way to answer, and the process that each of them has to itself."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from cryptml.networks.boundary import FloatArray
+from cryptml.profiler.answering import answer, milliseconds_since
+from cryptml.profiler.memory import peak_resident_bytes, reset_peak
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes on the wire, and work.
+
+    Attributes:
+        keys: What a client sends once.
+        upload: Of an answer.
+        download: Of an answer.
+        lookups: Bootstraps of an answer.
+        bits: Widest table input.
+    """
+
+    keys: int = 0
+    upload: int = 0
+    download: int = 0
+    lookups: int = 0
+    bits: int = 0
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One answer.
+
+    Attributes:
+        stages: Milliseconds by stage; ``evaluate`` is the server's.
+        logits: (classes,) as decrypted.
+        clear: (classes,) of the same network in the clear.
+    """
+
+    stages: dict[str, float]
+    logits: FloatArray
+    clear: FloatArray
+
+
+class Contender(Protocol):
+    """One way to answer."""
+
+    def prepare(self, cleanup: ExitStack) -> Sizes:
+        """Compile, make keys, start what must run, answer once, which is slower; ``cleanup`` stops it in the end."""
+        ...
+
+    def answer(self, region: FloatArray) -> Answered:
+        """Answer one region, (side, side) float32 in [0, 1]."""
+        ...
+
+    def server_peak_bytes(self) -> int | None:
+        """Most memory of a server in a process of its own; None where there is none."""
+        ...
+
+
+def main() -> None:
+    """Serve the benchmark's requests for one contender (``python -m``, see `cryptml.profiler.processes.Child`)."""
+    from benchmarks.side_by_side.contenders import make
+
+    state: dict[str, Any] = {}
+    cleanup = ExitStack()
+
+    def prepare(request: dict[str, Any]) -> dict[str, Any]:
+        os.chdir(cleanup.enter_context(tempfile.TemporaryDirectory()))  # compilers write where they run
+        state["regions"] = np.load(request["regions"])
+        state["contender"] = make(request["kind"], request["options"])
+        started = time.perf_counter()
+        sizes = state["contender"].prepare(cleanup)
+        prepared = milliseconds_since(started)
+        reset_peak()
+        return {"prepare_ms": prepared, "sizes": vars(sizes)}
+
+    def answer_one(request: dict[str, Any]) -> dict[str, Any]:
+        started = time.perf_counter()
+        answered = state["contender"].answer(state["regions"][request["index"]])
+        stages = {**answered.stages, "all": sum(answered.stages.values()) or milliseconds_since(started)}
+        return {
+            "stages": stages,
+            "same_label": bool(np.argmax(answered.logits) == np.argmax(answered.clear)),
+            "difference": float(np.abs(answered.logits - answered.clear).max()),
+        }
+
+    def memory(_request: dict[str, Any]) -> dict[str, Any]:
+        return {"own_peak_bytes": peak_resident_bytes(), "server_peak_bytes": state["contender"].server_peak_bytes()}
+
+    with cleanup:
+        answer({"prepare": prepare, "answer": answer_one, "memory": memory})
+
+
+if __name__ == "__main__":
+    main()

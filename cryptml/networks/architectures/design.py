@@ -1,0 +1,187 @@
+"""Networks described by numbers alone: what a search varies, and what can be trained again from a file without any code."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from cryptml.errors import NetworkError
+from cryptml.files import parse_json, read_bounded, to_json_bytes, write_bytes
+from cryptml.networks.architectures.blocks import Modulus, activation, convolution, input_grid, keep_taps, linear, votes
+from cryptml.networks.architectures.dropout import CentredDropout
+from cryptml.networks.architectures.rounding import RoundedAccumulator
+from cryptml.networks.front_ends import FrontEnd, restore_front_end
+
+SCHEMA = "design.schema.json"
+FORMAT = {"format": "cryptml-design", "format_version": 1}
+MAX_BYTES = 64 << 10
+
+DROPPED = 0.2
+"""Share of the last layers' inputs, in training."""
+
+LAST_BITS = 3
+"""Of the last layer's weights, where they are learned: its sums stay narrow, which keeps the tables before it cheap."""
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """One convolution without padding, and the table behind it.
+
+    Attributes:
+        channels: It gives.
+        kernel: Rows and columns of its window.
+        stride: Of the window.
+    """
+
+    channels: int
+    kernel: int
+    stride: int
+
+
+@dataclass(frozen=True)
+class Design:
+    """A network: front end, average pooling, convolutions, a hidden layer, one value a class; a rounded table behind each but the last.
+
+    Attributes:
+        front_end: In the clear, on the client.
+        pool: Side of the window of average pooling in front of the first convolution; 1 for none.
+        convolutions: Only behind a front end that gives pictures.
+        hidden: Neurons of the hidden layer; 0 for none.
+        votes: Whether the last layer adds up the hidden neurons of each class instead of weighing them.
+        modulus: Whether tables behind convolutions hold the absolute value instead of a rectifier.
+        input_bits: Of the first grid.
+        weight_bits: Of convolutions and hidden layer.
+        activation_bits: Of what tables give.
+        rounded_bits: Of what tables take.
+        kept: Share of a neuron's weights that is not pruned, above 0, at most 1.
+
+    Raises:
+        NetworkError: If the layers do not fit what the front end gives.
+    """
+
+    front_end: FrontEnd
+    pool: int
+    convolutions: tuple[Convolution, ...]
+    hidden: int
+    votes: bool
+    modulus: bool
+    input_bits: int
+    weight_bits: int
+    activation_bits: int
+    rounded_bits: int
+    kept: float
+
+    def __post_init__(self) -> None:
+        shape = self.front_end.shape
+        if len(shape) != 3 and (self.convolutions or self.pool != 1):
+            raise NetworkError(
+                f"a design has convolutions or pooling behind a front end that gives {shape}; use them on pictures alone"
+            )
+        if self.votes and self.hidden < 2:
+            raise NetworkError(
+                f"a design lets {self.hidden} hidden neurons vote; give it 2 or more, or weights in its last layer"
+            )
+        if min(self.sides) < 1:
+            raise NetworkError(
+                f"a design's maps shrink to {min(self.sides)} rows; take smaller windows, or fewer convolutions"
+            )
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """Rows of each map: pooled input, then behind each convolution; (1,) where there are no maps."""
+        if len(self.front_end.shape) != 3:
+            return (1,)
+        sides = [self.front_end.shape[1] // self.pool]
+        for each in self.convolutions:
+            sides.append((sides[-1] - each.kernel) // each.stride + 1 if sides[-1] >= each.kernel else 0)
+        return tuple(sides)
+
+    @property
+    def lookups(self) -> int:
+        """Tables read for one answer, all layers together."""
+        maps = zip(self.convolutions, self.sides[1:], strict=True)
+        return sum(each.channels * side**2 for each, side in maps) + self.hidden
+
+    @property
+    def summary(self) -> str:
+        """The layers and widths in one line, such as ``pool 2, 5x 4x4/2, 16 neurons; 6-5-2 bits, rounded to 4``."""
+        parts = [f"pool {self.pool}"] if self.pool > 1 else []
+        parts += [f"{each.channels}x {each.kernel}x{each.kernel}/{each.stride}" for each in self.convolutions]
+        parts += [f"{self.hidden} neurons{' voting' if self.votes else ''}"] if self.hidden else []
+        bits = f"{self.input_bits}-{self.weight_bits}-{self.activation_bits} bits, rounded to {self.rounded_bits}"
+        extras = (", modulus" if self.modulus else "") + (f", {self.kept:.0%} kept" if self.kept < 1 else "")
+        return f"{', '.join(parts)}; {bits}{extras}"
+
+    def build(self, classes: int) -> nn.Sequential:
+        """Return the untrained network for (batch, *front_end.shape) inputs."""
+        layers: OrderedDict[str, nn.Module] = OrderedDict(grid=input_grid(bits=self.input_bits))
+        channels, features = self.front_end.shape[0], self.front_end.shape[0]
+        if self.pool > 1:
+            layers["pool"] = nn.AvgPool2d(self.pool)
+        for number, each in enumerate(self.convolutions, 1):
+            layers[f"conv{number}"] = self._prune(
+                convolution(channels, each.channels, each.kernel, stride=each.stride, bits=self.weight_bits), number
+            )
+            layers[f"round{number}"] = RoundedAccumulator(each.channels, bits=self.rounded_bits)
+            layers[f"norm{number}"] = nn.BatchNorm2d(each.channels)
+            if self.modulus:
+                layers[f"modulus{number}"] = Modulus()
+            layers[f"act{number}"] = activation(bits=self.activation_bits)
+            channels = each.channels
+        if len(self.front_end.shape) == 3:
+            layers["flatten"] = nn.Flatten()
+            features = channels * self.sides[-1] ** 2
+        layers["drop"] = CentredDropout(features, DROPPED)
+        if self.hidden:
+            number = len(self.convolutions) + 1
+            layers[f"linear{number}"] = self._prune(
+                linear(features, self.hidden, bits=self.weight_bits, bias=False, scales=self.hidden), number
+            )
+            layers[f"round{number}"] = RoundedAccumulator(self.hidden, bits=self.rounded_bits)
+            layers[f"norm{number}"] = nn.BatchNorm1d(self.hidden)
+            layers[f"act{number}"] = activation(bits=self.activation_bits)
+            features = self.hidden
+        layers["last"] = votes(features, classes) if self.votes else linear(features, classes, bits=LAST_BITS)
+        return nn.Sequential(layers)
+
+    def _prune(self, layer: nn.Module, seed: int) -> nn.Module:
+        fan_in = layer.weight[0].numel()
+        taps = max(1, round(self.kept * fan_in))
+        return layer if taps == fan_in else keep_taps(layer, taps=taps, seed=seed)
+
+    def save(self, file: Path) -> None:
+        """Write the design as JSON."""
+        numbers = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        numbers["front_end"] = self.front_end.to_json()
+        numbers["convolutions"] = [dataclasses.asdict(each) for each in self.convolutions]
+        write_bytes(file, to_json_bytes({**FORMAT, **numbers}))
+
+    @staticmethod
+    def load(file: Path) -> Design:
+        """Read what `save` wrote.
+
+        Raises:
+            NetworkError: If the file is malformed or describes no network, naming every violation of its schema.
+        """
+        document = parse_json(
+            read_bounded(file, MAX_BYTES, NetworkError), SCHEMA, f"the design {file.name}", NetworkError
+        )
+        return Design.from_json(document)
+
+    @staticmethod
+    def from_json(document: Mapping[str, Any]) -> Design:
+        """Return the design of a document that keeps the schema.
+
+        Raises:
+            NetworkError: If it describes no network.
+        """
+        numbers = {field.name: document[field.name] for field in dataclasses.fields(Design)}
+        numbers["front_end"] = restore_front_end(document["front_end"])
+        numbers["convolutions"] = tuple(Convolution(**each) for each in document["convolutions"])
+        return Design(**numbers)

@@ -1,0 +1,47 @@
+"""The designs that a search chooses from."""
+
+from __future__ import annotations
+
+from optuna import Trial
+
+from cryptml.networks.architectures.design import Convolution, Design
+from cryptml.networks.front_ends import FrontEnd
+
+POOLS = (1, 2, 4)
+MOST_CONVOLUTIONS = 2
+CHANNELS = (2, 24)
+KERNELS = (2, 10)
+STRIDES = (1, 6)
+HIDDEN = (0, 48)
+KEPT = (0.25, 0.5, 1.0)
+
+
+def suggest(trial: Trial, front_end: FrontEnd) -> Design:
+    """Return a design for a front end.
+
+    Raises:
+        NetworkError: If what was drawn describes no network.
+    """
+    convolutions: list[Convolution] = []
+    pool = 1
+    pictures = len(front_end.shape) == 3
+    if pictures:
+        pool = trial.suggest_categorical("pool", POOLS)
+        for number in range(1, trial.suggest_int("convolutions", 1, MOST_CONVOLUTIONS) + 1):
+            channels = trial.suggest_int(f"channels{number}", *CHANNELS)
+            kernel = trial.suggest_int(f"kernel{number}", *KERNELS)
+            convolutions.append(Convolution(channels, kernel, trial.suggest_int(f"stride{number}", *STRIDES)))
+    hidden = trial.suggest_int("hidden", *HIDDEN, step=2)
+    return Design(
+        front_end=front_end,
+        pool=pool,
+        convolutions=tuple(convolutions),
+        hidden=hidden,
+        votes=trial.suggest_categorical("votes", (False, True)) if hidden else False,
+        modulus=trial.suggest_categorical("modulus", (False, True)) if pictures else False,
+        input_bits=trial.suggest_int("input_bits", 3, 6),
+        weight_bits=trial.suggest_int("weight_bits", 3, 6),
+        activation_bits=trial.suggest_int("activation_bits", 1, 4),
+        rounded_bits=trial.suggest_int("rounded_bits", 3, 5),
+        kept=trial.suggest_categorical("kept", KEPT),
+    )

@@ -1,0 +1,220 @@
+"""The search itself: draw a design, price it, train it if it fits; all of it kept in one file, where the next run goes on."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from cryptml.errors import CircuitError, NetworkError, SettingError
+from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.circuit import DEFAULT_P_ERROR
+from cryptml.networks.architectures.design import Design
+from cryptml.networks.architectures.registry import Architecture
+from cryptml.search.price import PriceModel
+from cryptml.search.space import suggest
+from cryptml.splits import Segment
+from cryptml.training import (
+    Examples,
+    Fold,
+    Progress,
+    TrainingSettings,
+    check_convertible,
+    cross_validate,
+    prepare_folds,
+)
+
+STUDY_FILE = "study.sqlite"
+NAME = "search"
+MOST_REFUSED = 500
+"""Designs refused in a row before the search gives up: the budget is then too small for the space."""
+
+CHEAPEST_LOOKUP = 20.0
+"""Millions of complexity below every lookup that the engine has (55 for 2 bits): designs beyond the budget need no compiler."""
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """What a search is for; a study goes on only under the same.
+
+    Attributes:
+        dataset: Its name.
+        max_evaluate_ms: Budget of one evaluation with all layers on the server.
+        folds: Of the cross-validation, by patient.
+        training: Of every network; the seed also cuts the folds and draws the designs.
+    """
+
+    dataset: str
+    max_evaluate_ms: float
+    folds: int
+    training: TrainingSettings
+
+
+@dataclass(frozen=True)
+class Found:
+    """A design that fits, trained.
+
+    Attributes:
+        number: Of its trial.
+        design: The network.
+        auc: Cross-validated and pooled.
+        evaluate_ms: Price of one evaluation.
+        lookups: Of one evaluation.
+        frontier: Whether no other is as accurate and cheaper, or as cheap and more accurate.
+    """
+
+    number: int
+    design: Design
+    auc: float
+    evaluate_ms: float
+    lookups: int
+    frontier: bool
+
+
+class Search:
+    """A study in a folder.
+
+    Args:
+        folder: Holds the study; made where it is missing.
+        examples: All pictures, behind the front end of every design.
+        price: Of this machine.
+        settings: See there.
+
+    Raises:
+        SettingError: If the folder holds a study with other settings.
+    """
+
+    def __init__(self, folder: Path, examples: Examples, price: PriceModel, settings: SearchSettings) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        optuna.logging.set_verbosity(logging.WARNING)
+        self._examples = examples
+        self._price = price
+        self._settings = settings
+        self._prepared: tuple[Fold, ...] | None = None
+        storage = f"sqlite:///{folder / STUDY_FILE}"
+        self._study = optuna.create_study(
+            study_name=NAME, storage=storage, load_if_exists=True, directions=["maximize", "minimize"]
+        )
+        wanted = {**asdict(settings), "front_end": examples.front_end.to_json()}
+        known = self._study.user_attrs.get("settings")
+        if known is not None and known != json.loads(json.dumps(wanted)):
+            different = sorted(name for name in wanted if json.loads(json.dumps(wanted[name])) != known.get(name))
+            raise SettingError(
+                f"{folder} holds a search with another {', '.join(different)}; choose another folder, or the same settings"
+            )
+        self._study.set_user_attr("settings", wanted)
+        # Draws depend on how far the study is: one that was interrupted goes on with other draws than those it has had.
+        self._study.sampler = optuna.samplers.TPESampler(
+            seed=(settings.training.seed + len(self._study.trials)) % 2**32, multivariate=True, group=True
+        )
+
+    @property
+    def completed(self) -> int:
+        """Designs trained so far."""
+        return len(self._completed())
+
+    def prepare(self, progress: Progress | None = None) -> None:
+        """Cut the folds and train their teachers, which all designs share."""
+        self._prepared = prepare_folds(self._examples, self._settings.folds, self._settings.training, progress)
+
+    def step(self, progress: Progress | None = None, tell: Tell | None = None) -> Found:
+        """Draw designs until one fits the budget, and train it.
+
+        Args:
+            progress: Hears of its epochs.
+            tell: Hears what is done.
+
+        Raises:
+            SettingError: If hundreds in a row do not fit.
+            NetworkError: If a training diverges; the study knows it as failed.
+        """
+        if self._prepared is None:
+            self.prepare()
+        say = tell if tell is not None else _silent
+        for refused in range(MOST_REFUSED):
+            trial = self._study.ask()
+            say(f"looking for a design that fits ({refused} refused)")
+            try:
+                design = suggest(trial, self._examples.front_end)
+                milliseconds = self._milliseconds(design)
+            except (NetworkError, CircuitError) as error:
+                self._refuse(trial, str(error)[:200])
+                continue
+            if milliseconds > self._settings.max_evaluate_ms:
+                self._refuse(trial, f"about {milliseconds:.0f} ms")
+                continue
+            say(f"training {design.lookups} lookups, {milliseconds:.0f} ms")
+            try:
+                validated = cross_validate(
+                    _architecture(design), self._examples, self._prepared or (), self._settings.training, progress
+                )
+            except NetworkError:
+                self._study.tell(trial, state=TrialState.FAIL)
+                raise
+            except BaseException:
+                self._study.tell(trial, state=TrialState.FAIL)  # an interrupted one is drawn again, not waited for
+                raise
+            trial.set_user_attr("lookups", design.lookups)
+            trial.set_user_attr("design", _numbers(design))
+            self._study.tell(trial, [validated.quantised.auc, milliseconds])
+            return next(each for each in self.found() if each.number == trial.number)
+        raise SettingError(
+            f"none of {MOST_REFUSED} designs fits {self._settings.max_evaluate_ms:g} ms; give a larger budget"
+        )
+
+    def found(self) -> list[Found]:
+        """Return every trained design, cheapest first."""
+        best = {trial.number for trial in self._study.best_trials}
+        found = [
+            Found(
+                number=trial.number,
+                design=Design.from_json(
+                    {**trial.user_attrs["design"], "front_end": self._examples.front_end.to_json()}
+                ),
+                auc=trial.values[0],
+                evaluate_ms=trial.values[1],
+                lookups=trial.user_attrs["lookups"],
+                frontier=trial.number in best,
+            )
+            for trial in self._completed()
+        ]
+        return sorted(found, key=lambda each: (each.evaluate_ms, -each.auc))
+
+    def _completed(self) -> list[FrozenTrial]:
+        return self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+
+    def _refuse(self, trial: optuna.Trial, reason: str) -> None:
+        trial.set_user_attr("refused", reason)
+        self._study.tell(trial, state=TrialState.PRUNED)
+
+    def _milliseconds(self, design: Design) -> float:
+        """Return the price of an evaluation; a bound from below where that exceeds the budget already."""
+        least = self._price.work * design.lookups * CHEAPEST_LOOKUP
+        if least > self._settings.max_evaluate_ms:
+            return least
+        network = check_convertible(_architecture(design), self._examples.dataset.classes)
+        compiled = compile_integer_program(network, Segment(0, len(network)), DEFAULT_P_ERROR)
+        compiled.discard()
+        return self._price.milliseconds(compiled.spec)
+
+
+def _architecture(design: Design) -> Architecture:
+    return Architecture("design", design.front_end, design.build)
+
+
+def _numbers(design: Design) -> dict[str, Any]:
+    numbers = asdict(design)
+    del numbers["front_end"]
+    return numbers
+
+
+def _silent(_what: str) -> None:
+    pass

@@ -1,0 +1,95 @@
+"""A search keeps its budget, goes on where it stopped, and its frontier is one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from cryptml.cli.main import app
+from cryptml.datasets import load_dataset
+from cryptml.errors import SettingError
+from cryptml.networks import Standardisation
+from cryptml.networks.architectures.design import Design
+from cryptml.search import PriceModel, Search, SearchSettings
+from cryptml.training import Examples, TrainingSettings
+
+FRONT_END = Standardisation(8)
+TRAINING = TrainingSettings(epochs=2, batch=32, views=2, distil=False)
+PRICE = PriceModel(call=10.0, received=0.1, sent=0.1, work=0.1, points=9, median_error=0.05, worst_error=0.1)
+SETTINGS = SearchSettings("phantom", 400.0, 2, TRAINING)
+
+
+@pytest.fixture(scope="module")
+def examples() -> Examples:
+    return Examples.of(load_dataset("phantom:images=96,contrast=0.5", 8), FRONT_END, views=2)
+
+
+def test_every_design_keeps_the_budget_and_the_frontier_dominates(examples: Examples, tmp_path: Path) -> None:
+    study = Search(tmp_path, examples, PRICE, SETTINGS)
+    heard: list[str] = []
+    first = study.step(tell=heard.append)
+    assert heard[0].startswith("looking for a design")
+    assert heard[-1] == f"training {first.lookups} lookups, {first.evaluate_ms:.0f} ms"
+    again = Search(tmp_path, examples, PRICE, SETTINGS)
+    assert again.completed == 1
+    again.step()
+    again.step()
+    found = again.found()
+    assert len(found) == 3
+    assert [each.evaluate_ms for each in found] == sorted(each.evaluate_ms for each in found)
+    assert next(each for each in found if each.number == first.number).design == first.design
+    for each in found:
+        assert 0 <= each.auc <= 1
+        assert PRICE.call < each.evaluate_ms <= SETTINGS.max_evaluate_ms
+        assert each.lookups == each.design.lookups
+        better = [
+            other
+            for other in found
+            if (other.auc > each.auc and other.evaluate_ms <= each.evaluate_ms)
+            or (other.auc >= each.auc and other.evaluate_ms < each.evaluate_ms)
+        ]
+        assert each.frontier == (not better)
+
+
+def test_a_study_goes_on_under_the_same_settings_alone(examples: Examples, tmp_path: Path) -> None:
+    Search(tmp_path, examples, PRICE, SETTINGS)
+    Search(tmp_path, examples, PRICE, SETTINGS)
+    with pytest.raises(SettingError, match="another max_evaluate_ms, training; choose another folder"):
+        Search(tmp_path, examples, PRICE, replace(SETTINGS, max_evaluate_ms=9.0, training=replace(TRAINING, seed=1)))
+
+
+def test_a_budget_that_nothing_fits_is_said_to_be_too_small(
+    examples: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cryptml.search.study.MOST_REFUSED", 5)
+    study = Search(tmp_path, examples, PRICE, replace(SETTINGS, max_evaluate_ms=1.0))
+    with pytest.raises(SettingError, match="none of 5 designs fits 1 ms; give a larger budget"):
+        study.step()
+
+
+def test_the_command_writes_what_train_takes(tmp_path: Path) -> None:
+    runner = CliRunner()
+    folder, profile = tmp_path / "found", "profiles/scatter/epyc-2-cores/profile.json"
+    data = "phantom:images=96,contrast=0.5"
+    command = ["search", "--dataset", data, "--max-evaluate-ms", "3000", "--out", str(folder), "--profile", profile]
+    command += ["--side", "8", "--designs", "2", "--folds", "2", "--epochs", "1", "--json"]
+    result = runner.invoke(app, command)
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert document["designs"] == 2
+    assert document == json.loads((folder / "frontier.json").read_text())
+    assert (folder / "frontier.png").read_bytes().startswith(b"\x89PNG")
+    number = document["frontier"][0]["number"]
+    file = folder / "designs" / f"{number}.json"
+    assert Design.load(file).lookups == document["frontier"][0]["lookups"]
+    shown = runner.invoke(app, command[:-1])
+    assert shown.exit_code == 0, shown.output
+    assert f"--network {folder / 'designs'}" in shown.stdout.replace("\n", "")
+    trained = runner.invoke(
+        app, ["train", "--dataset", data, "--network", str(file), "--out", str(tmp_path / "net"), "--epochs", "1"]
+    )
+    assert trained.exit_code == 0, trained.output
