@@ -146,7 +146,7 @@ def _take_turns(rows: list[dict[str, Any]], count: int, seconds: float) -> None:
                 row["same_labels"] += reply["same_label"]
                 row["largest_difference"] = max(row["largest_difference"], reply["difference"])
     for row in rows:
-        row["memory"] = row["child"].ask({"do": "memory"}, time.monotonic() + ANSWER_SECONDS)
+        row |= row["child"].ask({"do": "finish"}, time.monotonic() + ANSWER_SECONDS)
 
 
 def _write(finished: list[dict[str, Any]], rows: list[dict[str, Any]], work: Path, dataset: str) -> None:

@@ -61,7 +61,7 @@ class CkksContender:
         self._module.load_state_dict(load_file(weights))
         self._front_end = Standardisation(side)
 
-    def prepare(self, cleanup: ExitStack) -> Sizes:  # noqa: ARG002
+    def prepare(self, cleanup: ExitStack) -> None:  # noqa: ARG002
         """See `Contender.prepare`."""
         context = tenseal.context(
             tenseal.SCHEME_TYPE.CKKS, poly_modulus_degree=DEGREE, coeff_mod_bit_sizes=list(MODULI)
@@ -76,7 +76,7 @@ class CkksContender:
         self._biases = conv.bias.tolist()
         self._dense = [(layer.weight.T.tolist(), layer.bias.tolist()) for layer in (first, second)]
         upload = self._encrypt(torch.zeros(1, 1, self._front_end.side, self._front_end.side))
-        return Sizes(keys=len(public), upload=len(upload), download=len(self._evaluate(upload)))
+        self.sizes = Sizes(keys=len(public), upload=len(upload), download=len(self._evaluate(upload)))
 
     def answer(self, region: FloatArray) -> Answered:
         """See `Contender.answer`."""

@@ -21,9 +21,9 @@ class ClearContender:
     def __init__(self, network: str) -> None:
         self._network = load_network(network)
 
-    def prepare(self, cleanup: ExitStack) -> Sizes:  # noqa: ARG002
+    def prepare(self, cleanup: ExitStack) -> None:  # noqa: ARG002
         """See `Contender.prepare`."""
-        return Sizes(upload=self._network.front_end.side**2)
+        self.sizes = Sizes(upload=self._network.front_end.side**2)
 
     def answer(self, region: FloatArray) -> Answered:
         """See `Contender.answer`."""

@@ -51,10 +51,16 @@ class Answered:
 
 
 class Contender(Protocol):
-    """One way to answer."""
+    """One way to answer.
 
-    def prepare(self, cleanup: ExitStack) -> Sizes:
-        """Compile, make keys, start what must run, answer once, which is slower; ``cleanup`` stops it in the end."""
+    Attributes:
+        sizes: Known once it has answered.
+    """
+
+    sizes: Sizes
+
+    def prepare(self, cleanup: ExitStack) -> None:
+        """Compile, make keys, start what must run, answer once where that is quick; ``cleanup`` stops it in the end."""
         ...
 
     def answer(self, region: FloatArray) -> Answered:
@@ -78,10 +84,10 @@ def main() -> None:
         state["regions"] = np.load(request["regions"])
         state["contender"] = make(request["kind"], request["options"])
         started = time.perf_counter()
-        sizes = state["contender"].prepare(cleanup)
+        state["contender"].prepare(cleanup)
         prepared = milliseconds_since(started)
         reset_peak()
-        return {"prepare_ms": prepared, "sizes": vars(sizes)}
+        return {"prepare_ms": prepared}
 
     def answer_one(request: dict[str, Any]) -> dict[str, Any]:
         started = time.perf_counter()
@@ -93,11 +99,12 @@ def main() -> None:
             "difference": float(np.abs(answered.logits - answered.clear).max()),
         }
 
-    def memory(_request: dict[str, Any]) -> dict[str, Any]:
-        return {"own_peak_bytes": peak_resident_bytes(), "server_peak_bytes": state["contender"].server_peak_bytes()}
+    def finish(_request: dict[str, Any]) -> dict[str, Any]:
+        peaks = {"own": peak_resident_bytes(), "server": state["contender"].server_peak_bytes()}
+        return {"sizes": vars(state["contender"].sizes), "peak_bytes": peaks}
 
     with cleanup:
-        answer({"prepare": prepare, "answer": answer_one, "memory": memory})
+        answer({"prepare": prepare, "answer": answer_one, "finish": finish})
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ class PeakContender:
         self._values = np.zeros(0, np.int64)
         self._bits = self._network.lookup_bits(self._segment)
 
-    def prepare(self, cleanup: ExitStack) -> Sizes:  # noqa: ARG002
+    def prepare(self, cleanup: ExitStack) -> None:  # noqa: ARG002
         """See `Contender.prepare`."""
         compiled = compile_integer_program(self._network, self._segment, DEFAULT_P_ERROR)
         compiled.discard()
@@ -49,7 +49,7 @@ class PeakContender:
         self._circuit.keygen()
         self._values = samples[0]
         self.answer(np.zeros((1, 1), np.float32))
-        return Sizes(lookups=LOOKUPS, bits=self._bits)
+        self.sizes = Sizes(lookups=LOOKUPS, bits=self._bits)
 
     def answer(self, region: FloatArray) -> Answered:  # noqa: ARG002
         """See `Contender.answer`."""

@@ -10,7 +10,7 @@ import matplotlib as mpl
 import numpy as np
 
 Row = dict[str, Any]
-"""What is known of a contender: ``name``, ``kind``, ``accuracy``, ``sizes``, ``milliseconds`` by stage, ``memory`` and counts."""
+"""What is known of a contender: ``name``, ``kind``, ``accuracy``, ``sizes``, ``milliseconds`` by stage, ``peak_bytes`` and counts."""
 
 COLOURS = {"service": "#0b6e99", "concrete-ml": "#b3541e", "ckks": "#6b4fa0", "clear": "#555555"}
 MARKS = {"service": "o", "concrete-ml": "s", "ckks": "D", "clear": "^"}
@@ -71,7 +71,7 @@ def _cells(row: Row) -> list[str]:
     auc = "-"
     if accuracy is not None:
         auc = f"{accuracy['auc']:.3f} ({accuracy['auc_low']:.3f} to {accuracy['auc_high']:.3f}), {accuracy['dataset']}"
-    server = row["memory"]["server_peak_bytes"]
+    server = row["peak_bytes"]["server"]
     return [
         row["name"],
         auc,
@@ -82,7 +82,7 @@ def _cells(row: Row) -> list[str]:
         _size(sizes["keys"]),
         _size(sizes["upload"]),
         _size(sizes["download"]),
-        _size(row["memory"]["own_peak_bytes"]),
+        _size(row["peak_bytes"]["own"]),
         _size(server) if server else "the same",
         str(len(times)),
         f"{row['same_labels']} of {len(times)}",

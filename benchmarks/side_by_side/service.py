@@ -32,7 +32,7 @@ class ServiceContender:
         self._service: LocalService | None = None
         self._client: Client | None = None
 
-    def prepare(self, cleanup: ExitStack) -> Sizes:
+    def prepare(self, cleanup: ExitStack) -> None:
         """See `Contender.prepare`."""
         work = Path.cwd()
         build_bundle(
@@ -44,7 +44,7 @@ class ServiceContender:
         side = self._network.front_end.side
         self.answer(np.zeros((side, side), np.float32))
         circuits = [step.circuit for step in self._client.bundle.server_steps]
-        return Sizes(
+        self.sizes = Sizes(
             keys=self._client.evaluation_key_bytes,
             upload=sum(circuit.parameters.input_bytes for circuit in circuits),
             download=sum(circuit.parameters.output_bytes for circuit in circuits),
