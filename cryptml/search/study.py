@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -112,9 +113,12 @@ class Search:
             )
         self._study.set_user_attr("settings", wanted)
         # Draws depend on how far the study is: one that was interrupted goes on with other draws than those it has had.
-        self._study.sampler = optuna.samplers.TPESampler(
-            seed=(settings.training.seed + len(self._study.trials)) % 2**32, multivariate=True, group=True
-        )
+        seed = (settings.training.seed + len(self._study.trials)) % 2**32
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", optuna.exceptions.ExperimentalWarning
+            )  # of the sampler that knows conditional spaces
+            self._study.sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
 
     @property
     def completed(self) -> int:

@@ -172,21 +172,19 @@ def test_a_successful_attack_counts_where_it_needed_fewer_queries_than_known(
     assert (after.parameters, after.inputs, after.outputs, after.linear) == (5, 4, 3, False)
 
 
-def test_what_an_attack_recovers_while_profiling_is_given_away_in_the_report(
-    reference: Network, tmp_path: Path
-) -> None:
+def test_what_an_attack_recovers_while_profiling_is_given_away_in_the_report(tiny: Network, tmp_path: Path) -> None:
     segment = Segment(0, 2)
-    assert segment_exposure(reference, segment).queries is None
-    found = attack({"network": "reference", "start": 0, "stop": 2, "queries": 2000})
-    assert found == {"queries": audit_segment(reference, segment).queries}
+    assert segment_exposure(tiny, segment).queries is None
+    found = attack({"network": "tiny", "start": 0, "stop": 2, "queries": 2000})
+    assert found == {"queries": audit_segment(tiny, segment).queries}
     journal = Journal(tmp_path / "journal", {}, resume=False)
     journal.record("attacked 0-2", found)
-    for each in enumerate_segments(len(reference)):
+    for each in enumerate_segments(len(tiny)):
         journal.record(f"clear {each}", [1.0])
         journal.record(f"compiled {each}", {"reason": "not compiled here"})
     journal.record("baselines", {"client_bytes": 1, "server_bytes": 1})
     journal.record("front-end", [1.0])
-    findings = Findings(reference, journal)
+    findings = Findings(tiny, journal)
     report = assemble(
         findings,
         findings.own(),

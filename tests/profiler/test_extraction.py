@@ -171,9 +171,9 @@ def test_a_segment_falls_on_ciphertexts_too(
 
 
 def test_a_lone_activation_is_read_off_its_answers(reference: Network) -> None:
-    for segment, entries in ((Segment(1, 2), 43), (Segment(4, 5), 61), (Segment(1, 3), 43)):
+    for segment in (Segment(1, 2), Segment(4, 5), Segment(1, 3)):
         recovery = audit_segment(reference, segment)
-        assert (recovery.exact, recovery.recovered_share, recovery.queries) == (True, 1, entries)
+        assert (recovery.exact, recovery.recovered_share, recovery.queries) == (True, 1, 16)  # a query a bin
 
 
 def test_an_activation_before_linear_layers_is_tabulated(tiny: Network, reference: Network) -> None:
