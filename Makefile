@@ -30,11 +30,11 @@ help:
 	  'make test      run the tests' \
 	  'make lint      check style, types and the import contract' \
 	  'make bench     measure encrypted networks side by side (ARGS="--dataset breastmnist:PATH")' \
-	  'make clean     remove .venv and everything else that these targets made' \
+	  'make clean     remove .venv, caches and build outputs' \
 	  '' \
 	  'demo, test, lint and bench install first where needed. Variables:' \
 	  '  PYTHON=/path/to/python3.11   the Python to use (3.10 to 3.12; found by itself when not given)' \
-	  '  ARGS="..."                   further arguments of "cryptml demo" or pytest' \
+	  '  ARGS="..."                   further arguments of "cryptml demo", pytest or the benchmark' \
 	  '  NEEDED_GB=n                  free disk space to insist on before an installation (10)'
 
 install:

@@ -22,7 +22,7 @@ import torch
 from torch import nn
 
 from cryptml.datasets import load_dataset
-from cryptml.errors import CircuitError
+from cryptml.errors import CircuitError, CryptmlError
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.circuit import DEFAULT_P_ERROR
 from cryptml.networks import Standardisation
@@ -45,7 +45,7 @@ TAPS = 32
 """Of 128 weights a neuron of the second convolution, where it is pruned."""
 
 SIMILARITY = 10.0
-SHIPPED = recipe("reference")
+SHIPPED = recipe(load_architecture("reference"))
 FRONT_END = Standardisation(reference.SIDE)
 TEACHER = "float teacher"
 
@@ -55,7 +55,7 @@ class Variant:
     """A row of the table.
 
     Attributes:
-        name: What it adds to the row before.
+        name: What it is, or adds to the row before.
         build: The untrained network.
         settings: Of its training, the seed aside.
     """
@@ -176,4 +176,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except CryptmlError as error:
+        sys.exit(f"error: {error}")

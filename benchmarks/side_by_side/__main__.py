@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import re
 import sys
 import tempfile
 import time
@@ -20,7 +22,7 @@ import numpy as np
 from benchmarks.side_by_side import accuracy, report, stock
 from cryptml.cli.console import bar, err, out
 from cryptml.datasets import load_dataset
-from cryptml.errors import CryptmlError, MeasurementError
+from cryptml.errors import CryptmlError, MeasurementError, SettingError
 from cryptml.networks import load_network
 from cryptml.profiler.machine import describe_machine
 from cryptml.profiler.processes import Child
@@ -46,7 +48,7 @@ def main() -> int:
     parser.add_argument(
         "--seconds", type=float, default=120.0, help="time after which a contender gets no further turn"
     )
-    parser.add_argument("--only", default="", help="contenders whose name holds this")
+    parser.add_argument("--only", default="", help="contenders whose name this regular expression finds")
     arguments = parser.parse_args()
     try:
         _run(arguments)
@@ -64,7 +66,7 @@ def _run(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as name, ExitStack() as children:
         shelf = Path(name)
         np.save(shelf / "calibration.npy", data.subset("train").images[:CALIBRATION].astype(np.float32))
-        rows = [row for row in _contenders(work, shelf, figures) if arguments.only in row["name"]]
+        rows = [row for row in _contenders(work, shelf, figures) if re.search(arguments.only, row["name"])]
         for row in rows:
             side = row.pop("side")
             regions = shelf / f"regions{side}.npy"
@@ -72,9 +74,12 @@ def _run(arguments: argparse.Namespace) -> None:
                 held = load_dataset(arguments.dataset, side).subset("validation").images[: arguments.count]
                 np.save(regions, held.astype(np.float32))
             row["regions"] = str(regions)
+        if not rows:
+            raise SettingError(f"no contender's name holds {arguments.only!r}; leave --only out to see all names")
         _prepare(rows, children)
-        _take_turns([row for row in rows if "child" in row], arguments.count, arguments.seconds)
-    finished = [row for row in rows if row.pop("child", None) is not None and row["milliseconds"]]
+        count = min(arguments.count, len(data.subset("validation")))
+        _take_turns([row for row in rows if "child" in row], count, arguments.seconds)
+    finished = [row for row in rows if row.pop("child", None) is not None and "failure" not in row]
     _write(finished, rows, work, data.name)
 
 
@@ -96,7 +101,7 @@ def _contenders(work: Path, shelf: Path, figures: dict[str, Any]) -> list[dict[s
         add(f"{network} in the clear", "clear", side, found, network=network)
         if side == stock.SIDE:
             name = f"{network} through Concrete ML"
-            add(name, "concrete-ml", side, found, network=network, calibration=calibration)
+            add(name, "concrete-ml", side, None, network=network, calibration=calibration)
     add(
         "stock network through Concrete ML",
         "concrete-ml",
@@ -135,17 +140,24 @@ def _take_turns(rows: list[dict[str, Any]], count: int, seconds: float) -> None:
         for index in range(count):
             for row in rows:
                 progress.advance(task)
-                if index >= FEWEST and used[row["name"]] > seconds:
+                if "failure" in row or (index >= FEWEST and used[row["name"]] > seconds):
                     continue
                 progress.update(task, description=row["name"])
                 started = time.monotonic()
-                reply = row["child"].ask({"do": "answer", "index": index}, started + ANSWER_SECONDS)
+                try:
+                    reply = row["child"].ask({"do": "answer", "index": index}, started + ANSWER_SECONDS)
+                except MeasurementError as error:
+                    row["failure"] = str(error)
+                    used[row["name"]] = math.inf
+                    continue
                 used[row["name"]] += time.monotonic() - started
                 for stage, milliseconds in reply["stages"].items():
                     row["milliseconds"].setdefault(stage, []).append(milliseconds)
                 row["same_labels"] += reply["same_label"]
                 row["largest_difference"] = max(row["largest_difference"], reply["difference"])
     for row in rows:
+        if "failure" in row:
+            continue
         row |= row["child"].ask({"do": "finish"}, time.monotonic() + ANSWER_SECONDS)
 
 

@@ -15,6 +15,8 @@ from safetensors.torch import save_file
 from benchmarks.side_by_side import ckks, stock
 from cryptml.cli.train import FIGURES_FILE
 from cryptml.datasets.base import Dataset
+from cryptml.errors import SettingError
+from cryptml.files import sha256
 from cryptml.networks import Standardisation, save_network
 from cryptml.networks.architectures.registry import load_architecture
 from cryptml.networks.boundary import FloatArray
@@ -58,11 +60,18 @@ def trained(data: Dataset, work: Path, tell: Callable[[str], None]) -> dict[str,
         data: Of side 28.
         work: Gets the weights and the figures.
         tell: Hears what is trained.
+
+    Raises:
+        SettingError: If the folder holds networks that were trained on other data.
     """
     kept = work / FIGURES
+    digest = sha256(data.images.tobytes() + data.labels.tobytes())
     if kept.exists():
-        found: dict[str, Figures] = json.loads(kept.read_text())
-        return found
+        found = json.loads(kept.read_text())
+        if found["data"] != digest:
+            raise SettingError(f"{work} holds networks trained on other data; choose another folder with --out")
+        trained_before: dict[str, Figures] = found["figures"]
+        return trained_before
     examples = Examples.of(data, Standardisation(stock.SIDE), views=PLAIN.views)
     architecture = load_architecture(STOCK)
     tell(f"stock network, {FOLDS}-fold cross-validation")
@@ -82,7 +91,7 @@ def trained(data: Dataset, work: Path, tell: Callable[[str], None]) -> dict[str,
     save_network(network.network, work / STOCK_FOLDER, architecture=STOCK)
     save_checkpoint(network.module, work / STOCK_FOLDER)
     save_file(_fit_squares(train).state_dict(), work / CKKS_WEIGHTS)
-    kept.write_text(json.dumps(figures, indent=1))
+    kept.write_text(json.dumps({"data": digest, "figures": figures}, indent=1))
     return figures
 
 

@@ -1,4 +1,4 @@
-"""Brevitas weights through Concrete ML's own flow, with all of its defaults; nothing of ours but the weights."""
+"""Brevitas weights through Concrete ML's own flow, with its defaults; nothing of ours but the weights."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import torch
 from brevitas import nn as qnn
 from concrete.ml.torch.compile import compile_brevitas_qat_model
 from torch import nn
+from torch.nn.utils import prune
 
 from benchmarks.side_by_side.contender import Answered, Sizes
 from cryptml.fhe.backends.toolchain import linkable
@@ -21,6 +22,9 @@ from cryptml.networks.architectures.rounding import RoundedAccumulator
 from cryptml.networks.boundary import FloatArray
 from cryptml.networks.checkpoint import load_checkpoint
 from cryptml.profiler.answering import milliseconds_since
+
+OUTPUT_BITS = 8
+"""What Concrete ML takes where nobody says otherwise; its inputs are as wide as the network was trained for."""
 
 
 class ConcreteMLContender:
@@ -40,8 +44,9 @@ class ConcreteMLContender:
     def prepare(self, cleanup: ExitStack) -> None:  # noqa: ARG002
         """See `Contender.prepare`."""
         inputs = torch.from_numpy(self._network.front_end.apply(self._calibration))
+        bits = {"model_inputs": self._network.boundaries[0].bits, "model_outputs": OUTPUT_BITS}
         with linkable():
-            self._compiled = compile_brevitas_qat_model(self._module, inputs)
+            self._compiled = compile_brevitas_qat_model(self._module, inputs, n_bits=bits)
         circuit = self._compiled.fhe_circuit
         circuit.keygen()
         encrypted = circuit.encrypt(self._compiled.quantize_input(inputs[:1].numpy()))
@@ -87,6 +92,8 @@ def plain(module: nn.Sequential) -> nn.Sequential:
     names = list(layers)
     for place, name in enumerate(names):
         layer = layers[name]
+        if prune.is_pruned(layer):
+            prune.remove(layer, "weight")  # type: ignore[no-untyped-call]
         if isinstance(layer, RoundedAccumulator):
             layers[name] = nn.Identity()
         elif isinstance(layer, qnn.QuantLinear) and layer.quant_weight().scale.numel() > 1:

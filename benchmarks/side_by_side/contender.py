@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from cryptml.errors import MeasurementError
 from cryptml.networks.boundary import FloatArray
 from cryptml.profiler.answering import answer, milliseconds_since
 from cryptml.profiler.memory import peak_resident_bytes, reset_peak
@@ -82,11 +83,15 @@ def main() -> None:
     def prepare(request: dict[str, Any]) -> dict[str, Any]:
         os.chdir(cleanup.enter_context(tempfile.TemporaryDirectory()))  # compilers write where they run
         state["regions"] = np.load(request["regions"])
-        state["contender"] = make(request["kind"], request["options"])
         started = time.perf_counter()
-        state["contender"].prepare(cleanup)
+        try:
+            state["contender"] = make(request["kind"], request["options"])
+            state["contender"].prepare(cleanup)
+        except Exception as error:
+            cleanup.close()
+            raise MeasurementError(f"{type(error).__name__}: {error}") from error
         prepared = milliseconds_since(started)
-        reset_peak()
+        state["peak known"] = reset_peak()
         return {"prepare_ms": prepared}
 
     def answer_one(request: dict[str, Any]) -> dict[str, Any]:
@@ -100,7 +105,9 @@ def main() -> None:
         }
 
     def finish(_request: dict[str, Any]) -> dict[str, Any]:
-        peaks = {"own": peak_resident_bytes(), "server": state["contender"].server_peak_bytes()}
+        own = peak_resident_bytes() if state["peak known"] else None  # else it is that of compiling
+        peaks = {"own": own, "server": state["contender"].server_peak_bytes()}
+        cleanup.close()  # while there is time: services and folders with keys must not outlive this process
         return {"sizes": vars(state["contender"].sizes), "peak_bytes": peaks}
 
     with cleanup:

@@ -1,26 +1,23 @@
-"""The contenders by kind."""
+"""The contenders by kind; what one of them needs is imported for it alone."""
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
-from benchmarks.side_by_side.ckks import CkksContender
-from benchmarks.side_by_side.clear import ClearContender
-from benchmarks.side_by_side.concrete_ml import ConcreteMLContender
 from benchmarks.side_by_side.contender import Contender
-from benchmarks.side_by_side.peak import PeakContender
-from benchmarks.side_by_side.service import ServiceContender
 
-KINDS: dict[str, type[Any]] = {
-    "service": ServiceContender,
-    "concrete-ml": ConcreteMLContender,
-    "ckks": CkksContender,
-    "clear": ClearContender,
-    "peak": PeakContender,
+KINDS = {
+    "service": ("service", "ServiceContender"),
+    "concrete-ml": ("concrete_ml", "ConcreteMLContender"),
+    "ckks": ("ckks", "CkksContender"),
+    "clear": ("clear", "ClearContender"),
+    "peak": ("peak", "PeakContender"),
 }
 
 
 def make(kind: str, options: dict[str, Any]) -> Contender:
     """Return a contender of a kind with its own options."""
-    contender: Contender = KINDS[kind](**options)
+    module, name = KINDS[kind]
+    contender: Contender = getattr(importlib.import_module(f"benchmarks.side_by_side.{module}"), name)(**options)
     return contender

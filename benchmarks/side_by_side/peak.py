@@ -9,10 +9,12 @@ import numpy as np
 from concrete import fhe
 
 from benchmarks.side_by_side.contender import Answered, Sizes
+from cryptml.errors import MeasurementError
 from cryptml.fhe.backends.base import configuration
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.backends.toolchain import linkable
 from cryptml.fhe.circuit import DEFAULT_P_ERROR
+from cryptml.fhe.parameters import CircuitParameters
 from cryptml.networks import load_network
 from cryptml.networks.boundary import FloatArray
 from cryptml.profiler.answering import milliseconds_since
@@ -45,6 +47,12 @@ class PeakContender:
         with linkable():
             self._circuit = fhe.Compiler(lambda x: table[x], {"x": "encrypted"}).compile(
                 samples, configuration(DEFAULT_P_ERROR, compiled.spec)
+            )
+        found = CircuitParameters.parse(self._circuit.client.specs.serialize()).key_parameters
+        if found != compiled.spec.parameters.key_parameters:
+            raise MeasurementError(
+                f"{LOOKUPS} lookups of {self._bits} bits do not get the key parameters of segment {self._segment}; there is no peak to "
+                "compare with"
             )
         self._circuit.keygen()
         self._values = samples[0]

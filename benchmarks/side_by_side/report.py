@@ -52,7 +52,9 @@ def markdown(rows: Sequence[Row], reference: str, heading: str) -> str:
     for row in rows:
         if row["kind"] == "peak":
             best = 1000 * row["sizes"]["lookups"] / median(row, "evaluate")
-            served = next(each for each in rows if each["kind"] == "service" and each["name"] == row["of"])
+            served = next((each for each in rows if each["kind"] == "service" and each["name"] == row["of"]), None)
+            if served is None:
+                continue
             rate = 1000 * served["sizes"]["lookups"] / median(served, "evaluate")
             lines.append(_line((row["of"], f"{best:.1f}", f"{rate:.1f}", f"{rate / best:.0%}")))
     base = next((row for row in answering if row["name"] == reference), None)
@@ -82,7 +84,7 @@ def _cells(row: Row) -> list[str]:
         _size(sizes["keys"]),
         _size(sizes["upload"]),
         _size(sizes["download"]),
-        _size(row["peak_bytes"]["own"]),
+        _size(row["peak_bytes"]["own"] or 0),
         _size(server) if server else "the same",
         str(len(times)),
         f"{row['same_labels']} of {len(times)}",
@@ -145,7 +147,7 @@ def plot(rows: Sequence[Row], file: Path, dataset: str) -> None:
     axes.set_xlabel("an answer, all stages, seconds (median)")
     axes.set_ylabel(f"AUC on {dataset}, 5-fold, 95 % interval")
     axes.grid(visible=True, which="major", alpha=0.25)
-    axes.margins(x=0.15)
+    axes.margins(x=0.3)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     axes.legend(frameon=False, loc="lower right", fontsize=8)

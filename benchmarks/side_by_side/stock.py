@@ -13,8 +13,8 @@ from cryptml.networks.architectures.blocks import activation, convolution, input
 
 SIDE = 28
 BITS = 3
-TAPS = 32
-"""Weights a neuron that are left in the hidden layer, as many as the second convolution has: sums then take about 8 bits on data."""
+FIRST_TAPS, TAPS = 10, 6
+"""Weights that are left to each neuron: 10 * 4 * 3 and 6 * 7 * 3 bound a sum by 126 either way, which is 8 bits."""
 
 
 def build(classes: int = 2) -> nn.Sequential:
@@ -22,10 +22,10 @@ def build(classes: int = 2) -> nn.Sequential:
     return nn.Sequential(
         OrderedDict(
             grid=input_grid(bits=BITS),
-            conv1=convolution(1, 8, 5, stride=4, bits=BITS),
+            conv1=keep_taps(convolution(1, 8, 5, stride=4, bits=BITS), taps=FIRST_TAPS, seed=2),
             norm1=nn.BatchNorm2d(8),
             act1=activation(bits=BITS),
-            conv2=convolution(8, 16, 2, stride=2, bits=BITS),
+            conv2=keep_taps(convolution(8, 16, 2, stride=2, bits=BITS), taps=TAPS, seed=0),
             norm2=nn.BatchNorm2d(16),
             act2=activation(bits=BITS),
             flatten=nn.Flatten(),

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cryptml.cli.console import bar, out, print_json, say
 from cryptml.datasets import load_dataset
-from cryptml.errors import ReportError
 
 if TYPE_CHECKING:
     from cryptml.search import Search
@@ -61,6 +61,7 @@ def search(
     warnings.filterwarnings("ignore", category=UserWarning, module="torch")
     from cryptml.files import to_json_bytes, write_bytes
     from cryptml.networks import Scattering, Standardisation
+    from cryptml.networks.architectures.registry import load_architecture
     from cryptml.profiler.report import load_report
     from cryptml.reports.search import draw_search
     from cryptml.reports.table import plain_table
@@ -68,12 +69,10 @@ def search(
     from cryptml.training import Examples, recipe, teacher_epochs
 
     torch.set_num_threads(1)
-    if not profiles:
-        raise ReportError("a search needs a profile of this machine; run split-profiler run scatter --out profile.json")
     price = PriceModel.fit([load_report(path) for path in profiles])
     scattering = front_end is SearchedFrontEnd.SCATTERING
     network = "scatter" if scattering else "reference"
-    training = replace(recipe(network), seed=seed)
+    training = replace(recipe(load_architecture(network)), seed=seed)
     if epochs is not None:
         training = replace(training, epochs=epochs)
     public = Scattering(side, octaves=3, directions=8, cells=2, harmonics=2) if scattering else Standardisation(side)
@@ -84,24 +83,32 @@ def search(
         )
     study = Search(out_folder, examples, price, SearchSettings(data.name, max_evaluate_ms, folds, training))
     missing = designs - study.completed
+
+    def write() -> dict[str, Any]:
+        """Write everything that was found so far; designs that left the frontier go."""
+        found = study.found()
+        (out_folder / DESIGNS).mkdir(exist_ok=True)
+        for each in found:
+            (out_folder / DESIGNS / f"{each.number}.json").unlink(missing_ok=True)
+        for each in found:
+            if each.frontier:
+                each.design.save(out_folder / DESIGNS / f"{each.number}.json")
+        draw_search(found, f"{data.name}, {len(found)} designs, {folds}-fold", out_folder / PLOT_FILE)
+        rows = [
+            {"number": each.number, "auc": each.auc, "evaluate_ms": each.evaluate_ms, "lookups": each.lookups}
+            for each in found
+            if each.frontier
+        ]
+        document = {"designs": len(found), "price": asdict(price), "frontier": rows}
+        write_bytes(out_folder / FRONTIER_FILE, to_json_bytes(document))
+        return document
+
     if missing > 0:
         with bar("teachers", folds * teacher_epochs(training)) as (progress, task):
             study.prepare(lambda epoch, total, *_: progress.update(task, completed=epoch, total=total))
-    if missing > 0:
-        _train(study, missing, folds * training.epochs)
-    found = study.found()
-    frontier = [each for each in found if each.frontier]
-    (out_folder / DESIGNS).mkdir(exist_ok=True)
-    for each in frontier:
-        each.design.save(out_folder / DESIGNS / f"{each.number}.json")
-    title = f"{data.name}, {len(found)} designs, {folds}-fold, at most {max_evaluate_ms:g} ms"
-    draw_search(found, title, out_folder / PLOT_FILE)
-    rows = [
-        {"number": each.number, "auc": each.auc, "evaluate_ms": each.evaluate_ms, "lookups": each.lookups}
-        for each in frontier
-    ]
-    document = {"designs": len(found), "price": asdict(price), "frontier": rows}
-    write_bytes(out_folder / FRONTIER_FILE, to_json_bytes(document))
+        _train(study, missing, folds * training.epochs, write)
+    document = write()
+    frontier = [each for each in study.found() if each.frontier]
     if json:
         print_json(document)
         return
@@ -116,15 +123,17 @@ def search(
         )
         for each in frontier
     ]
-    out.print(plain_table(f"{len(frontier)} of {title}, on the frontier", columns, cells))
+    title = f"{len(frontier)} of {document['designs']} designs on the frontier, at most {max_evaluate_ms:g} ms"
+    out.print(plain_table(title, columns, cells))
     say(
         f"price: fitted on {price.points} segments, off by {price.median_error:.0%} in the median, {price.worst_error:.0%} at most"
     )
+    again = f" --epochs {epochs}" if epochs is not None else ""
     best = max(frontier, key=lambda each: each.auc).number
-    say(f"train one: cryptml train --dataset ... --network {out_folder / DESIGNS / f'{best}.json'} --out DIR")
+    say(f"train one: cryptml train --dataset ... --network {out_folder / DESIGNS / f'{best}.json'}{again} --out DIR")
 
 
-def _train(study: Search, missing: int, epochs: int) -> None:
+def _train(study: Search, missing: int, epochs: int, write: Callable[[], object]) -> None:
     """Train so many more designs, of so many epochs each."""
     with bar("designs", missing * epochs) as (progress, task):
         for number in range(missing):
@@ -137,3 +146,4 @@ def _train(study: Search, missing: int, epochs: int) -> None:
 
             progress.update(task, completed=number * epochs)
             study.step(heard, told)
+            write()

@@ -30,7 +30,7 @@ def train(
     dataset: Annotated[str, typer.Option(help="Such as mias:PATH; see cryptml datasets.")],
     out_folder: Annotated[Path, typer.Option("--out", help="New folder for the network.")],
     network: Annotated[
-        str, typer.Option(help="reference, scatter, tiny, or module:function for your own.")
+        str, typer.Option(help="reference, scatter, tiny, a design's .json file, or module:function for your own.")
     ] = "reference",
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
     epochs: Annotated[int | None, typer.Option(min=1, help="Most passes over the training set.")] = None,
@@ -62,7 +62,7 @@ def train(
 
     from cryptml.fhe.circuit import DEFAULT_P_ERROR
     from cryptml.files import to_json_bytes, write_bytes
-    from cryptml.networks.architectures.registry import load_architecture
+    from cryptml.networks.architectures.registry import DESIGN_FILE, load_architecture
     from cryptml.networks.checkpoint import save_checkpoint
     from cryptml.training import (
         DataDescription,
@@ -91,7 +91,7 @@ def train(
         "views": views,
         "seed": seed,
     }
-    settings = replace(recipe(network), **{name: value for name, value in given.items() if value is not None})
+    settings = replace(recipe(architecture), **{name: value for name, value in given.items() if value is not None})
     if settings.similarity_weight and not settings.distil:
         raise SettingError(f"--similarity {similarity:g} looks at a teacher's features; pass --teacher too")
     out_folder.mkdir(parents=True, exist_ok=True)  # now rather than after the training
@@ -126,7 +126,9 @@ def train(
         subset: measure_fidelity(trained.network, part.inputs[:, 0], part.dataset.labels, DEFAULT_P_ERROR)
         for subset, part in ((subset, examples.subset(subset)) for subset in figures)
     }
-    save_network(trained.network, out_folder, architecture=network)
+    save_network(trained.network, out_folder, architecture=architecture.spec)
+    if architecture.is_design:
+        write_bytes(out_folder / DESIGN_FILE, Path(network).read_bytes())
     save_checkpoint(trained.module, out_folder)
     document = {
         **{subset: figure.to_json() | {"fidelity": fidelity[subset].to_json()} for subset, figure in figures.items()},
@@ -136,11 +138,11 @@ def train(
     write_bytes(out_folder / FIGURES_FILE, to_json_bytes(document))
     card = ModelCard(
         name=trained.network.name,
-        architecture=network,
+        architecture=architecture.spec,
         front_end=architecture.front_end,
         layers=describe_layers(trained.network),
         data=DataDescription.of(data),
-        command=command_line(dataset, network, settings, folds),
+        command=command_line(dataset, DESIGN_FILE if architecture.is_design else network, settings, folds),
         settings=settings,
         fidelity=fidelity,
         figures=figures,

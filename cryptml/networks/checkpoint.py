@@ -12,7 +12,7 @@ from torch import nn
 from cryptml.errors import NetworkError
 from cryptml.files import read_bounded, write_bytes
 from cryptml.networks import module_state
-from cryptml.networks.architectures.registry import ARCHITECTURES, load_architecture
+from cryptml.networks.architectures.registry import ARCHITECTURES, DESIGN, DESIGN_FILE, load_architecture
 from cryptml.networks.network import Network
 from cryptml.networks.storage import architecture_of, resolve_network
 from cryptml.networks.tensors import MAX_WEIGHTS_BYTES
@@ -42,13 +42,15 @@ def load_checkpoint(name_or_folder: str, network: Network, trusted: str | None =
         raise NetworkError(
             f"network {network.name!r} does not say which architecture it was built from; train it again"
         )
-    if architecture not in ARCHITECTURES and architecture != trusted:
+    folder = resolve_network(name_or_folder)
+    spec = str(folder / DESIGN_FILE) if architecture == DESIGN else architecture
+    if architecture not in (*ARCHITECTURES, DESIGN, trusted):
         raise NetworkError(
             f"network {network.name!r} was built by {architecture!r}, whose code would be imported and run; "
             f"pass --architecture {architecture} if you trust it"
         )
-    data = read_bounded(resolve_network(name_or_folder) / CHECKPOINT_FILE, MAX_WEIGHTS_BYTES, NetworkError)
-    module = load_architecture(architecture).build(len(network.classes))
+    data = read_bounded(folder / CHECKPOINT_FILE, MAX_WEIGHTS_BYTES, NetworkError)
+    module = load_architecture(spec).build(len(network.classes))
     module.eval()
     with torch.no_grad():
         module(torch.zeros(1, *network.front_end.shape))  # settles the shapes of scales, which loading compares

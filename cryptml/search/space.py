@@ -31,7 +31,8 @@ def suggest(trial: Trial, front_end: FrontEnd) -> Design:
             channels = trial.suggest_int(f"channels{number}", *CHANNELS)
             kernel = trial.suggest_int(f"kernel{number}", *KERNELS)
             convolutions.append(Convolution(channels, kernel, trial.suggest_int(f"stride{number}", *STRIDES)))
-    hidden = trial.suggest_int("hidden", *HIDDEN, step=2)
+    # Behind features, no hidden layer would be a linear network, whose weights any client can solve for.
+    hidden = trial.suggest_int("hidden", HIDDEN[0] if pictures else 2, HIDDEN[1], step=2)
     return Design(
         front_end=front_end,
         pool=pool,

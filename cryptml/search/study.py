@@ -12,10 +12,13 @@ from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import URL
+from sqlalchemy.exc import SQLAlchemyError
 
 from cryptml.errors import CircuitError, NetworkError, SettingError
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.circuit import DEFAULT_P_ERROR
+from cryptml.files import sha256
 from cryptml.networks.architectures.design import Design
 from cryptml.networks.architectures.registry import Architecture
 from cryptml.search.price import PriceModel
@@ -90,28 +93,47 @@ class Search:
         settings: See there.
 
     Raises:
-        SettingError: If the folder holds a study with other settings.
+        SettingError: If the folder holds a study with other settings or no study, or the budget is less than a call takes.
     """
 
     def __init__(self, folder: Path, examples: Examples, price: PriceModel, settings: SearchSettings) -> None:
+        if settings.max_evaluate_ms <= price.call:
+            raise SettingError(
+                f"a budget of {settings.max_evaluate_ms:g} ms is no more than the {price.call:.0f} ms of a call that computes nothing; "
+                "give a larger one"
+            )
         folder.mkdir(parents=True, exist_ok=True)
         optuna.logging.set_verbosity(logging.WARNING)
         self._examples = examples
         self._price = price
         self._settings = settings
         self._prepared: tuple[Fold, ...] | None = None
-        storage = f"sqlite:///{folder / STUDY_FILE}"
-        self._study = optuna.create_study(
-            study_name=NAME, storage=storage, load_if_exists=True, directions=["maximize", "minimize"]
-        )
-        wanted = {**asdict(settings), "front_end": examples.front_end.to_json()}
-        known = self._study.user_attrs.get("settings")
-        if known is not None and known != json.loads(json.dumps(wanted)):
-            different = sorted(name for name in wanted if json.loads(json.dumps(wanted[name])) != known.get(name))
+        dataset = examples.dataset
+        wanted = {
+            **asdict(settings),
+            "front_end": examples.front_end.to_json(),
+            "price": asdict(price),
+            "data": sha256(dataset.images.tobytes() + dataset.labels.tobytes()),
+        }
+        wanted = json.loads(json.dumps(wanted))
+        try:
+            self._study = optuna.create_study(
+                study_name=NAME,
+                storage=URL.create("sqlite", database=str(folder / STUDY_FILE)).render_as_string(),
+                load_if_exists=True,
+                directions=["maximize", "minimize"],
+            )
+            known = self._study.user_attrs.get("settings", wanted)
+            self._study.set_user_attr("settings", known)
+        except (SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError, ValueError, KeyError) as error:
+            raise SettingError(
+                f"{folder / STUDY_FILE} cannot be read as a search ({str(error).splitlines()[0][:200]}); choose another folder"
+            ) from error
+        different = sorted(name for name in wanted if wanted[name] != known.get(name))
+        if different:
             raise SettingError(
                 f"{folder} holds a search with another {', '.join(different)}; choose another folder, or the same settings"
             )
-        self._study.set_user_attr("settings", wanted)
         # Draws depend on how far the study is: one that was interrupted goes on with other draws than those it has had.
         seed = (settings.training.seed + len(self._study.trials)) % 2**32
         with warnings.catch_warnings():
@@ -138,11 +160,11 @@ class Search:
 
         Raises:
             SettingError: If hundreds in a row do not fit.
-            NetworkError: If a training diverges; the study knows it as failed.
         """
         if self._prepared is None:
             self.prepare()
         say = tell if tell is not None else _silent
+        reason = "nothing drawn"
         for refused in range(MOST_REFUSED):
             trial = self._study.ask()
             say(f"looking for a design that fits ({refused} refused)")
@@ -150,28 +172,28 @@ class Search:
                 design = suggest(trial, self._examples.front_end)
                 milliseconds = self._milliseconds(design)
             except (NetworkError, CircuitError) as error:
-                self._refuse(trial, str(error)[:200])
+                reason = self._refuse(trial, str(error)[:200])
                 continue
             if milliseconds > self._settings.max_evaluate_ms:
-                self._refuse(trial, f"about {milliseconds:.0f} ms")
+                reason = self._refuse(trial, f"about {milliseconds:.0f} ms")
                 continue
             say(f"training {design.lookups} lookups, {milliseconds:.0f} ms")
             try:
                 validated = cross_validate(
                     _architecture(design), self._examples, self._prepared or (), self._settings.training, progress
                 )
-            except NetworkError:
-                self._study.tell(trial, state=TrialState.FAIL)
-                raise
+            except NetworkError as error:
+                reason = self._refuse(trial, str(error)[:200])
+                continue
             except BaseException:
-                self._study.tell(trial, state=TrialState.FAIL)  # an interrupted one is drawn again, not waited for
+                self._study.tell(trial, state=TrialState.FAIL)  # an interrupted one is not waited for
                 raise
             trial.set_user_attr("lookups", design.lookups)
             trial.set_user_attr("design", _numbers(design))
             self._study.tell(trial, [validated.quantised.auc, milliseconds])
             return next(each for each in self.found() if each.number == trial.number)
         raise SettingError(
-            f"none of {MOST_REFUSED} designs fits {self._settings.max_evaluate_ms:g} ms; give a larger budget"
+            f"none of {MOST_REFUSED} designs fits {self._settings.max_evaluate_ms:g} ms (the last one: {reason}); give a larger budget"
         )
 
     def found(self) -> list[Found]:
@@ -195,13 +217,14 @@ class Search:
     def _completed(self) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
 
-    def _refuse(self, trial: optuna.Trial, reason: str) -> None:
+    def _refuse(self, trial: optuna.Trial, reason: str) -> str:
         trial.set_user_attr("refused", reason)
-        self._study.tell(trial, state=TrialState.PRUNED)
+        self._study.tell(trial, state=TrialState.FAIL)  # the sampler learns from trained designs alone
+        return reason
 
     def _milliseconds(self, design: Design) -> float:
         """Return the price of an evaluation; a bound from below where that exceeds the budget already."""
-        least = self._price.work * design.lookups * CHEAPEST_LOOKUP
+        least = self._price.call + self._price.work * design.lookups * CHEAPEST_LOOKUP
         if least > self._settings.max_evaluate_ms:
             return least
         network = check_convertible(_architecture(design), self._examples.dataset.classes)

@@ -52,14 +52,12 @@ class Fold:
     """One part of the data held out, and what may be learned from the rest.
 
     Attributes:
-        train: What networks learn from.
-        validation: What tells their best epoch; None where the last is kept.
-        held_out: (n,) positions of the pictures that neither has seen.
-        teacher: Trained on the same.
+        rest: Positions of the pictures to learn from.
+        held_out: Positions of the pictures that nothing trained on the others has seen.
+        teacher: Trained on the rest.
     """
 
-    train: Examples
-    validation: Examples | None
+    rest: Indices
     held_out: Indices
     teacher: TrainedTeacher
 
@@ -85,11 +83,9 @@ def prepare_folds(
     pairs = examples.dataset.folds(folds, settings.seed)
     each, prepared = teacher_epochs(settings), []
     for number, (rest, held_out) in enumerate(pairs):
-        train, validation = examples.take(rest), None
-        if settings.keep == "best":
-            train, validation = inner_split(train, settings.seed)
+        train, validation = _learning(examples, rest, settings)
         report = later(progress, done=each * number, total=each * len(pairs))
-        prepared.append(Fold(train, validation, held_out, train_teacher(train, validation, settings, report)))
+        prepared.append(Fold(rest, held_out, train_teacher(train, validation, settings, report)))
     return tuple(prepared)
 
 
@@ -118,7 +114,8 @@ def cross_validate(
     total = settings.epochs * len(prepared)
     for number, fold in enumerate(prepared):
         report = later(progress, done=settings.epochs * number, total=total)
-        trained = train_network(architecture, fold.train, fold.validation, settings, report, fold.teacher)
+        train, validation = _learning(examples, fold.rest, settings)
+        trained = train_network(architecture, train, validation, settings, report, fold.teacher)
         test = examples.take(fold.held_out)
         quantised[fold.held_out] = predict_program(trained.network, test.inputs[:, 0])
         floats[fold.held_out] = fold.teacher.predict(test)
@@ -128,6 +125,12 @@ def cross_validate(
         evaluate_probabilities(floats, dataset, settings.seed),
         settings,
     )
+
+
+def _learning(examples: Examples, rest: Indices, settings: TrainingSettings) -> tuple[Examples, Examples | None]:
+    """Return what networks learn from, and what tells their best epoch where the settings ask for it."""
+    train = examples.take(rest)
+    return inner_split(train, settings.seed) if settings.keep == "best" else (train, None)
 
 
 def inner_split(examples: Examples, seed: int) -> tuple[Examples, Examples]:

@@ -79,7 +79,8 @@ def measure_fidelity(network: Network, inputs: Tensor, labels: IntArray, p_error
     """
     first = network.boundaries[0]
     values = first.quantise(inputs.numpy())
-    places = [place for place, layer in enumerate(network.layers) if layer.rounds]
+    # Where a network begins with a table, its client does the rounding.
+    places = [place for place, layer in enumerate(network.layers) if layer.rounds and place]
     return Fidelity(
         p_error=p_error,
         rounding=tuple(_simulate(network, values, labels, p_error, place) for place in places),
@@ -90,7 +91,7 @@ def measure_fidelity(network: Network, inputs: Tensor, labels: IntArray, p_error
 
 def _simulate(network: Network, values: IntArray, labels: IntArray, p_error: float, place: int) -> Rounding:
     """Compare answers with the server from the layer before ``place`` on."""
-    start, last = max(place - 1, 0), network.boundaries[-1]
+    start, last = place - 1, network.boundaries[-1]
     clear = probabilities(last.dequantise(network.run(values)))
     auc = RocAuc(labels, clear, network.name).value()
     received = network.run(values, Segment(0, start)) if start else values

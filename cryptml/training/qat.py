@@ -109,7 +109,7 @@ def train_network(
 
 
 def check_convertible(architecture: Architecture, classes: tuple[str, ...]) -> Network:
-    """Convert a network that has seen nothing but noise, and return what came of it: its circuits cost what trained ones will.
+    """Convert a network that has seen nothing but noise, and return what came of it: its circuits cost about what trained ones will.
 
     Args:
         architecture: What to build.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from cryptml.networks.architectures.registry import Architecture
+from cryptml.networks.front_ends import Scattering
 from cryptml.training.settings import TrainingSettings
 
 RECIPES = {
@@ -21,6 +23,8 @@ RECIPES = {
 """Settings by the architecture's name; others take those of `TrainingSettings`, without a teacher."""
 
 
-def recipe(architecture: str) -> TrainingSettings:
-    """Return the settings that an architecture was tuned with, on validation data alone."""
-    return RECIPES.get(architecture, TrainingSettings(distil=False))
+def recipe(architecture: Architecture) -> TrainingSettings:
+    """Return the settings that an architecture was tuned with, on validation data alone; a design has those of its front end."""
+    if architecture.is_design:
+        return RECIPES["scatter" if isinstance(architecture.front_end, Scattering) else "reference"]
+    return RECIPES.get(architecture.spec, TrainingSettings(distil=False))

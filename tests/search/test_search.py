@@ -11,11 +11,13 @@ from typer.testing import CliRunner
 
 from cryptml.cli.main import app
 from cryptml.datasets import load_dataset
-from cryptml.errors import SettingError
-from cryptml.networks import Standardisation
+from cryptml.errors import NetworkError, SettingError
+from cryptml.networks import Standardisation, load_network
 from cryptml.networks.architectures.design import Design
+from cryptml.networks.architectures.registry import load_architecture
+from cryptml.networks.checkpoint import load_checkpoint
 from cryptml.search import PriceModel, Search, SearchSettings
-from cryptml.training import Examples, TrainingSettings
+from cryptml.training import Examples, TrainingSettings, cross_validate, recipe
 
 FRONT_END = Standardisation(8)
 TRAINING = TrainingSettings(epochs=2, batch=32, views=2, distil=False)
@@ -59,16 +61,51 @@ def test_a_study_goes_on_under_the_same_settings_alone(examples: Examples, tmp_p
     Search(tmp_path, examples, PRICE, SETTINGS)
     Search(tmp_path, examples, PRICE, SETTINGS)
     with pytest.raises(SettingError, match="another max_evaluate_ms, training; choose another folder"):
-        Search(tmp_path, examples, PRICE, replace(SETTINGS, max_evaluate_ms=9.0, training=replace(TRAINING, seed=1)))
+        Search(tmp_path, examples, PRICE, replace(SETTINGS, max_evaluate_ms=300.0, training=replace(TRAINING, seed=1)))
 
 
 def test_a_budget_that_nothing_fits_is_said_to_be_too_small(
     examples: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cryptml.search.study.MOST_REFUSED", 5)
-    study = Search(tmp_path, examples, PRICE, replace(SETTINGS, max_evaluate_ms=1.0))
-    with pytest.raises(SettingError, match="none of 5 designs fits 1 ms; give a larger budget"):
+    study = Search(tmp_path, examples, PRICE, replace(SETTINGS, max_evaluate_ms=11.0))
+    with pytest.raises(SettingError, match=r"none of 5 designs fits 11 ms \(the last one: .+\); give a larger budget"):
         study.step()
+
+
+def test_a_budget_below_a_call_and_a_file_that_is_no_study_are_refused(examples: Examples, tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="a budget of 9 ms is no more than the 10 ms of a call"):
+        Search(tmp_path, examples, PRICE, replace(SETTINGS, max_evaluate_ms=9.0))
+    (tmp_path / "study.sqlite").write_bytes(b"no database" * 1000)
+    with pytest.raises(SettingError, match="study.sqlite cannot be read as a search"):
+        Search(tmp_path, examples, PRICE, SETTINGS)
+
+
+def test_an_interrupted_design_is_left_behind_and_a_diverging_one_refused(
+    examples: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = Search(tmp_path, examples, PRICE, SETTINGS)
+    real = cross_validate
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cryptml.search.study.cross_validate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        study.step()
+    calls: list[int] = []
+
+    def diverging_once(*arguments: object) -> object:
+        calls.append(1)
+        if len(calls) == 1:
+            raise NetworkError("the training loss became nan")
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("cryptml.search.study.cross_validate", diverging_once)
+    again = Search(tmp_path, examples, PRICE, SETTINGS)
+    found = again.step()
+    assert len(calls) == 2
+    assert [each.number for each in again.found()] == [found.number]
 
 
 def test_the_command_writes_what_train_takes(tmp_path: Path) -> None:
@@ -93,3 +130,10 @@ def test_the_command_writes_what_train_takes(tmp_path: Path) -> None:
         app, ["train", "--dataset", data, "--network", str(file), "--out", str(tmp_path / "net"), "--epochs", "1"]
     )
     assert trained.exit_code == 0, trained.output
+    figures = json.loads((tmp_path / "net" / "figures.json").read_text())
+    assert figures["settings"] == recipe(load_architecture(str(file))).to_json() | {"epochs": 1}
+    assert figures["settings"]["range_weight"] == 1
+    network = load_network(str(tmp_path / "net"))
+    assert str(tmp_path) not in (tmp_path / "net" / "network.json").read_text()
+    assert str(tmp_path) not in (tmp_path / "net" / "MODEL_CARD.md").read_text()
+    assert "last" in dict(load_checkpoint(str(tmp_path / "net"), network).named_children())

@@ -22,6 +22,9 @@ SCHEMA = "design.schema.json"
 FORMAT = {"format": "cryptml-design", "format_version": 1}
 MAX_BYTES = 64 << 10
 
+NOISE = 3.0
+"""What training adds to rounded accumulators, in multiples of the engine's noise."""
+
 DROPPED = 0.2
 """Share of the last layers' inputs, in training."""
 
@@ -119,7 +122,15 @@ class Design:
         return f"{', '.join(parts)}; {bits}{extras}"
 
     def build(self, classes: int) -> nn.Sequential:
-        """Return the untrained network for (batch, *front_end.shape) inputs."""
+        """Return the untrained network for (batch, *front_end.shape) inputs.
+
+        Raises:
+            NetworkError: If fewer neurons vote than there are classes.
+        """
+        if self.votes and self.hidden < classes:
+            raise NetworkError(
+                f"{self.hidden} hidden neurons cannot vote for {classes} classes; give one a class, or more"
+            )
         layers: OrderedDict[str, nn.Module] = OrderedDict(grid=input_grid(bits=self.input_bits))
         channels, features = self.front_end.shape[0], self.front_end.shape[0]
         if self.pool > 1:
@@ -128,7 +139,7 @@ class Design:
             layers[f"conv{number}"] = self._prune(
                 convolution(channels, each.channels, each.kernel, stride=each.stride, bits=self.weight_bits), number
             )
-            layers[f"round{number}"] = RoundedAccumulator(each.channels, bits=self.rounded_bits)
+            layers[f"round{number}"] = RoundedAccumulator(each.channels, bits=self.rounded_bits, noise=NOISE)
             layers[f"norm{number}"] = nn.BatchNorm2d(each.channels)
             if self.modulus:
                 layers[f"modulus{number}"] = Modulus()
@@ -143,7 +154,7 @@ class Design:
             layers[f"linear{number}"] = self._prune(
                 linear(features, self.hidden, bits=self.weight_bits, bias=False, scales=self.hidden), number
             )
-            layers[f"round{number}"] = RoundedAccumulator(self.hidden, bits=self.rounded_bits)
+            layers[f"round{number}"] = RoundedAccumulator(self.hidden, bits=self.rounded_bits, noise=NOISE)
             layers[f"norm{number}"] = nn.BatchNorm1d(self.hidden)
             layers[f"act{number}"] = activation(bits=self.activation_bits)
             features = self.hidden

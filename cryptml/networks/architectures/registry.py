@@ -19,6 +19,11 @@ from cryptml.networks.front_ends import FRONT_ENDS, FrontEnd, Standardisation
 DEFAULT_SIDE = 32
 DESIGN_ENDING = ".json"
 
+DESIGN = "design"
+"""What a network that was trained from a design says of its architecture; the design's file lies beside it."""
+
+DESIGN_FILE = "design.json"
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -38,6 +43,11 @@ class Architecture:
     def side(self) -> int:
         """Rows and columns of its input region, in pixels."""
         return self.front_end.side
+
+    @property
+    def is_design(self) -> bool:
+        """Whether it is a `Design`, which numbers describe and no code."""
+        return self.spec == DESIGN
 
     @property
     def name(self) -> str:
@@ -68,7 +78,7 @@ def load_architecture(spec: str) -> Architecture:
         return ARCHITECTURES[spec]
     if spec.endswith(DESIGN_ENDING):
         design = Design.load(Path(spec))
-        return Architecture(Path(spec).stem, design.front_end, design.build)
+        return Architecture(DESIGN, design.front_end, design.build)
     module_name, colon, function_name = spec.partition(":")
     if not colon:
         known = ", ".join(ARCHITECTURES)
