@@ -218,7 +218,10 @@ def test_another_network_in_the_clear_does_not_match(
             "cannot be imported",
         ),
         (["train", "--dataset", "mias:/no/such/folder", "--out", "NOWHERE"], "/no/such/folder"),
-        (["train", "--dataset", "phantom", "--similarity", "2", "--out", "NOWHERE"], "pass --teacher too"),
+        (
+            ["train", "--dataset", "phantom", "--network", "tiny", "--similarity", "2", "--out", "NOWHERE"],
+            "pass --teacher too",
+        ),
         (["scan", "/no/such.png", "--server", "http://127.0.0.1:9", "--out", "NOWHERE"], "/no/such.png"),
         (["serve", "/no/such/bundle"], "there is no bundle"),
         (["predict", "x.png", "--server", "here"], "not an address of a service"),
