@@ -150,6 +150,6 @@ def plot(rows: Sequence[Row], file: Path, dataset: str) -> None:
     axes.margins(x=0.3)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    axes.legend(frameon=False, loc="lower right", fontsize=8)
+    axes.legend(frameon=False, loc="lower left", fontsize=8)
     figure.savefig(file)
     pyplot.close(figure)
