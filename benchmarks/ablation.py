@@ -108,9 +108,7 @@ def price(architecture: Architecture, classes: tuple[str, ...]) -> str:
     """Return the compiler's estimate for all behind the first table, in millions, or why there is none."""
     network = check_convertible(architecture, classes)
     first = next(place for place, layer in enumerate(network.layers) if layer.kind == "activation")
-    segment = Segment(
-        first + 1, len(network)
-    )  # as the default split has it: the first convolution and its table on the client
+    segment = Segment(first + 1, len(network))  # the client keeps the first table, as in the default split
     try:
         compiled = compile_integer_program(network, segment, DEFAULT_P_ERROR)
     except CircuitError:

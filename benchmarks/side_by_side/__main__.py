@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import re
 import sys
 import tempfile
@@ -148,7 +147,6 @@ def _take_turns(rows: list[dict[str, Any]], count: int, seconds: float) -> None:
                     reply = row["child"].ask({"do": "answer", "index": index}, started + ANSWER_SECONDS)
                 except MeasurementError as error:
                     row["failure"] = str(error)
-                    used[row["name"]] = math.inf
                     continue
                 used[row["name"]] += time.monotonic() - started
                 for stage, milliseconds in reply["stages"].items():
@@ -156,9 +154,11 @@ def _take_turns(rows: list[dict[str, Any]], count: int, seconds: float) -> None:
                 row["same_labels"] += reply["same_label"]
                 row["largest_difference"] = max(row["largest_difference"], reply["difference"])
     for row in rows:
-        if "failure" in row:
-            continue
-        row |= row["child"].ask({"do": "finish"}, time.monotonic() + ANSWER_SECONDS)
+        if "failure" not in row:
+            try:
+                row |= row["child"].ask({"do": "finish"}, time.monotonic() + ANSWER_SECONDS)
+            except MeasurementError as error:
+                row["failure"] = str(error)
 
 
 def _write(finished: list[dict[str, Any]], rows: list[dict[str, Any]], work: Path, dataset: str) -> None:
@@ -173,7 +173,7 @@ def _write(finished: list[dict[str, Any]], rows: list[dict[str, Any]], work: Pat
     text = report.markdown(finished, REFERENCE, heading)
     for row in rows:
         if "failure" in row:
-            text += f"\n{row['name']} took no part: {row['failure']}\n"
+            text += f"\n{row['name']} is left out: {row['failure']}\n"
     document = {"machine": machine, "date": date, "dataset": dataset, "contenders": rows}
     (work / "bench.json").write_text(json.dumps(document, indent=1) + "\n")
     (work / "bench.md").write_text(text)

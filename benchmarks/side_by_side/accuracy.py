@@ -16,7 +16,6 @@ from benchmarks.side_by_side import ckks, stock
 from cryptml.cli.train import FIGURES_FILE
 from cryptml.datasets.base import Dataset
 from cryptml.errors import SettingError
-from cryptml.files import sha256
 from cryptml.networks import Standardisation, save_network
 from cryptml.networks.architectures.registry import load_architecture
 from cryptml.networks.boundary import FloatArray
@@ -65,10 +64,9 @@ def trained(data: Dataset, work: Path, tell: Callable[[str], None]) -> dict[str,
         SettingError: If the folder holds networks that were trained on other data.
     """
     kept = work / FIGURES
-    digest = sha256(data.images.tobytes() + data.labels.tobytes())
     if kept.exists():
         found = json.loads(kept.read_text())
-        if found["data"] != digest:
+        if found["data"] != data.digest:
             raise SettingError(f"{work} holds networks trained on other data; choose another folder with --out")
         trained_before: dict[str, Figures] = found["figures"]
         return trained_before
@@ -91,7 +89,7 @@ def trained(data: Dataset, work: Path, tell: Callable[[str], None]) -> dict[str,
     save_network(network.network, work / STOCK_FOLDER, architecture=STOCK)
     save_checkpoint(network.module, work / STOCK_FOLDER)
     save_file(_fit_squares(train).state_dict(), work / CKKS_WEIGHTS)
-    kept.write_text(json.dumps({"data": digest, "figures": figures}, indent=1))
+    kept.write_text(json.dumps({"data": data.digest, "figures": figures}, indent=1))
     return figures
 
 

@@ -60,8 +60,8 @@ def search(
 
     warnings.filterwarnings("ignore", category=UserWarning, module="torch")
     from cryptml.files import to_json_bytes, write_bytes
-    from cryptml.networks import Scattering, Standardisation
     from cryptml.networks.architectures.registry import load_architecture
+    from cryptml.networks.front_ends import restore_front_end
     from cryptml.profiler.report import load_report
     from cryptml.reports.search import draw_search
     from cryptml.reports.table import plain_table
@@ -70,12 +70,11 @@ def search(
 
     torch.set_num_threads(1)
     price = PriceModel.fit([load_report(path) for path in profiles])
-    scattering = front_end is SearchedFrontEnd.SCATTERING
-    network = "scatter" if scattering else "reference"
-    training = replace(recipe(load_architecture(network)), seed=seed)
+    tuned = load_architecture("scatter" if front_end is SearchedFrontEnd.SCATTERING else "reference")
+    training = replace(recipe(tuned), seed=seed)
     if epochs is not None:
         training = replace(training, epochs=epochs)
-    public = Scattering(side, octaves=3, directions=8, cells=2, harmonics=2) if scattering else Standardisation(side)
+    public = restore_front_end({**tuned.front_end.to_json(), "side": side})
     data = load_dataset(dataset, side)
     with bar("pictures through the front end", training.views) as (progress, task):
         examples = Examples.of(
@@ -95,7 +94,7 @@ def search(
                 each.design.save(out_folder / DESIGNS / f"{each.number}.json")
         draw_search(found, f"{data.name}, {len(found)} designs, {folds}-fold", out_folder / PLOT_FILE)
         rows = [
-            {"number": each.number, "auc": each.auc, "evaluate_ms": each.evaluate_ms, "lookups": each.lookups}
+            {"number": each.number, "auc": each.auc, "evaluate_ms": each.evaluate_ms, "lookups": each.design.lookups}
             for each in found
             if each.frontier
         ]
@@ -118,7 +117,7 @@ def search(
             str(each.number),
             f"{each.auc:.3f}",
             f"{each.evaluate_ms:.0f} ms",
-            str(each.lookups),
+            str(each.design.lookups),
             each.design.summary,
         )
         for each in frontier

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cryptml.errors import DatasetError
+from cryptml.files import sha256
 
 SUBSETS = ("train", "validation", "test")
 """The names that a picture's subset can have, in their usual order."""
@@ -60,6 +61,11 @@ class Dataset:
     def side(self) -> int:
         """Side of each picture, in pixels."""
         return int(self.images.shape[1])
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hexadecimal) of pictures and labels, to tell whether something was made from the same."""
+        return sha256(self.images.tobytes() + self.labels.tobytes())
 
     def take(self, indices: Sequence[int] | Indices) -> Dataset:
         """The pictures at some positions, in that order.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import warnings
 from collections.abc import Callable
@@ -18,9 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from cryptml.errors import CircuitError, NetworkError, SettingError
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.circuit import DEFAULT_P_ERROR
-from cryptml.files import sha256
 from cryptml.networks.architectures.design import Design
-from cryptml.networks.architectures.registry import Architecture
+from cryptml.networks.architectures.registry import DESIGN, Architecture
 from cryptml.search.price import PriceModel
 from cryptml.search.space import suggest
 from cryptml.splits import Segment
@@ -71,7 +69,6 @@ class Found:
         design: The network.
         auc: Cross-validated and pooled.
         evaluate_ms: Price of one evaluation.
-        lookups: Of one evaluation.
         frontier: Whether no other is as accurate and cheaper, or as cheap and more accurate.
     """
 
@@ -79,7 +76,6 @@ class Found:
     design: Design
     auc: float
     evaluate_ms: float
-    lookups: int
     frontier: bool
 
 
@@ -108,14 +104,12 @@ class Search:
         self._price = price
         self._settings = settings
         self._prepared: tuple[Fold, ...] | None = None
-        dataset = examples.dataset
         wanted = {
             **asdict(settings),
             "front_end": examples.front_end.to_json(),
             "price": asdict(price),
-            "data": sha256(dataset.images.tobytes() + dataset.labels.tobytes()),
+            "data": examples.dataset.digest,
         }
-        wanted = json.loads(json.dumps(wanted))
         try:
             self._study = optuna.create_study(
                 study_name=NAME,
@@ -137,9 +131,8 @@ class Search:
         # Draws depend on how far the study is: one that was interrupted goes on with other draws than those it has had.
         seed = (settings.training.seed + len(self._study.trials)) % 2**32
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", optuna.exceptions.ExperimentalWarning
-            )  # of the sampler that knows conditional spaces
+            # The sampler that knows conditional spaces is called experimental.
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             self._study.sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
 
     @property
@@ -163,32 +156,27 @@ class Search:
         """
         if self._prepared is None:
             self.prepare()
-        say = tell if tell is not None else _silent
         reason = "nothing drawn"
         for refused in range(MOST_REFUSED):
             trial = self._study.ask()
-            say(f"looking for a design that fits ({refused} refused)")
+            if tell is not None:
+                tell(f"looking for a design that fits ({refused} refused)")
             try:
                 design = suggest(trial, self._examples.front_end)
-                milliseconds = self._milliseconds(design)
-            except (NetworkError, CircuitError) as error:
-                reason = self._refuse(trial, str(error)[:200])
-                continue
-            if milliseconds > self._settings.max_evaluate_ms:
-                reason = self._refuse(trial, f"about {milliseconds:.0f} ms")
-                continue
-            say(f"training {design.lookups} lookups, {milliseconds:.0f} ms")
-            try:
+                milliseconds = self._affordable(design)
+                if tell is not None:
+                    tell(f"training {design.lookups} lookups, {milliseconds:.0f} ms")
                 validated = cross_validate(
                     _architecture(design), self._examples, self._prepared or (), self._settings.training, progress
                 )
-            except NetworkError as error:
-                reason = self._refuse(trial, str(error)[:200])
+            except (NetworkError, CircuitError) as error:
+                reason = str(error)[:200]
+                trial.set_user_attr("refused", reason)
+                self._study.tell(trial, state=TrialState.FAIL)  # the sampler learns from trained designs alone
                 continue
             except BaseException:
                 self._study.tell(trial, state=TrialState.FAIL)  # an interrupted one is not waited for
                 raise
-            trial.set_user_attr("lookups", design.lookups)
             trial.set_user_attr("design", _numbers(design))
             self._study.tell(trial, [validated.quantised.auc, milliseconds])
             return next(each for each in self.found() if each.number == trial.number)
@@ -207,7 +195,6 @@ class Search:
                 ),
                 auc=trial.values[0],
                 evaluate_ms=trial.values[1],
-                lookups=trial.user_attrs["lookups"],
                 frontier=trial.number in best,
             )
             for trial in self._completed()
@@ -217,31 +204,30 @@ class Search:
     def _completed(self) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
 
-    def _refuse(self, trial: optuna.Trial, reason: str) -> str:
-        trial.set_user_attr("refused", reason)
-        self._study.tell(trial, state=TrialState.FAIL)  # the sampler learns from trained designs alone
-        return reason
+    def _affordable(self, design: Design) -> float:
+        """Return the price of an evaluation in milliseconds.
 
-    def _milliseconds(self, design: Design) -> float:
-        """Return the price of an evaluation; a bound from below where that exceeds the budget already."""
-        least = self._price.call + self._price.work * design.lookups * CHEAPEST_LOOKUP
-        if least > self._settings.max_evaluate_ms:
-            return least
-        network = check_convertible(_architecture(design), self._examples.dataset.classes)
-        compiled = compile_integer_program(network, Segment(0, len(network)), DEFAULT_P_ERROR)
-        compiled.discard()
-        return self._price.milliseconds(compiled.spec)
+        Raises:
+            CircuitError: If it exceeds the budget, or the circuit does not compile.
+            NetworkError: If the design cannot be cut or compiled.
+        """
+        budget = self._settings.max_evaluate_ms
+        milliseconds = self._price.call + self._price.work * design.lookups * CHEAPEST_LOOKUP
+        if milliseconds <= budget:
+            network = check_convertible(_architecture(design), self._examples.dataset.classes)
+            compiled = compile_integer_program(network, Segment(0, len(network)), DEFAULT_P_ERROR)
+            compiled.discard()
+            milliseconds = self._price.milliseconds(compiled.spec)
+        if milliseconds > budget:
+            raise CircuitError(f"an evaluation takes some {milliseconds:.0f} ms or more, above {budget:g}")
+        return milliseconds
 
 
 def _architecture(design: Design) -> Architecture:
-    return Architecture("design", design.front_end, design.build)
+    return Architecture(DESIGN, design.front_end, design.build)
 
 
 def _numbers(design: Design) -> dict[str, Any]:
     numbers = asdict(design)
     del numbers["front_end"]
     return numbers
-
-
-def _silent(_what: str) -> None:
-    pass

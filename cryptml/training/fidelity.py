@@ -26,7 +26,7 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Rounding:
-    """Encrypted answers against those in the clear, where the server begins right before one of the rounding tables.
+    """Encrypted answers against those in the clear, where the server begins with the layer before a rounding table.
 
     Attributes:
         layer: The first layer whose rounding is approximate; a server that begins with it rounds exactly, for its client does it.
@@ -47,7 +47,7 @@ class Fidelity:
 
     Attributes:
         p_error: Of one lookup, which says how much noise there is.
-        rounding: For every rounding table the server may begin before, the first of them with all layers on the server; none
+        rounding: One for each rounding table, from the layer before it on; the first is also that of all layers on the server. None
             where nothing is rounded: answers are equal then, but for the range.
         clipped: Share of the front end's values that its grid cuts off, 0 to 1.
         clamping: What leaves its calibrated range in front of each layer with tables.

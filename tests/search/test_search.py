@@ -35,7 +35,7 @@ def test_every_design_keeps_the_budget_and_the_frontier_dominates(examples: Exam
     heard: list[str] = []
     first = study.step(tell=heard.append)
     assert heard[0].startswith("looking for a design")
-    assert heard[-1] == f"training {first.lookups} lookups, {first.evaluate_ms:.0f} ms"
+    assert heard[-1] == f"training {first.design.lookups} lookups, {first.evaluate_ms:.0f} ms"
     again = Search(tmp_path, examples, PRICE, SETTINGS)
     assert again.completed == 1
     again.step()
@@ -47,7 +47,6 @@ def test_every_design_keeps_the_budget_and_the_frontier_dominates(examples: Exam
     for each in found:
         assert 0 <= each.auc <= 1
         assert PRICE.call < each.evaluate_ms <= SETTINGS.max_evaluate_ms
-        assert each.lookups == each.design.lookups
         better = [
             other
             for other in found

@@ -132,7 +132,7 @@ class Design:
                 f"{self.hidden} hidden neurons cannot vote for {classes} classes; give one a class, or more"
             )
         layers: OrderedDict[str, nn.Module] = OrderedDict(grid=input_grid(bits=self.input_bits))
-        channels, features = self.front_end.shape[0], self.front_end.shape[0]
+        channels = features = self.front_end.shape[0]
         if self.pool > 1:
             layers["pool"] = nn.AvgPool2d(self.pool)
         for number, each in enumerate(self.convolutions, 1):
