@@ -98,6 +98,24 @@ def test_settled_bins_stay_and_lie_near_the_trained_ones(seed: int) -> None:
     torch.testing.assert_close(again[1], width, rtol=1e-5, atol=1e-5)
 
 
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 2**32), st.integers(2, 5), st.floats(1, 1e4))
+def test_settled_bins_read_back_are_the_same_however_much_channels_differ(seed: int, bits: int, ratio: float) -> None:
+    random = np.random.default_rng(seed)
+    layer = RoundedAccumulator(6, bits=bits)
+    span = torch.from_numpy(ratio ** random.uniform(-1, 0, 6))
+    centre = span * torch.from_numpy(random.uniform(-2, 2, 6))
+    layer.low.copy_(centre - span / 2)
+    layer.high.copy_(centre + span / 2)
+    step = np.full(1, 1e-3 / ratio)
+    layer.settle(torch.from_numpy(step))
+    settled = layer.integer_bins(step)
+    layer.settle(torch.from_numpy(step))
+    again = layer.integer_bins(step)
+    assert (again.dropped_bits, again.factor.tolist()) == (settled.dropped_bits, settled.factor.tolist())
+    assert np.abs(again.shift - settled.shift).max() <= 1e-4 * 2.0**settled.dropped_bits  # of a bin
+
+
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**32), st.integers(2, 5), st.floats(1e-3, 1e3))
 def test_integer_bins_are_the_real_ones(seed: int, bits: int, size: float) -> None:

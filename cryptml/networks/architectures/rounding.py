@@ -31,7 +31,7 @@ FINEST = 8
 """Parts of an accumulator's step that a bin's width is a multiple of, at least: it is met within 1/8, and never narrower."""
 
 _SLACK = 1e-5
-"""Of a float that stands for an integer: settled bins stay where they are."""
+"""Relative, of a float that stands for an integer: settled bins stay where they are."""
 
 P_ERROR = 2.0**-40
 """What circuits are compiled with by default, and so the noise to train for."""
@@ -124,7 +124,9 @@ class RoundedAccumulator(nn.Module):
         # No bin is narrower than a step, not even that of a channel that never moves.
         ratio = np.maximum(width / step, 1.0)
         dropped = max(0, math.ceil(math.log2(FINEST * ratio.max()) - _SLACK))
-        factor = np.floor(2.0**dropped / ratio + _SLACK).astype(np.int64)
+        exact = 2.0**dropped / ratio
+        nearest = np.rint(exact)
+        factor = np.where(np.abs(exact - nearest) <= _SLACK * exact, nearest, np.floor(exact)).astype(np.int64)
         return IntegerBins(2**self.bits, dropped, factor, np.rint(-low / step * factor - 0.5).astype(np.int64))
 
 
