@@ -26,7 +26,7 @@ from cryptml.networks import load_network
 from cryptml.profiler.machine import describe_machine
 from cryptml.profiler.processes import Child
 
-PLANS = {"scatter": ("SSS",), "reference": ("SSSSSSS", "CCSSSSS")}
+PLANS = {"scatter": ("SSS",), "conv": ("SSSSS", "SCSCS"), "reference": ("SSSSSSS", "CCSSSSS")}
 """Which splits of which shipped networks: all learned layers on the server, then the best that keep at least half of them there."""
 
 REFERENCE = "scatter SSS"

@@ -10,8 +10,8 @@ from cryptml.networks.front_ends import FrontEnd
 POOLS = (1, 2, 4)
 MOST_CONVOLUTIONS = 2
 CHANNELS = (2, 24)
-KERNELS = (2, 10)
-STRIDES = (1, 6)
+KERNELS = (2, 18)
+STRIDES = (1, 10)
 HIDDEN = (0, 48)
 KEPT = (0.25, 0.5, 1.0)
 
@@ -40,6 +40,9 @@ def suggest(trial: Trial, front_end: FrontEnd) -> Design:
         hidden=hidden,
         votes=trial.suggest_categorical("votes", (False, True)) if hidden else False,
         modulus=trial.suggest_categorical("modulus", (False, True)) if pictures else False,
+        wavelets=trial.suggest_categorical("wavelets", (False, True))
+        if pictures and front_end.shape[0] == 1
+        else False,
         input_bits=trial.suggest_int("input_bits", 3, 6),
         weight_bits=trial.suggest_int("weight_bits", 3, 6),
         activation_bits=trial.suggest_int("activation_bits", 1, 4),

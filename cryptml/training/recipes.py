@@ -7,6 +7,16 @@ from cryptml.networks.front_ends import Scattering
 from cryptml.training.settings import TrainingSettings
 
 RECIPES = {
+    "conv": TrainingSettings(
+        epochs=250,
+        batch=128,
+        learning_rate=5e-3,
+        weight_decay=0.05,
+        keep="last",
+        views=40,
+        temperature=2.0,
+        distillation_weight=0.9,
+    ),
     "reference": TrainingSettings(range_weight=1.0),
     "scatter": TrainingSettings(
         epochs=180,

@@ -15,6 +15,7 @@ from cryptml.errors import NetworkError
 from cryptml.networks import Scattering, Standardisation
 from cryptml.networks.architectures.design import Convolution, Design
 from cryptml.networks.architectures.registry import load_architecture
+from cryptml.networks.architectures.wavelets import LEAST_SIDE
 from cryptml.networks.conversion import convert
 from cryptml.splits import Segment
 
@@ -26,6 +27,7 @@ DESIGN = Design(
     hidden=4,
     votes=True,
     modulus=True,
+    wavelets=False,
     input_bits=4,
     weight_bits=4,
     activation_bits=2,
@@ -40,6 +42,7 @@ DESIGNS = st.fixed_dictionaries(
         "convolutions": st.lists(CONVOLUTIONS, max_size=2).map(tuple),
         "hidden": st.sampled_from([0, 2, 5]),
         "modulus": st.booleans(),
+        "wavelets": st.booleans(),
         "input_bits": st.integers(2, 5),
         "weight_bits": st.integers(2, 6),
         "activation_bits": st.integers(1, 3),
@@ -52,6 +55,8 @@ DESIGNS = st.fixed_dictionaries(
 @settings(max_examples=25, deadline=None)
 @given(DESIGNS, st.booleans())
 def test_every_design_is_a_network_of_as_many_lookups_as_it_says(numbers: dict[str, object], votes: bool) -> None:
+    begins = next((each.kernel for each in numbers["convolutions"]), 0)  # type: ignore[attr-defined]
+    numbers = {**numbers, "wavelets": numbers["wavelets"] and begins >= LEAST_SIDE}
     try:
         design = Design(front_end=PICTURES, votes=votes and bool(numbers["hidden"]), **numbers)  # type: ignore[arg-type]
     except NetworkError as error:
@@ -67,6 +72,7 @@ def test_a_file_holds_all_of_a_design_and_trains_like_any_architecture(tmp_path:
     for name, design in (
         ("pictures", DESIGN),
         ("features", replace(DESIGN, front_end=Scattering(16, 2, 4), pool=1, convolutions=(), modulus=False)),
+        ("wavelets", replace(DESIGN, pool=1, convolutions=(Convolution(5, 6, 3),), wavelets=True)),
     ):
         file = tmp_path / f"{name}.json"
         design.save(file)
@@ -89,6 +95,8 @@ def test_pruning_leaves_the_share_that_it_names() -> None:
         ({"front_end": Scattering(16, 2, 4)}, "convolutions or pooling behind a front end that gives"),
         ({"hidden": 1}, "lets 1 hidden neurons vote"),
         ({"convolutions": (Convolution(2, 7, 1),)}, "shrink to 0 rows"),
+        ({"wavelets": True}, "wavelets with a kernel of 3 behind"),
+        ({"wavelets": True, "convolutions": ()}, "wavelets with a kernel of 0 behind"),
     ],
 )
 def test_what_describes_no_network_is_refused(change: dict[str, object], message: str) -> None:

@@ -273,3 +273,16 @@ def test_a_table_behind_a_rounding_table_reads_every_value() -> None:
     assert not second.rounds
     regions = np.random.default_rng(0).random((100, 8, 8), dtype=np.float32)
     assert largest_difference(module, network, regions) < 1e-4
+
+
+def test_a_channel_that_never_moves_leaves_the_bins_of_the_others_alone() -> None:
+    layer = RoundedAccumulator(2, bits=4)
+    layer(torch.tensor([[0.25, -1.0], [0.25, 1.0]]))
+    step = np.array([1e-9, 1e-2])
+    alone = RoundedAccumulator(1, bits=4)
+    alone(torch.tensor([[-1.0], [1.0]]))
+    layer.settle(torch.from_numpy(step))
+    found, expected = layer.integer_bins(step), alone.integer_bins(step[1:])
+    assert found.dropped_bits == expected.dropped_bits
+    assert found.factor[1] == expected.factor[0]
+    assert (layer.integer_bins(step).factor == found.factor).all()

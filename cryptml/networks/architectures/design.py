@@ -16,6 +16,7 @@ from cryptml.files import parse_json, read_bounded, to_json_bytes, write_bytes
 from cryptml.networks.architectures.blocks import Modulus, activation, convolution, input_grid, keep_taps, linear, votes
 from cryptml.networks.architectures.dropout import CentredDropout
 from cryptml.networks.architectures.rounding import RoundedAccumulator
+from cryptml.networks.architectures.wavelets import LEAST_SIDE, begin_as_wavelets
 from cryptml.networks.front_ends import FrontEnd, restore_front_end
 
 SCHEMA = "design.schema.json"
@@ -58,6 +59,7 @@ class Design:
         hidden: Neurons of the hidden layer; 0 for none.
         votes: Whether the last layer adds up the hidden neurons of each class instead of weighing them.
         modulus: Whether tables behind convolutions hold the absolute value instead of a rectifier.
+        wavelets: Whether the first convolution begins as wavelets instead of noise; behind one channel alone.
         input_bits: Of the first grid.
         weight_bits: Of convolutions and hidden layer.
         activation_bits: Of what tables give.
@@ -74,6 +76,7 @@ class Design:
     hidden: int
     votes: bool
     modulus: bool
+    wavelets: bool
     input_bits: int
     weight_bits: int
     activation_bits: int
@@ -89,6 +92,12 @@ class Design:
         if self.votes and self.hidden < 2:
             raise NetworkError(
                 f"a design lets {self.hidden} hidden neurons vote; give it 2 or more, or weights in its last layer"
+            )
+        begins = self.convolutions[0].kernel if self.convolutions else 0
+        if self.wavelets and (shape[0] != 1 or begins < LEAST_SIDE):
+            raise NetworkError(
+                f"a design begins as wavelets with a kernel of {begins} behind {shape}; "
+                f"use them in a first convolution of one channel, {LEAST_SIDE} or more rows"
             )
         if min(self.sides) < 1:
             raise NetworkError(
@@ -118,7 +127,11 @@ class Design:
         parts += [f"{each.channels}x {each.kernel}x{each.kernel}/{each.stride}" for each in self.convolutions]
         parts += [f"{self.hidden} neurons{' voting' if self.votes else ''}"] if self.hidden else []
         bits = f"{self.input_bits}-{self.weight_bits}-{self.activation_bits} bits, rounded to {self.rounded_bits}"
-        extras = (", modulus" if self.modulus else "") + (f", {self.kept:.0%} kept" if self.kept < 1 else "")
+        extras = (
+            (", modulus" if self.modulus else "")
+            + (", wavelets" if self.wavelets else "")
+            + (f", {self.kept:.0%} kept" if self.kept < 1 else "")
+        )
         return f"{', '.join(parts)}; {bits}{extras}"
 
     def build(self, classes: int) -> nn.Sequential:
@@ -136,9 +149,10 @@ class Design:
         if self.pool > 1:
             layers["pool"] = nn.AvgPool2d(self.pool)
         for number, each in enumerate(self.convolutions, 1):
-            layers[f"conv{number}"] = self._prune(
-                convolution(channels, each.channels, each.kernel, stride=each.stride, bits=self.weight_bits), number
-            )
+            filters = convolution(channels, each.channels, each.kernel, stride=each.stride, bits=self.weight_bits)
+            if self.wavelets and number == 1:
+                begin_as_wavelets(filters)
+            layers[f"conv{number}"] = self._prune(filters, number)
             layers[f"round{number}"] = RoundedAccumulator(each.channels, bits=self.rounded_bits, noise=NOISE)
             layers[f"norm{number}"] = nn.BatchNorm2d(each.channels)
             if self.modulus:

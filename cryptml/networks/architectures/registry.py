@@ -12,7 +12,7 @@ from pathlib import Path
 from torch import nn
 
 from cryptml.errors import NetworkError
-from cryptml.networks.architectures import reference, scatter, tiny
+from cryptml.networks.architectures import conv, reference, scatter, tiny
 from cryptml.networks.architectures.design import Design
 from cryptml.networks.front_ends import FRONT_ENDS, FrontEnd, Standardisation
 
@@ -56,6 +56,7 @@ class Architecture:
 
 
 ARCHITECTURES = {
+    "conv": Architecture("conv", Standardisation(conv.SIDE), conv.build),
     "reference": Architecture("reference", Standardisation(reference.SIDE), reference.build),
     "scatter": Architecture("scatter", scatter.FRONT_END, scatter.build),
     "tiny": Architecture("tiny", Standardisation(tiny.SIDE), tiny.build),

@@ -33,6 +33,9 @@ FINEST = 8
 _SLACK = 1e-5
 """Relative, of a float that stands for an integer: settled bins stay where they are."""
 
+_NARROWEST = 1e-30
+"""Range of a channel that never moves: not 0, and below every step, which its bins then have for their width."""
+
 P_ERROR = 2.0**-40
 """What circuits are compiled with by default, and so the noise to train for."""
 
@@ -101,7 +104,7 @@ class RoundedAccumulator(nn.Module):
 
     def grid(self) -> tuple[Tensor, Tensor]:
         """Return the lower end of the first bin and the width of every bin, (channels,) each."""
-        span = (self.high - self.low).clamp_min(1e-6) * MARGIN
+        span = (self.high - self.low).clamp_min(_NARROWEST) * MARGIN
         return (self.low + self.high - span) / 2, span / 2**self.bits
 
     def settle(self, step: Tensor) -> None:
