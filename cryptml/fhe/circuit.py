@@ -24,7 +24,7 @@ SECURITY_BITS = 128
 """Every parameter set is chosen for this level, whatever the p_error."""
 
 
-LARGEST = 1 << 20
+LARGEST = 1 << 40
 """Bound of a codec's scales and offsets, far above any that a build makes."""
 
 
