@@ -24,12 +24,13 @@ def test_no_placeholder_is_left_and_links_lead_somewhere(path: Path) -> None:
         assert (ROOT / target).exists(), target
 
 
-def test_the_quantised_network_stays_near_its_teacher_and_the_readme_says_so() -> None:
-    folder = resolve_network("reference")
+@pytest.mark.parametrize(("name", "loss"), [("conv", 0.05), ("reference", 0.03), ("scatter", 0.03)])
+def test_the_quantised_network_stays_near_its_teacher_and_the_readme_says_so(name: str, loss: float) -> None:
+    folder = resolve_network(name)
     validated = json.loads((folder / "figures.json").read_text())["cross_validation"]
     assert validated["folds"] == 5
     teacher, quantised = validated["teacher"], validated["quantised"]
-    assert teacher["auc"] - quantised["auc"] <= 0.03
+    assert teacher["auc"] - quantised["auc"] <= loss
     readme, card = (ROOT / "README.md").read_text(), (folder / "MODEL_CARD.md").read_text()
     for figures in (teacher, quantised):
         cells = f"| {figures['auc']:.3f} | {figures['auc_low']:.3f} to {figures['auc_high']:.3f} |"
@@ -37,7 +38,7 @@ def test_the_quantised_network_stays_near_its_teacher_and_the_readme_says_so() -
         assert cells in card
 
 
-@pytest.mark.parametrize("name", ["reference", "tiny"])
+@pytest.mark.parametrize("name", ["conv", "reference", "tiny"])
 def test_shipped_networks_have_a_card_with_their_command_and_a_default_split(name: str) -> None:
     folder = resolve_network(name)
     network = load_network(name)

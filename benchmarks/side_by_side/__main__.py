@@ -26,8 +26,9 @@ from cryptml.networks import load_network
 from cryptml.profiler.machine import describe_machine
 from cryptml.profiler.processes import Child
 
-PLANS = {"scatter": ("SSS",), "conv": ("SSSSS", "SCSCS"), "reference": ("SSSSSSS", "CCSSSSS")}
-"""Which splits of which shipped networks: all learned layers on the server, then the best that keep at least half of them there."""
+PLANS = {"scatter": ("SSS",), "conv": ("SSSSS", "CCSSS"), "reference": ("SSSSSSS", "CCSSSSS")}
+"""Which splits of which shipped networks: all learned layers on the server, then the fastest that keep most of their parameters from the
+client, or begin where its own table ends."""
 
 REFERENCE = "scatter SSS"
 CALIBRATION = 200

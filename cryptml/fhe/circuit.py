@@ -24,8 +24,11 @@ SECURITY_BITS = 128
 """Every parameter set is chosen for this level, whatever the p_error."""
 
 
-LARGEST = 1 << 40
-"""Bound of a codec's scales and offsets, far above any that a build makes."""
+LARGEST_SCALE = 1 << 20
+"""Bound of a codec's scales, far above any that a build makes."""
+
+LARGEST_OFFSET = 1 << 40
+"""Bound of a codec's offsets: accumulators of over 20 bits begin far below 0. Floats of 64 bits hold such sums exactly."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +58,12 @@ class Codec:
             fits = {len(scale), len(offset)} <= {1, boundary.channels}
             if (
                 not fits
-                or any(not 0 < value < LARGEST for value in scale)
-                or any(abs(value) > LARGEST for value in offset)
+                or any(not 0 < value < LARGEST_SCALE for value in scale)
+                or any(not abs(value) <= LARGEST_OFFSET for value in offset)
             ):
                 raise CircuitError(
-                    f"the circuit's {name} codec does not fit {boundary.channels} channels or exceeds {LARGEST}; build the bundle again"
+                    f"the circuit's {name} codec does not fit {boundary.channels} channels, or has a scale of {LARGEST_SCALE} "
+                    f"or an offset above {LARGEST_OFFSET}; build the bundle again"
                 )
         if self.input_bins is not None and (self.input_scale, self.input_offset) != ((1.0,), (0.0,)):
             raise CircuitError("the circuit's input codec scales the numbers of bins; build the bundle again")

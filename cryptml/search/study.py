@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +109,7 @@ class Search:
             "front_end": examples.front_end.to_json(),
             "price": asdict(price),
             "data": examples.dataset.digest,
+            "design": [each.name for each in fields(Design)],
         }
         try:
             self._study = optuna.create_study(

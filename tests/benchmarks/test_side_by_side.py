@@ -17,7 +17,7 @@ from cryptml.networks.architectures.rounding import RoundedAccumulator
 from cryptml.networks.checkpoint import load_checkpoint
 
 
-@pytest.mark.parametrize("name", ["scatter", "reference", "tiny"])
+@pytest.mark.parametrize("name", ["conv", "scatter", "reference", "tiny"])
 def test_concrete_ml_gets_the_same_function_with_whole_accumulators(name: str) -> None:
     network = load_network(name)
     module = load_checkpoint(name, network)

@@ -129,6 +129,12 @@ def test_a_codec_with_bins_sends_their_numbers() -> None:
     assert codec.encode(values).ravel().tolist() == [0, 0, 0, 1, 1, 2, 2, 2]
 
 
+def test_wide_accumulators_begin_far_below_0() -> None:
+    codec = Codec(output_offset=(-(2.0**25),))
+    codec.require_fit(Boundary((1,), 0, 3), Boundary((1,), -(2**25), 2**25))
+    assert codec.decode(np.array([[0], [2**26]])).ravel().tolist() == [-(2**25), 2**25]
+
+
 @pytest.mark.parametrize(
     "codec",
     [
@@ -138,6 +144,8 @@ def test_a_codec_with_bins_sends_their_numbers() -> None:
         Codec(output_scale=(-1.0,)),
         Codec(input_scale=(1e30,)),
         Codec(output_offset=(1e30,)),
+        Codec(output_offset=(float("nan"),)),
+        Codec(output_scale=(2.0**30,)),
     ],
 )
 def test_a_codec_that_does_not_fit_is_refused(codec: Codec) -> None:

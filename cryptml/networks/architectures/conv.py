@@ -1,8 +1,8 @@
 """Learned convolutions alone, behind nothing but standardisation, for an answer of about three seconds.
 
 Lookups are what costs, so few windows are looked at, each through many large filters that begin as wavelets: a small data set does not
-teach them from noise. The absolute value behind them tells how strong a texture is, wherever its crests are. Weights, inputs and what
-tables give are wide, for their width costs next to nothing once accumulators are rounded to 16 bins.
+teach them from noise. The absolute value behind them tells how strong a texture is, wherever its crests are. Weights and inputs
+are wide, and what tables give, for accuracy: in front of a table width is free, behind one it makes all lookups dearer by half.
 """
 
 from __future__ import annotations

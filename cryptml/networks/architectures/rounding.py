@@ -126,11 +126,19 @@ class RoundedAccumulator(nn.Module):
             low, width = np.zeros_like(low), np.zeros_like(width)
         # No bin is narrower than a step, not even that of a channel that never moves.
         ratio = np.maximum(width / step, 1.0)
-        dropped = max(0, math.ceil(math.log2(FINEST * ratio.max()) - _SLACK))
-        exact = 2.0**dropped / ratio
-        nearest = np.rint(exact)
-        factor = np.where(np.abs(exact - nearest) <= _SLACK * exact, nearest, np.floor(exact)).astype(np.int64)
+        dropped = max(0, math.ceil(math.log2(FINEST * ratio.max())))
+        factor = _multipliers(ratio, dropped)
+        if dropped and factor.min() >= 2 * FINEST:  # the widest bin is a settled one, a hair narrower than it was
+            dropped -= 1
+            factor = _multipliers(ratio, dropped)
         return IntegerBins(2**self.bits, dropped, factor, np.rint(-low / step * factor - 0.5).astype(np.int64))
+
+
+def _multipliers(ratio: Reals, dropped: int) -> IntArray:
+    """Return what steps are multiplied by, (channels,), for bins of 2^dropped not to be narrower than ``ratio`` steps."""
+    exact = 2.0**dropped / ratio
+    nearest = np.rint(exact)
+    return np.where(np.abs(exact - nearest) <= _SLACK * exact, nearest, np.floor(exact)).astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
