@@ -27,8 +27,7 @@ from cryptml.profiler.machine import describe_machine
 from cryptml.profiler.processes import Child
 
 PLANS = {"scatter": ("SSS",), "conv": ("SSSSS", "CCSSS"), "reference": ("SSSSSSS", "CCSSSSS")}
-"""Which splits of which shipped networks: all learned layers on the server, then the fastest that keep most of their parameters from the
-client, or begin where its own table ends."""
+"""Splits of shipped networks: all layers on the server; then, of those with convolutions, the first and its table on the client."""
 
 REFERENCE = "scatter SSS"
 CALIBRATION = 200

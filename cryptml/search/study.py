@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -178,7 +177,7 @@ class Search:
             except BaseException:
                 self._study.tell(trial, state=TrialState.FAIL)  # an interrupted one is not waited for
                 raise
-            trial.set_user_attr("design", _numbers(design))
+            trial.set_user_attr("design", design.to_json())
             self._study.tell(trial, [validated.quantised.auc, milliseconds])
             return next(each for each in self.found() if each.number == trial.number)
         raise SettingError(
@@ -191,9 +190,7 @@ class Search:
         found = [
             Found(
                 number=trial.number,
-                design=Design.from_json(
-                    {**trial.user_attrs["design"], "front_end": self._examples.front_end.to_json()}
-                ),
+                design=Design.from_json(trial.user_attrs["design"]),
                 auc=trial.values[0],
                 evaluate_ms=trial.values[1],
                 frontier=trial.number in best,
@@ -226,9 +223,3 @@ class Search:
 
 def _architecture(design: Design) -> Architecture:
     return Architecture(DESIGN, design.front_end, design.build)
-
-
-def _numbers(design: Design) -> dict[str, Any]:
-    numbers = asdict(design)
-    del numbers["front_end"]
-    return numbers

@@ -34,7 +34,7 @@ RECIPES = {
 
 
 def recipe(architecture: Architecture) -> TrainingSettings:
-    """Return the settings that an architecture was tuned with, on validation data alone; a design has those of its front end."""
+    """Return the settings that an architecture was tuned with, never on test data; a design has those of its front end."""
     if architecture.is_design:
         return RECIPES["scatter" if isinstance(architecture.front_end, Scattering) else "reference"]
     return RECIPES.get(architecture.spec, TrainingSettings(distil=False))

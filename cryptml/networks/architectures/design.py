@@ -180,12 +180,16 @@ class Design:
         taps = max(1, round(self.kept * fan_in))
         return layer if taps == fan_in else keep_taps(layer, taps=taps, seed=seed)
 
-    def save(self, file: Path) -> None:
-        """Write the design as JSON."""
+    def to_json(self) -> dict[str, Any]:
+        """Return the design as JSON values, which `from_json` takes."""
         numbers = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         numbers["front_end"] = self.front_end.to_json()
         numbers["convolutions"] = [dataclasses.asdict(each) for each in self.convolutions]
-        write_bytes(file, to_json_bytes({**FORMAT, **numbers}))
+        return numbers
+
+    def save(self, file: Path) -> None:
+        """Write the design as JSON."""
+        write_bytes(file, to_json_bytes({**FORMAT, **self.to_json()}))
 
     @staticmethod
     def load(file: Path) -> Design:

@@ -1,8 +1,8 @@
 """Seven layers for 32x32 mammogram regions, made for the price of encryption.
 
 What counts is the number of tables and the width of their input: accumulators are rounded to 16 bins before their table, which makes
-the width of weights and activations a matter of accuracy alone. Training adds more noise than the engine does, so that answers seldom
-depend on it.
+the width of weights and activations a matter of accuracy alone. Training adds more noise than the engine does, for answers that
+depend on it less.
 """
 
 from __future__ import annotations

@@ -17,7 +17,6 @@ flatter a little."""
 NORM = 0.55
 """Of a filter, so that weights begin about as large as elsewhere."""
 
-
 LEAST_SIDE = 4
 """Of a filter: a wave needs some pixels."""
 
