@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from cryptml import __version__
-from cryptml.cli import build, datasets, demo, evaluate, keys, predict, scan, search, serve, train
+from cryptml.cli import build, datasets, demo, evaluate, keys, predict, pretrain, scan, search, serve, train
 from cryptml.cli.console import out
 from cryptml.cli.run import run_app
 
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 app.command("datasets")(datasets.datasets)
 app.command("train")(train.train)
+app.command("pretrain")(pretrain.pretrain)
 app.command("search")(search.search)
 app.command("evaluate")(evaluate.evaluate)
 app.command("build")(build.build)

@@ -27,6 +27,15 @@ class SearchedFrontEnd(str, Enum):
 
     PICTURES = "pictures"
     SCATTERING = "scattering"
+    DEEP = "deep"
+
+
+TUNED = {
+    SearchedFrontEnd.PICTURES: "reference",
+    SearchedFrontEnd.SCATTERING: "scatter",
+    SearchedFrontEnd.DEEP: "deep",
+}
+"""Whose front end and training each takes."""
 
 
 def search(
@@ -70,7 +79,7 @@ def search(
 
     torch.set_num_threads(1)
     price = PriceModel.fit([load_report(path) for path in profiles])
-    tuned = load_architecture("scatter" if front_end is SearchedFrontEnd.SCATTERING else "reference")
+    tuned = load_architecture(TUNED[front_end])
     training = replace(recipe(tuned), seed=seed)
     if epochs is not None:
         training = replace(training, epochs=epochs)

@@ -31,7 +31,9 @@ def train(
     out_folder: Annotated[Path, typer.Option("--out", help="New folder for the network.")],
     network: Annotated[
         str,
-        typer.Option(help="conv, reference, scatter, tiny, a design's .json file, or module:function for your own."),
+        typer.Option(
+            help="conv, deep, reference, scatter, tiny, a design's .json file, or module:function for your own."
+        ),
     ] = "reference",
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
     epochs: Annotated[int | None, typer.Option(min=1, help="Most passes over the training set.")] = None,

@@ -115,6 +115,8 @@ class IntervalOperations:
     def look_up(self, x: Interval, tables: IntArray, bins: Bins) -> Interval:
         """See `Operations.look_up`."""
         reach = 1 if self.blurred and bins.dropped_bits else 0
+        if bins.negacyclic:
+            return _turned(tables, x, bins, reach)
         first = (bins.index(x.low) - reach).clip(0)
         last = (bins.index(x.high) + reach).clip(None, bins.count - 1)
         return Interval(_least(tables, first, last), -_least(-tables, first, last))
@@ -134,6 +136,17 @@ def _affine(
     rising, falling, nothing = np.maximum(weight, 0), np.minimum(weight, 0), np.zeros_like(bias)
     low = run(x.low, rising, bias) + run(x.high, falling, nothing)
     return Interval(low, run(x.high, rising, bias) + run(x.low, falling, nothing))
+
+
+def _turned(tables: IntArray, x: Interval, bins: Bins, reach: int) -> Interval:
+    """Return what negacyclic bins hold from the first number that may be read to the last, which may lie several turns apart."""
+    first, last = (
+        values - bins.low >> bins.dropped_bits for values in (x.low - reach * bins.width, x.high + reach * bins.width)
+    )
+    start = first % bins.numbers
+    stop = start + np.minimum(last - first, bins.numbers - 1)
+    twice = np.tile(bins.whole(tables), 2)
+    return Interval(_least(twice, start, stop), -_least(-twice, start, stop))
 
 
 def _least(tables: IntArray, first: IntArray, last: IntArray) -> IntArray:

@@ -10,7 +10,7 @@ import numpy as np
 from cryptml.errors import NetworkError
 from cryptml.networks.bins import Bins
 from cryptml.networks.boundary import Boundary, FloatArray
-from cryptml.networks.extent import IntArray
+from cryptml.networks.extent import IntArray, bits_for
 from cryptml.networks.front_ends import FrontEnd
 from cryptml.networks.layers import Activation, Layer, extents, run_all
 from cryptml.networks.operations import NumpyOperations
@@ -96,10 +96,12 @@ class Network:
 
     def lookup_bits(self, segment: Segment) -> int:
         """Return the width in bits of a segment's widest table input, 0 where it is linear."""
-        layers = self.segment_layers(segment)
-        return max(
+        layers, bins = self.segment_layers(segment), self.entering_bins(segment)
+        widths = [
             layer.lookup_bits(entering) for layer, entering in extents(layers, self.boundaries[segment.start].extent())
-        )
+        ]
+        # A client numbers the bins of both signs apart.
+        return max([*widths, 0 if bins is None else bits_for(0, bins.numbers - 1)])
 
     def is_approximate(self, segment: Segment) -> bool:
         """Return whether an encrypted evaluation of a segment rounds, and so may differ a little from the clear one.
@@ -114,7 +116,9 @@ class Network:
         None where the segment does not begin with a table that rounds or clamps.
         """
         first = self.segment_layers(segment)[0]
-        return first.bins if isinstance(first, Activation) and (first.dropped_bits or first.clamps) else None
+        if not isinstance(first, Activation) or not (first.dropped_bits or first.clamps or first.negacyclic):
+            return None
+        return first.bins
 
     def quantise(self, regions: FloatArray) -> IntArray:
         """Return (batch, *boundaries[0].shape) int64 for (batch, side, side) regions in [0, 1]."""

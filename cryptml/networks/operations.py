@@ -104,7 +104,7 @@ class NumpyOperations:
     def look_up(self, x: IntArray, tables: IntArray, bins: Bins) -> IntArray:
         """See `Operations.look_up`."""
         channels = np.arange(x.shape[1]).reshape(1, -1, *[1] * (x.ndim - 2))
-        return np.asarray(tables[channels if len(tables) > 1 else 0, bins.index(x)], dtype=np.int64)
+        return np.asarray(bins.whole(tables)[channels if len(tables) > 1 else 0, bins.index(x)], dtype=np.int64)
 
     def flatten(self, x: IntArray) -> IntArray:
         """See `Operations.flatten`."""

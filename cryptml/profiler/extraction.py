@@ -82,7 +82,11 @@ class BinnedOracle:
     def query(self, values: IntArray) -> IntArray:
         """See `Oracle.query`."""
         self.queries += len(values)
-        return self._oracle.query((self._bins.low + values * self._bins.width).clip(self._reads.low, self._reads.high))
+        low, high, bins = self._reads.low, self._reads.high, self._bins
+        meant = bins.low + values * bins.width
+        if bins.negacyclic:
+            meant = low + (meant - low) % (bins.numbers * bins.width)
+        return self._oracle.query(meant.clip(low, high))
 
 
 class EncryptedOracle:
@@ -359,7 +363,8 @@ def _table_share(network: Network, segment: Segment, guess: Guess) -> float | No
         return None
     asked = np.arange(reads.low, reads.high + 1)
     entries = layer.bins.index(asked)
-    reached = layer.table[:, entries if network.entering_bins(segment) is None else np.unique(entries)]
+    table = layer.bins.whole(layer.table)
+    reached = table[:, entries if network.entering_bins(segment) is None else np.unique(entries)]
     return _share([(guess.table, np.broadcast_to(reached, guess.table.shape))])
 
 
@@ -389,7 +394,7 @@ def _same_index_model(network: Network, segment: Segment, guess: Guess) -> bool:
         least = int((np.maximum(kernel, 0) * low + np.minimum(kernel, 0) * high).sum())
         most = int((np.maximum(kernel, 0) * high + np.minimum(kernel, 0) * low).sum())
         sums = np.arange(least, most + 1)
-        table = activation.table[channel if len(activation.table) > 1 else 0]
+        table = activation.bins.whole(activation.table)[channel if len(activation.table) > 1 else 0]
         entries = activation.bins.index(sums * factor + int(conv.bias[channel]))
         place = sums - guess.first
         if place[0] < 0 or place[-1] >= guess.table.shape[1]:

@@ -107,8 +107,7 @@ class Knowledge:
         after = [*before[1:], network.boundaries[segment.stop].shape]
         reads, bins = network.boundaries[segment.start].without_grid(), network.entering_bins(segment)
         if bins is not None:
-            low, high = bins.index(np.array([reads.low, reads.high])).tolist()
-            reads = Boundary(reads.shape, low, high)
+            reads = Boundary(reads.shape, *bins.index_range(reads.low, reads.high))
         return Knowledge(
             reads,
             network.boundaries[segment.stop].without_grid(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from optuna import Trial
 
-from cryptml.networks.architectures.design import Convolution, Design
+from cryptml.networks.architectures.design import TABLES, Convolution, Design
 from cryptml.networks.front_ends import FrontEnd
 
 POOLS = (1, 2, 4)
@@ -39,7 +39,7 @@ def suggest(trial: Trial, front_end: FrontEnd) -> Design:
         convolutions=tuple(convolutions),
         hidden=hidden,
         votes=trial.suggest_categorical("votes", (False, True)) if hidden else False,
-        modulus=trial.suggest_categorical("modulus", (False, True)) if pictures else False,
+        table=trial.suggest_categorical("table", TABLES if pictures else ("rectifier", "triangle")),
         wavelets=trial.suggest_categorical("wavelets", (False, True))
         if pictures and front_end.shape[0] == 1
         else False,

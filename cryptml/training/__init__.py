@@ -6,6 +6,7 @@ from cryptml.training.examples import Examples, predict_program
 from cryptml.training.fidelity import Fidelity, Rounding, measure_fidelity
 from cryptml.training.fit import Epoch, History
 from cryptml.training.model_card import DataDescription, ModelCard, describe_layers, render_model_card
+from cryptml.training.pretraining import Pretrained, pretrain
 from cryptml.training.progress import Progress
 from cryptml.training.qat import TrainedNetwork, check_convertible, train_network
 from cryptml.training.recipes import recipe
@@ -23,6 +24,7 @@ __all__ = [
     "History",
     "Measures",
     "ModelCard",
+    "Pretrained",
     "Progress",
     "Rounding",
     "TrainedNetwork",
@@ -37,6 +39,7 @@ __all__ = [
     "measure_fidelity",
     "predict_program",
     "prepare_folds",
+    "pretrain",
     "recipe",
     "render_model_card",
     "teacher_epochs",

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cryptml.errors import NetworkError
 from cryptml.networks.architectures.blocks import ResidualBlock, value_of
-from cryptml.networks.architectures.rounding import RoundedAccumulator
+from cryptml.networks.architectures.rounding import BinnedAccumulator
 from cryptml.networks.conversion.stages import Stage, read_branch, read_stages
 from cryptml.networks.front_ends import FrontEnd
 from cryptml.networks.network import Network
@@ -46,7 +46,7 @@ def settle(module: nn.Sequential, front_end: FrontEnd) -> None:
 def _settle(stages: Sequence[Stage], scale: Tensor) -> None:
     """Settle biases and bins of stages in a row; ``scale``, of 1 or (channels,) values, is that of their input."""
     for stage in stages:
-        if isinstance(stage.modules[0], RoundedAccumulator):
+        if isinstance(stage.modules[0], BinnedAccumulator):
             stage.modules[0].settle(scale)  # after the bias of the layer before
         last = stage.modules[-1]
         if stage.kind in ("convolution", "linear"):

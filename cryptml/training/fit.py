@@ -15,7 +15,7 @@ from torch.nn import functional
 from cryptml.errors import NetworkError
 from cryptml.networks import module_state
 from cryptml.networks.architectures.blocks import value_of
-from cryptml.networks.architectures.rounding import RoundedAccumulator
+from cryptml.networks.architectures.rounding import BinnedAccumulator
 from cryptml.training.auc import RocAuc
 from cryptml.training.examples import Examples, predict
 from cryptml.training.progress import Progress
@@ -133,7 +133,7 @@ def fit(
 
     The best epoch is the latest with the highest mean validation AUC over the last `SMOOTHING` epochs: on a few dozen patients the
     AUC of a single epoch is mostly noise, and the schedule makes late weights the better ones. Epochs before the module computes
-    what it will in the end (`RoundedAccumulator.advance`) do not count.
+    what it will in the end (`BinnedAccumulator.advance`) do not count.
 
     AdamW (Loshchilov and Hutter, 2019), which leaves biases and scales as they are, on a one-cycle schedule (Smith and Topin, 2019),
     gradients clipped. Nothing random comes from, or is left in, torch's global generator.
@@ -155,7 +155,7 @@ def fit(
     others = [each for each in module.parameters() if each.ndim <= 1]
     groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
     optimiser = torch.optim.AdamW([group for group in groups if group["params"]], lr=settings.learning_rate)
-    rounding = [each for each in module.modules() if isinstance(each, RoundedAccumulator)]
+    rounding = [each for each in module.modules() if isinstance(each, BinnedAccumulator)]
     by_validation = validation is not None and settings.keep == "best"
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, settings.learning_rate, total_steps=max(steps, _FEWEST_STEPS), pct_start=WARM_UP
@@ -214,7 +214,7 @@ def _train_epoch(
         value = loss(batch, value_of(module(batch.inputs)))
         if settings.range_weight:
             value = value + settings.range_weight * sum(
-                each.excess for each in module.modules() if isinstance(each, RoundedAccumulator)
+                each.excess for each in module.modules() if isinstance(each, BinnedAccumulator)
             )
         optimiser.zero_grad()
         torch.autograd.backward(value)

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from cryptml.networks.architectures.registry import Architecture
-from cryptml.networks.front_ends import Scattering
+from cryptml.networks.front_ends import Deep, Scattering
 from cryptml.training.settings import TrainingSettings
 
 RECIPES = {
     "conv": TrainingSettings(
+        teacher="kernel",
         epochs=250,
         batch=128,
         learning_rate=5e-3,
         weight_decay=0.05,
         keep="last",
         views=40,
+        temperature=2.0,
+        distillation_weight=0.9,
+    ),
+    "deep": TrainingSettings(
+        epochs=180,
+        batch=128,
+        learning_rate=3e-3,
+        weight_decay=0.1,
+        keep="last",
+        teacher="kernel",
         temperature=2.0,
         distillation_weight=0.9,
     ),
@@ -27,14 +38,17 @@ RECIPES = {
         teacher="committee",
         temperature=2.0,
         distillation_weight=0.9,
-        range_weight=10.0,
     ),
 }
 """Settings by the architecture's name; others take those of `TrainingSettings`, without a teacher."""
 
 
+BEHIND = {Scattering.kind: "scatter", Deep.kind: "deep"}
+"""Whose settings designs take behind front ends that give features."""
+
+
 def recipe(architecture: Architecture) -> TrainingSettings:
     """Return the settings that an architecture was tuned with, never on test data; a design has those of its front end."""
     if architecture.is_design:
-        return RECIPES["scatter" if isinstance(architecture.front_end, Scattering) else "reference"]
+        return RECIPES[BEHIND.get(architecture.front_end.kind, "reference")]
     return RECIPES.get(architecture.spec, TrainingSettings(distil=False))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from cryptml.networks.boundary import FloatArray
 from cryptml.training.examples import Examples, predict
 from cryptml.training.fit import Batch, History, balanced_cross_entropy, fit, seeded
+from cryptml.training.kernel_teacher import fit_kernel_machine
 from cryptml.training.progress import Progress, later
 from cryptml.training.settings import MOST_EPOCHS, TrainingSettings
 
@@ -40,7 +41,7 @@ class TrainedTeacher:
 
     Attributes:
         module: From what it reads to logits (batch, classes), in evaluation mode.
-        histories: Of its training, or of each member's.
+        histories: Of its training, or of each member's; none where it was fitted at once.
         reads_pictures: Whether it reads standardised pictures (batch, 1, side, side), or what the front end makes of them.
     """
 
@@ -116,7 +117,9 @@ def build_member(shape: Sequence[int], classes: int) -> nn.Sequential:
 
 
 def teacher_epochs(settings: TrainingSettings) -> int:
-    """Return the most epochs that training a teacher takes, all members together."""
+    """Return the most epochs that training a teacher takes, all members together; 1 where it is fitted at once."""
+    if settings.teacher == "kernel":
+        return 1
     return MEMBERS * _member_epochs(settings) if settings.teacher == "committee" else settings.epochs
 
 
@@ -142,6 +145,11 @@ def train_teacher(
     train.require_every_class()
     if validation is not None:
         validation.require_every_class()
+    if settings.teacher == "kernel":
+        machine = fit_kernel_machine(train)
+        if progress is not None:
+            progress(1, 1, 0.0, None)
+        return TrainedTeacher(machine, (), reads_pictures=True)
     loss = balanced_cross_entropy(train.class_weights())
     if settings.teacher == "convolutional":
         with seeded(settings.seed):

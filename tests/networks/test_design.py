@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cryptml.errors import NetworkError
 from cryptml.networks import Scattering, Standardisation
-from cryptml.networks.architectures.design import Convolution, Design
+from cryptml.networks.architectures.design import TABLES, Convolution, Design
 from cryptml.networks.architectures.registry import load_architecture
 from cryptml.networks.architectures.wavelets import LEAST_SIDE
 from cryptml.networks.conversion import convert
@@ -26,7 +26,7 @@ DESIGN = Design(
     convolutions=(Convolution(3, 3, 2),),
     hidden=4,
     votes=True,
-    modulus=True,
+    table="modulus",
     wavelets=False,
     input_bits=4,
     weight_bits=4,
@@ -41,7 +41,7 @@ DESIGNS = st.fixed_dictionaries(
         "pool": st.sampled_from([1, 2]),
         "convolutions": st.lists(CONVOLUTIONS, max_size=2).map(tuple),
         "hidden": st.sampled_from([0, 2, 5]),
-        "modulus": st.booleans(),
+        "table": st.sampled_from(TABLES),
         "wavelets": st.booleans(),
         "input_bits": st.integers(2, 5),
         "weight_bits": st.integers(2, 6),
@@ -71,7 +71,7 @@ def test_every_design_is_a_network_of_as_many_lookups_as_it_says(numbers: dict[s
 def test_a_file_holds_all_of_a_design_and_trains_like_any_architecture(tmp_path: Path) -> None:
     for name, design in (
         ("pictures", DESIGN),
-        ("features", replace(DESIGN, front_end=Scattering(16, 2, 4), pool=1, convolutions=(), modulus=False)),
+        ("features", replace(DESIGN, front_end=Scattering(16, 2, 4), pool=1, convolutions=(), table="triangle")),
         ("wavelets", replace(DESIGN, pool=1, convolutions=(Convolution(5, 6, 3),), wavelets=True)),
     ):
         file = tmp_path / f"{name}.json"

@@ -237,7 +237,7 @@ def test_the_scattering_network_is_what_its_file_says() -> None:
     network = convert(architecture.build(2), name="scatter", front_end=architecture.front_end, classes=("a", "b"))
     assert [layer.kind for layer in network.layers] == ["linear", "activation", "linear"]
     assert network.boundaries[-1].bits <= 6
-    assert network.layers[1].lookup_bits(network.boundaries[1].extent()) == 4
+    assert network.layers[1].lookup_bits(network.boundaries[1].extent()) == 3
 
 
 @pytest.mark.parametrize("bits", [1, 9])

@@ -173,4 +173,4 @@ def _entering(network: Network, segment: Segment) -> tuple[tuple[Layer, ...], Ex
     if bins is None or not isinstance(first, Activation):
         return layers, extent, None
     zeros = np.zeros_like(extent.low)
-    return (first.on_bins(), *layers[1:]), Extent(extent.shape, zeros, zeros + bins.count - 1), bins
+    return (first.on_bins(), *layers[1:]), Extent(extent.shape, zeros, zeros + bins.numbers - 1), bins

@@ -90,6 +90,13 @@ def activation(bits: int) -> nn.Module:
     return qnn.QuantReLU(act_quant=Uint8ActPerTensorFloat, bit_width=bits, return_quant_tensor=True)
 
 
+def signed_activation(bits: int) -> nn.Module:
+    """Return a quantiser to ``bits`` signed bits that treats both signs alike, -(2^(bits-1) - 1) to 2^(bits-1) - 1, its scale learned."""
+    return qnn.QuantIdentity(
+        act_quant=Int8ActPerTensorFloat, bit_width=bits, narrow_range=True, return_quant_tensor=True
+    )
+
+
 class Modulus(nn.Module):
     """The absolute value: how strongly a filter answers, whatever the sign. A table holds it as it holds a rectifier."""
 

@@ -13,15 +13,32 @@ from torch import nn
 
 from cryptml.errors import NetworkError
 from cryptml.files import parse_json, read_bounded, to_json_bytes, write_bytes
-from cryptml.networks.architectures.blocks import Modulus, activation, convolution, input_grid, keep_taps, linear, votes
+from cryptml.networks.architectures.binned import BinnedLinear
+from cryptml.networks.architectures.blocks import (
+    Modulus,
+    activation,
+    convolution,
+    input_grid,
+    keep_taps,
+    linear,
+    signed_activation,
+    votes,
+)
 from cryptml.networks.architectures.dropout import CentredDropout
-from cryptml.networks.architectures.rounding import RoundedAccumulator
+from cryptml.networks.architectures.rounding import BinnedAccumulator, RoundedAccumulator
+from cryptml.networks.architectures.triangle import TriangleWave
 from cryptml.networks.architectures.wavelets import LEAST_SIDE, begin_as_wavelets
 from cryptml.networks.front_ends import FrontEnd, restore_front_end
 
 SCHEMA = "design.schema.json"
 FORMAT = {"format": "cryptml-design", "format_version": 1}
 MAX_BYTES = 64 << 10
+
+TABLES = ("rectifier", "modulus", "triangle")
+"""A `TriangleWave` has no batch normalisation of its own, and signed results of 2 bits or more."""
+
+STEPS = 16
+"""Of accumulators between two tables, that a bin of a wave is wide: weights behind tables stay small, which keeps these cheap."""
 
 NOISE = 3.0
 """What training adds to rounded accumulators, in multiples of the engine's noise."""
@@ -58,7 +75,7 @@ class Design:
         convolutions: Only behind a front end that gives pictures.
         hidden: Neurons of the hidden layer; 0 for none.
         votes: Whether the last layer adds up the hidden neurons of each class instead of weighing them.
-        modulus: Whether tables behind convolutions hold the absolute value instead of a rectifier.
+        table: What tables hold: one of `TABLES`. ``modulus`` is behind convolutions alone, with rectifiers behind the hidden layer.
         wavelets: Whether the first convolution begins as wavelets instead of noise; behind one channel alone.
         input_bits: Of the first grid.
         weight_bits: Of convolutions and hidden layer.
@@ -75,7 +92,7 @@ class Design:
     convolutions: tuple[Convolution, ...]
     hidden: int
     votes: bool
-    modulus: bool
+    table: str
     wavelets: bool
     input_bits: int
     weight_bits: int
@@ -89,6 +106,8 @@ class Design:
             raise NetworkError(
                 f"a design has convolutions or pooling behind a front end that gives {shape}; use them on pictures alone"
             )
+        if self.table not in TABLES:
+            raise NetworkError(f"a design's tables cannot hold {self.table!r}; choose {', '.join(TABLES)}")
         if self.votes and self.hidden < 2:
             raise NetworkError(
                 f"a design lets {self.hidden} hidden neurons vote; give it 2 or more, or weights in its last layer"
@@ -128,7 +147,7 @@ class Design:
         parts += [f"{self.hidden} neurons{' voting' if self.votes else ''}"] if self.hidden else []
         bits = f"{self.input_bits}-{self.weight_bits}-{self.activation_bits} bits, rounded to {self.rounded_bits}"
         extras = (
-            (", modulus" if self.modulus else "")
+            (f", {self.table}" if self.table != TABLES[0] else "")
             + (", wavelets" if self.wavelets else "")
             + (f", {self.kept:.0%} kept" if self.kept < 1 else "")
         )
@@ -153,11 +172,7 @@ class Design:
             if self.wavelets and number == 1:
                 begin_as_wavelets(filters)
             layers[f"conv{number}"] = self._prune(filters, number)
-            layers[f"round{number}"] = RoundedAccumulator(each.channels, bits=self.rounded_bits, noise=NOISE)
-            layers[f"norm{number}"] = nn.BatchNorm2d(each.channels)
-            if self.modulus:
-                layers[f"modulus{number}"] = Modulus()
-            layers[f"act{number}"] = activation(bits=self.activation_bits)
+            layers |= self._table(number, each.channels, nn.BatchNorm2d(each.channels), modulus=self.table == "modulus")
             channels = each.channels
         if len(self.front_end.shape) == 3:
             layers["flatten"] = nn.Flatten()
@@ -165,15 +180,38 @@ class Design:
         layers["drop"] = CentredDropout(features, DROPPED)
         if self.hidden:
             number = len(self.convolutions) + 1
+            table = self._table(number, self.hidden, nn.BatchNorm1d(self.hidden), modulus=False)
+            bins = next(iter(table.values()))
             layers[f"linear{number}"] = self._prune(
-                linear(features, self.hidden, bits=self.weight_bits, bias=False, scales=self.hidden), number
+                BinnedLinear(features, self.hidden, bits=self.weight_bits, bins=bins)
+                if isinstance(bins, BinnedAccumulator) and bins.steps
+                else linear(features, self.hidden, bits=self.weight_bits, bias=False, scales=self.hidden),
+                number,
             )
-            layers[f"round{number}"] = RoundedAccumulator(self.hidden, bits=self.rounded_bits, noise=NOISE)
-            layers[f"norm{number}"] = nn.BatchNorm1d(self.hidden)
-            layers[f"act{number}"] = activation(bits=self.activation_bits)
+            layers |= table
             features = self.hidden
         layers["last"] = votes(features, classes) if self.votes else linear(features, classes, bits=LAST_BITS)
         return nn.Sequential(layers)
+
+    def _table(self, number: int, channels: int, norm: nn.Module, *, modulus: bool) -> OrderedDict[str, nn.Module]:
+        """Return what stands between two layers with weights, by name: it begins with what rounds."""
+        behind_tables = number > 1
+        if self.table == "triangle":
+            steps = STEPS if behind_tables and isinstance(norm, nn.BatchNorm1d) else None
+            return OrderedDict(
+                {
+                    f"wave{number}": TriangleWave(channels, bits=self.rounded_bits, steps=steps),
+                    f"act{number}": signed_activation(bits=max(2, self.activation_bits)),
+                }
+            )
+        return OrderedDict(
+            {
+                f"round{number}": RoundedAccumulator(channels, bits=self.rounded_bits, noise=NOISE),
+                f"norm{number}": norm,
+                **({f"modulus{number}": Modulus()} if modulus else {}),
+                f"act{number}": activation(bits=self.activation_bits),
+            }
+        )
 
     def _prune(self, layer: nn.Module, seed: int) -> nn.Module:
         fan_in = layer.weight[0].numel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from brevitas.quant_tensor import QuantTensor
 from torch import Tensor, nn
 
 from cryptml.networks.architectures.blocks import value_of
@@ -34,4 +35,5 @@ class CentredDropout(nn.Module):
         with torch.no_grad():
             self.batches += 1
             self.mean += (value.mean(0) - self.mean) / self.batches.clamp_max(BATCHES)
-        return torch.where(torch.rand_like(value) < self.share, self.mean, value)
+        kept = torch.where(torch.rand_like(value) < self.share, self.mean, value)
+        return x.set(value=kept) if isinstance(x, QuantTensor) else kept

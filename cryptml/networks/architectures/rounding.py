@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -30,6 +31,9 @@ REACH = 2.0
 FINEST = 8
 """Parts of an accumulator's step that a bin's width is a multiple of, at least: it is met within 1/8, and never narrower."""
 
+MOST_STEPS = 1 << 12
+"""Wider bins would need wider integers than any weights make."""
+
 _SLACK = 1e-5
 """Relative, of a float that stands for an integer: settled bins stay where they are."""
 
@@ -42,42 +46,115 @@ P_ERROR = 2.0**-40
 Reals = NDArray[np.float64]
 
 
-class RoundedAccumulator(nn.Module):
-    """Puts every channel's accumulator into 2^bits bins over the range seen in training, with a margin.
+class BinnedAccumulator(nn.Module):
+    """What puts every channel's accumulator into 2^bits bins, directly behind a convolution or a linear layer.
 
-    It follows a convolution or a linear layer directly. Circuits read the bins with approximate rounding, which costs no more than a table
-    of ``bits`` bits, however wide the accumulator is. Gradients pass as if nothing were rounded.
+    Circuits read the bins with approximate rounding, which costs no more than a table of ``bits`` bits, however wide the accumulator is.
 
     Args:
-        channels: Of the layer before.
         bits: Width of the table's input, 2 to 8.
         noise: What training adds, in multiples of the engine's noise: 0 or more. More than the engine's own teaches the layers behind to
             say the same whichever of two neighbouring bins is read.
+        steps: Of the accumulator, that every bin is wide: a power of two that a `BinnedLinear` in front arranges for. If None, the
+            integer weights of any layer are multiplied until bins are about a power of two wide, which makes them large.
 
     Raises:
-        NetworkError: If ``bits`` or ``noise`` is out of bounds.
+        NetworkError: If ``bits``, ``noise`` or ``steps`` is out of bounds.
     """
 
-    low: Tensor
-    high: Tensor
     active: Tensor
+    negacyclic: ClassVar[bool] = False
+    """See `cryptml.networks.bins.Bins`."""
 
-    def __init__(self, channels: int, *, bits: int, noise: float = 1.0) -> None:
+    def __init__(self, *, bits: int, noise: float, steps: int | None) -> None:
         super().__init__()
         if not 2 <= bits <= 8:
             raise NetworkError(f"accumulators cannot be rounded to {bits} bits; give 2 to 8")
         if not 0 <= noise < math.inf:
             raise NetworkError(f"training cannot add {noise!r} times the engine's noise; give 0 or more")
+        if steps is not None and (not 2 <= steps <= MOST_STEPS or steps.bit_count() != 1):
+            raise NetworkError(f"bins cannot be {steps} steps wide; give a power of two from 2 to {MOST_STEPS}")
         self.bits = bits
+        self.steps = steps
         self.deviation = noise * bin_deviation(P_ERROR)
         self.excess = torch.zeros(())
-        self.register_buffer("low", torch.full((channels,), math.inf))
-        self.register_buffer("high", torch.full((channels,), -math.inf))
         self.register_buffer("active", torch.tensor(False))
 
     def advance(self, share: float) -> None:
         """Begin to round once a share of the training, 0 to 1, is over."""
         self.active.fill_(share >= ACTIVE_FROM)
+
+    @property
+    def ready(self) -> bool:
+        """Whether anything was seen that bins can be put over."""
+        raise NotImplementedError
+
+    def grid(self) -> tuple[Tensor, Tensor]:
+        """Return the lower end of the first bin and the width of every bin, (channels,) each."""
+        raise NotImplementedError
+
+    def centres(self, numbers: IntArray) -> Reals:
+        """Return (len(numbers), channels): the middle of each numbered bin, beyond the first and the last too."""
+        low, width = (each.detach().numpy().astype(np.float64) for each in self.grid())
+        found: Reals = low + (numbers[:, None] + 0.5) * width
+        return found
+
+    def put(self, low: Tensor, width: Tensor) -> None:
+        """Put the bins elsewhere for good, (channels,) each."""
+        raise NotImplementedError
+
+    def settle(self, step: Tensor) -> None:
+        """Move the bins to where integers can put them, in place: see `IntegerBins`.
+
+        Args:
+            step: Of the accumulator, 1 or (channels,) values.
+        """
+        steps = step.detach().numpy().astype(np.float64)
+        low, width = self.integer_bins(steps).real(steps)
+        self.put(torch.from_numpy(low), torch.from_numpy(width))
+
+    def integer_bins(self, step: Reals) -> IntegerBins:
+        """Return the integers that come nearest to the bins of accumulators that count in steps of 1 or (channels,) sizes."""
+        low, width = (each.detach().numpy().astype(np.float64) for each in self.grid())
+        if not self.ready:  # never trained: any bins will do
+            low, width = np.zeros_like(low), np.zeros_like(width)
+        count = 2**self.bits
+        if self.steps is not None:  # the layer in front made its steps so large
+            shift = np.rint(self.steps * count / 2 - (low + width * count / 2) / step - 0.5).astype(np.int64)
+            return IntegerBins(count, self.steps.bit_length() - 1, np.ones_like(shift), shift, self.negacyclic)
+        # No bin is narrower than a step, not even that of a channel that never moves.
+        ratio = np.maximum(width / step, 1.0)
+        dropped = max(0, math.ceil(math.log2(FINEST * ratio.max())))
+        factor = _multipliers(ratio, dropped)
+        if dropped and factor.min() >= 2 * FINEST:  # the widest bin is a settled one, a hair narrower than it was
+            dropped -= 1
+            factor = _multipliers(ratio, dropped)
+        shift = np.rint(-low / step * factor - 0.5).astype(np.int64)
+        return IntegerBins(count, dropped, factor, shift, self.negacyclic)
+
+
+class RoundedAccumulator(BinnedAccumulator):
+    """Bins over the range seen in training, with a margin; gradients pass as if nothing were rounded.
+
+    Args:
+        channels: Of the layer before.
+        bits: See `BinnedAccumulator`.
+        noise: See there.
+        steps: See there.
+    """
+
+    low: Tensor
+    high: Tensor
+
+    def __init__(self, channels: int, *, bits: int, noise: float = 1.0, steps: int | None = None) -> None:
+        super().__init__(bits=bits, noise=noise, steps=steps)
+        self.register_buffer("low", torch.full((channels,), math.inf))
+        self.register_buffer("high", torch.full((channels,), -math.inf))
+
+    @property
+    def ready(self) -> bool:
+        """See `BinnedAccumulator.ready`."""
+        return bool(torch.isfinite(self.low).all())
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the centres of the bins of (batch, channels, ...) accumulators; as they are while inactive."""
@@ -85,7 +162,7 @@ class RoundedAccumulator(nn.Module):
         if self.training:
             self._watch(value.detach())
             self.excess = excess(value)
-        if not (self.active and torch.isfinite(self.low).all()):
+        if not (self.active and self.ready):
             return value
         with torch.no_grad():
             low, width = (each.reshape(-1, *[1] * (value.ndim - 2)) for each in self.grid())
@@ -103,35 +180,15 @@ class RoundedAccumulator(nn.Module):
         self.high.copy_(torch.where(known, torch.maximum(most, MEMORY * self.high + (1 - MEMORY) * most), most))
 
     def grid(self) -> tuple[Tensor, Tensor]:
-        """Return the lower end of the first bin and the width of every bin, (channels,) each."""
+        """See `BinnedAccumulator.grid`."""
         span = (self.high - self.low).clamp_min(_NARROWEST) * MARGIN
         return (self.low + self.high - span) / 2, span / 2**self.bits
 
-    def settle(self, step: Tensor) -> None:
-        """Move the bins to where integers can put them, in place: see `IntegerBins`.
-
-        Args:
-            step: Of the accumulator, 1 or (channels,) values.
-        """
-        found = self.integer_bins(step.detach().numpy().astype(np.float64))
-        low, width = (torch.from_numpy(each) for each in found.real(step.detach().numpy().astype(np.float64)))
+    def put(self, low: Tensor, width: Tensor) -> None:
+        """See `BinnedAccumulator.put`."""
         span = width * 2**self.bits
         self.low.copy_(low + span / 2 - span / (2 * MARGIN))
         self.high.copy_(low + span / 2 + span / (2 * MARGIN))
-
-    def integer_bins(self, step: Reals) -> IntegerBins:
-        """Return the integers that come nearest to the bins of accumulators that count in steps of 1 or (channels,) sizes."""
-        low, width = (each.detach().numpy().astype(np.float64) for each in self.grid())
-        if not np.isfinite(low).all():  # never trained: any bins will do
-            low, width = np.zeros_like(low), np.zeros_like(width)
-        # No bin is narrower than a step, not even that of a channel that never moves.
-        ratio = np.maximum(width / step, 1.0)
-        dropped = max(0, math.ceil(math.log2(FINEST * ratio.max())))
-        factor = _multipliers(ratio, dropped)
-        if dropped and factor.min() >= 2 * FINEST:  # the widest bin is a settled one, a hair narrower than it was
-            dropped -= 1
-            factor = _multipliers(ratio, dropped)
-        return IntegerBins(2**self.bits, dropped, factor, np.rint(-low / step * factor - 0.5).astype(np.int64))
 
 
 def _multipliers(ratio: Reals, dropped: int) -> IntArray:
@@ -150,12 +207,14 @@ class IntegerBins:
         dropped_bits: Of every channel.
         factor: (channels,) int64, 1 or more: what the layer's weights and bias are multiplied by.
         shift: (channels,) int64, added behind.
+        negacyclic: See `cryptml.networks.bins.Bins`.
     """
 
     count: int
     dropped_bits: int
     factor: IntArray
     shift: IntArray
+    negacyclic: bool = False
 
     def real(self, step: Reals) -> tuple[Reals, Reals]:
         """Return lower end and width in real numbers; the ends lie between integers, where no rounding of a float matters."""

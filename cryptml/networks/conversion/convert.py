@@ -12,7 +12,7 @@ from torch import nn
 
 from cryptml.errors import NetworkError, Problem
 from cryptml.networks.architectures.blocks import ResidualBlock, value_of
-from cryptml.networks.architectures.rounding import IntegerBins, RoundedAccumulator
+from cryptml.networks.architectures.rounding import BinnedAccumulator, IntegerBins
 from cryptml.networks.bins import Bins
 from cryptml.networks.boundary import Boundary, FloatArray
 from cryptml.networks.conversion.stages import Stage, read_branch, read_stages
@@ -121,7 +121,7 @@ def _convert_stage(
 def _bins_behind(stages: Sequence[Stage], index: int, before: Boundary) -> IntegerBins | None:
     """Return the bins that round the accumulators of stage ``index``, None where nothing does."""
     rounding = stages[index + 1].modules[0] if index + 1 < len(stages) else None
-    return rounding.integer_bins(_step(stages[index], before)) if isinstance(rounding, RoundedAccumulator) else None
+    return rounding.integer_bins(_step(stages[index], before)) if isinstance(rounding, BinnedAccumulator) else None
 
 
 def _step(stage: Stage, before: Boundary) -> Reals:
@@ -181,8 +181,12 @@ def _convert_pooling(stage: Stage, before: Boundary) -> tuple[Layer, Boundary]:
 
 def _convert_activation(stage: Stage, before: Boundary, rounded: IntegerBins | None) -> tuple[Layer, Boundary]:
     if rounded is not None:
-        bins = Bins(0, rounded.count, rounded.dropped_bits)
-        return _with_table(stage, before, bins, np.arange(bins.count) * bins.width + (bins.width - 1) / 2)
+        bins = Bins(0, rounded.count, rounded.dropped_bits, rounded.negacyclic)
+        numbers = np.arange(bins.numbers)
+        rounding = stage.modules[0]
+        if isinstance(rounding, BinnedAccumulator) and (rounding.ready or bins.negacyclic):
+            return _with_table(stage, before, bins, rounding.centres(numbers))
+        return _with_table(stage, before, bins, _reals(numbers * bins.width + (bins.width - 1) / 2, before))
     if before.bits > MAX_LOOKUP_BITS:
         raise NetworkError(
             "",
@@ -195,11 +199,19 @@ def _convert_activation(stage: Stage, before: Boundary, rounded: IntegerBins | N
             ],
         )
     bins = Bins(before.low, before.high - before.low + 1)
-    return _with_table(stage, before, bins, np.arange(before.low, before.high + 1))
+    return _with_table(stage, before, bins, _reals(np.arange(before.low, before.high + 1), before))
 
 
-def _with_table(stage: Stage, before: Boundary, bins: Bins, values: Reals | IntArray) -> tuple[Layer, Boundary]:
-    """Return the layer whose table holds what the stage's modules make of one value a bin."""
+def _reals(values: Reals | IntArray, before: Boundary) -> Reals:
+    """Return (len(values), channels): what a boundary's integers stand for in each channel."""
+    zero = np.broadcast_to(np.asarray(before.zero, dtype=np.int64), (before.channels,))
+    in_scale = np.broadcast_to(np.asarray(before.scale, dtype=np.float64), (before.channels,))
+    reals: Reals = (values[:, None] - zero) * in_scale
+    return reals
+
+
+def _with_table(stage: Stage, before: Boundary, bins: Bins, values: Reals) -> tuple[Layer, Boundary]:
+    """Return the layer whose table holds what the stage's modules make of (numbers, channels) values, one for each number of a bin."""
     scale, _, _ = _grid_of(stage.modules[-1])
     try:
         table = _tabulate(stage.modules, values, before, scale)
@@ -214,9 +226,21 @@ def _with_table(stage: Stage, before: Boundary, bins: Bins, values: Reals | IntA
                 )
             ],
         ) from error
-    layer = Activation(
-        stage.name, table, bins.low, bins.dropped_bits, clamps=not bins.hold(np.array([before.low, before.high])).all()
-    )
+    if bins.negacyclic:
+        table, opposite = np.broadcast_to(table, (len(table), bins.numbers)).reshape(len(table), 2, -1).swapaxes(0, 1)
+        if (table != -opposite).any():
+            raise NetworkError(
+                "",
+                [
+                    Problem(
+                        stage.name,
+                        "half a turn further its modules do not give the opposite",
+                        "put nothing but a multiplication and a symmetric signed quantiser (narrow range) behind a TriangleWave",
+                    )
+                ],
+            )
+    clamps = not bins.hold(np.array([before.low, before.high])).all()
+    layer = Activation(stage.name, table, bins.low, bins.dropped_bits, clamps=clamps, negacyclic=bins.negacyclic)
     return layer, to_boundary(layer, before, np.asarray([scale]), np.zeros(1, np.int64))
 
 
@@ -244,13 +268,10 @@ def _feeds_table(stages: Sequence[Stage], index: int, *, ends_on_grid: bool) -> 
     return not ends_on_grid
 
 
-def _tabulate(modules: Sequence[nn.Module], values: Reals | IntArray, before: Boundary, scale: float) -> IntArray:
-    """Return (channels, len(values)): what the modules make of every input integer, on the grid of ``scale``."""
-    channels = before.channels
-    zero = np.broadcast_to(np.asarray(before.zero, dtype=np.int64), (channels,))
-    in_scale = np.broadcast_to(np.asarray(before.scale, dtype=np.float64), (channels,))
-    reals = ((values[:, None] - zero) * in_scale).astype(np.float32)
-    x = torch.from_numpy(reals)
+def _tabulate(modules: Sequence[nn.Module], values: Reals, before: Boundary, scale: float) -> IntArray:
+    """Return (channels, len(values)): what the modules make of (len(values), channels) values, on the grid of ``scale``."""
+    channels = values.shape[1]
+    x = torch.from_numpy(values.astype(np.float32))
     if len(before.shape) == 3:
         x = x[:, :, None, None]
     for module in modules:

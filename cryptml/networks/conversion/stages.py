@@ -12,7 +12,7 @@ from torch import nn
 from cryptml.errors import NetworkError, Problem
 from cryptml.networks.architectures.blocks import Modulus, ResidualBlock
 from cryptml.networks.architectures.dropout import CentredDropout
-from cryptml.networks.architectures.rounding import RoundedAccumulator
+from cryptml.networks.architectures.rounding import BinnedAccumulator
 
 CLOSING = (qnn.QuantReLU, qnn.QuantIdentity, qnn.QuantHardTanh, qnn.QuantSigmoid, qnn.QuantTanh)
 """Activations that end on an integer grid."""
@@ -114,13 +114,13 @@ def _read(children: list[tuple[str, nn.Module]], problems: list[Problem]) -> tup
             stages.append(Stage("activation", names.of("act", name), (*(inner for _, inner in pending), module)))
             pending.clear()
             continue
-        if isinstance(module, RoundedAccumulator) and (
+        if isinstance(module, BinnedAccumulator) and (
             pending or not stages or stages[-1].kind not in ("convolution", "linear")
         ):
             problems.append(
                 Problem(where, "it does not follow a convolution or linear layer", "put it directly behind one")
             )
-        if isinstance(module, (*CHANNELWISE, RoundedAccumulator)):
+        if isinstance(module, (*CHANNELWISE, BinnedAccumulator)):
             pending.append((name, module))
             continue
         problems += _dangling(pending)

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from cryptml.networks.front_ends.base import FrontEnd
+from cryptml.networks.front_ends.deep import Deep
 from cryptml.networks.front_ends.scattering import Scattering
 from cryptml.networks.front_ends.standardisation import Standardisation
 
-FRONT_ENDS = (Standardisation, Scattering)
+FRONT_ENDS = (Standardisation, Scattering, Deep)
 """All that a client can run."""
 
 

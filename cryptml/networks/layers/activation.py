@@ -27,12 +27,14 @@ class Activation(Layer):
             it at no cost: a value close to the edge of a bin may be read as the neighbouring bin.
         clamps: Whether inputs may lie beyond what the bins are sure of: in the clear they count as the nearest, within a circuit the
             result is not defined. The bins then cover what was seen in calibration, with a margin, instead of what can occur.
+        negacyclic: Whether the table goes on beyond its ends with the opposite sign, as the engine reads it: no input lies beyond it then.
     """
 
     table: IntArray
     low: int = 0
     dropped_bits: int = 0
     clamps: bool = False
+    negacyclic: bool = False
     kind: ClassVar[str] = "activation"
     linear: ClassVar[bool] = False
 
@@ -40,15 +42,17 @@ class Activation(Layer):
         object.__setattr__(self, "table", as_integers(self.table))
         if self.table.ndim == 2:
             _ = self.bins  # refuses bins that cannot be
+        if self.negacyclic and self.clamps:
+            raise NetworkError(f"layer {self.name!r} cannot clamp what it reads negacyclically; choose one")
 
     @property
     def bins(self) -> Bins:
         """Which inputs read which entry."""
-        return Bins(self.low, self.table.shape[1], self.dropped_bits)
+        return Bins(self.low, self.table.shape[1], self.dropped_bits, self.negacyclic)
 
     def on_bins(self) -> Activation:
-        """Return the same layer for inputs that are bins already, numbered from 0."""
-        return Activation(self.name, self.table)
+        """Return the same layer for inputs that are numbers of bins already."""
+        return Activation(self.name, self.bins.whole(self.table))
 
     def forward(
         self,
@@ -65,9 +69,10 @@ class Activation(Layer):
         """See `Layer.propagate`; only the entries that an input can reach count."""
         self._require(extent)
         channels = extent.shape[0]
-        tables = np.broadcast_to(self.table, (channels, self.table.shape[1]))
-        first, last = self.bins.index(extent.low), self.bins.index(extent.high)
-        reached = [tables[c, first[c] : last[c] + 1] for c in range(channels)]
+        bins = self.bins
+        tables = np.broadcast_to(bins.whole(self.table), (channels, bins.numbers))
+        ranges = [bins.index_range(int(extent.low[c]), int(extent.high[c])) for c in range(channels)]
+        reached = [tables[c, first : last + 1] for c, (first, last) in enumerate(ranges)]
         low = np.array([entries.min() for entries in reached], dtype=np.int64)
         high = np.array([entries.max() for entries in reached], dtype=np.int64)
         return Extent(extent.shape, low, high)
@@ -79,7 +84,8 @@ class Activation(Layer):
     def distinguished(self, extent: Extent) -> tuple[int, int]:
         """See `Layer.distinguished`."""
         low, high = extent.bounds
-        return (max(low, self.bins.low), min(high, self.bins.high)) if self.clamps else (low, high)
+        narrower = self.clamps or self.negacyclic
+        return (max(low, self.bins.low), min(high, self.bins.high)) if narrower else (low, high)
 
     def lookup_bits(self, extent: Extent) -> int:  # noqa: ARG002
         """See `Layer.lookup_bits`."""
@@ -97,7 +103,8 @@ class Activation(Layer):
 
     def attributes(self) -> dict[str, Any]:
         """See `Layer.attributes`."""
-        return {"low": self.low, "dropped_bits": self.dropped_bits, "clamps": self.clamps}
+        turns = {"negacyclic": True} if self.negacyclic else {}
+        return {"low": self.low, "dropped_bits": self.dropped_bits, "clamps": self.clamps, **turns}
 
     def tensors(self) -> dict[str, IntArray]:
         """See `Layer.tensors`."""
@@ -113,7 +120,14 @@ class Activation(Layer):
                 f"layer {name!r} has a table of shape {shape}; expected (channels, entries) with at most "
                 f"2^{MAX_LOOKUP_BITS} entries"
             )
-        return cls(name, table, attributes["low"], attributes.get("dropped_bits", 0), attributes.get("clamps", False))
+        return cls(
+            name,
+            table,
+            attributes["low"],
+            attributes.get("dropped_bits", 0),
+            attributes.get("clamps", False),
+            attributes.get("negacyclic", False),
+        )
 
     def _require(self, extent: Extent) -> None:
         low, high = extent.bounds

@@ -2,5 +2,11 @@
 
 from collections.abc import Mapping
 
-DEFAULT_SPLITS: Mapping[str, str] = {"conv": "SSSSS", "reference": "CCSSSSS", "scatter": "SSS", "tiny": "CCSSS"}
+DEFAULT_SPLITS: Mapping[str, str] = {
+    "conv": "SSSSS",
+    "deep": "SSS",
+    "reference": "CCSSSSS",
+    "scatter": "SSS",
+    "tiny": "CCSSS",
+}
 """The split that each is shown and measured with unless another is asked for."""

@@ -1,0 +1,20 @@
+"""Four layers behind a deep front end: convolutions that learned from synthetic scenes, public, and a narrow head that is secret.
+
+The head is that of `cryptml.networks.architectures.scatter`, for other features.
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+from cryptml.networks.architectures.head import wave_head
+from cryptml.networks.front_ends import Deep
+
+SIDE = 32
+FRONT_END = Deep(SIDE)
+HIDDEN = 18
+
+
+def build(classes: int = 2) -> nn.Sequential:
+    """Return the untrained network for (batch, 448) features."""
+    return wave_head(FRONT_END.shape[0], HIDDEN, classes)

@@ -1,0 +1,253 @@
+"""Tables without an end: what the engine reads beyond them is what the integer program says, and what training saw."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+import torch
+from concrete import fhe
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from cryptml.errors import NetworkError
+from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.networks import Standardisation
+from cryptml.networks.architectures.binned import BinnedLinear
+from cryptml.networks.architectures.blocks import activation, convolution, input_grid, linear, signed_activation, votes
+from cryptml.networks.architectures.dropout import CentredDropout
+from cryptml.networks.architectures.rounding import RoundedAccumulator
+from cryptml.networks.architectures.triangle import TriangleWave
+from cryptml.networks.bins import Bins
+from cryptml.networks.clamping import measure_clamping, within_bins
+from cryptml.networks.conversion import convert
+from cryptml.networks.engine_noise import NoisyOperations
+from cryptml.networks.envelope import envelope
+from cryptml.networks.extent import Extent
+from cryptml.networks.layers import Activation, run_all
+from cryptml.networks.operations import NumpyOperations
+from cryptml.networks.storage import load_network, save_network
+from cryptml.profiler.extraction import audit_segment
+from cryptml.splits import Segment
+from cryptml.training.agreement import disagreement, settle
+
+FRONT_END = Standardisation(8)
+P_ERROR = 2.0**-40
+BITS = st.integers(1, 4)
+
+
+@st.composite
+def tables(draw):
+    """Bins without an end and a table for them."""
+    bits, dropped = draw(BITS), draw(st.integers(0, 4))
+    entries = draw(st.lists(st.integers(-20, 20), min_size=1 << bits, max_size=1 << bits))
+    return Bins(draw(st.integers(-9, 9)), 1 << bits, dropped, negacyclic=True), np.array([entries])
+
+
+@given(tables(), st.integers(-5000, 5000))
+def test_half_a_turn_further_a_table_gives_the_opposite(table, value):
+    bins, entries = table
+    values = np.array([[value, value + bins.count * bins.width, value + 2 * bins.count * bins.width]])
+    here, opposite, again = NumpyOperations().look_up(values.T, entries, bins)[:, 0]
+    assert here == -opposite == again
+
+
+@given(tables(), st.data())
+def test_within_its_bins_a_table_is_read_as_any_other(table, data):
+    bins, entries = table
+    value = np.array([[data.draw(st.integers(bins.low, bins.high))]])
+    plain = Bins(bins.low, bins.count, bins.dropped_bits)
+    operations = NumpyOperations()
+    assert operations.look_up(value, entries, bins) == operations.look_up(value, entries, plain)
+
+
+@given(tables(), st.integers(-300, 300), st.integers(0, 400))
+def test_the_range_of_numbers_holds_every_number_and_no_more_than_all(table, low, span):
+    bins, _ = table
+    first, last = bins.index_range(low, low + span)
+    found = bins.index(np.arange(low, low + span + 1))
+    assert 0 <= first <= found.min() <= found.max() <= last < bins.numbers
+    if last - first + 1 < bins.numbers:
+        assert (found.min(), found.max()) == (first, last)
+
+
+@given(tables(), st.integers(-300, 300), st.integers(0, 400))
+def test_what_can_leave_a_table_is_what_some_input_gives(table, low, span):
+    bins, entries = table
+    layer = Activation("act", entries, bins.low, bins.dropped_bits, negacyclic=True)
+    after = layer.propagate(Extent((1,), np.array([low]), np.array([low + span])))
+    found = NumpyOperations().look_up(np.arange(low, low + span + 1)[:, None], entries, bins)
+    assert after.low[0] <= found.min() <= found.max() <= after.high[0]
+    if span < bins.width or span >= bins.numbers * bins.width:
+        assert (after.low[0], after.high[0]) == (found.min(), found.max())
+
+
+@given(tables(), st.integers(-500, 500), st.integers(0, 100))
+def test_the_envelope_holds_whatever_noise_makes_of_a_value(table, low, span):
+    bins, entries = table
+    layer = Activation("act", entries, bins.low, bins.dropped_bits, negacyclic=True)
+    extent = Extent((1,), np.array([-1000]), np.array([1000]))
+    values = np.arange(low, low + span + 1)[:, None]
+    operations = NoisyOperations(P_ERROR, np.random.default_rng(0))
+    from cryptml.networks.envelope import Interval, IntervalOperations
+
+    around = run_all((layer,), Interval(values[:1], values[-1:]), extent, IntervalOperations(blurred=True))
+    for _ in range(3):
+        found = run_all((layer,), values, extent, operations)
+        assert around.low[0, 0] <= found.min() <= found.max() <= around.high[0, 0]
+
+
+@pytest.mark.parametrize("count", [1, 3, 12])
+def test_a_table_without_an_end_has_a_power_of_two_of_entries(count):
+    with pytest.raises(NetworkError, match="give it a power of two"):
+        Bins(0, count, negacyclic=True)
+
+
+def test_a_table_without_an_end_clamps_nothing():
+    with pytest.raises(NetworkError, match="cannot clamp"):
+        Activation("act", np.arange(4)[None], clamps=True, negacyclic=True)
+
+
+def waves(seed: int, *, steps: int | None, turns: float = 3.0) -> nn.Sequential:
+    """Return a trained-looking network of two waves, whose accumulators go round several times."""
+    torch.manual_seed(seed)
+    wave2 = TriangleWave(5, bits=3, steps=steps)
+    fan = {"bits": 4, "bins": wave2} if steps else {"bits": 4, "bias": False, "scales": 5}
+    module = nn.Sequential(
+        OrderedDict(
+            grid=input_grid(6),
+            conv=convolution(1, 6, 4, stride=2, bits=5),
+            wave1=TriangleWave(6, bits=3),
+            act1=signed_activation(4),
+            flatten=nn.Flatten(),
+            drop=CentredDropout(54, 0.1),
+            linear=(BinnedLinear if steps else linear)(54, 5, **fan),
+            wave2=wave2,
+            act2=signed_activation(3),
+            votes=votes(5, 2),
+        )
+    )
+    with torch.no_grad():
+        for wave in (module.wave1, module.wave2):
+            wave.narrowing.fill_(np.log(turns))
+            wave.loudness.mul_(torch.rand_like(wave.loudness) + 0.5)
+        for share in [0.0] * 10 + [1.0] * 10:
+            for wave in (module.wave1, module.wave2):
+                wave.advance(share)
+            module(2 * torch.randn(64, 1, 8, 8))
+    return module.eval()
+
+
+def program(module: nn.Sequential):
+    settle(module, FRONT_END)
+    return convert(module, name="waves", front_end=FRONT_END, classes=("a", "b"))
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("steps", [None, 8, 32])
+def test_the_settled_module_is_its_integer_program_wherever_accumulators_go(seed, steps):
+    module = waves(seed, steps=steps)
+    network = program(module)
+    inputs = 2 * torch.randn(300, 1, 8, 8)
+    assert disagreement(module, network, inputs) <= 0.01
+    values = network.boundaries[0].quantise(inputs.numpy())
+    bins = network.layers[1].bins
+    accumulators = network.run(values, Segment(0, 1))
+    assert ((accumulators < bins.low) | (accumulators > bins.high)).mean() > 0.2  # several turns, not one
+    assert within_bins(network, values, Segment(0, len(network))).all()
+    assert all(each.values == 0 for each in measure_clamping(network, values))
+
+
+def test_a_settled_network_settles_where_it_is():
+    module = waves(7, steps=None)
+    first = program(module)
+    again = program(module)
+    assert all(
+        np.array_equal(one, two)
+        for a, b in zip(first.layers, again.layers, strict=True)
+        for one, two in zip(a.tensors().values(), b.tensors().values(), strict=True)
+    )
+
+
+@pytest.mark.parametrize("steps", [8, 32])
+def test_integer_weights_are_no_larger_than_bins_need(steps):
+    free, bound = program(waves(1, steps=None)), program(waves(1, steps=steps))
+    norms = [np.sqrt((network.layers[2].weight ** 2).sum(axis=1)).max() for network in (free, bound)]
+    assert norms[1] < norms[0]
+    assert bound.layers[3].dropped_bits == steps.bit_length() - 1
+    assert np.abs(bound.layers[2].weight).max() <= 7
+
+
+def test_a_binned_layer_needs_steps_and_a_grid():
+    with pytest.raises(NetworkError, match="without steps"):
+        BinnedLinear(4, 2, bits=4, bins=TriangleWave(2, bits=3))
+    layer = BinnedLinear(4, 2, bits=4, bins=RoundedAccumulator(2, bits=3, steps=8))
+    with pytest.raises(NetworkError, match="reads no integers"):
+        layer(torch.randn(5, 4))
+
+
+@pytest.mark.parametrize("steps", [0, 1, 3, 1 << 13])
+def test_steps_are_a_power_of_two(steps):
+    with pytest.raises(NetworkError, match="give a power of two"):
+        TriangleWave(2, bits=3, steps=steps)
+
+
+@pytest.mark.parametrize("behind", [activation(3), nn.Sequential(nn.BatchNorm1d(4), signed_activation(3))])
+def test_what_does_not_keep_the_sign_is_refused_behind_a_wave(behind):
+    modules = behind if isinstance(behind, nn.Sequential) else [behind]
+    module = nn.Sequential(
+        input_grid(4),
+        nn.Flatten(),
+        linear(64, 4, bits=3, bias=False),
+        TriangleWave(4, bits=3),
+        *modules,
+        linear(4, 2, bits=3),
+    )
+    for each in module.modules():
+        if isinstance(each, nn.BatchNorm1d):
+            each.bias.data.fill_(0.7)
+    module(torch.randn(64, 1, 8, 8))
+    with pytest.raises(NetworkError, match="half a turn further"):
+        convert(module, name="odd", front_end=FRONT_END, classes=("a", "b"))
+
+
+def test_a_wave_is_saved_and_loaded(tmp_path):
+    network = program(waves(2, steps=16))
+    save_network(network, tmp_path / "saved", architecture="mine:waves")
+    loaded = load_network(tmp_path / "saved")
+    assert loaded.layers[1].negacyclic
+    regions = np.random.default_rng(0).random((20, 8, 8), dtype=np.float32)
+    assert np.array_equal(network.logits(regions), loaded.logits(regions))
+
+
+@pytest.mark.parametrize("segment", [Segment(0, 2), Segment(1, 3), Segment(0, 5)])
+def test_the_engine_reads_beyond_the_ends_what_the_program_says(segment):
+    """Encrypted, on accumulators that go round: within the envelope, and equal where nothing lies near an edge."""
+    network = program(waves(3, steps=16))
+    regions = np.random.default_rng(1).random((6, 8, 8), dtype=np.float32)
+    values = network.quantise(regions)
+    if segment.start:
+        values = network.run(values, Segment(0, segment.start))
+    compiled = compile_integer_program(network, segment, P_ERROR)
+    client = fhe.Client(fhe.ClientSpecs.deserialize(compiled.spec.client_specs))
+    client.keygen()
+    found = []
+    for value in values:
+        ciphertext = client.encrypt(compiled.spec.codec.encode(value[None]))
+        answer = client.decrypt(compiled.server.run(ciphertext, evaluation_keys=client.evaluation_keys))
+        found.append(compiled.spec.codec.decode(answer)[0])
+    compiled.discard()
+    assert envelope(network, values, segment).holds(np.stack(found))
+    if len(segment) < 5:
+        assert (np.stack(found) == network.run(values, segment)).mean() > 0.85
+    assert compiled.spec.approximate is (segment != Segment(1, 3))
+
+
+def test_an_attack_meets_a_table_without_an_end():
+    """A client in front of it asks for every number once, and has the table."""
+    network = program(waves(4, steps=16))
+    recovery = audit_segment(network, Segment(1, 2), budget=64, seed=0)
+    assert recovery.exact
+    assert recovery.recovered_share == 1
