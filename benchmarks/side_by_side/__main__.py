@@ -26,8 +26,14 @@ from cryptml.networks import load_network
 from cryptml.profiler.machine import describe_machine
 from cryptml.profiler.processes import Child
 
-PLANS = {"scatter": ("SSS",), "conv": ("SSSSS", "CCSSS"), "reference": ("SSSSSSS", "CCSSSSS")}
-"""Splits of shipped networks: all layers on the server; then, of those with convolutions, the first and its table on the client."""
+PLANS = {
+    "scatter": ("SSS",),
+    "deep": ("SSS",),
+    "conv": ("SSSSS", "CCSCC"),
+    "reference": ("SSSSSSS", "CCSSSSS"),
+}
+"""Splits of shipped networks: all layers on the server; then the fastest that keeps most of `conv`'s weights there, which is linear and so
+recovered with a known number of queries, and the default of `reference`."""
 
 REFERENCE = "scatter SSS"
 CALIBRATION = 200

@@ -19,6 +19,7 @@ from cryptml.fhe.backends.toolchain import linkable
 from cryptml.networks import load_network
 from cryptml.networks.architectures.blocks import linear
 from cryptml.networks.architectures.rounding import RoundedAccumulator
+from cryptml.networks.architectures.triangle import TriangleWave
 from cryptml.networks.boundary import FloatArray
 from cryptml.networks.checkpoint import load_checkpoint
 from cryptml.profiler.answering import milliseconds_since
@@ -96,13 +97,46 @@ def plain(module: nn.Sequential) -> nn.Sequential:
             prune.remove(layer, "weight")  # type: ignore[no-untyped-call]
         if isinstance(layer, RoundedAccumulator):
             layers[name] = nn.Identity()
+        elif isinstance(layer, TriangleWave):
+            layers[name] = PlainWave(layer)
         elif isinstance(layer, qnn.QuantLinear) and layer.quant_weight().scale.numel() > 1:
-            norm = next(layers[other] for other in names[place:] if isinstance(layers[other], nn.BatchNorm1d))
-            layers[name] = _one_scale(layer, norm)
+            behind = (layers[other] for other in names[place:])
+            norm = next(each for each in behind if isinstance(each, (nn.BatchNorm1d, TriangleWave)))
+            layers[name], ratio = _one_scale(layer)
+            with torch.no_grad():
+                if isinstance(norm, TriangleWave):
+                    low, width = norm.grid()
+                    norm.put(low * ratio, width * ratio)
+                else:
+                    norm.running_mean.mul_(ratio)  # type: ignore[union-attr]
+                    norm.running_var.copy_((norm.running_var + norm.eps) * ratio**2 - norm.eps)  # type: ignore[union-attr, operator]
     return nn.Sequential(OrderedDict(layers)).eval()
 
 
-def _one_scale(layer: qnn.QuantLinear, norm: nn.BatchNorm1d) -> qnn.QuantLinear:
+class PlainWave(nn.Module):
+    """A `TriangleWave` of whole accumulators, in operations that Concrete ML imports."""
+
+    low: torch.Tensor
+    half_turn: torch.Tensor
+    loudness: torch.Tensor
+
+    def __init__(self, wave: TriangleWave) -> None:
+        super().__init__()
+        low, width = wave.grid()
+        self.register_buffer("low", low.detach())
+        self.register_buffer("half_turn", (width * 2**wave.bits).detach())
+        self.register_buffer("loudness", wave.loudness.detach())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the wave of (batch, channels, ...) accumulators."""
+        axes = [1, -1, *[1] * (x.ndim - 2)]
+        turns = (x - self.low.reshape(axes)) / self.half_turn.reshape(axes)
+        turns = turns - 2 * ((turns + 1) / 2).floor()
+        return (1 - 2 * turns.abs()) * self.loudness.reshape(axes)
+
+
+def _one_scale(layer: qnn.QuantLinear) -> tuple[qnn.QuantLinear, torch.Tensor]:
+    """Return a layer of the same integers with one scale, and by how much each of its accumulators grew."""
     quantised = layer.quant_weight()
     integers, scale = quantised.int().float(), quantised.scale.flatten()
     common = scale.mean()
@@ -110,7 +144,4 @@ def _one_scale(layer: qnn.QuantLinear, norm: nn.BatchNorm1d) -> qnn.QuantLinear:
     plain_layer = linear(layer.in_features, layer.out_features, bits=bits, bias=False)
     with torch.no_grad():
         plain_layer.weight.copy_(integers * common)
-        ratio = common / scale
-        norm.running_mean.mul_(ratio)  # type: ignore[union-attr]
-        norm.running_var.copy_((norm.running_var + norm.eps) * ratio**2 - norm.eps)  # type: ignore[union-attr, operator]
-    return plain_layer
+    return plain_layer, (common / scale).detach()

@@ -37,8 +37,8 @@ class Codec:
 
     ``circuit_input = round(boundary * input_scale + input_offset)`` and
     ``boundary = round(circuit_output * output_scale + output_offset)``, scales a channel or one for all. Scales are 1 for
-    a circuit made from the integer program. Where the segment begins with a table that rounds or clamps, the client puts its values
-    into the table's bins first, and the map begins from their numbers.
+    a circuit made from the integer program. Where the segment begins with a table that rounds, clamps or is negacyclic, the client
+    puts its values into the table's bins first, and the map begins from their numbers.
     """
 
     input_scale: tuple[float, ...] = (1.0,)

@@ -2,12 +2,13 @@
 
 from cryptml.networks.boundary import Boundary, FloatArray
 from cryptml.networks.extent import Extent, IntArray
-from cryptml.networks.front_ends import FrontEnd, Scattering, Standardisation
+from cryptml.networks.front_ends import Deep, FrontEnd, Scattering, Standardisation
 from cryptml.networks.network import Network, probabilities
 from cryptml.networks.storage import load_network, resolve_network, save_network, shipped_networks
 
 __all__ = [
     "Boundary",
+    "Deep",
     "Extent",
     "FloatArray",
     "FrontEnd",

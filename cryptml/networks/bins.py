@@ -21,9 +21,10 @@ class Bins:
     What lies below the first bin belongs to the first, what lies above the last to the last. A circuit that rounds approximately may read a
     value one bin off, and beyond the outermost edges there is nothing right to read: so it is sure of `safe` values alone.
 
-    Bins may be negacyclic instead: behind the last comes the first again, whose entry then counts with the opposite sign, and so on without
-    an end, both ways. That is how the engine reads every table (the polynomial X^N + 1 that it is turned in; Chillotti, Gama, Georgieva and
-    Izabachene, "TFHE: fast fully homomorphic encryption over the torus", 2020); a table made for it is right everywhere.
+    Bins may be negacyclic instead, and then all values are safe: behind the last comes the first again, whose entry then counts with the
+    opposite sign, and so on without an end, both ways. That is how the engine reads every table (the polynomial X^N + 1 that it is turned
+    in; Chillotti, Gama, Georgieva and Izabachene, "TFHE: fast fully homomorphic encryption over the torus", 2020); a table made
+    for it is right everywhere.
 
     Attributes:
         low: The smallest integer of the first bin.
@@ -79,13 +80,23 @@ class Bins:
         spanned = (high - self.low >> self.dropped_bits) - (low - self.low >> self.dropped_bits)
         return (0, self.numbers - 1) if self.negacyclic and spanned != last - first else (first, last)
 
+    def values_of(self, numbers: IntArray, low: int, high: int) -> IntArray:
+        """Return, elementwise, a value from ``low`` to ``high`` of each number; the nearest end where there is none."""
+        first = self.low + numbers * self.width
+        if self.negacyclic:
+            period = self.numbers * self.width
+            first = (
+                first - (first + self.width - 1 - low) // period * period
+            )  # the first such bin that ends at low or later
+        return first.clip(low, high)
+
     def whole(self, tables: IntArray) -> IntArray:
         """Return (channels, numbers) for (channels, count): the entry of every number."""
         return np.concatenate([tables, -tables], axis=1) if self.negacyclic else tables
 
     @property
     def safe(self) -> tuple[int, int]:
-        """The smallest and the largest value that noise of half a bin cannot carry beyond the outermost edges."""
+        """The smallest and the largest value that noise of half a bin cannot carry beyond the outermost edges, where these matter."""
         return self.low + self.width // 2, self.high - self.width // 2
 
     def hold(self, values: IntArray) -> NDArray[np.bool_]:

@@ -113,7 +113,7 @@ class Network:
     def entering_bins(self, segment: Segment) -> Bins | None:
         """Return the bins that a client puts its values into in front of an encrypted segment: exactly, because it knows them.
 
-        None where the segment does not begin with a table that rounds or clamps.
+        None where the segment does not begin with a table that rounds, clamps or is negacyclic.
         """
         first = self.segment_layers(segment)[0]
         if not isinstance(first, Activation) or not (first.dropped_bits or first.clamps or first.negacyclic):

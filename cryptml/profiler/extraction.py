@@ -67,7 +67,7 @@ class ClearOracle:
 
 
 class BinnedOracle:
-    """Answers for numbers of bins, which are all that a segment tells apart that begins with a table that rounds or clamps.
+    """Answers for numbers of bins, which are all that a segment tells apart that begins with a table that rounds, clamps or is negacyclic.
 
     Args:
         oracle: Takes values of the boundary.
@@ -82,11 +82,7 @@ class BinnedOracle:
     def query(self, values: IntArray) -> IntArray:
         """See `Oracle.query`."""
         self.queries += len(values)
-        low, high, bins = self._reads.low, self._reads.high, self._bins
-        meant = bins.low + values * bins.width
-        if bins.negacyclic:
-            meant = low + (meant - low) % (bins.numbers * bins.width)
-        return self._oracle.query(meant.clip(low, high))
+        return self._oracle.query(self._bins.values_of(values, self._reads.low, self._reads.high))
 
 
 class EncryptedOracle:
@@ -363,9 +359,12 @@ def _table_share(network: Network, segment: Segment, guess: Guess) -> float | No
         return None
     asked = np.arange(reads.low, reads.high + 1)
     entries = layer.bins.index(asked)
-    table = layer.bins.whole(layer.table)
-    reached = table[:, entries if network.entering_bins(segment) is None else np.unique(entries)]
-    return _share([(guess.table, np.broadcast_to(reached, guess.table.shape))])
+    found = guess.table
+    if network.entering_bins(segment) is not None:
+        entries = np.unique(entries)
+        found = found[:, entries - guess.first]
+    reached = layer.bins.whole(layer.table)[:, entries]
+    return _share([(found, np.broadcast_to(reached, found.shape))])
 
 
 def _same_index_model(network: Network, segment: Segment, guess: Guess) -> bool:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cryptml.errors import NetworkError
+from cryptml.networks.architectures.binned import BinnedLinear
 from cryptml.networks.architectures.blocks import ResidualBlock, value_of
 from cryptml.networks.architectures.rounding import BinnedAccumulator
 from cryptml.networks.conversion.stages import Stage, read_branch, read_stages
@@ -50,6 +51,8 @@ def _settle(stages: Sequence[Stage], scale: Tensor) -> None:
             stage.modules[0].settle(scale)  # after the bias of the layer before
         last = stage.modules[-1]
         if stage.kind in ("convolution", "linear"):
+            if isinstance(last, BinnedLinear) and last.bins.ready and last.is_off(scale):
+                last.follow(scale)
             scale = scale * last.quant_weight().scale.reshape(-1)
             if last.bias is not None:
                 last.bias.copy_(torch.round(last.bias / scale) * scale)

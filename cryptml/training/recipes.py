@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from cryptml.networks.architectures.registry import Architecture
 from cryptml.networks.front_ends import Deep, Scattering
 from cryptml.training.settings import TrainingSettings
@@ -9,7 +11,7 @@ from cryptml.training.settings import TrainingSettings
 RECIPES = {
     "conv": TrainingSettings(
         teacher="kernel",
-        epochs=250,
+        epochs=500,
         batch=128,
         learning_rate=5e-3,
         weight_decay=0.05,
@@ -43,6 +45,9 @@ RECIPES = {
 """Settings by the architecture's name; others take those of `TrainingSettings`, without a teacher."""
 
 
+RANGE_WEIGHT = 10.0
+"""For designs behind such front ends, whose tables may have a range; waves have none."""
+
 BEHIND = {Scattering.kind: "scatter", Deep.kind: "deep"}
 """Whose settings designs take behind front ends that give features."""
 
@@ -50,5 +55,6 @@ BEHIND = {Scattering.kind: "scatter", Deep.kind: "deep"}
 def recipe(architecture: Architecture) -> TrainingSettings:
     """Return the settings that an architecture was tuned with, never on test data; a design has those of its front end."""
     if architecture.is_design:
-        return RECIPES[BEHIND.get(architecture.front_end.kind, "reference")]
+        tuned = RECIPES[BEHIND.get(architecture.front_end.kind, "reference")]
+        return replace(tuned, range_weight=tuned.range_weight or RANGE_WEIGHT)
     return RECIPES.get(architecture.spec, TrainingSettings(distil=False))

@@ -14,11 +14,19 @@ from safetensors.torch import load, save
 from torch import nn
 
 from cryptml.errors import NetworkError
-from cryptml.networks import Network, Standardisation, module_state, save_network
+from cryptml.networks import (
+    Network,
+    Standardisation,
+    load_network,
+    module_state,
+    save_network,
+    shipped_networks,
+)
 from cryptml.networks.architectures import reference, tiny
 from cryptml.networks.architectures.blocks import value_of
 from cryptml.networks.checkpoint import CHECKPOINT_FILE, load_checkpoint, save_checkpoint
 from cryptml.networks.conversion import convert
+from cryptml.networks.shipped import DEFAULT_SPLITS
 from cryptml.networks.storage import NETWORK_FILE
 
 SIDES = {"tiny": tiny.SIDE, "reference": reference.SIDE}
@@ -145,3 +153,19 @@ def test_parameters_that_do_not_fit_are_refused(tmp_path: Path, damage: Callable
     ) as caught:
         load_checkpoint(str(tmp_path), network)
     assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("name", sorted(DEFAULT_SPLITS))
+def test_the_parameters_of_a_shipped_network_give_its_integers_again(name: str) -> None:
+    network = load_network(name)
+    module = load_checkpoint(name, network)
+    again = convert(module, name=name, front_end=network.front_end, classes=network.classes)
+    assert again.boundaries == network.boundaries
+    for layer, shipped in zip(again.layers, network.layers, strict=True):
+        assert layer.attributes() == shipped.attributes()
+        for key, value in shipped.tensors().items():
+            assert np.array_equal(layer.tensors()[key], value), (layer.name, key)
+
+
+def test_every_shipped_network_has_a_default_split() -> None:
+    assert set(DEFAULT_SPLITS) == set(shipped_networks())

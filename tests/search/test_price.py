@@ -13,7 +13,7 @@ from cryptml.errors import ReportError
 from cryptml.profiler.report import load_report
 from cryptml.search import PriceModel
 
-SHIPPED = Path(__file__).parents[2] / "profiles" / "scatter" / "epyc-2-cores" / "profile.json"
+SHIPPED = Path(__file__).parents[2] / "profiles" / "scatter" / "xeon-2-cores" / "profile.json"
 
 
 def synthetic(call: float, received: float, sent: float, work: float, noise: float = 0.0) -> dict[str, Any]:

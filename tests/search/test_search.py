@@ -109,7 +109,7 @@ def test_an_interrupted_design_is_left_behind_and_a_diverging_one_refused(
 
 def test_the_command_writes_what_train_takes(tmp_path: Path) -> None:
     runner = CliRunner()
-    folder, profile = tmp_path / "found", "profiles/scatter/epyc-2-cores/profile.json"
+    folder, profile = tmp_path / "found", "profiles/scatter/xeon-2-cores/profile.json"
     data = "phantom:images=96,contrast=0.5"
     command = ["search", "--dataset", data, "--max-evaluate-ms", "3000", "--out", str(folder), "--profile", profile]
     command += ["--side", "8", "--designs", "2", "--folds", "2", "--epochs", "1", "--json"]

@@ -109,8 +109,8 @@ def compile_integer_program(
 ) -> Compiled:
     """Compile a segment of the integer program; see `Backend`.
 
-    Every accumulator has room for its worst case, so that no input overflows, but for those whose activation clamps: they have room
-    for their bins.
+    Every accumulator has room for its worst case, so that no input overflows, but for those whose activation clamps or is negacyclic: they
+    have room for their bins, and a negacyclic table is read right beyond.
     """
     reads, writes = network.boundaries[segment.start], network.boundaries[segment.stop]
     layers, extent, bins = _entering(network, segment)

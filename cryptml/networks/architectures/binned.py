@@ -10,7 +10,10 @@ from brevitas.quant_tensor import QuantTensor
 from torch import Tensor
 
 from cryptml.errors import NetworkError
-from cryptml.networks.architectures.rounding import BinnedAccumulator
+from cryptml.networks.architectures.rounding import STEP_TOLERANCE, BinnedAccumulator
+
+SATURATED = 0.3
+"""Of the largest weight: what is larger may be cut off, not less."""
 
 
 class _SetScale(Int8WeightPerChannelFloat):  # type: ignore[misc]
@@ -46,6 +49,11 @@ class BinnedLinear(qnn.QuantLinear):  # type: ignore[misc]
         self.scale_of.requires_grad_(False)
 
     @property
+    def bins(self) -> BinnedAccumulator:
+        """What rounds its accumulators."""
+        return self._bins[0]
+
+    @property
     def scale_of(self) -> Tensor:
         """What the largest integer weight stands for, (outputs, 1)."""
         value: Tensor = self.weight_quant.tensor_quant.scaling_impl.value
@@ -54,17 +62,32 @@ class BinnedLinear(qnn.QuantLinear):  # type: ignore[misc]
     def forward(self, x: Tensor) -> Tensor:
         """Return (batch, outputs) accumulators; in training, scales follow first."""
         if self.training:
-            self._follow(x)
+            if not isinstance(x, QuantTensor) or x.scale is None:
+                raise NetworkError("a BinnedLinear reads no integers; put it behind an activation on a grid")
+            self.follow(x.scale)
         accumulators: Tensor = super().forward(x)
         return accumulators
 
     @torch.no_grad()
-    def _follow(self, x: Tensor) -> None:
-        (bins,) = self._bins
-        if not isinstance(x, QuantTensor) or x.scale is None:
-            raise NetworkError("a BinnedLinear reads no integers; put it behind an activation on a grid")
-        if bins.ready:
-            _, width = bins.grid()
-        else:  # nothing was seen yet: begin with the range that full weights would have
-            width = self.weight.abs().amax(1) * x.scale * bins.steps / self._largest
-        self.scale_of.copy_((width / bins.steps / x.scale * self._largest).reshape(-1, 1))
+    def follow(self, in_scale: Tensor) -> None:
+        """Set the scales for the bins as they are now, in place.
+
+        Where so few bits cannot make bins that wide, scales stay large enough for most weights; bins are then fewer steps wide, and
+        `BinnedAccumulator.integer_bins` multiplies the weights.
+
+        Args:
+            in_scale: Of the integers that it reads.
+        """
+        widest = self.weight.abs().amax(1, keepdim=True)
+        if not self.bins.ready:
+            self.scale_of.copy_(widest)
+            return
+        _, width = self.bins.grid()
+        wanted = (width / (self.bins.steps or 1) / in_scale * self._largest).reshape(-1, 1)
+        self.scale_of.copy_(torch.maximum(wanted, SATURATED * widest))
+
+    def is_off(self, in_scale: Tensor) -> bool:
+        """Whether bins are no longer what scales were made for."""
+        _, width = self.bins.grid()
+        step = self.quant_weight().scale.reshape(-1) * in_scale
+        return not bool(torch.allclose(width / step, torch.tensor(float(self.bins.steps or 1)), rtol=STEP_TOLERANCE))

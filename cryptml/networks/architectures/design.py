@@ -79,7 +79,7 @@ class Design:
         wavelets: Whether the first convolution begins as wavelets instead of noise; behind one channel alone.
         input_bits: Of the first grid.
         weight_bits: Of convolutions and hidden layer.
-        activation_bits: Of what tables give.
+        activation_bits: Of what tables give; waves give 2 bits or more.
         rounded_bits: Of what tables take.
         kept: Share of a neuron's weights that is not pruned, above 0, at most 1.
 
@@ -200,7 +200,7 @@ class Design:
             steps = STEPS if behind_tables and isinstance(norm, nn.BatchNorm1d) else None
             return OrderedDict(
                 {
-                    f"wave{number}": TriangleWave(channels, bits=self.rounded_bits, steps=steps),
+                    f"wave{number}": TriangleWave(channels, bits=self.rounded_bits, noise=NOISE, steps=steps),
                     f"act{number}": signed_activation(bits=max(2, self.activation_bits)),
                 }
             )

@@ -34,6 +34,9 @@ FINEST = 8
 MOST_STEPS = 1 << 12
 """Wider bins would need wider integers than any weights make."""
 
+STEP_TOLERANCE = 0.02
+"""Relative, of a bin's width in steps that a layer in front arranges for."""
+
 _SLACK = 1e-5
 """Relative, of a float that stands for an integer: settled bins stay where they are."""
 
@@ -119,7 +122,8 @@ class BinnedAccumulator(nn.Module):
         if not self.ready:  # never trained: any bins will do
             low, width = np.zeros_like(low), np.zeros_like(width)
         count = 2**self.bits
-        if self.steps is not None:  # the layer in front made its steps so large
+        if self.steps is not None and np.allclose(width / step, self.steps, rtol=STEP_TOLERANCE):
+            # The layer in front made its steps so large.
             shift = np.rint(self.steps * count / 2 - (low + width * count / 2) / step - 0.5).astype(np.int64)
             return IntegerBins(count, self.steps.bit_length() - 1, np.ones_like(shift), shift, self.negacyclic)
         # No bin is narrower than a step, not even that of a channel that never moves.

@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from cryptml.errors import NetworkError
 from cryptml.networks.architectures.blocks import value_of
 from cryptml.networks.architectures.rounding import BinnedAccumulator
 
@@ -80,10 +81,15 @@ class TriangleWave(BinnedAccumulator):
             read = place.detach()
             place = place + ((read + self.deviation * torch.randn_like(read)).floor() + 0.5 - read)
         turns = place / 2**self.bits
-        return (1 - 2 * ((turns + 1) % 2 - 1).abs()) * self.loudness.reshape(-1, *axes)
+        turns = turns - 2 * ((turns + 1) / 2).floor()  # from the nearest peak, in half turns
+        return (1 - 2 * turns.abs()) * self.loudness.reshape(-1, *axes)
 
     def _watch(self, value: Tensor) -> tuple[Tensor, Tensor]:
         """Return the batch's mean and variance, with their gradients, and remember them."""
+        if value.numel() < 2 * value.shape[1]:
+            raise NetworkError(
+                f"a wave cannot normalise {value.shape[0]} accumulator a channel in training; give it 2 or more"
+            )
         axes = [0, *range(2, value.ndim)]
         mean, variance = value.mean(axes), value.var(axes)
         with torch.no_grad():

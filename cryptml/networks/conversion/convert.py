@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from cryptml.errors import NetworkError, Problem
+from cryptml.networks.architectures.binned import BinnedLinear
 from cryptml.networks.architectures.blocks import ResidualBlock, value_of
 from cryptml.networks.architectures.rounding import BinnedAccumulator, IntegerBins
 from cryptml.networks.bins import Bins
@@ -121,6 +122,14 @@ def _convert_stage(
 def _bins_behind(stages: Sequence[Stage], index: int, before: Boundary) -> IntegerBins | None:
     """Return the bins that round the accumulators of stage ``index``, None where nothing does."""
     rounding = stages[index + 1].modules[0] if index + 1 < len(stages) else None
+    layer = stages[index].modules[0]
+    if isinstance(layer, BinnedLinear) and layer.bins is not rounding:
+        problem = Problem(
+            stages[index].name,
+            "its scales follow another accumulator than the one behind it",
+            "put the module that it was given as bins directly behind it, and copy both together",
+        )
+        raise NetworkError("", [problem])
     return rounding.integer_bins(_step(stages[index], before)) if isinstance(rounding, BinnedAccumulator) else None
 
 

@@ -71,11 +71,20 @@ class Activation(Layer):
         channels = extent.shape[0]
         bins = self.bins
         tables = np.broadcast_to(bins.whole(self.table), (channels, bins.numbers))
-        ranges = [bins.index_range(int(extent.low[c]), int(extent.high[c])) for c in range(channels)]
-        reached = [tables[c, first : last + 1] for c, (first, last) in enumerate(ranges)]
+        reached = [tables[c, self._reached(int(extent.low[c]), int(extent.high[c]))] for c in range(channels)]
         low = np.array([entries.min() for entries in reached], dtype=np.int64)
         high = np.array([entries.max() for entries in reached], dtype=np.int64)
         return Extent(extent.shape, low, high)
+
+    def _reached(self, low: int, high: int) -> IntArray:
+        """Return the numbers of bins that values from ``low`` to ``high`` can be read as; noise may carry those without an end further."""
+        bins = self.bins
+        if not bins.negacyclic:
+            first, last = bins.index(np.array([low, high])).tolist()
+            return np.arange(first, last + 1)
+        noise = int(self.rounds)
+        first, last = (low - bins.low >> bins.dropped_bits) - noise, (high - bins.low >> bins.dropped_bits) + noise
+        return np.arange(first, min(last, first + bins.numbers - 1) + 1) % bins.numbers
 
     def bootstraps(self, extent: Extent) -> int:
         """See `Layer.bootstraps`: one a value."""
@@ -84,8 +93,9 @@ class Activation(Layer):
     def distinguished(self, extent: Extent) -> tuple[int, int]:
         """See `Layer.distinguished`."""
         low, high = extent.bounds
-        narrower = self.clamps or self.negacyclic
-        return (max(low, self.bins.low), min(high, self.bins.high)) if narrower else (low, high)
+        if self.negacyclic and not self.bins.low <= low <= high <= self.bins.high:
+            return self.bins.low, self.bins.high
+        return (max(low, self.bins.low), min(high, self.bins.high)) if self.clamps else (low, high)
 
     def lookup_bits(self, extent: Extent) -> int:  # noqa: ARG002
         """See `Layer.lookup_bits`."""

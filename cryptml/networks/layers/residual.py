@@ -35,9 +35,10 @@ class Residual(Layer):
                 raise NetworkError(
                     f"layer {self.name!r} names layers of its {branch} twice: {', '.join(twice)}; give each its own name"
                 )
-            if layers and (layers[0].rounds or getattr(layers[0], "clamps", False)):
+            first = layers[0] if layers else None
+            if first and (first.rounds or getattr(first, "clamps", False) or getattr(first, "negacyclic", False)):
                 raise NetworkError(
-                    f"layer {self.name!r} begins its {branch} with {layers[0].name!r}, which rounds or clamps what the block reads; "
+                    f"layer {self.name!r} begins its {branch} with {layers[0].name!r}, which rounds, clamps or turns what the block reads; "
                     "put a convolution or a linear layer before it"
                 )
 
