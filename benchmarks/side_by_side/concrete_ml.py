@@ -10,6 +10,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 from brevitas import nn as qnn
+from brevitas.inject.enum import ScalingImplType
+from brevitas.quant import Int8WeightPerTensorFloat
 from concrete.ml.torch.compile import compile_brevitas_qat_model
 from torch import nn
 from torch.nn.utils import prune
@@ -17,7 +19,6 @@ from torch.nn.utils import prune
 from benchmarks.side_by_side.contender import Answered, Sizes
 from cryptml.fhe.backends.toolchain import linkable
 from cryptml.networks import load_network
-from cryptml.networks.architectures.blocks import linear
 from cryptml.networks.architectures.rounding import RoundedAccumulator
 from cryptml.networks.architectures.triangle import TriangleWave
 from cryptml.networks.boundary import FloatArray
@@ -135,13 +136,23 @@ class PlainWave(nn.Module):
         return (1 - 2 * turns.abs()) * self.loudness.reshape(axes)
 
 
+class _CommonScale(Int8WeightPerTensorFloat):  # type: ignore[misc]
+    """One scale for all weights, which `_one_scale` sets: the largest integer need not be the largest that the bits can hold."""
+
+    scaling_impl_type = ScalingImplType.PARAMETER
+    scaling_init = 1.0
+
+
 def _one_scale(layer: qnn.QuantLinear) -> tuple[qnn.QuantLinear, torch.Tensor]:
     """Return a layer of the same integers with one scale, and by how much each of its accumulators grew."""
     quantised = layer.quant_weight()
     integers, scale = quantised.int().float(), quantised.scale.flatten()
     common = scale.mean()
     bits = int(quantised.bit_width)
-    plain_layer = linear(layer.in_features, layer.out_features, bits=bits, bias=False)
+    plain_layer = qnn.QuantLinear(
+        layer.in_features, layer.out_features, bias=False, weight_quant=_CommonScale, weight_bit_width=bits
+    )
     with torch.no_grad():
         plain_layer.weight.copy_(integers * common)
+        plain_layer.weight_quant.tensor_quant.scaling_impl.value.fill_(common * (2 ** (bits - 1) - 1))
     return plain_layer, (common / scale).detach()

@@ -28,7 +28,7 @@ class BinnedLinear(qnn.QuantLinear):  # type: ignore[misc]
 
     What an encrypted lookup costs depends on the norm of the integer weights between it and the lookups before: their noise is multiplied
     by it. Here no integer is larger than the bins need. Weights have no scale to learn, only a direction: what is
-    lost is made good by the batch normalisation behind.
+    lost is made good by what normalises the accumulators behind.
 
     Args:
         inputs: Features in, on an integer grid.

@@ -74,9 +74,8 @@ class TriangleWave(BinnedAccumulator):
         axes = [1] * (value.ndim - 2)
         place = (value - low.reshape(-1, *axes)) / width.reshape(-1, *axes)
         if not self.training:
-            place = (
-                place.floor() + 0.5
-            )  # in floats of few digits, so that half a turn further is the opposite to the last bit
+            # Floats of few digits: half a turn further is the opposite to the last bit.
+            place = place.floor() + 0.5
         elif self.active:
             read = place.detach()
             place = place + ((read + self.deviation * torch.randn_like(read)).floor() + 0.5 - read)
