@@ -1,7 +1,7 @@
 """Recover a server segment by chosen queries, as a curious client could, and compare with the network.
 
-The attacks see an `Oracle` and what `cryptml.profiler.probes.Knowledge` says; the network is used only afterwards, to count
-what was recovered. Values leave the oracle only for boundary inputs in range, as a client bundle allows them.
+The attacks see a `cryptml.profiler.oracles.Oracle` and what `cryptml.profiler.probes.Knowledge` says; the network is used only
+afterwards, to count what was recovered. Values leave the oracle only for boundary inputs in range, as a client bundle allows them.
 """
 
 from __future__ import annotations
@@ -9,14 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-from concrete import fhe
 
 from cryptml.errors import NetworkError, SettingError
-from cryptml.fhe.client import ClientCircuit
-from cryptml.fhe.server import ServerCircuit
 from cryptml.networks.bins import Bins
 from cryptml.networks.boundary import Boundary
 from cryptml.networks.extent import IntArray
@@ -24,6 +21,7 @@ from cryptml.networks.layers import Activation, Convolution, Linear, run_all
 from cryptml.networks.network import Network
 from cryptml.networks.operations import NumpyOperations
 from cryptml.profiler.guesses import Guess, additive, index_model, regression
+from cryptml.profiler.oracles import BinnedOracle, ClearOracle, Oracle
 from cryptml.profiler.probes import AffinePlan, Knowledge, Operator
 from cryptml.splits import Segment
 
@@ -32,94 +30,6 @@ HELD_OUT = 256
 
 CHUNK = 64
 """Unit inputs run at a time when composed maps are compared."""
-
-
-class Oracle(Protocol):
-    """A server segment that answers chosen inputs; ``queries`` counts them."""
-
-    queries: int
-
-    def query(self, values: IntArray) -> IntArray:
-        """Return (batch, *writes.shape) int64 for (batch, *reads.shape) integers in range; each row is one query."""
-        ...
-
-
-class ClearOracle:
-    """Answers from the integer program: the same integers as under encryption, but for rounding and what tables clamp, and faster.
-
-    Args:
-        network: Holds all weights; only its answers are handed out.
-        segment: Which layers.
-    """
-
-    def __init__(self, network: Network, segment: Segment) -> None:
-        self.queries = 0
-        self._network, self._segment = network, segment
-
-    def query(self, values: IntArray) -> IntArray:
-        """See `Oracle.query`.
-
-        Raises:
-            NetworkError: If the values break the boundary.
-        """
-        self.queries += len(values)
-        return self._network.run(values, self._segment)
-
-
-class BinnedOracle:
-    """Answers for numbers of bins, which are all that a segment tells apart that begins with a table that rounds, clamps or is negacyclic.
-
-    Args:
-        oracle: Takes values of the boundary.
-        bins: Of the first table.
-        reads: The boundary.
-    """
-
-    def __init__(self, oracle: Oracle, bins: Bins, reads: Boundary) -> None:
-        self.queries = oracle.queries
-        self._oracle, self._bins, self._reads = oracle, bins, reads
-
-    def query(self, values: IntArray) -> IntArray:
-        """See `Oracle.query`."""
-        self.queries += len(values)
-        return self._oracle.query(self._bins.values_of(values, self._reads.low, self._reads.high))
-
-
-class EncryptedOracle:
-    """Answers through the real interface of a client: encrypt, evaluate on ciphertexts, decrypt.
-
-    Args:
-        client: The client's half, with its secret key.
-        server: The server's half.
-        evaluation_keys: Of the client, loaded by the server.
-        progress: Called after each query.
-    """
-
-    def __init__(
-        self,
-        client: ClientCircuit,
-        server: ServerCircuit,
-        evaluation_keys: fhe.EvaluationKeys,
-        progress: Callable[[], None] = lambda: None,
-    ) -> None:
-        self.queries = 0
-        self._client, self._server, self._keys, self._progress = client, server, evaluation_keys, progress
-
-    def query(self, values: IntArray) -> IntArray:
-        """See `Oracle.query`.
-
-        Raises:
-            CircuitError: If the values break the boundary, or a lookup failed so badly that the answer does.
-            CiphertextError: If the two halves do not fit.
-        """
-        answers = [self._ask(values[index : index + 1]) for index in range(len(values))]
-        return np.concatenate(answers)
-
-    def _ask(self, values: IntArray) -> IntArray:
-        self.queries += 1
-        answer = self._client.decrypt(self._server.evaluate(self._client.encrypt(values), self._keys))
-        self._progress()
-        return answer
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from cryptml.fhe.server import ServerCircuit, load_evaluation_keys
 from cryptml.networks import Boundary, IntArray, Network, Standardisation
 from cryptml.networks.layers import Activation, Convolution, Layer, Linear, Residual, SumPooling
 from cryptml.profiler.exposure import segment_exposure
-from cryptml.profiler.extraction import ClearOracle, EncryptedOracle, audit_segment, recover_affine
+from cryptml.profiler.extraction import audit_segment, recover_affine
+from cryptml.profiler.oracles import ClearOracle, EncryptedOracle
 from cryptml.profiler.probes import Knowledge
 from cryptml.splits import Segment, enumerate_segments
 

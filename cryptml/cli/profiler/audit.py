@@ -190,7 +190,8 @@ def _attack_ciphertexts(
         return {"skipped": f"segment {segment} needs {queries} queries, --encrypted-queries allows {limit}"}
     from cryptml.fhe.client import ClientCircuit, KeySet
     from cryptml.fhe.server import ServerCircuit, load_evaluation_keys
-    from cryptml.profiler.extraction import EncryptedOracle, audit_segment
+    from cryptml.profiler.extraction import audit_segment
+    from cryptml.profiler.oracles import EncryptedOracle
 
     compiled = _compile(network, segment, p_error)
     with tempfile.TemporaryDirectory(prefix="cryptml-audit-") as name:

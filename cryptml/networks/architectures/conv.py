@@ -1,8 +1,8 @@
 """Learned convolutions alone, behind nothing but standardisation, for an answer of about three seconds.
 
 Lookups are what costs, so few windows are looked at, each through many large filters that begin as wavelets: a small data set does not
-teach them from noise. Waves behind them read 8 bins of half a turn: about as fine as 5 bits of a rectifier's range, at the price
-of 3. Integer weights between the two tables are no larger than the bins need, and neurons vote: all of it keeps lookups cheap.
+teach them from noise. Waves behind them read 8 bins of half a turn, finer than bins over all that is seen, at the price of
+3 bits. Integer weights between the two tables are no larger than the bins need, and neurons vote: all of it keeps lookups cheap.
 """
 
 from __future__ import annotations

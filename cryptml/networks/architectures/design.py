@@ -172,7 +172,7 @@ class Design:
             if self.wavelets and number == 1:
                 begin_as_wavelets(filters)
             layers[f"conv{number}"] = self._prune(filters, number)
-            layers |= self._table(number, each.channels, nn.BatchNorm2d(each.channels), modulus=self.table == "modulus")
+            layers |= self._table(number, nn.BatchNorm2d(each.channels), modulus=self.table == "modulus")
             channels = each.channels
         if len(self.front_end.shape) == 3:
             layers["flatten"] = nn.Flatten()
@@ -180,7 +180,7 @@ class Design:
         layers["drop"] = CentredDropout(features, DROPPED)
         if self.hidden:
             number = len(self.convolutions) + 1
-            table = self._table(number, self.hidden, nn.BatchNorm1d(self.hidden), modulus=False)
+            table = self._table(number, nn.BatchNorm1d(self.hidden), steps=STEPS if self.convolutions else None)
             bins = next(iter(table.values()))
             layers[f"linear{number}"] = self._prune(
                 BinnedLinear(features, self.hidden, bits=self.weight_bits, bins=bins)
@@ -193,11 +193,12 @@ class Design:
         layers["last"] = votes(features, classes) if self.votes else linear(features, classes, bits=LAST_BITS)
         return nn.Sequential(layers)
 
-    def _table(self, number: int, channels: int, norm: nn.Module, *, modulus: bool) -> OrderedDict[str, nn.Module]:
-        """Return what stands between two layers with weights, by name: it begins with what rounds."""
-        behind_tables = number > 1
+    def _table(
+        self, number: int, norm: nn.BatchNorm1d | nn.BatchNorm2d, *, modulus: bool = False, steps: int | None = None
+    ) -> OrderedDict[str, nn.Module]:
+        """Return what stands between two layers with weights, by name: it begins with what rounds. A wave normalises by itself."""
+        channels = norm.num_features
         if self.table == "triangle":
-            steps = STEPS if behind_tables and isinstance(norm, nn.BatchNorm1d) else None
             return OrderedDict(
                 {
                     f"wave{number}": TriangleWave(channels, bits=self.rounded_bits, noise=NOISE, steps=steps),
