@@ -19,17 +19,19 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cryptml.datasets import load_dataset
-from cryptml.errors import CircuitError, CryptmlError
+from cryptml.errors import CircuitError, CryptmlError, NetworkError
 from cryptml.fhe.backends.integer import compile_integer_program
-from cryptml.fhe.circuit import DEFAULT_P_ERROR
 from cryptml.networks import Standardisation
 from cryptml.networks.architectures import reference
-from cryptml.networks.architectures.blocks import keep_taps
+from cryptml.networks.architectures.binned import BinnedLinear
+from cryptml.networks.architectures.blocks import activation, keep_taps, linear
 from cryptml.networks.architectures.registry import Architecture, load_architecture
 from cryptml.networks.architectures.rounding import RoundedAccumulator
+from cryptml.networks.architectures.triangle import TriangleWave
+from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 from cryptml.splits import Segment
 from cryptml.training import (
     Examples,
@@ -41,13 +43,13 @@ from cryptml.training import (
 )
 
 FOLDS = 5
-TAPS = 32
-"""Of 128 weights a neuron of the second convolution, where it is pruned."""
+KEPT = 0.25
+"""Of a neuron's weights, where the hidden layer is pruned."""
 
 SIMILARITY = 10.0
 SHIPPED = recipe(load_architecture("reference"))
 FRONT_END = Standardisation(reference.SIDE)
-TEACHER = "float teacher"
+TEACHER = "float teacher, {}"
 
 
 @dataclass(frozen=True)
@@ -65,79 +67,106 @@ class Variant:
     settings: TrainingSettings
 
 
+def rectified(classes: int) -> nn.Sequential:
+    """Return the reference network with rectifiers for waves, over rounded ranges with a margin."""
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    for name, each in reference.build(classes).named_children():
+        if isinstance(each, TriangleWave):
+            channels, volume = len(each.mean), name == "wave1"
+            layers[name.replace("wave", "round")] = RoundedAccumulator(channels, bits=each.bits)
+            layers[name.replace("wave", "norm")] = nn.BatchNorm2d(channels) if volume else nn.BatchNorm1d(channels)
+        elif name.startswith("act"):
+            layers[name] = activation(bits=3)
+        elif isinstance(each, BinnedLinear):
+            layers[name] = linear(each.in_features, each.out_features, bits=4, bias=False, scales=each.out_features)
+        else:
+            layers[name] = each
+    return nn.Sequential(layers)
+
+
 def unrounded(classes: int) -> nn.Sequential:
-    """Return the reference network with its accumulators read whole."""
-    layers = reference.build(classes).named_children()
+    """Return the network with rectifiers, its accumulators read whole."""
+    layers = rectified(classes).named_children()
     return nn.Sequential(OrderedDict((name, each) for name, each in layers if not isinstance(each, RoundedAccumulator)))
 
 
-def plainly_rounded(classes: int) -> nn.Sequential:
-    """Return the reference network, trained with the engine's own noise and no more."""
-    module = reference.build(classes)
-    for each in module.modules():
-        if isinstance(each, RoundedAccumulator):
-            each.deviation /= reference.NOISE
-    return module
-
-
 def pruned(classes: int) -> nn.Sequential:
-    """Return the reference network with a quarter of the second convolution's weights."""
+    """Return the reference network with a quarter of the hidden layer's weights."""
     module = reference.build(classes)
-    keep_taps(module.get_submodule("conv2"), taps=TAPS, seed=0)
+    hidden = module.get_submodule("linear1")
+    keep_taps(hidden, taps=round(KEPT * hidden.in_features), seed=0)
     return module
 
 
-def variants(found: str | None) -> list[Variant]:
+def variants(found: str | None, epochs: int) -> list[Variant]:
     """Return the rows; the last is what a search found, where its file is given."""
-    plain = replace(SHIPPED, distil=False, range_weight=0.0)
-    outputs = replace(plain, distil=True)
+    shipped = replace(SHIPPED, epochs=epochs)
+    convolutional = replace(shipped, teacher="convolutional")
+    labels = replace(convolutional, distil=False)
     rows = [
-        Variant("plain quantisation-aware training", unrounded, plain),
-        Variant("+ rounding in training", plainly_rounded, plain),
-        Variant("+ the teacher's outputs", plainly_rounded, outputs),
-        Variant("+ the teacher's features", plainly_rounded, replace(outputs, similarity_weight=SIMILARITY)),
-        Variant("outputs, + more noise and penalty on range (as shipped)", reference.build, SHIPPED),
-        Variant("as shipped, + pruning", pruned, SHIPPED),
+        Variant("plain quantisation-aware training", unrounded, labels),
+        Variant("+ rounding in training", rectified, labels),
+        Variant("+ waves for rectifiers", reference.build, labels),
+        Variant("+ a convolutional teacher's outputs", reference.build, convolutional),
+        Variant("+ its features", reference.build, replace(convolutional, similarity_weight=SIMILARITY)),
+        Variant("a kernel teacher's outputs instead: as shipped", reference.build, shipped),
+        Variant("as shipped, + pruning", pruned, shipped),
     ]
     if found:
-        rows.append(Variant("as shipped, + search", load_architecture(found).build, SHIPPED))
+        rows.append(Variant("as shipped, + search", load_architecture(found).build, shipped))
     return rows
 
 
-def price(architecture: Architecture, classes: tuple[str, ...]) -> str:
-    """Return the compiler's estimate for all behind the first table, in millions, or why there is none."""
-    network = check_convertible(architecture, classes)
-    first = next(place for place, layer in enumerate(network.layers) if layer.kind == "activation")
-    segment = Segment(first + 1, len(network))  # the client keeps the first table, as in the default split
+def price(architecture: Architecture, classes: tuple[str, ...], inputs: Tensor) -> str:
+    """Return the compiler's estimate for all layers, in millions, or why there is none."""
     try:
-        compiled = compile_integer_program(network, segment, DEFAULT_P_ERROR)
-    except CircuitError:
+        network = check_convertible(architecture, classes, inputs)
+        compiled = compile_integer_program(network, Segment(0, len(network)), DEFAULT_P_ERROR)
+    except (CircuitError, NetworkError):
         return "does not compile"
     compiled.discard()
     return f"{compiled.spec.complexity / 1e6:,.0f}"
 
 
-def train_seed(arguments: tuple[str, str | None, int, str]) -> dict[str, float]:
-    """Cross-validate every row for one seed; what the file holds already is not trained again.
+@dataclass(frozen=True)
+class Task:
+    """All rows for one seed.
 
-    Args:
-        arguments: Data set, file of the searched design, seed, file of the results so far.
+    Attributes:
+        dataset: See `cryptml.datasets`.
+        searched: File of the searched design.
+        epochs: Of every training.
+        seed: Of every training; it also cuts the folds.
+        file: Holds the results so far.
     """
-    dataset, searched, seed, name = arguments
+
+    dataset: str
+    searched: str | None
+    epochs: int
+    seed: int
+    file: Path
+
+
+def train_seed(task: Task) -> dict[str, float]:
+    """Cross-validate every row for one seed; what the file holds already is not trained again."""
     warnings.filterwarnings("ignore", category=UserWarning, module="torch")
     torch.set_num_threads(1)
-    file = Path(name)
-    done: dict[str, float] = json.loads(file.read_text()) if file.exists() else {}
-    missing = [row for row in variants(searched) if row.name not in done]
-    if missing:
-        examples = Examples.of(load_dataset(dataset, reference.SIDE), FRONT_END, views=SHIPPED.views, seed=seed)
-        prepared = prepare_folds(examples, FOLDS, replace(SHIPPED, seed=seed))
+    done: dict[str, float] = json.loads(task.file.read_text()) if task.file.exists() else {}
+    missing = [row for row in variants(task.searched, task.epochs) if row.name not in done]
+    if not missing:
+        return done
+    examples = Examples.of(load_dataset(task.dataset, reference.SIDE), FRONT_END, views=SHIPPED.views, seed=task.seed)
+    for teacher in dict.fromkeys(row.settings.teacher for row in missing):
+        prepared = prepare_folds(examples, FOLDS, replace(SHIPPED, teacher=teacher, seed=task.seed))
         for row in missing:
-            settings = replace(row.settings, seed=seed)
-            result = cross_validate(Architecture("variant", FRONT_END, row.build), examples, prepared, settings)
-            done[TEACHER], done[row.name] = result.teacher.auc, result.quantised.auc
-            file.write_text(json.dumps(done, indent=1) + "\n")
-            sys.stderr.write(f"seed {seed}: {row.name}: {result.quantised.auc:.3f}\n")
+            if row.settings.teacher == teacher:
+                settings = replace(row.settings, seed=task.seed)
+                result = cross_validate(
+                    Architecture("variant", FRONT_END, row.build), examples, prepared, settings, p_error=DEFAULT_P_ERROR
+                )
+                done[TEACHER.format(teacher)], done[row.name] = result.teacher.auc, result.quantised.auc
+                task.file.write_text(json.dumps(done, indent=1) + "\n")
+                sys.stderr.write(f"seed {task.seed}: {row.name}: {result.quantised.auc:.3f}\n")
     return done
 
 
@@ -146,27 +175,33 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=SHIPPED.epochs, help="of every training")
     parser.add_argument("--searched", default=None, help="design that a search found, a .json file")
     parser.add_argument("--out", type=Path, default=Path("bench/ablation"), help="results so far; a second run goes on")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     tasks = [
-        (arguments.dataset, arguments.searched, seed, str(arguments.out / f"seed{seed}.json"))
+        Task(arguments.dataset, arguments.searched, arguments.epochs, seed, arguments.out / f"seed{seed}.json")
         for seed in range(arguments.seeds)
     ]
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
         done = list(pool.map(train_seed, tasks))
     out = sys.stdout
     data = load_dataset(arguments.dataset, reference.SIDE)
-    out.write(f"{data.name}, {FOLDS}-fold by patient, pooled AUC; complexity of one answer, default split\n\n")
+    inputs = torch.from_numpy(FRONT_END.apply(data.images))
+    out.write(
+        f"{data.name}, {FOLDS}-fold by patient, pooled AUC; {arguments.epochs} epochs; "
+        "complexity of one answer, all layers on the server\n\n"
+    )
     out.write(
         f"| | {' | '.join(f'seed {seed}' for seed in range(arguments.seeds))} | mean | spread | complexity (M) |\n"
     )
     out.write(f"|---|{'---:|' * (arguments.seeds + 3)}\n")
-    rows = variants(arguments.searched)
-    for name, build in [(TEACHER, None), *((row.name, row.build) for row in rows)]:
+    rows = variants(arguments.searched, arguments.epochs)
+    teachers = [(TEACHER.format(each), None) for each in dict.fromkeys(row.settings.teacher for row in rows)]
+    for name, build in [*teachers, *((row.name, row.build) for row in rows)]:
         found = [each[name] for each in done]
-        cost = price(Architecture("variant", FRONT_END, build), data.classes) if build else "-"
+        cost = price(Architecture("variant", FRONT_END, build), data.classes, inputs) if build else "-"
         deviation = statistics.stdev(found) if len(found) > 1 else 0.0
         cells = [*(f"{auc:.3f}" for auc in found), f"{statistics.mean(found):.3f}", f"{deviation:.3f}", cost]
         out.write(f"| {name} | {' | '.join(cells)} |\n")

@@ -23,8 +23,8 @@ from cryptml.cli.console import bar
 from cryptml.cli.local_service import local_service
 from cryptml.datasets import load_dataset
 from cryptml.fhe.backends.integer import compile_integer_program
-from cryptml.fhe.circuit import DEFAULT_P_ERROR
 from cryptml.networks import load_network
+from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 from cryptml.networks.envelope import split_envelope
 from cryptml.networks.network import probabilities
 from cryptml.networks.shipped import DEFAULT_SPLITS
@@ -40,6 +40,7 @@ def main() -> int:
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--subset", default="test")
     parser.add_argument("--count", type=int, default=20)
+    parser.add_argument("--p-error", type=float, default=DEFAULT_P_ERROR, help="of one lookup")
     parser.add_argument("--rows", action="store_true", help="print every answer")
     arguments = parser.parse_args()
 
@@ -51,7 +52,7 @@ def main() -> int:
     inside = 0
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
-        build_bundle(network, split, work / "bundle", backend=compile_integer_program, p_error=DEFAULT_P_ERROR)
+        build_bundle(network, split, work / "bundle", backend=compile_integer_program, p_error=arguments.p_error)
         with (
             local_service([work / "bundle"], work / "data") as service,
             Client(service.url, keys=KeyStore(work / "keys")) as client,

@@ -22,10 +22,9 @@ from scipy.stats import norm
 from cryptml.cli.console import bar
 from cryptml.datasets import load_dataset
 from cryptml.fhe.backends.integer import compile_integer_program
-from cryptml.fhe.circuit import DEFAULT_P_ERROR
 from cryptml.networks import load_network
 from cryptml.networks.conversion.convert import to_boundary
-from cryptml.networks.engine_noise import bin_deviation
+from cryptml.networks.engine_noise import DEFAULT_P_ERROR, bin_deviation
 from cryptml.networks.layers import Activation, Linear
 from cryptml.networks.network import Network
 from cryptml.splits import Segment

@@ -15,8 +15,8 @@ from cryptml.bundle.build import build_bundle
 from cryptml.bundle.server import ServerBundle
 from cryptml.cli.local_service import local_service
 from cryptml.fhe.backends.integer import compile_integer_program
-from cryptml.fhe.circuit import DEFAULT_P_ERROR
 from cryptml.networks import Boundary, FloatArray, Network, Standardisation, load_network
+from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 from cryptml.networks.layers import Activation, Layer, Linear
 from cryptml.splits import Split
 

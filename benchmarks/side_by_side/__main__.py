@@ -30,7 +30,7 @@ PLANS = {
     "scatter": ("SSS",),
     "deep": ("SSS",),
     "conv": ("SSSSS", "CCSCC"),
-    "reference": ("SSSSSSS", "CCSSSSS"),
+    "reference": ("SSSSS", "CCSSS"),
 }
 """Splits of shipped networks: all layers on the server; then the fastest that keeps most of `conv`'s weights there, which is linear and so
 recovered with a known number of queries, and the default of `reference`."""

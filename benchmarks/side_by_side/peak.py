@@ -13,10 +13,10 @@ from cryptml.errors import MeasurementError
 from cryptml.fhe.backends.base import configuration
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.backends.toolchain import linkable
-from cryptml.fhe.circuit import DEFAULT_P_ERROR
 from cryptml.fhe.parameters import CircuitParameters
 from cryptml.networks import load_network
 from cryptml.networks.boundary import FloatArray
+from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 from cryptml.profiler.answering import milliseconds_since
 from cryptml.splits import Split
 

@@ -12,9 +12,9 @@ from benchmarks.side_by_side.contender import Answered, Sizes
 from cryptml.bundle.build import build_bundle
 from cryptml.cli.local_service import LocalService, local_service
 from cryptml.fhe.backends.integer import compile_integer_program
-from cryptml.fhe.circuit import DEFAULT_P_ERROR
 from cryptml.networks import load_network
 from cryptml.networks.boundary import FloatArray
+from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 from cryptml.splits import Split
 
 

@@ -65,7 +65,7 @@ def build(
     """
     from cryptml.bundle.build import build_bundle
     from cryptml.fhe.backends.registry import load_backend
-    from cryptml.fhe.circuit import DEFAULT_P_ERROR
+    from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 
     trained = load_network(network)
     constraints = Constraints(

@@ -35,7 +35,7 @@ def demo(
 
     from cryptml.bundle.build import build_bundle
     from cryptml.fhe.backends.registry import load_backend
-    from cryptml.fhe.circuit import DEFAULT_P_ERROR
+    from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 
     trained = load_network(network)
     chosen = Split(split if split is not None else DEFAULT_SPLITS.get(network, "S" * len(trained))).require_length(

@@ -35,7 +35,7 @@ TUNED = {
     SearchedFrontEnd.SCATTERING: "scatter",
     SearchedFrontEnd.DEEP: "deep",
 }
-"""Whose front end and training each takes."""
+"""Whose front end each takes."""
 
 
 def search(
@@ -52,6 +52,9 @@ def search(
         SearchedFrontEnd, typer.Option(help="What the first layer reads.")
     ] = SearchedFrontEnd.PICTURES,
     side: Annotated[int, typer.Option(min=8, max=512, help="Rows and columns of a region.")] = 32,
+    begin_with: Annotated[
+        list[Path] | None, typer.Option(help="Design to look at first, a .json file; may be given again.")
+    ] = None,
     designs: Annotated[
         int, typer.Option(min=1, max=10_000, help="Designs to train in all, earlier runs included.")
     ] = 30,
@@ -69,18 +72,19 @@ def search(
 
     warnings.filterwarnings("ignore", category=UserWarning, module="torch")
     from cryptml.files import to_json_bytes, write_bytes
+    from cryptml.networks.architectures.design import Design
     from cryptml.networks.architectures.registry import load_architecture
     from cryptml.networks.front_ends import restore_front_end
     from cryptml.profiler.report import load_report
     from cryptml.reports.search import draw_search
     from cryptml.reports.table import plain_table
     from cryptml.search import PriceModel, Search, SearchSettings
-    from cryptml.training import Examples, recipe, teacher_epochs
+    from cryptml.training import Examples, recipe_behind, teacher_epochs
 
     torch.set_num_threads(1)
     price = PriceModel.fit([load_report(path) for path in profiles])
     tuned = load_architecture(TUNED[front_end])
-    training = replace(recipe(tuned), seed=seed)
+    training = replace(recipe_behind(tuned.front_end), seed=seed)
     if epochs is not None:
         training = replace(training, epochs=epochs)
     public = restore_front_end({**tuned.front_end.to_json(), "side": side})
@@ -90,6 +94,7 @@ def search(
             data, public, views=training.views, seed=seed, tell=lambda ready: progress.update(task, completed=ready)
         )
     study = Search(out_folder, examples, price, SearchSettings(data.name, max_evaluate_ms, folds, training))
+    study.begin_with([Design.load(file) for file in begin_with or ()])
     missing = designs - study.completed
 
     def write() -> dict[str, Any]:

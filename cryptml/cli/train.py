@@ -17,6 +17,7 @@ import typer
 from cryptml.cli.console import bar, out, print_json, say
 from cryptml.datasets import load_dataset
 from cryptml.errors import SettingError
+from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 from cryptml.networks.storage import NETWORK_FILE, save_network
 
 if TYPE_CHECKING:
@@ -47,6 +48,9 @@ def train(
         float | None,
         typer.Option(min=0, max=100, help="Weight of the teacher's features beside its outputs; 0 leaves them out."),
     ] = None,
+    p_error: Annotated[
+        float, typer.Option(help="Probability that one table lookup fails, for which encrypted answers are simulated.")
+    ] = DEFAULT_P_ERROR,
     folds: Annotated[int, typer.Option(min=0, help="Also cross-validate by patient, teacher beside network.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing network.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -63,7 +67,6 @@ def train(
         "ignore", category=UserWarning, module="torch"
     )  # of what Brevitas does with it, not of what a user did
 
-    from cryptml.fhe.circuit import DEFAULT_P_ERROR
     from cryptml.files import to_json_bytes, write_bytes
     from cryptml.networks.architectures.registry import DESIGN_FILE, load_architecture
     from cryptml.networks.checkpoint import save_checkpoint
@@ -97,6 +100,8 @@ def train(
     settings = replace(recipe(architecture), **{name: value for name, value in given.items() if value is not None})
     if settings.similarity_weight and not settings.distil:
         raise SettingError(f"--similarity {similarity:g} looks at a teacher's features; pass --teacher too")
+    if not 0 < p_error < 1:
+        raise SettingError(f"--p-error is {p_error:g}; it lies between 0 and 1")
     out_folder.mkdir(parents=True, exist_ok=True)  # now rather than after the training
     data = load_dataset(dataset, architecture.side)
     with bar("pictures through the front end", settings.views) as (progress, task):
@@ -112,7 +117,7 @@ def train(
         with _epochs(f"teachers of {folds} folds", folds * teacher_epochs(settings)) as progress:
             prepared = prepare_folds(examples, folds, settings, progress)
         with _epochs(f"{folds}-fold cross-validation", folds * settings.epochs) as progress:
-            validated = cross_validate(architecture, examples, prepared, settings, progress)
+            validated = cross_validate(architecture, examples, prepared, settings, progress, p_error)
     total = settings.epochs + (teacher_epochs(settings) if settings.distil else 0)
     with _epochs(f"training {architecture.name}", total) as progress:
         trained = train_network(
@@ -126,7 +131,7 @@ def train(
         if subset in data.subsets
     }
     fidelity = {
-        subset: measure_fidelity(trained.network, part.inputs[:, 0], part.dataset.labels, DEFAULT_P_ERROR)
+        subset: measure_fidelity(trained.network, part.inputs[:, 0], part.dataset.labels, p_error)
         for subset, part in ((subset, examples.subset(subset)) for subset in figures)
     }
     save_network(trained.network, out_folder, architecture=architecture.spec)
@@ -145,7 +150,7 @@ def train(
         front_end=architecture.front_end,
         layers=describe_layers(trained.network),
         data=DataDescription.of(data),
-        command=command_line(dataset, DESIGN_FILE if architecture.is_design else network, settings, folds),
+        command=command_line(dataset, DESIGN_FILE if architecture.is_design else network, settings, folds, p_error),
         settings=settings,
         fidelity=fidelity,
         figures=figures,
@@ -171,7 +176,7 @@ def train(
     say(f"network and model card written to {out_folder}")
 
 
-def command_line(dataset: str, network: str, settings: TrainingSettings, folds: int) -> str:
+def command_line(dataset: str, network: str, settings: TrainingSettings, folds: int, p_error: float) -> str:
     """Return the command that repeats a training, without the local path of the data."""
     name, colon, _ = dataset.partition(":")
     written = f"{name}:PATH" if colon and name != "phantom" else dataset
@@ -179,6 +184,7 @@ def command_line(dataset: str, network: str, settings: TrainingSettings, folds: 
     options += ["--teacher" if settings.distil else "--no-teacher"]
     options += ["--similarity", f"{settings.similarity_weight:g}"] if settings.similarity_weight else []
     options += ["--folds", str(folds)] if folds else []
+    options += ["--p-error", f"{p_error:g}"] if p_error != DEFAULT_P_ERROR else []
     return f"cryptml train --dataset {written} --network {network} --out DIR {' '.join(options)}"
 
 

@@ -17,9 +17,6 @@ from cryptml.networks.boundary import Boundary
 from cryptml.networks.extent import IntArray
 from cryptml.splits import Segment
 
-DEFAULT_P_ERROR = 2.0**-40
-"""Probability that one table lookup gives a wrong result; Concrete's own default."""
-
 SECURITY_BITS = 128
 """Every parameter set is chosen for this level, whatever the p_error."""
 

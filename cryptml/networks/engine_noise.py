@@ -11,6 +11,9 @@ from cryptml.networks.bins import Bins
 from cryptml.networks.extent import IntArray
 from cryptml.networks.operations import NumpyOperations
 
+DEFAULT_P_ERROR = 2.0**-40
+"""Probability that one table lookup gives a wrong result: Concrete's own default, and the noise that training adds."""
+
 
 def bin_deviation(p_error: float) -> float:
     """Return the deviation of the engine's noise in widths of a bin, where parameters are chosen for a p_error.

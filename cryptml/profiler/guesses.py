@@ -183,8 +183,8 @@ def index_model(known: Knowledge, oracle: Answers, budget: int, random: np.rando
     found = np.zeros(table.shape, dtype=bool)
     for channel, entries in enumerate(tables):
         seen = np.array(sorted(entries))
-        nearest = np.abs(np.arange(first, last + 1)[:, None] - seen).argmin(axis=1)
-        table[channel] = [entries[int(seen[i])] for i in nearest]
+        between = np.searchsorted((seen[:-1] + seen[1:]) / 2, np.arange(first, last + 1))
+        table[channel] = np.array([entries[int(each)] for each in seen])[between]
         found[channel, seen - first] = True
     operator = Operator(window, kernels.reshape(-1, window.connects.shape[1], *window.kernel), plan.writes)
 
@@ -298,13 +298,14 @@ def _drive(
         ]
         starts.append(inside[::apart])
     slots = [(row, column) for row in starts[0] for column in starts[1]]
+    if not slots:
+        return
+    each = -(-budget * len(slots) // len(kernels))  # more than queries can reach would be found for nothing
     wanted = [
         (channel, total, grid)
         for channel, kernel in enumerate(kernels)
-        for total, grid in _missing(kernel, tables[channel], low, high)
+        for total, grid in _missing(kernel, tables[channel], low, high, most=each)
     ]
-    if not slots:
-        return
     for turn in range(min(budget, -(-len(wanted) // len(slots)))):
         batch = wanted[turn * len(slots) : (turn + 1) * len(slots)]
         cells = np.full(plan.grid, min(max(0, low), high), dtype=np.int64)
@@ -316,17 +317,16 @@ def _drive(
             tables[channel][total] = int(answer[channel, row, column])
 
 
-def _missing(kernel: IntArray, table: dict[int, int], low: int, high: int) -> list[tuple[int, IntArray]]:
-    """Return unseen sums of a channel, each with taps in [low, high] that make it."""
+def _missing(kernel: IntArray, table: dict[int, int], low: int, high: int, *, most: int) -> list[tuple[int, IntArray]]:
+    """Return unseen sums of a channel, ``most`` at most and evenly spread, each with taps in [low, high] that make it."""
     extreme = np.where(kernel > 0, low, high)
-    least = int(kernel @ extreme)
-    most = int(kernel @ np.where(kernel > 0, high, low))
+    least, largest = int(kernel @ extreme), int(kernel @ np.where(kernel > 0, high, low))
+    unseen = np.setdiff1d(np.arange(least, largest + 1), np.fromiter(table, np.int64))
+    order = np.argsort(-np.abs(kernel), kind="stable")
     found = []
-    for total in range(least, most + 1):
-        if total in table:
-            continue
+    for total in unseen[np.linspace(0, len(unseen) - 1, min(most, len(unseen))).astype(np.int64)].tolist():
         patch, rest = extreme.copy(), total - least
-        for tap in np.argsort(-np.abs(kernel), kind="stable"):
+        for tap in order:
             size = abs(int(kernel[tap]))
             moves = min(high - low, rest // size) if size else 0
             patch[tap] += moves if kernel[tap] > 0 else -moves

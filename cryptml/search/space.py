@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from optuna import Trial
+import warnings
+from typing import Any
 
+from optuna.trial import BaseTrial, FixedTrial
+
+from cryptml.errors import NetworkError, SettingError
 from cryptml.networks.architectures.design import TABLES, Convolution, Design
 from cryptml.networks.front_ends import FrontEnd
 
@@ -16,7 +20,7 @@ HIDDEN = (0, 48)
 KEPT = (0.25, 0.5, 1.0)
 
 
-def suggest(trial: Trial, front_end: FrontEnd) -> Design:
+def suggest(trial: BaseTrial, front_end: FrontEnd) -> Design:
     """Return a design for a front end.
 
     Raises:
@@ -49,3 +53,38 @@ def suggest(trial: Trial, front_end: FrontEnd) -> Design:
         rounded_bits=trial.suggest_int("rounded_bits", 3, 5),
         kept=trial.suggest_categorical("kept", KEPT),
     )
+
+
+def parameters(design: Design) -> dict[str, Any]:
+    """Return what makes `suggest` give a design.
+
+    Raises:
+        SettingError: If no search would choose it.
+    """
+    pictures = len(design.front_end.shape) == 3
+    drawn: dict[str, Any] = {"pool": design.pool, "convolutions": len(design.convolutions)} if pictures else {}
+    for number, each in enumerate(design.convolutions, 1):
+        drawn |= {f"channels{number}": each.channels, f"kernel{number}": each.kernel, f"stride{number}": each.stride}
+    drawn |= {name: getattr(design, name) for name in _BY_NAME}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # a value out of its range is no more than a warning there
+            again = suggest(FixedTrial(drawn), design.front_end)
+    except (ValueError, UserWarning, NetworkError) as error:
+        raise SettingError(f"no search chooses this design ({error}); begin with one that keeps the bounds") from error
+    if again != design:
+        raise SettingError(f"no search chooses this design, but {again.summary}; begin with that")
+    return drawn
+
+
+_BY_NAME = (
+    "hidden",
+    "votes",
+    "table",
+    "wavelets",
+    "input_bits",
+    "weight_bits",
+    "activation_bits",
+    "rounded_bits",
+    "kept",
+)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -15,11 +15,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cryptml.errors import CircuitError, NetworkError, SettingError
 from cryptml.fhe.backends.integer import compile_integer_program
-from cryptml.fhe.circuit import DEFAULT_P_ERROR
 from cryptml.networks.architectures.design import Design
 from cryptml.networks.architectures.registry import DESIGN, Architecture
+from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 from cryptml.search.price import PriceModel
-from cryptml.search.space import suggest
+from cryptml.search.space import parameters, suggest
 from cryptml.splits import Segment
 from cryptml.training import (
     Examples,
@@ -38,6 +38,9 @@ MOST_REFUSED = 500
 
 CHEAPEST_LOOKUP = 20.0
 """Millions of complexity below every lookup that the engine has (55 for 2 bits): designs beyond the budget need no compiler."""
+
+PRICED_ON = 128
+"""Pictures that a design sees before it is priced."""
 
 Tell = Callable[[str], None]
 
@@ -140,6 +143,23 @@ class Search:
         """Designs trained so far."""
         return len(self._completed())
 
+    def begin_with(self, designs: Sequence[Design]) -> None:
+        """Look at some designs before any is drawn; what a study knows already, it does not look at again.
+
+        Args:
+            designs: Of this search's front end.
+
+        Raises:
+            SettingError: If one has another front end, or is none that `suggest` gives.
+        """
+        for design in designs:
+            if design.front_end != self._examples.front_end:
+                raise SettingError(
+                    f"the search is behind {self._examples.front_end} where a design to begin with has {design.front_end}; "
+                    "give designs of one front end"
+                )
+            self._study.enqueue_trial(parameters(design), skip_if_exists=True)
+
     def prepare(self, progress: Progress | None = None) -> None:
         """Cut the folds and train their teachers, which all designs share."""
         self._prepared = prepare_folds(self._examples, self._settings.folds, self._settings.training, progress)
@@ -156,13 +176,15 @@ class Search:
         """
         if self._prepared is None:
             self.prepare()
-        reason = "nothing drawn"
+        reason, known = "nothing drawn", [each.design for each in self.found()]
         for refused in range(MOST_REFUSED):
             trial = self._study.ask()
             if tell is not None:
                 tell(f"looking for a design that fits ({refused} refused)")
             try:
                 design = suggest(trial, self._examples.front_end)
+                if design in known:
+                    raise NetworkError(f"{design.summary} was trained already")
                 milliseconds = self._affordable(design)
                 if tell is not None:
                     tell(f"training {design.lookups} lookups, {milliseconds:.0f} ms")
@@ -212,7 +234,9 @@ class Search:
         budget = self._settings.max_evaluate_ms
         milliseconds = self._price.call + self._price.work * design.lookups * CHEAPEST_LOOKUP
         if milliseconds <= budget:
-            network = check_convertible(_architecture(design), self._examples.dataset.classes)
+            network = check_convertible(
+                _architecture(design), self._examples.dataset.classes, self._examples.inputs[:PRICED_ON, 0]
+            )
             compiled = compile_integer_program(network, Segment(0, len(network)), DEFAULT_P_ERROR)
             compiled.discard()
             milliseconds = self._price.milliseconds(compiled.spec)

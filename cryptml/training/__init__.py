@@ -9,7 +9,7 @@ from cryptml.training.model_card import DataDescription, ModelCard, describe_lay
 from cryptml.training.pretraining import Pretrained, pretrain
 from cryptml.training.progress import Progress
 from cryptml.training.qat import TrainedNetwork, check_convertible, train_network
-from cryptml.training.recipes import recipe
+from cryptml.training.recipes import recipe, recipe_behind
 from cryptml.training.settings import TrainingSettings
 from cryptml.training.teacher import TrainedTeacher, build_teacher, teacher_epochs, train_teacher
 
@@ -41,6 +41,7 @@ __all__ = [
     "prepare_folds",
     "pretrain",
     "recipe",
+    "recipe_behind",
     "render_model_card",
     "teacher_epochs",
     "train_network",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +11,10 @@ import numpy as np
 
 from cryptml.datasets.base import Indices
 from cryptml.networks.architectures.registry import Architecture
+from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 from cryptml.training.evaluation import Evaluation, evaluate_probabilities
 from cryptml.training.examples import Examples, predict_program
+from cryptml.training.fidelity import REPEATS, Rounding, compare_answers, simulate_evaluations
 from cryptml.training.progress import Progress, later
 from cryptml.training.qat import train_network
 from cryptml.training.settings import TrainingSettings
@@ -30,12 +33,17 @@ class CrossValidation:
         quantised: Of the integer programs' predictions, all folds pooled.
         teacher: Of the float teachers' predictions on the same folds, pooled.
         settings: Of every training.
+        rounding: Simulated encrypted answers against those in the clear, all layers on the server, on every picture by the network that
+            has not seen it; None where nothing is rounded.
+        p_error: Of the simulation.
     """
 
     folds: int
     quantised: Evaluation
     teacher: Evaluation
     settings: TrainingSettings
+    rounding: Rounding | None
+    p_error: float
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as JSON values."""
@@ -44,6 +52,8 @@ class CrossValidation:
             "settings": self.settings.to_json(),
             "quantised": self.quantised.to_json(),
             "teacher": self.teacher.to_json(),
+            "rounding": None if self.rounding is None else dataclasses.asdict(self.rounding),
+            "p_error": self.p_error,
         }
 
 
@@ -95,6 +105,7 @@ def cross_validate(
     prepared: Sequence[Fold],
     settings: TrainingSettings,
     progress: Progress | None = None,
+    p_error: float = DEFAULT_P_ERROR,
 ) -> CrossValidation:
     """Train a quantised network for every fold, and pool what networks and teachers predict for the held-out parts.
 
@@ -104,6 +115,7 @@ def cross_validate(
         prepared: Of `prepare_folds`, from the same examples.
         settings: Of every training.
         progress: Hears of every epoch of all trainings.
+        p_error: For which encrypted answers are simulated.
 
     Raises:
         NetworkError: If the network cannot be cut or compiled, or a training diverges.
@@ -111,19 +123,26 @@ def cross_validate(
     dataset = examples.dataset
     quantised = np.zeros((len(dataset), len(dataset.classes)), np.float32)
     floats = np.zeros_like(quantised)
+    noisy = np.zeros((REPEATS, *quantised.shape), np.float32)
+    rounds = None
     total = settings.epochs * len(prepared)
     for number, fold in enumerate(prepared):
         report = later(progress, done=settings.epochs * number, total=total)
         train, validation = _learning(examples, fold.rest, settings)
         trained = train_network(architecture, train, validation, settings, report, fold.teacher)
-        test = examples.take(fold.held_out)
-        quantised[fold.held_out] = predict_program(trained.network, test.inputs[:, 0])
+        test, network = examples.take(fold.held_out), trained.network
+        quantised[fold.held_out] = predict_program(network, test.inputs[:, 0])
+        values = network.boundaries[0].quantise(test.inputs[:, 0].numpy())
+        noisy[:, fold.held_out] = simulate_evaluations(network, values, p_error)
+        rounds = next((layer.name for layer in network.layers if layer.rounds), None)
         floats[fold.held_out] = fold.teacher.predict(test)
     return CrossValidation(
         len(prepared),
         evaluate_probabilities(quantised, dataset, settings.seed),
         evaluate_probabilities(floats, dataset, settings.seed),
         settings,
+        compare_answers(rounds, quantised, noisy, dataset.labels) if rounds else None,
+        p_error,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from cryptml.networks.boundary import FloatArray
 from cryptml.networks.clamping import Clamping, measure_clamping
 from cryptml.networks.engine_noise import NoisyOperations
 from cryptml.networks.extent import IntArray
@@ -91,15 +92,34 @@ def measure_fidelity(network: Network, inputs: Tensor, labels: IntArray, p_error
 
 def _simulate(network: Network, values: IntArray, labels: IntArray, p_error: float, place: int) -> Rounding:
     """Compare answers with the server from the layer before ``place`` on."""
-    start, last = place - 1, network.boundaries[-1]
-    clear = probabilities(last.dequantise(network.run(values)))
-    auc = RocAuc(labels, clear, network.name).value()
+    clear = probabilities(network.boundaries[-1].dequantise(network.run(values)))
+    noisy = simulate_evaluations(network, values, p_error, start=place - 1)
+    return compare_answers(network.layers[place].name, clear, noisy, labels)
+
+
+def simulate_evaluations(network: Network, values: IntArray, p_error: float, *, start: int = 0) -> FloatArray:
+    """Return what `REPEATS` encrypted evaluations of every picture say, with the engine's noise in front of tables that round.
+
+    Args:
+        network: Any.
+        values: (n, *boundaries[0].shape) int64, on the first grid.
+        p_error: Of one lookup.
+        start: The server's first layer; the client runs those before it, exactly.
+
+    Returns:
+        Probabilities (REPEATS, n, classes) float32.
+    """
     received = network.run(values, Segment(0, start)) if start else values
     operations = NoisyOperations(p_error, np.random.default_rng(SEED))
-    same, changes = [], []
-    for _ in range(REPEATS):
-        answers = run_all(network.layers[start:], received, network.boundaries[start].extent(), operations)
-        noisy = probabilities(last.dequantise(answers))
-        same.append(float((noisy.argmax(axis=1) == clear.argmax(axis=1)).mean()))
-        changes.append(abs(RocAuc(labels, noisy, network.name).value() - auc))
-    return Rounding(network.layers[place].name, float(np.mean(same)), float(np.mean(changes)), max(changes))
+    extent, last = network.boundaries[start].extent(), network.boundaries[-1]
+    answers = [run_all(network.layers[start:], received, extent, operations) for _ in range(REPEATS)]
+    return np.stack([probabilities(last.dequantise(each)) for each in answers])
+
+
+def compare_answers(layer: str, clear: FloatArray, noisy: FloatArray, labels: IntArray) -> Rounding:
+    """Compare what `simulate_evaluations` returned with the clear answers, (n, classes) float32, of n pictures of every class."""
+    name = "simulated"
+    auc = RocAuc(labels, clear, name).value()
+    same = (noisy.argmax(axis=2) == clear.argmax(axis=1)).mean()
+    changes = [abs(RocAuc(labels, each, name).value() - auc) for each in noisy]
+    return Rounding(layer, float(same), float(np.mean(changes)), max(changes))

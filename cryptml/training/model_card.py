@@ -217,7 +217,19 @@ def _fidelity(card: ModelCard) -> str:
             "reads accumulators on the server:\n\n"
             f"{_table(('rounding from', 'same label', 'AUC changes by, mean', 'at most'), rounded)}\n\n{ranges}"
         )
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, *_pooled(card.cross_validation)])
+
+
+def _pooled(validation: CrossValidation | None) -> list[str]:
+    """Return the paragraph on all pictures, each by the network of the fold that held it out; none where there is nothing to say."""
+    if validation is None or validation.rounding is None:
+        return []
+    it = validation.rounding
+    return [
+        f"In {validation.folds}-fold cross-validation, on {validation.quantised.images} pictures that networks had not seen, at p_error "
+        f"{validation.p_error:.1e}, all layers on the server: same label {it.same_label:.2%}, AUC changes by {it.auc_change:.4f} in the "
+        f"mean, {it.auc_worst:.4f} at most."
+    ]
 
 
 def _figure_rows(name: str, evaluation: Evaluation) -> list[tuple[object, ...]]:

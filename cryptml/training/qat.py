@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cryptml.datasets.base import Dataset
 from cryptml.errors import DatasetError, NetworkError, SettingError
@@ -23,6 +23,9 @@ from cryptml.training.teacher import TrainedTeacher, teacher_epochs, train_teach
 
 NOISE_INPUTS = 32
 """Standard normal inputs that an untrained network sees before it is converted."""
+
+FORWARD_PASSES = 2
+"""Before it is converted: in the second, scales of weights follow the bins that the first one found."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,12 +111,15 @@ def train_network(
     return TrainedNetwork(module, network, history, teacher, share)
 
 
-def check_convertible(architecture: Architecture, classes: tuple[str, ...]) -> Network:
-    """Convert a network that has seen nothing but noise, and return what came of it: its circuits cost about what trained ones will.
+def check_convertible(architecture: Architecture, classes: tuple[str, ...], inputs: Tensor | None = None) -> Network:
+    """Convert a network that has learned nothing, and return what came of it: its circuits cost about what trained ones will.
 
     Args:
         architecture: What to build.
         classes: Names of its outputs.
+        inputs: (n, *front_end.shape) float32, n at least 2, from which bins and scales of accumulators come; noise if None. How large
+            integer weights become depends on how alike the values of a picture are: with pictures, prices come nearer to those of
+            the trained network.
 
     Raises:
         NetworkError: With every reason why the network cannot be cut or compiled.
@@ -122,8 +128,14 @@ def check_convertible(architecture: Architecture, classes: tuple[str, ...]) -> N
     front_end = architecture.front_end
     try:
         with seeded(0), torch.no_grad():
-            module.train()(torch.randn(NOISE_INPUTS, *front_end.shape))  # bins and scales of accumulators come from it
-        return convert(module.eval(), name=architecture.name, front_end=front_end, classes=classes)
+            seen = torch.randn(NOISE_INPUTS, *front_end.shape) if inputs is None else inputs
+            for each in module.modules():
+                if isinstance(each, nn.modules.batchnorm._BatchNorm):
+                    each.momentum = None  # type: ignore[assignment]  # averages of all that was seen, not a tenth of it
+            for _ in range(FORWARD_PASSES):
+                module.train()(seen)
+        settle(module, front_end)
+        return convert(module, name=architecture.name, front_end=front_end, classes=classes)
     except RuntimeError as error:  # a module does not take what the one before it gives
         read_stages(module)  # says more where it finds a reason
         raise NetworkError(

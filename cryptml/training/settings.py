@@ -28,7 +28,7 @@ class TrainingSettings:
         views: Variants of each region, itself among them, that the epochs choose from, 1 (no augmentation) to 1024.
         distil: Whether a float teacher is trained first, for the quantised network to imitate.
         teacher: ``convolutional`` reads pictures, ``committee`` what the front end makes of them (`cryptml.training.teacher`), ``kernel``
-            deep features of pictures (`cryptml.training.kernel_teacher`).
+            deep features of pictures (`cryptml.training.kernel_teacher`), ``panel`` is the mean of the last two.
         temperature: What logits are divided by before teacher and student are compared, 0.1 to 100.
         distillation_weight: Share of the teacher's outputs in the loss, 0 (labels alone) to 1 (teacher alone).
         range_weight: Weight of how far rounded accumulators reach beyond the bulk of their values, 0 to 1000.
@@ -60,7 +60,7 @@ class TrainingSettings:
         ]
         if not isinstance(self.distil, bool):
             problems.append(f"distil is {self.distil!r} where True or False is needed")
-        if self.teacher in ("committee", "kernel") and self.similarity_weight:
+        if self.teacher != "convolutional" and self.similarity_weight:
             problems.append(
                 f"similarity_weight is above 0 where a {self.teacher} teacher has no features of its own; choose another teacher"
             )
@@ -83,7 +83,7 @@ _WHOLE = {
     "seed": (0, 2**32 - 1),
     "views": (1, 1024),
 }
-_CHOICES = {"keep": ("best", "last"), "teacher": ("convolutional", "committee", "kernel")}
+_CHOICES = {"keep": ("best", "last"), "teacher": ("convolutional", "committee", "kernel", "panel")}
 _REAL = {
     "learning_rate": (1e-8, 1.0),
     "weight_decay": (0.0, 1.0),

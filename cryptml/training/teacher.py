@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from cryptml.networks.boundary import FloatArray
-from cryptml.training.examples import Examples, predict
+from cryptml.training.examples import BATCH, Examples
 from cryptml.training.fit import Batch, History, balanced_cross_entropy, fit, seeded
 from cryptml.training.kernel_teacher import fit_kernel_machine
 from cryptml.training.progress import Progress, later
@@ -42,22 +44,30 @@ class TrainedTeacher:
     Attributes:
         module: From what it reads to logits (batch, classes), in evaluation mode.
         histories: Of its training, or of each member's; none where it was fitted at once.
-        reads_pictures: Whether it reads standardised pictures (batch, 1, side, side), or what the front end makes of them.
+        reads: ``pictures`` (batch, 1, side, side), standardised; ``inputs``, what the front end makes of them; or ``both``, inputs
+            first.
     """
 
     module: nn.Module
     histories: tuple[History, ...]
-    reads_pictures: bool
+    reads: Literal["pictures", "inputs", "both"]
 
     def logits(self, batch: Batch) -> Tensor:
         """Return its logits (batch, classes), without gradients."""
         with torch.no_grad():
-            logits: Tensor = self.module(batch.pictures if self.reads_pictures else batch.inputs)
-        return logits
+            return self._ask(batch.inputs, batch.pictures)
 
     def predict(self, examples: Examples) -> FloatArray:
         """Return its probabilities (n, classes) float32 for the regions as they are."""
-        return predict(self.module, (examples.pictures if self.reads_pictures else examples.inputs)[:, 0])
+        parts = [torch.split(each[:, 0], BATCH) for each in (examples.inputs, examples.pictures)]
+        with torch.no_grad():
+            rows = [self._ask(*part).softmax(dim=1).numpy() for part in zip(*parts, strict=True)]
+        return np.concatenate(rows).astype(np.float32)
+
+    def _ask(self, inputs: Tensor, pictures: Tensor) -> Tensor:
+        read = {"pictures": (pictures,), "inputs": (inputs,), "both": (inputs, pictures)}[self.reads]
+        logits: Tensor = self.module(*read)
+        return logits
 
 
 class Committee(nn.Module):
@@ -70,6 +80,27 @@ class Committee(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return (batch, classes) logits."""
         return torch.stack([member(x) for member in self.members]).mean(0)
+
+
+class Panel(nn.Module):
+    """The mean of a committee's logits and a kernel machine's.
+
+    Args:
+        committee: Reads what the front end makes of pictures.
+        machine: Reads pictures.
+        loudness: What the machine's logits, in margins, are multiplied by.
+    """
+
+    def __init__(self, committee: nn.Module, machine: nn.Module, loudness: float) -> None:
+        super().__init__()
+        self.committee = committee
+        self.machine = machine
+        self.loudness = loudness
+
+    def forward(self, inputs: Tensor, pictures: Tensor) -> Tensor:
+        """Return (batch, classes) logits."""
+        heard: Tensor = (self.committee(inputs) + self.loudness * self.machine(pictures)) / 2
+        return heard
 
 
 def build_teacher(side: int, classes: int, widths: Sequence[int] = WIDTHS) -> nn.Sequential:
@@ -118,9 +149,8 @@ def build_member(shape: Sequence[int], classes: int) -> nn.Sequential:
 
 def teacher_epochs(settings: TrainingSettings) -> int:
     """Return the most epochs that training a teacher takes, all members together; 1 where it is fitted at once."""
-    if settings.teacher == "kernel":
-        return 1
-    return MEMBERS * _member_epochs(settings) if settings.teacher == "committee" else settings.epochs
+    members = MEMBERS * _member_epochs(settings)
+    return {"kernel": 1, "committee": members, "panel": members, "convolutional": settings.epochs}[settings.teacher]
 
 
 def _member_epochs(settings: TrainingSettings) -> int:
@@ -149,14 +179,14 @@ def train_teacher(
         machine = fit_kernel_machine(train)
         if progress is not None:
             progress(1, 1, 0.0, None)
-        return TrainedTeacher(machine, (), reads_pictures=True)
+        return TrainedTeacher(machine, (), reads="pictures")
     loss = balanced_cross_entropy(train.class_weights())
     if settings.teacher == "convolutional":
         with seeded(settings.seed):
             module = build_teacher(train.dataset.side, train.classes)
         judge = None if validation is None else validation.for_teacher()
         history = fit(module, train.for_teacher(), judge, settings, loss, progress)
-        return TrainedTeacher(module, (history,), reads_pictures=True)
+        return TrainedTeacher(module, (history,), reads="pictures")
     members, histories = [], []
     for number in range(MEMBERS):
         own = replace(settings, seed=(settings.seed + number) % 2**32, epochs=_member_epochs(settings))
@@ -164,4 +194,16 @@ def train_teacher(
             members.append(build_member(train.inputs.shape[2:], train.classes))
         report = later(progress, done=number * own.epochs, total=MEMBERS * own.epochs)
         histories.append(fit(members[-1], train, validation, own, loss, report))
-    return TrainedTeacher(Committee(members).eval(), tuple(histories), reads_pictures=False)
+    committee = Committee(members).eval()
+    if settings.teacher == "committee":
+        return TrainedTeacher(committee, tuple(histories), reads="inputs")
+    machine = fit_kernel_machine(train)
+    loudness = _spread(committee, train.inputs) / _spread(machine, train.pictures)
+    return TrainedTeacher(Panel(committee, machine, loudness).eval(), tuple(histories), reads="both")
+
+
+def _spread(module: nn.Module, values: Tensor) -> float:
+    """Return the deviation of a float module's logits around their mean over classes, for first views."""
+    with torch.no_grad():
+        logits = torch.cat([module(part) for part in torch.split(values[:, 0], BATCH)])
+    return float((logits - logits.mean(dim=1, keepdim=True)).std())

@@ -11,8 +11,8 @@ from bundle_samples import sample_network
 
 from cryptml.bundle.build import build_bundle
 from cryptml.fhe.backends.integer import compile_integer_program
-from cryptml.fhe.circuit import DEFAULT_P_ERROR
 from cryptml.networks import Network
+from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 from cryptml.splits import Split
 
 Bundles = Callable[[str], Path]

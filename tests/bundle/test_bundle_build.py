@@ -16,8 +16,8 @@ from cryptml.bundle.build import build_bundle
 from cryptml.errors import BundleError, CircuitError, SplitError
 from cryptml.fhe.backends.base import SERVER_FILES, Compiled
 from cryptml.fhe.backends.integer import compile_integer_program
-from cryptml.fhe.circuit import DEFAULT_P_ERROR
 from cryptml.networks import Network
+from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 from cryptml.runtime import ClearEvaluator, run_split
 from cryptml.splits import Segment, Split
 

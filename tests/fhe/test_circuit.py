@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from cryptml.errors import CircuitError
 from cryptml.fhe.backends.integer import compile_integer_program
-from cryptml.fhe.circuit import DEFAULT_P_ERROR, SECURITY_BITS, CircuitSpec, Codec
+from cryptml.fhe.circuit import SECURITY_BITS, CircuitSpec, Codec
 from cryptml.networks import Boundary, Network, Standardisation
 from cryptml.networks.bins import Bins
+from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 from cryptml.networks.layers import Activation, Linear
 from cryptml.splits import Segment
 

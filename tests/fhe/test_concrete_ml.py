@@ -12,13 +12,13 @@ from cryptml.errors import CircuitError, SettingError
 from cryptml.fhe.backends import concrete_ml
 from cryptml.fhe.backends.concrete_ml import ConcreteMLBackend
 from cryptml.fhe.backends.registry import load_backend
-from cryptml.fhe.circuit import DEFAULT_P_ERROR
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.fhe.server import ServerCircuit, load_evaluation_keys
 from cryptml.images.textures import random_textures
 from cryptml.networks import Network, Standardisation, load_network, save_network
 from cryptml.networks.checkpoint import save_checkpoint
 from cryptml.networks.conversion import convert
+from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 from cryptml.splits import Segment, enumerate_segments
 
 pytestmark = pytest.mark.encrypted

@@ -11,10 +11,10 @@ from cryptml.bundle import ClientBundle, ServerStep
 from cryptml.bundle.server import ServerBundle
 from cryptml.errors import CiphertextError, CircuitError, KeySetError
 from cryptml.fhe.backends.integer import compile_integer_program
-from cryptml.fhe.circuit import DEFAULT_P_ERROR
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.fhe.server import ServerCircuit, load_evaluation_keys
 from cryptml.networks import FloatArray, IntArray, Network
+from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 from cryptml.runtime import ClearEvaluator, Timings, run_split
 from cryptml.splits import Segment, enumerate_segments, enumerate_splits
 

@@ -10,12 +10,11 @@ from network_samples import chain, rounded_network
 
 from cryptml.errors import RangeError
 from cryptml.fhe.backends.integer import compile_integer_program
-from cryptml.fhe.circuit import DEFAULT_P_ERROR
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.fhe.server import ServerCircuit, load_evaluation_keys
 from cryptml.networks import Boundary, IntArray
 from cryptml.networks.clamping import measure_clamping, within_bins
-from cryptml.networks.engine_noise import NoisyOperations
+from cryptml.networks.engine_noise import DEFAULT_P_ERROR, NoisyOperations
 from cryptml.networks.envelope import envelope
 from cryptml.networks.layers import Activation, Linear, run_all
 from cryptml.splits import Segment

@@ -18,8 +18,9 @@ from cryptml.cli.local_service import local_service
 from cryptml.errors import CircuitError
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.backends.sharing import compile_sharing
-from cryptml.fhe.circuit import DEFAULT_P_ERROR, CircuitSpec
+from cryptml.fhe.circuit import CircuitSpec
 from cryptml.networks import Network
+from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 from cryptml.splits import Segment, Split
 
 

@@ -12,9 +12,9 @@ import pytest
 from cryptml.errors import CircuitError
 from cryptml.fhe.backends import toolchain
 from cryptml.fhe.backends.integer import compile_integer_program
-from cryptml.fhe.circuit import DEFAULT_P_ERROR
 from cryptml.networks import Boundary, Network, Standardisation
 from cryptml.networks.conversion.convert import to_boundary
+from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 from cryptml.networks.layers import Activation, Linear
 from cryptml.splits import Segment
 

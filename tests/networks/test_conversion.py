@@ -196,7 +196,7 @@ def test_a_last_float_bias_moves_a_logit_by_half_a_step_and_settled_by_nothing()
 
 def test_the_reference_settled_is_its_integer_program() -> None:
     module = warmed(reference.build, reference.SIDE)
-    for each in (module.get_submodule("round1"), module.get_submodule("round2")):
+    for each in (module.get_submodule("wave1"), module.get_submodule("wave2")):
         each.advance(1.0)  # type: ignore[operator]
     settle(module, Standardisation(reference.SIDE))
     network = converted(module, reference.SIDE)

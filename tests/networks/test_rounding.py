@@ -15,11 +15,9 @@ from cryptml.errors import NetworkError
 from cryptml.networks import Scattering, Standardisation
 from cryptml.networks.architectures.blocks import activation, convolution, input_grid, linear, votes
 from cryptml.networks.architectures.dropout import CentredDropout
-from cryptml.networks.architectures.rounding import (
-    FINEST,
-    MARGIN,
-    RoundedAccumulator,
-)
+from cryptml.networks.architectures.rounding import MARGIN, RoundedAccumulator
+from cryptml.networks.architectures.triangle import TriangleWave
+from cryptml.networks.bins import MOST_DROPPED_BITS
 from cryptml.networks.conversion import convert, largest_difference, read_stages
 from cryptml.networks.engine_noise import NoisyOperations, bin_deviation
 from cryptml.networks.layers import Activation, run_all
@@ -91,11 +89,29 @@ def test_settled_bins_stay_and_lie_near_the_trained_ones(seed: int) -> None:
     before = [each.clone() for each in module.round2.grid()]
     settle(module, FRONT_END)
     low, width = (each.clone() for each in module.round2.grid())
-    assert ((width / before[1] >= 1 - 1e-4) & (width / before[1] < 1 + 1 / FINEST + 1e-4)).all()
+    assert ((width / before[1] >= 1 - 1e-4) & (width / before[1] < 1 + 1 / RoundedAccumulator.finest + 1e-4)).all()
     settle(module, FRONT_END)
     again = module.round2.grid()
     torch.testing.assert_close(again[0], low, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(again[1], width, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("magnitude", [1.0, 100.0])
+def test_a_wave_is_nearly_as_long_as_it_was_learned_to_be(magnitude: float) -> None:
+    """A longer wave is another function, however small the steps of its accumulator are."""
+    wave = TriangleWave(5, bits=3)
+    wave.train()(magnitude * torch.randn(64, 5, generator=torch.Generator().manual_seed(0)))
+    wave.eval()
+    before, step = wave.grid()[1].clone(), torch.full((5,), 0.01)
+    assert 2**MOST_DROPPED_BITS / float((before / step).max()) >= 1 or magnitude > 1
+    wave.settle(step)
+    bins = wave.integer_bins(np.full(5, 0.01))
+    assert 0 < bins.dropped_bits <= MOST_DROPPED_BITS
+    grown = wave.grid()[1] / before
+    # Where that many bits cannot be dropped, as near as the rest allow.
+    parts = min(wave.finest, 2**MOST_DROPPED_BITS / float((before / step).max()) - 1)
+    assert parts > 8
+    assert ((grown >= 1 - 1e-4) & (grown < 1 + 1 / parts + 1e-4)).all()
 
 
 @settings(max_examples=200, deadline=None)
@@ -236,7 +252,7 @@ def test_the_scattering_network_is_what_its_file_says() -> None:
     assert isinstance(architecture.front_end, Scattering)
     network = convert(architecture.build(2), name="scatter", front_end=architecture.front_end, classes=("a", "b"))
     assert [layer.kind for layer in network.layers] == ["linear", "activation", "linear"]
-    assert network.boundaries[-1].bits <= 6
+    assert network.boundaries[-1].bits <= 7
     assert network.layers[1].lookup_bits(network.boundaries[1].extent()) == 3
 
 

@@ -9,8 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cryptml.networks.architectures import conv
 from cryptml.networks.architectures.wavelets import LEAST_SIDE, NORM, SCALES, gabor_filters
+from cryptml.networks.architectures.windows import CHANNELS, windowed
 
 SIDE, DIRECTIONS = 18, 6
 
@@ -38,6 +38,7 @@ def test_both_phases_together_find_a_wave(scale: int, direction: int, phase: flo
     assert answers.argmax() == scale * DIRECTIONS + direction
 
 
-def test_the_network_begins_with_them() -> None:
-    weight = conv.build(2).get_submodule("conv1").weight
-    torch.testing.assert_close(weight.detach(), NORM * gabor_filters(conv.CHANNELS, conv.KERNEL))
+@pytest.mark.parametrize("kernel", [14, 16])
+def test_networks_of_windows_begin_with_them(kernel: int) -> None:
+    weight = windowed(2, kernel=kernel, stride=8).get_submodule("conv1").weight
+    torch.testing.assert_close(weight.detach(), NORM * gabor_filters(CHANNELS, kernel))

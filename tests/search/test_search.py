@@ -5,18 +5,25 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import optuna
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from optuna.trial import FixedTrial
 from typer.testing import CliRunner
 
 from cryptml.cli.main import app
 from cryptml.datasets import load_dataset
 from cryptml.errors import NetworkError, SettingError
 from cryptml.networks import Standardisation, load_network
-from cryptml.networks.architectures.design import Design
+from cryptml.networks.architectures.design import Convolution, Design
 from cryptml.networks.architectures.registry import load_architecture
 from cryptml.networks.checkpoint import load_checkpoint
+from cryptml.networks.front_ends import Scattering
 from cryptml.search import PriceModel, Search, SearchSettings
+from cryptml.search.space import parameters, suggest
 from cryptml.training import Examples, TrainingSettings, cross_validate, recipe
 
 FRONT_END = Standardisation(8)
@@ -61,6 +68,46 @@ def test_a_study_goes_on_under_the_same_settings_alone(examples: Examples, tmp_p
     Search(tmp_path, examples, PRICE, SETTINGS)
     with pytest.raises(SettingError, match="another max_evaluate_ms, training; choose another folder"):
         Search(tmp_path, examples, PRICE, replace(SETTINGS, max_evaluate_ms=300.0, training=replace(TRAINING, seed=1)))
+
+
+def test_a_search_begins_with_known_designs_once(examples: Examples, tmp_path: Path) -> None:
+    known = Design(FRONT_END, 1, (Convolution(4, 4, 4),), 8, True, "triangle", False, 5, 5, 3, 3, 0.5)
+    study = Search(tmp_path, examples, PRICE, SETTINGS)
+    study.begin_with([known])
+    assert study.step().design == known
+    again = Search(tmp_path, examples, PRICE, SETTINGS)
+    again.begin_with([known])
+    again.step()
+    assert [each.design == known for each in again.found()].count(True) == 1
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32 - 1), st.booleans())
+def test_every_design_that_is_drawn_can_be_begun_with(seed: int, pictures: bool) -> None:
+    front_end = FRONT_END if pictures else Scattering(16, octaves=2, directions=4, cells=1, harmonics=1)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+    try:
+        drawn = suggest(study.ask(), front_end)
+    except NetworkError:
+        return
+    assert suggest(FixedTrial(parameters(drawn)), front_end) == drawn
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"hidden": 49}, "out of the range"),
+        ({"kept": 0.3}, "0.3"),
+        ({"front_end": Standardisation(16)}, "give designs of one front end"),
+    ],
+)
+def test_a_design_that_no_search_chooses_is_no_beginning(
+    examples: Examples, tmp_path: Path, change: dict[str, Any], reason: str
+) -> None:
+    known = Design(FRONT_END, 1, (Convolution(4, 4, 4),), 8, True, "triangle", False, 5, 5, 3, 3, 0.5)
+    study = Search(tmp_path, examples, PRICE, SETTINGS)
+    with pytest.raises(SettingError, match=reason):
+        study.begin_with([replace(known, **change)])
 
 
 def test_a_budget_that_nothing_fits_is_said_to_be_too_small(

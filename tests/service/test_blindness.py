@@ -19,9 +19,9 @@ from cryptml.bundle.build import build_bundle
 from cryptml.cli.demo import REGION_PIXELS
 from cryptml.cli.local_service import local_service
 from cryptml.fhe.backends.integer import compile_integer_program
-from cryptml.fhe.circuit import DEFAULT_P_ERROR
 from cryptml.images import Region, brightest_region, crop, load_image
 from cryptml.networks import FloatArray, IntArray, Network
+from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 from cryptml.networks.envelope import split_envelope
 from cryptml.splits import Segment, Split
 

@@ -13,10 +13,10 @@ from cryptml.cli.local_service import local_service
 from cryptml.cli.predict import matches_clear
 from cryptml.errors import RangeError
 from cryptml.fhe.backends.integer import compile_integer_program
-from cryptml.fhe.circuit import DEFAULT_P_ERROR
 from cryptml.images import Image, Region
 from cryptml.networks import load_network
 from cryptml.networks.clamping import within_bins
+from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 from cryptml.networks.envelope import split_envelope
 from cryptml.profiler.samples import sample_region
 from cryptml.splits import Segment, Split

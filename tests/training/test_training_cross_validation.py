@@ -12,7 +12,9 @@ import torch
 from cryptml.datasets.base import Dataset
 from cryptml.errors import DatasetError
 from cryptml.networks import Standardisation
-from cryptml.networks.architectures.registry import load_architecture
+from cryptml.networks.architectures.design import Convolution, Design
+from cryptml.networks.architectures.registry import Architecture, load_architecture
+from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 from cryptml.training import Examples, TrainingSettings, cross_validate, cross_validation, prepare_folds
 from cryptml.training.cross_validation import inner_split
 
@@ -106,6 +108,26 @@ def test_predictions_come_back_in_the_order_of_the_set(few: Dataset, monkeypatch
     result = cross_validate(load_architecture("tiny"), behind(few), prepare_folds(behind(few), 2, settings), settings)
     assert result.quantised.auc == 1
     assert result.teacher.auc < 1
+
+
+def test_what_encryption_changes_is_simulated_on_pictures_that_no_network_has_seen(few: Dataset) -> None:
+    settings = TrainingSettings(epochs=2, batch=16, views=2, distil=False, keep="last")
+    waves = Design(Standardisation(8), 1, (Convolution(4, 4, 4),), 8, True, "triangle", False, 5, 5, 4, 3, 1.0)
+    architecture = Architecture("waves", waves.front_end, waves.build)
+    prepared = prepare_folds(behind(few), 2, settings)
+    found = [
+        cross_validate(architecture, behind(few), prepared, settings, p_error=p_error) for p_error in (0.5, 2.0**-300)
+    ]
+    loud, quiet = (each.rounding for each in found)
+    assert loud is not None
+    assert quiet is not None
+    assert loud.layer == quiet.layer == "act1"
+    assert 0 < loud.same_label < quiet.same_label <= 1
+    assert quiet.auc_change <= loud.auc_change
+    assert found[0].quantised.auc == found[1].quantised.auc
+    assert found[1].to_json()["rounding"]["same_label"] == quiet.same_label
+    exact = cross_validate(load_architecture("tiny"), behind(few), prepared, settings)
+    assert (exact.rounding, exact.to_json()["rounding"], exact.p_error) == (None, None, DEFAULT_P_ERROR)
 
 
 def test_inner_split_takes_a_sixth_of_the_patients(phantoms: Dataset) -> None:

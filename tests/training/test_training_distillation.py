@@ -15,7 +15,7 @@ from cryptml.training import Examples, TrainedTeacher, TrainingSettings, build_t
 from cryptml.training.auc import RocAuc
 from cryptml.training.distillation import Features, distil_from, distillation_loss, similarity_loss
 from cryptml.training.fit import Batch
-from cryptml.training.teacher import Committee
+from cryptml.training.teacher import Committee, Panel
 
 LOGITS = torch.tensor([[1.0, -2.0], [0.5, 3.0], [-1.0, 0.0]])
 TEACHER = torch.tensor([[2.0, 1.0], [0.0, 0.5], [3.0, -3.0]])
@@ -49,18 +49,20 @@ def test_divergence_is_that_of_the_definition() -> None:
 def test_no_gradient_reaches_the_teacher_and_it_is_in_evaluation_mode() -> None:
     module = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
     logits = LOGITS.clone().requires_grad_()
-    teacher = TrainedTeacher(module, (), reads_pictures=True)
+    teacher = TrainedTeacher(module, (), reads="pictures")
     with distil_from(teacher, nn.Identity(), TrainingSettings(), torch.ones(2)) as loss:
         loss(Batch(torch.rand(3, 9), torch.rand(3, 1, 2, 2), LABELS), logits).backward()
     assert logits.grad is not None
     assert all(parameter.grad is None for parameter in module.parameters())
 
 
-@pytest.mark.parametrize("reads_pictures", [True, False])
-def test_a_teacher_reads_pictures_or_what_the_front_end_makes_of_them(reads_pictures: bool) -> None:
+def test_a_teacher_reads_pictures_or_what_the_front_end_makes_of_them() -> None:
     batch = Batch(torch.rand(3, 4), torch.rand(3, 1, 2, 2), LABELS)
-    teacher = TrainedTeacher(nn.Flatten(), (), reads_pictures)
-    assert torch.equal(teacher.logits(batch), batch.pictures.flatten(1) if reads_pictures else batch.inputs)
+    seen, given = batch.pictures.flatten(1), batch.inputs
+    assert torch.equal(TrainedTeacher(nn.Flatten(), (), "pictures").logits(batch), seen)
+    assert torch.equal(TrainedTeacher(nn.Flatten(), (), "inputs").logits(batch), given)
+    panel = Panel(nn.Identity(), nn.Flatten(), loudness=3.0)
+    torch.testing.assert_close(TrainedTeacher(panel, (), "both").logits(batch), (given + 3 * seen) / 2)
 
 
 def test_a_committee_is_the_mean_of_its_members(phantoms: Dataset) -> None:
@@ -78,6 +80,23 @@ def test_a_committee_is_the_mean_of_its_members(phantoms: Dataset) -> None:
     assert not torch.allclose(logits[0], logits[1])
     torch.testing.assert_close(teacher.module(inputs), sum(logits) / 3)
     assert RocAuc(sets[1].labels.numpy(), teacher.predict(sets[1]), "phantoms").value() > 0.8
+
+
+def test_a_panel_hears_both_of_its_parts_equally(phantoms: Dataset) -> None:
+    examples = Examples.of(phantoms, Standardisation(8), views=4)
+    train, judge = examples.subset("train"), examples.subset("validation")
+    settings = TrainingSettings(epochs=4, views=4, teacher="panel")
+    teacher = train_teacher(train, judge, settings)
+    panel = teacher.module
+    assert isinstance(panel, Panel)
+    assert (len(teacher.histories), teacher_epochs(settings)) == (3, 24)
+    seen = train.pictures[:, 0]
+    with torch.no_grad():
+        heard = (panel.committee(train.inputs[:, 0]), panel.loudness * panel.machine(seen))
+        spreads = [float((logits - logits.mean(1, keepdim=True)).std()) for logits in heard]
+        expected = panel(train.inputs[:, 0], seen).softmax(1).numpy()
+    assert spreads[0] == pytest.approx(spreads[1], rel=1e-3)
+    np.testing.assert_allclose(teacher.predict(train), expected, atol=1e-5)
 
 
 def test_features_that_see_the_same_likeness_cost_nothing() -> None:
@@ -108,7 +127,7 @@ def test_features_reach_the_students_loss_and_leave_no_hook() -> None:
     losses = []
     for weight in (0.0, 2.0):
         settings = TrainingSettings(similarity_weight=weight)
-        trained = TrainedTeacher(teacher.eval(), (), reads_pictures=True)
+        trained = TrainedTeacher(teacher.eval(), (), reads="pictures")
         with distil_from(trained, student, settings, torch.ones(2)) as loss:
             losses.append(loss(Batch(pictures, pictures, labels), student(pictures)))
     with torch.no_grad():

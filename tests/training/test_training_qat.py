@@ -13,6 +13,7 @@ from torch import nn
 from cryptml.datasets.base import Dataset
 from cryptml.errors import DatasetError, NetworkError, SettingError
 from cryptml.networks.architectures.blocks import input_grid, linear
+from cryptml.networks.architectures.design import Convolution, Design
 from cryptml.networks.architectures.registry import Architecture, load_architecture
 from cryptml.networks.conversion import largest_difference
 from cryptml.networks.front_ends import Standardisation
@@ -111,6 +112,18 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
     )
     with pytest.raises(NetworkError, match="does not begin with its input grid"):
         check_convertible(worse, ("a", "b"))
+
+
+def test_an_untrained_network_has_the_integers_of_one_that_has_seen_the_pictures(few: Dataset) -> None:
+    """Batch normalisation and scales are those of the pictures, or a design's price would be that of another network."""
+    build = Design(Standardisation(8), 1, (Convolution(3, 4, 2),), 6, False, "rectifier", False, 5, 5, 3, 4, 1.0).build
+    examples = Examples.of(few, Standardisation(8))
+    loud = check_convertible(Architecture("loud", Standardisation(8), build), ("a", "b"), 50 * examples.inputs[:, 0])
+    for layer, boundary in zip(loud.layers, loud.boundaries[1:], strict=True):
+        if layer.kind == "activation":
+            seen = layer.tensors()["table"]
+            assert seen.max() == boundary.high, f"{layer.name} gives less than its grid holds"
+            assert len(np.unique(seen)) > 2
 
 
 def test_another_number_of_outputs_is_refused() -> None:

@@ -12,6 +12,7 @@ import typer
 from cryptml.cli.console import Stages, bar, out, print_json
 from cryptml.errors import SettingError, printable
 from cryptml.networks import Network, load_network
+from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 from cryptml.networks.shipped import DEFAULT_SPLITS
 from cryptml.profiler.exposure import SegmentExposure, insecure_layers, segment_exposure, split_exposure
 from cryptml.profiler.listing import describe_layers
@@ -55,7 +56,7 @@ def audit(
         bool, typer.Option(help="Attack the smallest linear server segment on ciphertexts too.")
     ] = True,
     encrypted_queries: Annotated[int, typer.Option(min=0, help="Most queries on ciphertexts.")] = 100,
-    p_error: Annotated[float, typer.Option(help="Probability that one table lookup fails.")] = 2.0**-40,
+    p_error: Annotated[float, typer.Option(help="Probability that one table lookup fails.")] = DEFAULT_P_ERROR,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Attack server segments as a curious client could, and print what was recovered."""

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from cryptml.cli.console import err, out, print_json, say
 from cryptml.errors import SettingError
 from cryptml.networks import load_network
+from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 from cryptml.reports.profile import summary_table
 
 
@@ -31,7 +32,7 @@ def run_command(
             help="Seconds; segments with a longer expected evaluation are estimated from one like them. Measure all if not given."
         ),
     ] = None,
-    p_error: Annotated[float, typer.Option(help="Probability that one table lookup fails.")] = 2.0**-40,
+    p_error: Annotated[float, typer.Option(help="Probability that one table lookup fails.")] = DEFAULT_P_ERROR,
     threads: Annotated[int | None, typer.Option(min=1, max=1024, help="Of the server; all cores if not given.")] = None,
     bandwidth_mbps: Annotated[float, typer.Option(help="Of the wire that the report is composed for.")] = 100.0,
     rtt_ms: Annotated[float, typer.Option(help="Its round-trip time.")] = 20.0,

@@ -37,17 +37,19 @@ MAX_BYTES = 64 << 10
 TABLES = ("rectifier", "modulus", "triangle")
 """A `TriangleWave` has no batch normalisation of its own, and signed results of 2 bits or more."""
 
-STEPS = 16
-"""Of accumulators between two tables, that a bin of a wave is wide: weights behind tables stay small, which keeps these cheap."""
-
 NOISE = 3.0
-"""What training adds to rounded accumulators, in multiples of the engine's noise."""
+"""What training adds to accumulators that are rounded over a range, in multiples of the engine's noise. Waves, with their finer bins, learn
+best with the engine's own."""
+
+PHASE = 0.0
+"""Of waves behind convolutions: they begin at a peak, as a loudness whatever its sign."""
 
 DROPPED = 0.2
 """Share of the last layers' inputs, in training."""
 
 LAST_BITS = 3
-"""Of the last layer's weights, where they are learned: its sums stay narrow, which keeps the tables before it cheap."""
+"""Of the last layer's weights, where they are learned, and of what it reads from a hidden layer, at most: its sums stay narrow, which keeps
+the tables before it cheap."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,9 @@ class Design:
             if self.wavelets and number == 1:
                 begin_as_wavelets(filters)
             layers[f"conv{number}"] = self._prune(filters, number)
-            layers |= self._table(number, nn.BatchNorm2d(each.channels), modulus=self.table == "modulus")
+            layers |= self._table(
+                number, nn.BatchNorm2d(each.channels), bits=self.activation_bits, modulus=self.table == "modulus"
+            )
             channels = each.channels
         if len(self.front_end.shape) == 3:
             layers["flatten"] = nn.Flatten()
@@ -180,7 +184,9 @@ class Design:
         layers["drop"] = CentredDropout(features, DROPPED)
         if self.hidden:
             number = len(self.convolutions) + 1
-            table = self._table(number, nn.BatchNorm1d(self.hidden), steps=STEPS if self.convolutions else None)
+            table = self._table(
+                number, nn.BatchNorm1d(self.hidden), bits=min(self.activation_bits, LAST_BITS), steps=self._steps
+            )
             bins = next(iter(table.values()))
             layers[f"linear{number}"] = self._prune(
                 BinnedLinear(features, self.hidden, bits=self.weight_bits, bins=bins)
@@ -193,16 +199,33 @@ class Design:
         layers["last"] = votes(features, classes) if self.votes else linear(features, classes, bits=LAST_BITS)
         return nn.Sequential(layers)
 
+    @property
+    def _steps(self) -> int | None:
+        """Of accumulators of the hidden layer in a wave's bin; None where no table is before them, and weights may be of any size.
+
+        Bins are half a deviation wide. So many steps make the norm of integer weights about 15, whatever the integers are that they
+        read: at which lookups are still as cheap as alone.
+        """
+        return 2 ** max(2, self.activation_bits) if self.convolutions else None
+
     def _table(
-        self, number: int, norm: nn.BatchNorm1d | nn.BatchNorm2d, *, modulus: bool = False, steps: int | None = None
+        self,
+        number: int,
+        norm: nn.BatchNorm1d | nn.BatchNorm2d,
+        *,
+        bits: int,
+        modulus: bool = False,
+        steps: int | None = None,
     ) -> OrderedDict[str, nn.Module]:
         """Return what stands between two layers with weights, by name: it begins with what rounds. A wave normalises by itself."""
-        channels = norm.num_features
+        channels, behind_maps = norm.num_features, isinstance(norm, nn.BatchNorm2d)
         if self.table == "triangle":
             return OrderedDict(
                 {
-                    f"wave{number}": TriangleWave(channels, bits=self.rounded_bits, noise=NOISE, steps=steps),
-                    f"act{number}": signed_activation(bits=max(2, self.activation_bits)),
+                    f"wave{number}": TriangleWave(
+                        channels, bits=self.rounded_bits, steps=steps, phase=PHASE if behind_maps else 1.0
+                    ),
+                    f"act{number}": signed_activation(bits=max(2, bits)),
                 }
             )
         return OrderedDict(
@@ -210,7 +233,7 @@ class Design:
                 f"round{number}": RoundedAccumulator(channels, bits=self.rounded_bits, noise=NOISE),
                 f"norm{number}": norm,
                 **({f"modulus{number}": Modulus()} if modulus else {}),
-                f"act{number}": activation(bits=self.activation_bits),
+                f"act{number}": activation(bits=bits),
             }
         )
 

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from cryptml.errors import NetworkError
 from cryptml.networks.architectures.blocks import value_of
-from cryptml.networks.engine_noise import bin_deviation
+from cryptml.networks.bins import MOST_DROPPED_BITS
+from cryptml.networks.engine_noise import DEFAULT_P_ERROR, bin_deviation
 from cryptml.networks.extent import IntArray
 
 MARGIN = 1.6
@@ -28,9 +29,6 @@ ACTIVE_FROM = 0.5
 REACH = 2.0
 """Deviations from the mean within which accumulators are left alone by `excess`."""
 
-FINEST = 8
-"""Parts of an accumulator's step that a bin's width is a multiple of, at least: it is met within 1/8, and never narrower."""
-
 MOST_STEPS = 1 << 12
 """Wider bins would need wider integers than any weights make."""
 
@@ -42,9 +40,6 @@ _SLACK = 1e-5
 
 _NARROWEST = 1e-30
 """Range of a channel that never moves: not 0, and below every step, which its bins then have for their width."""
-
-P_ERROR = 2.0**-40
-"""What circuits are compiled with by default, and so the noise to train for."""
 
 Reals = NDArray[np.float64]
 
@@ -68,6 +63,9 @@ class BinnedAccumulator(nn.Module):
     active: Tensor
     negacyclic: ClassVar[bool] = False
     """See `cryptml.networks.bins.Bins`."""
+    finest: ClassVar[int] = 8
+    """How near integers come to a bin's width, where weights are multiplied for it: it grows by less than 1/finest, and never shrinks.
+    The larger, the larger are the weights."""
 
     def __init__(self, *, bits: int, noise: float, steps: int | None) -> None:
         super().__init__()
@@ -79,7 +77,7 @@ class BinnedAccumulator(nn.Module):
             raise NetworkError(f"bins cannot be {steps} steps wide; give a power of two from 2 to {MOST_STEPS}")
         self.bits = bits
         self.steps = steps
-        self.deviation = noise * bin_deviation(P_ERROR)
+        self.deviation = noise * bin_deviation(DEFAULT_P_ERROR)
         self.excess = torch.zeros(())
         self.register_buffer("active", torch.tensor(False))
 
@@ -128,11 +126,11 @@ class BinnedAccumulator(nn.Module):
             return IntegerBins(count, self.steps.bit_length() - 1, np.ones_like(shift), shift, self.negacyclic)
         # No bin is narrower than a step, not even that of a channel that never moves.
         ratio = np.maximum(width / step, 1.0)
-        dropped = max(0, math.ceil(math.log2(FINEST * ratio.max())))
+        fewest = math.ceil(math.log2(ratio.max() * (1 - _SLACK)))
+        dropped = max(fewest, min(math.ceil(math.log2(self.finest * ratio.max())), MOST_DROPPED_BITS))
         factor = _multipliers(ratio, dropped)
-        if dropped and factor.min() >= 2 * FINEST:  # the widest bin is a settled one, a hair narrower than it was
-            dropped -= 1
-            factor = _multipliers(ratio, dropped)
+        while dropped and not (factor % 2).any():  # the same bins with smaller weights
+            dropped, factor = dropped - 1, factor // 2
         shift = np.rint(-low / step * factor - 0.5).astype(np.int64)
         return IntegerBins(count, dropped, factor, shift, self.negacyclic)
 

@@ -14,7 +14,7 @@ from cryptml.networks.front_ends import Scattering
 
 SIDE = 28
 FRONT_END = Scattering(SIDE, octaves=3, directions=8, cells=2, harmonics=2)
-HIDDEN = 18
+HIDDEN = 22
 
 
 def build(classes: int = 2) -> nn.Sequential:

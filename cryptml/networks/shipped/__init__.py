@@ -5,7 +5,7 @@ from collections.abc import Mapping
 DEFAULT_SPLITS: Mapping[str, str] = {
     "conv": "SSSSS",
     "deep": "SSS",
-    "reference": "CCSSSSS",
+    "reference": "CCSSS",
     "scatter": "SSS",
     "tiny": "CCSSS",
 }
