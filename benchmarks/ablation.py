@@ -27,10 +27,12 @@ from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.networks import Standardisation
 from cryptml.networks.architectures import reference
 from cryptml.networks.architectures.binned import BinnedLinear
-from cryptml.networks.architectures.blocks import activation, keep_taps, linear
+from cryptml.networks.architectures.blocks import activation, convolution, input_grid, keep_taps, linear
+from cryptml.networks.architectures.design import NOISE, Design
 from cryptml.networks.architectures.registry import Architecture, load_architecture
 from cryptml.networks.architectures.rounding import RoundedAccumulator
 from cryptml.networks.architectures.triangle import TriangleWave
+from cryptml.networks.architectures.wavelets import begin_as_wavelets
 from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 from cryptml.splits import Segment
 from cryptml.training import (
@@ -41,10 +43,14 @@ from cryptml.training import (
     prepare_folds,
     recipe,
 )
+from cryptml.training.recipes import RANGE_WEIGHT
 
 FOLDS = 5
 KEPT = 0.25
 """Of a neuron's weights, where the hidden layer is pruned."""
+
+WHOLE_BITS = 4
+"""Of inputs and of the first weights, where accumulators are read whole."""
 
 SIMILARITY = 10.0
 SHIPPED = recipe(load_architecture("reference"))
@@ -73,7 +79,7 @@ def rectified(classes: int) -> nn.Sequential:
     for name, each in reference.build(classes).named_children():
         if isinstance(each, TriangleWave):
             channels, volume = len(each.mean), name == "wave1"
-            layers[name.replace("wave", "round")] = RoundedAccumulator(channels, bits=each.bits)
+            layers[name.replace("wave", "round")] = RoundedAccumulator(channels, bits=each.bits, noise=NOISE)
             layers[name.replace("wave", "norm")] = nn.BatchNorm2d(channels) if volume else nn.BatchNorm1d(channels)
         elif name.startswith("act"):
             layers[name] = activation(bits=3)
@@ -85,9 +91,15 @@ def rectified(classes: int) -> nn.Sequential:
 
 
 def unrounded(classes: int) -> nn.Sequential:
-    """Return the network with rectifiers, its accumulators read whole."""
+    """Return the network with rectifiers, its accumulators read whole: weights and inputs of fewer bits, or none could be."""
     layers = rectified(classes).named_children()
-    return nn.Sequential(OrderedDict((name, each) for name, each in layers if not isinstance(each, RoundedAccumulator)))
+    kept = OrderedDict((name, each) for name, each in layers if not isinstance(each, RoundedAccumulator))
+    filters = kept["conv1"]
+    kept["grid"] = input_grid(bits=WHOLE_BITS)
+    kept["conv1"] = begin_as_wavelets(
+        convolution(1, filters.out_channels, filters.kernel_size[0], stride=filters.stride[0], bits=WHOLE_BITS)
+    )
+    return nn.Sequential(kept)
 
 
 def pruned(classes: int) -> nn.Sequential:
@@ -103,17 +115,19 @@ def variants(found: str | None, epochs: int) -> list[Variant]:
     shipped = replace(SHIPPED, epochs=epochs)
     convolutional = replace(shipped, teacher="convolutional")
     labels = replace(convolutional, distil=False)
+    ranged = replace(labels, range_weight=RANGE_WEIGHT[FRONT_END.kind])
     rows = [
         Variant("plain quantisation-aware training", unrounded, labels),
-        Variant("+ rounding in training", rectified, labels),
-        Variant("+ waves for rectifiers", reference.build, labels),
+        Variant("+ rounding in training", rectified, ranged),
+        Variant("+ waves, and weights made for their bins", reference.build, labels),
         Variant("+ a convolutional teacher's outputs", reference.build, convolutional),
         Variant("+ its features", reference.build, replace(convolutional, similarity_weight=SIMILARITY)),
         Variant("a kernel teacher's outputs instead: as shipped", reference.build, shipped),
         Variant("as shipped, + pruning", pruned, shipped),
     ]
     if found:
-        rows.append(Variant("as shipped, + search", load_architecture(found).build, shipped))
+        design = Design.load(Path(found))
+        rows.append(Variant(f"as shipped, + search: {design.summary}", design.build, shipped))
     return rows
 
 
@@ -157,7 +171,7 @@ def train_seed(task: Task) -> dict[str, float]:
         return done
     examples = Examples.of(load_dataset(task.dataset, reference.SIDE), FRONT_END, views=SHIPPED.views, seed=task.seed)
     for teacher in dict.fromkeys(row.settings.teacher for row in missing):
-        prepared = prepare_folds(examples, FOLDS, replace(SHIPPED, teacher=teacher, seed=task.seed))
+        prepared = prepare_folds(examples, FOLDS, replace(SHIPPED, teacher=teacher, epochs=task.epochs, seed=task.seed))
         for row in missing:
             if row.settings.teacher == teacher:
                 settings = replace(row.settings, seed=task.seed)
@@ -180,15 +194,16 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("bench/ablation"), help="results so far; a second run goes on")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
+    data = load_dataset(arguments.dataset, reference.SIDE)
+    inputs = torch.from_numpy(FRONT_END.apply(data.images))
+    mark = f"{data.digest[:12]}-{arguments.epochs}-epochs"
     tasks = [
-        Task(arguments.dataset, arguments.searched, arguments.epochs, seed, arguments.out / f"seed{seed}.json")
+        Task(arguments.dataset, arguments.searched, arguments.epochs, seed, arguments.out / f"{mark}-seed{seed}.json")
         for seed in range(arguments.seeds)
     ]
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
         done = list(pool.map(train_seed, tasks))
     out = sys.stdout
-    data = load_dataset(arguments.dataset, reference.SIDE)
-    inputs = torch.from_numpy(FRONT_END.apply(data.images))
     out.write(
         f"{data.name}, {FOLDS}-fold by patient, pooled AUC; {arguments.epochs} epochs; "
         "complexity of one answer, all layers on the server\n\n"

@@ -35,8 +35,8 @@ def main() -> int:
     network = load_network(arguments.network)
     split = Split(arguments.split or DEFAULT_SPLITS.get(arguments.network, "S" * len(network)))
     segments = split.require_length(len(network)).server_segments()
-    if len(segments) != 1:
-        parser.error(f"split {split} has {len(segments)} server segments where 1 is needed")
+    if len(segments) != 1 or segments[0].stop != len(network):
+        parser.error(f"split {split} does not end in its only server segment; choose one that does")
     data = load_dataset(arguments.dataset, network.front_end.side).subset(arguments.subset)
     values = network.quantise(data.images)
     clear = probabilities(network.boundaries[-1].dequantise(network.run(values)))
@@ -55,7 +55,7 @@ def main() -> int:
         compiled.discard()
         first = first or spec.complexity
         noisy = simulate_evaluations(network, values, p_error, start=segments[0].start)
-        found = compare_answers("", clear, noisy, data.labels)
+        found = compare_answers(network.layers[segments[0].start].name, clear, noisy, data.labels)
         cells = [
             f"2^-{exponent}",
             f"{spec.complexity / first:.2f}",

@@ -24,7 +24,7 @@ def test_no_placeholder_is_left_and_links_lead_somewhere(path: Path) -> None:
         assert (ROOT / target).exists(), target
 
 
-@pytest.mark.parametrize(("name", "loss"), [("conv", 0.03), ("deep", 0.02), ("reference", 0.03), ("scatter", 0.02)])
+@pytest.mark.parametrize(("name", "loss"), [("conv", 0.03), ("deep", 0.02), ("reference", 0.03), ("scatter", 0.025)])
 def test_the_quantised_network_stays_near_its_teacher_and_the_readme_says_so(name: str, loss: float) -> None:
     folder = resolve_network(name)
     validated = json.loads((folder / "figures.json").read_text())["cross_validation"]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
+from enum import Enum
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,6 +28,15 @@ CARD_FILE = "MODEL_CARD.md"
 FIGURES_FILE = "figures.json"
 
 
+class TeacherKind(str, Enum):
+    """Teachers that `TrainingSettings` knows."""
+
+    CONVOLUTIONAL = "convolutional"
+    COMMITTEE = "committee"
+    KERNEL = "kernel"
+    PANEL = "panel"
+
+
 def train(
     dataset: Annotated[str, typer.Option(help="Such as mias:PATH; see cryptml datasets.")],
     out_folder: Annotated[Path, typer.Option("--out", help="New folder for the network.")],
@@ -41,15 +51,23 @@ def train(
     teacher: Annotated[
         bool | None, typer.Option("--teacher/--no-teacher", help="Distil from a float teacher, trained first.")
     ] = None,
+    teacher_kind: Annotated[
+        TeacherKind | None, typer.Option(help="Which teacher; the network's own choice if not given.")
+    ] = None,
     views: Annotated[
         int | None, typer.Option(min=1, max=1024, help="Variants of each picture to choose from, itself among them.")
     ] = None,
     similarity: Annotated[
         float | None,
-        typer.Option(min=0, max=100, help="Weight of the teacher's features beside its outputs; 0 leaves them out."),
+        typer.Option(
+            min=0, max=100, help="Weight of a convolutional teacher's features beside its outputs; 0 leaves them out."
+        ),
     ] = None,
     p_error: Annotated[
-        float, typer.Option(help="Probability that one table lookup fails, for which encrypted answers are simulated.")
+        float,
+        typer.Option(
+            help="Probability that one table lookup fails in circuits whose answers are simulated; trains the same."
+        ),
     ] = DEFAULT_P_ERROR,
     folds: Annotated[int, typer.Option(min=0, help="Also cross-validate by patient, teacher beside network.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing network.")] = False,
@@ -93,6 +111,7 @@ def train(
     given: dict[str, Any] = {
         "epochs": epochs,
         "distil": teacher,
+        "teacher": teacher_kind and teacher_kind.value,
         "similarity_weight": similarity,
         "views": views,
         "seed": seed,
@@ -181,10 +200,10 @@ def command_line(dataset: str, network: str, settings: TrainingSettings, folds: 
     name, colon, _ = dataset.partition(":")
     written = f"{name}:PATH" if colon and name != "phantom" else dataset
     options = ["--seed", str(settings.seed), "--epochs", str(settings.epochs), "--views", str(settings.views)]
-    options += ["--teacher" if settings.distil else "--no-teacher"]
+    options += ["--teacher", "--teacher-kind", settings.teacher] if settings.distil else ["--no-teacher"]
     options += ["--similarity", f"{settings.similarity_weight:g}"] if settings.similarity_weight else []
     options += ["--folds", str(folds)] if folds else []
-    options += ["--p-error", f"{p_error:g}"] if p_error != DEFAULT_P_ERROR else []
+    options += ["--p-error", repr(p_error)] if p_error != DEFAULT_P_ERROR else []
     return f"cryptml train --dataset {written} --network {network} --out DIR {' '.join(options)}"
 
 

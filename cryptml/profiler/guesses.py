@@ -8,8 +8,9 @@ random inputs gives the direction of w where answers are a function of ``w @ x``
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice, zip_longest
 from typing import Protocol
 
 import numpy as np
@@ -32,6 +33,9 @@ DOUBTFUL = 16
 
 PENALTIES = (1e-4, 0.01, 0.1, 1.0, 10.0)
 """Ridge penalties that are tried, in units of a feature's summed squares."""
+
+GOLDEN = (5**0.5 - 1) / 2
+"""Multiples of it, modulo 1, lie evenly however many there are."""
 
 MAX_SAMPLES = 30_000_000
 """Numbers in the design matrix of a fit: 240 MB."""
@@ -300,12 +304,12 @@ def _drive(
     slots = [(row, column) for row in starts[0] for column in starts[1]]
     if not slots:
         return
-    each = -(-budget * len(slots) // len(kernels))  # more than queries can reach would be found for nothing
-    wanted = [
-        (channel, total, grid)
+    channels = [
+        ((channel, total, patch) for total, patch in _missing(kernel, tables[channel], low, high))
         for channel, kernel in enumerate(kernels)
-        for total, grid in _missing(kernel, tables[channel], low, high, most=each)
     ]
+    in_turns = (found for row in zip_longest(*channels) for found in row if found is not None)
+    wanted = list(islice(in_turns, budget * len(slots)))
     for turn in range(min(budget, -(-len(wanted) // len(slots)))):
         batch = wanted[turn * len(slots) : (turn + 1) * len(slots)]
         cells = np.full(plan.grid, min(max(0, low), high), dtype=np.int64)
@@ -317,23 +321,22 @@ def _drive(
             tables[channel][total] = int(answer[channel, row, column])
 
 
-def _missing(kernel: IntArray, table: dict[int, int], low: int, high: int, *, most: int) -> list[tuple[int, IntArray]]:
-    """Return unseen sums of a channel, ``most`` at most and evenly spread, each with taps in [low, high] that make it."""
+def _missing(kernel: IntArray, table: Mapping[int, int], low: int, high: int) -> Iterator[tuple[int, IntArray]]:
+    """Yield unseen sums of a channel, each with taps in [low, high] that make it; the first few are spread evenly already."""
     extreme = np.where(kernel > 0, low, high)
-    least, largest = int(kernel @ extreme), int(kernel @ np.where(kernel > 0, high, low))
-    unseen = np.setdiff1d(np.arange(least, largest + 1), np.fromiter(table, np.int64))
-    order = np.argsort(-np.abs(kernel), kind="stable")
-    found = []
-    for total in unseen[np.linspace(0, len(unseen) - 1, min(most, len(unseen))).astype(np.int64)].tolist():
-        patch, rest = extreme.copy(), total - least
-        for tap in order:
+    least, most = int(kernel @ extreme), int(kernel @ np.where(kernel > 0, high, low))
+    sums = np.arange(least, most + 1, max(1, int(np.gcd.reduce(np.abs(kernel)))))
+    unseen = np.setdiff1d(sums, np.fromiter(table, np.int64))
+    taps = [int(tap) for tap in np.argsort(-np.abs(kernel), kind="stable") if kernel[tap]]
+    for place in np.argsort(np.arange(len(unseen)) * GOLDEN % 1, kind="stable").tolist():
+        patch, rest = extreme.copy(), int(unseen[place]) - least
+        for tap in taps:
             size = abs(int(kernel[tap]))
-            moves = min(high - low, rest // size) if size else 0
+            moves = min(high - low, rest // size)
             patch[tap] += moves if kernel[tap] > 0 else -moves
             rest -= moves * size
         if rest == 0:
-            found.append((total, patch))
-    return found
+            yield int(unseen[place]), patch
 
 
 def _ungrid(cells: IntArray, plan: AffinePlan, low: int) -> IntArray:

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -144,7 +145,7 @@ class Search:
         return len(self._completed())
 
     def begin_with(self, designs: Sequence[Design]) -> None:
-        """Look at some designs before any is drawn; what a study knows already, it does not look at again.
+        """Look at some designs before any is drawn; one that was trained or refused already is not looked at again.
 
         Args:
             designs: Of this search's front end.
@@ -158,7 +159,9 @@ class Search:
                     f"the search is behind {self._examples.front_end} where a design to begin with has {design.front_end}; "
                     "give designs of one front end"
                 )
-            self._study.enqueue_trial(parameters(design), skip_if_exists=True)
+            wanted = parameters(design)
+            if wanted not in (_drawn(trial) for trial in self._study.get_trials(deepcopy=False) if _counts(trial)):
+                self._study.enqueue_trial(wanted)
 
     def prepare(self, progress: Progress | None = None) -> None:
         """Cut the folds and train their teachers, which all designs share."""
@@ -203,7 +206,8 @@ class Search:
             self._study.tell(trial, [validated.quantised.auc, milliseconds])
             return next(each for each in self.found() if each.number == trial.number)
         raise SettingError(
-            f"none of {MOST_REFUSED} designs fits {self._settings.max_evaluate_ms:g} ms (the last one: {reason}); give a larger budget"
+            f"none of {MOST_REFUSED} designs is new and fits {self._settings.max_evaluate_ms:g} ms (the last one: {reason}); "
+            "give a larger budget"
         )
 
     def found(self) -> list[Found]:
@@ -243,6 +247,17 @@ class Search:
         if milliseconds > budget:
             raise CircuitError(f"an evaluation takes some {milliseconds:.0f} ms or more, above {budget:g}")
         return milliseconds
+
+
+def _drawn(trial: FrozenTrial) -> dict[str, Any]:
+    """Return what a trial holds, or will hold once it is looked at."""
+    found: dict[str, Any] = trial.system_attrs.get("fixed_params", trial.params)
+    return found
+
+
+def _counts(trial: FrozenTrial) -> bool:
+    """Return whether a trial was, is or will be looked at to its end; an interrupted one was not."""
+    return trial.state is not TrialState.FAIL or "refused" in trial.user_attrs
 
 
 def _architecture(design: Design) -> Architecture:

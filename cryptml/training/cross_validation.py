@@ -14,7 +14,7 @@ from cryptml.networks.architectures.registry import Architecture
 from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 from cryptml.training.evaluation import Evaluation, evaluate_probabilities
 from cryptml.training.examples import Examples, predict_program
-from cryptml.training.fidelity import REPEATS, Rounding, compare_answers, simulate_evaluations
+from cryptml.training.fidelity import REPEATS, Rounding, compare_answers, rounding_places, simulate_evaluations
 from cryptml.training.progress import Progress, later
 from cryptml.training.qat import train_network
 from cryptml.training.settings import TrainingSettings
@@ -115,7 +115,7 @@ def cross_validate(
         prepared: Of `prepare_folds`, from the same examples.
         settings: Of every training.
         progress: Hears of every epoch of all trainings.
-        p_error: For which encrypted answers are simulated.
+        p_error: For which encrypted answers are simulated; training adds the noise of `DEFAULT_P_ERROR` whatever it is.
 
     Raises:
         NetworkError: If the network cannot be cut or compiled, or a training diverges.
@@ -132,9 +132,10 @@ def cross_validate(
         trained = train_network(architecture, train, validation, settings, report, fold.teacher)
         test, network = examples.take(fold.held_out), trained.network
         quantised[fold.held_out] = predict_program(network, test.inputs[:, 0])
+        places = rounding_places(network)
+        rounds = rounds or (network.layers[places[0]].name if places else None)
         values = network.boundaries[0].quantise(test.inputs[:, 0].numpy())
-        noisy[:, fold.held_out] = simulate_evaluations(network, values, p_error)
-        rounds = next((layer.name for layer in network.layers if layer.rounds), None)
+        noisy[:, fold.held_out] = simulate_evaluations(network, values, p_error) if places else quantised[fold.held_out]
         floats[fold.held_out] = fold.teacher.predict(test)
     return CrossValidation(
         len(prepared),

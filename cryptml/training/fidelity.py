@@ -80,14 +80,17 @@ def measure_fidelity(network: Network, inputs: Tensor, labels: IntArray, p_error
     """
     first = network.boundaries[0]
     values = first.quantise(inputs.numpy())
-    # Where a network begins with a table, its client does the rounding.
-    places = [place for place, layer in enumerate(network.layers) if layer.rounds and place]
     return Fidelity(
         p_error=p_error,
-        rounding=tuple(_simulate(network, values, labels, p_error, place) for place in places),
+        rounding=tuple(_simulate(network, values, labels, p_error, place) for place in rounding_places(network)),
         clipped=first.clipped_share(inputs.numpy()),
         clamping=measure_clamping(network, values),
     )
+
+
+def rounding_places(network: Network) -> list[int]:
+    """Return which layers round within a circuit; where a network begins with a table, its client rounds, exactly."""
+    return [place for place, layer in enumerate(network.layers) if layer.rounds and place]
 
 
 def _simulate(network: Network, values: IntArray, labels: IntArray, p_error: float, place: int) -> Rounding:
@@ -117,7 +120,17 @@ def simulate_evaluations(network: Network, values: IntArray, p_error: float, *, 
 
 
 def compare_answers(layer: str, clear: FloatArray, noisy: FloatArray, labels: IntArray) -> Rounding:
-    """Compare what `simulate_evaluations` returned with the clear answers, (n, classes) float32, of n pictures of every class."""
+    """Compare answers in the clear with simulated ones.
+
+    Args:
+        layer: Name of the first layer whose rounding was simulated.
+        clear: Probabilities (n, classes) float32.
+        noisy: (REPEATS, n, classes) float32, of `simulate_evaluations`.
+        labels: (n,) int64; every class occurs.
+
+    Raises:
+        DatasetError: If a class does not occur.
+    """
     name = "simulated"
     auc = RocAuc(labels, clear, name).value()
     same = (noisy.argmax(axis=2) == clear.argmax(axis=1)).mean()

@@ -198,7 +198,8 @@ def train_teacher(
     if settings.teacher == "committee":
         return TrainedTeacher(committee, tuple(histories), reads="inputs")
     machine = fit_kernel_machine(train)
-    loudness = _spread(committee, train.inputs) / _spread(machine, train.pictures)
+    spread = _spread(machine, train.pictures)
+    loudness = _spread(committee, train.inputs) / spread if spread else 0.0  # pictures that it cannot tell apart
     return TrainedTeacher(Panel(committee, machine, loudness).eval(), tuple(histories), reads="both")
 
 

@@ -79,7 +79,7 @@ def test_train_writes_a_network_with_its_card(trained: Path) -> None:
     }
     card = (trained / "MODEL_CARD.md").read_text()
     assert (
-        "cryptml train --dataset phantom:images=120,seed=3,contrast=0.5 --network tiny --out DIR --seed 1 --epochs 3 --views 24 --teacher --similarity 0.5 --folds 2"
+        "cryptml train --dataset phantom:images=120,seed=3,contrast=0.5 --network tiny --out DIR --seed 1 --epochs 3 --views 24 --teacher --teacher-kind convolutional --similarity 0.5 --folds 2"
         in card
     )
     assert "Research use only" in card

@@ -103,7 +103,6 @@ def test_a_wave_is_nearly_as_long_as_it_was_learned_to_be(magnitude: float) -> N
     wave.train()(magnitude * torch.randn(64, 5, generator=torch.Generator().manual_seed(0)))
     wave.eval()
     before, step = wave.grid()[1].clone(), torch.full((5,), 0.01)
-    assert 2**MOST_DROPPED_BITS / float((before / step).max()) >= 1 or magnitude > 1
     wave.settle(step)
     bins = wave.integer_bins(np.full(5, 0.01))
     assert 0 < bins.dropped_bits <= MOST_DROPPED_BITS

@@ -141,8 +141,8 @@ def test_every_linear_segment_of_the_shipped_networks_falls(name: str, request: 
             assert recovery.queries == segment_exposure(network, segment).queries
 
 
-def test_the_convolutions_of_the_reference_take_two_and_nine_queries(reference: Network) -> None:
-    for segment, queries in ((Segment(0, 1), 2), (Segment(3, 4), 9)):
+def test_the_linear_layers_of_the_reference_take_as_many_queries_as_they_have_unknowns(reference: Network) -> None:
+    for segment, queries in ((Segment(0, 1), 37), (Segment(2, 3), 217), (Segment(4, 5), 49)):
         known = Knowledge.of(reference, segment)
         oracle = Watch(reference, segment)
         guess = recover_affine(known, oracle)
@@ -172,13 +172,13 @@ def test_a_segment_falls_on_ciphertexts_too(
 
 
 def test_a_lone_activation_is_read_off_its_answers(reference: Network) -> None:
-    for segment in (Segment(1, 2), Segment(4, 5), Segment(1, 3)):
+    for segment in (Segment(1, 2), Segment(3, 4)):
         recovery = audit_segment(reference, segment)
         assert (recovery.exact, recovery.recovered_share, recovery.queries) == (True, 1, 16)  # a query a bin
 
 
 def test_an_activation_before_linear_layers_is_tabulated(tiny: Network, reference: Network) -> None:
-    for network, segment in ((tiny, Segment(1, 3)), (tiny, Segment(3, 5)), (reference, Segment(4, 7))):
+    for network, segment in ((tiny, Segment(1, 3)), (tiny, Segment(3, 5)), (reference, Segment(3, 5))):
         recovery = audit_segment(network, segment)
         assert recovery.exact, segment
         assert recovery.recovered_share is None

@@ -81,6 +81,40 @@ def test_a_search_begins_with_known_designs_once(examples: Examples, tmp_path: P
     assert [each.design == known for each in again.found()].count(True) == 1
 
 
+def test_a_design_that_was_interrupted_is_looked_at_again(
+    examples: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = Design(FRONT_END, 1, (Convolution(4, 4, 4),), 8, True, "triangle", False, 5, 5, 3, 3, 0.5)
+    real = cross_validate
+
+    def run(raised: BaseException) -> None:
+        def failing(*_: object) -> None:
+            raise raised
+
+        monkeypatch.setattr("cryptml.search.study.cross_validate", failing)
+        monkeypatch.setattr("cryptml.search.study.MOST_REFUSED", 1)
+        study = Search(tmp_path, examples, PRICE, SETTINGS)
+        study.begin_with([known])
+        with pytest.raises(type(raised)):
+            study.step()
+
+    run(KeyboardInterrupt())
+    monkeypatch.setattr("cryptml.search.study.cross_validate", real)
+    again = Search(tmp_path, examples, PRICE, SETTINGS)
+    again.begin_with([known])
+    assert again.step().design == known
+
+
+def test_no_design_is_trained_twice(examples: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = Design(FRONT_END, 1, (Convolution(4, 4, 4),), 8, True, "triangle", False, 5, 5, 3, 3, 0.5)
+    monkeypatch.setattr("cryptml.search.study.suggest", lambda *_: known)
+    monkeypatch.setattr("cryptml.search.study.MOST_REFUSED", 2)
+    study = Search(tmp_path, examples, PRICE, SETTINGS)
+    study.step()
+    with pytest.raises(SettingError, match="none of 2 designs is new and fits 400 ms .+ was trained already"):
+        study.step()
+
+
 @settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.booleans())
 def test_every_design_that_is_drawn_can_be_begun_with(seed: int, pictures: bool) -> None:
@@ -115,7 +149,9 @@ def test_a_budget_that_nothing_fits_is_said_to_be_too_small(
 ) -> None:
     monkeypatch.setattr("cryptml.search.study.MOST_REFUSED", 5)
     study = Search(tmp_path, examples, PRICE, replace(SETTINGS, max_evaluate_ms=11.0))
-    with pytest.raises(SettingError, match=r"none of 5 designs fits 11 ms \(the last one: .+\); give a larger budget"):
+    with pytest.raises(
+        SettingError, match=r"none of 5 designs is new and fits 11 ms \(the last one: .+\); give a larger budget"
+    ):
         study.step()
 
 
@@ -159,6 +195,9 @@ def test_the_command_writes_what_train_takes(tmp_path: Path) -> None:
     folder, profile = tmp_path / "found", "profiles/scatter/xeon-2-cores/profile.json"
     data = "phantom:images=96,contrast=0.5"
     command = ["search", "--dataset", data, "--max-evaluate-ms", "3000", "--out", str(folder), "--profile", profile]
+    known = Design(FRONT_END, 1, (Convolution(4, 4, 4),), 8, True, "triangle", False, 5, 5, 3, 3, 0.5)
+    known.save(tmp_path / "known.json")
+    command += ["--begin-with", str(tmp_path / "known.json")]
     command += ["--side", "8", "--designs", "2", "--folds", "2", "--epochs", "1", "--json"]
     result = runner.invoke(app, command)
     assert result.exit_code == 0, result.output

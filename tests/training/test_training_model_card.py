@@ -39,7 +39,9 @@ def card_of(trained: TrainedNetwork, dataset: Dataset) -> ModelCard:
         settings=settings,
         fidelity={"test": FIDELITY},
         figures={"test": evaluation},
-        cross_validation=CrossValidation(5, evaluation, evaluation, settings),
+        cross_validation=CrossValidation(
+            5, evaluation, evaluation, settings, Rounding("act1", 0.9876, 0.0021, 0.005), 2.0**-48
+        ),
         versions={"torch": "2.3.1", "cryptml": "1.0|2"},
         date="2024-05-01",
     )
@@ -63,6 +65,8 @@ def test_everything_is_on_the_card(trained: TrainedNetwork, phantoms: Dataset) -
         "In simulations at p_error 9.1e-13, by the first layer that reads accumulators on the server",
         "| act1 | 99.12% | 0.0012 | 0.0040 |",
         "| input | 0.040% | clipped by the client |\n| act1 | 0.020% | in 0.30% of the pictures |",
+        "In 5-fold cross-validation, on 800 pictures that networks had not seen, at p_error 3.6e-15, all layers on the server: "
+        "same label 98.76%, AUC changes by 0.0021 in the mean, 0.0050 at most.",
         "| cryptml | 1.0\\|2 |\n| torch | 2.3.1 |",
     ):
         assert expected in text

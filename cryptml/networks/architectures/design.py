@@ -48,8 +48,10 @@ DROPPED = 0.2
 """Share of the last layers' inputs, in training."""
 
 LAST_BITS = 3
-"""Of the last layer's weights, where they are learned, and of what it reads from a hidden layer, at most: its sums stay narrow, which keeps
-the tables before it cheap."""
+"""Of the last layer's weights, where they are learned: its sums stay narrow, which keeps the tables before it cheap."""
+
+HIDDEN_BITS = 3
+"""Of what a hidden layer's tables give, at most, for the same reason."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Design:
         wavelets: Whether the first convolution begins as wavelets instead of noise; behind one channel alone.
         input_bits: Of the first grid.
         weight_bits: Of convolutions and hidden layer.
-        activation_bits: Of what tables give; waves give 2 bits or more.
+        activation_bits: Of what tables give; waves give 2 bits or more, those of the hidden layer 3 at most.
         rounded_bits: Of what tables take.
         kept: Share of a neuron's weights that is not pruned, above 0, at most 1.
 
@@ -185,7 +187,7 @@ class Design:
         if self.hidden:
             number = len(self.convolutions) + 1
             table = self._table(
-                number, nn.BatchNorm1d(self.hidden), bits=min(self.activation_bits, LAST_BITS), steps=self._steps
+                number, nn.BatchNorm1d(self.hidden), bits=min(self.activation_bits, HIDDEN_BITS), steps=self._steps
             )
             bins = next(iter(table.values()))
             layers[f"linear{number}"] = self._prune(
@@ -203,10 +205,11 @@ class Design:
     def _steps(self) -> int | None:
         """Of accumulators of the hidden layer in a wave's bin; None where no table is before them, and weights may be of any size.
 
-        Bins are half a deviation wide. So many steps make the norm of integer weights about 15, whatever the integers are that they
-        read: at which lookups are still as cheap as alone.
+        The norm of integer weights is an accumulator's deviation in steps over that of the integers that they read. 2^bits bins make
+        four deviations (`triangle.TURN`), so this many steps keep the norm at about 15, whatever the bits: lookups are then
+        still as cheap as alone.
         """
-        return 2 ** max(2, self.activation_bits) if self.convolutions else None
+        return max(2, 2 ** (max(2, self.activation_bits) + 3 - self.rounded_bits)) if self.convolutions else None
 
     def _table(
         self,

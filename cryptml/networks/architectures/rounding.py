@@ -64,8 +64,8 @@ class BinnedAccumulator(nn.Module):
     negacyclic: ClassVar[bool] = False
     """See `cryptml.networks.bins.Bins`."""
     finest: ClassVar[int] = 8
-    """How near integers come to a bin's width, where weights are multiplied for it: it grows by less than 1/finest, and never shrinks.
-    The larger, the larger are the weights."""
+    """How near integers come to a bin's width, where weights are multiplied for it: it never shrinks, and grows by less than 1/finest, as
+    far as `MOST_DROPPED_BITS` allow. The larger, the larger are the weights."""
 
     def __init__(self, *, bits: int, noise: float, steps: int | None) -> None:
         super().__init__()
@@ -197,7 +197,8 @@ def _multipliers(ratio: Reals, dropped: int) -> IntArray:
     """Return what steps are multiplied by, (channels,), for bins of 2^dropped not to be narrower than ``ratio`` steps."""
     exact = 2.0**dropped / ratio
     nearest = np.rint(exact)
-    return np.where(np.abs(exact - nearest) <= _SLACK * exact, nearest, np.floor(exact)).astype(np.int64)
+    found = np.where(np.abs(exact - nearest) <= _SLACK * exact, nearest, np.floor(exact))
+    return np.maximum(found, 1).astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
