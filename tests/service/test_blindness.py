@@ -122,7 +122,7 @@ def secret_key_images(store: KeyStore, circuit: object) -> list[bytes]:
 
 
 def test_the_server_sees_nothing_of_any_real_mammogram(reference: Network, tmp_path: Path) -> None:
-    split = Split("CCCSSSC")  # the cheapest with lookups on the server: eight evaluations take minutes
+    split = Split("CCSSS")  # half a second an evaluation, and there are eight
     bundle = build_bundle(
         reference, split, tmp_path / "bundle", backend=compile_integer_program, p_error=DEFAULT_P_ERROR
     )
@@ -169,7 +169,7 @@ def test_the_server_sees_nothing_of_any_real_mammogram(reference: Network, tmp_p
 
 
 def test_the_search_would_find_a_leak(reference: Network) -> None:
-    """Whatever leaves any boundary in any usual type is found, the two bits of the client's own activations too."""
+    """Whatever leaves any boundary in any usual type is found, the few bits of the client's own activations too."""
     picture = load_image(next(iter(CASES[0].values())))
     square = crop(picture, brightest_region(picture, REGION_PIXELS), reference.front_end.side)
     assert any(image in b"header" + square.tobytes() + b"trailer" for image in images_of(square))
