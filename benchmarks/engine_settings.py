@@ -34,7 +34,7 @@ def main() -> int:
     arguments = parser.parse_args()
     network = load_network(arguments.network)
     split = Split(arguments.split or DEFAULT_SPLITS.get(arguments.network, "S" * len(network)))
-    segments = split.require_length(len(network)).server_segments()
+    segments = split.require_length(len(network)).server_segments
     if len(segments) != 1 or segments[0].stop != len(network):
         parser.error(f"split {split} does not end in its only server segment; choose one that does")
     data = load_dataset(arguments.dataset, network.front_end.side).subset(arguments.subset)
