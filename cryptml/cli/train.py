@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
-from enum import Enum
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,15 +27,6 @@ CARD_FILE = "MODEL_CARD.md"
 FIGURES_FILE = "figures.json"
 
 
-class TeacherKind(str, Enum):
-    """Teachers that `TrainingSettings` knows."""
-
-    CONVOLUTIONAL = "convolutional"
-    COMMITTEE = "committee"
-    KERNEL = "kernel"
-    PANEL = "panel"
-
-
 def train(
     dataset: Annotated[str, typer.Option(help="Such as mias:PATH; see cryptml datasets.")],
     out_folder: Annotated[Path, typer.Option("--out", help="New folder for the network.")],
@@ -52,7 +42,8 @@ def train(
         bool | None, typer.Option("--teacher/--no-teacher", help="Distil from a float teacher, trained first.")
     ] = None,
     teacher_kind: Annotated[
-        TeacherKind | None, typer.Option(help="Which teacher; the network's own choice if not given.")
+        str | None,
+        typer.Option(help="convolutional, committee, kernel or panel; the network's own choice if not given."),
     ] = None,
     views: Annotated[
         int | None, typer.Option(min=1, max=1024, help="Variants of each picture to choose from, itself among them.")
@@ -111,7 +102,7 @@ def train(
     given: dict[str, Any] = {
         "epochs": epochs,
         "distil": teacher,
-        "teacher": teacher_kind and teacher_kind.value,
+        "teacher": teacher_kind,
         "similarity_weight": similarity,
         "views": views,
         "seed": seed,

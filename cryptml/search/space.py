@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import fields
 from typing import Any
 
 from optuna.trial import BaseTrial, FixedTrial
@@ -18,6 +19,9 @@ KERNELS = (2, 18)
 STRIDES = (1, 10)
 HIDDEN = (0, 48)
 KEPT = (0.25, 0.5, 1.0)
+
+_SHAPE = ("front_end", "pool", "convolutions")
+"""Of a design: what is given, or drawn behind pictures alone; a draw of any other field has the field's name."""
 
 
 def suggest(trial: BaseTrial, front_end: FrontEnd) -> Design:
@@ -65,7 +69,7 @@ def parameters(design: Design) -> dict[str, Any]:
     drawn: dict[str, Any] = {"pool": design.pool, "convolutions": len(design.convolutions)} if pictures else {}
     for number, each in enumerate(design.convolutions, 1):
         drawn |= {f"channels{number}": each.channels, f"kernel{number}": each.kernel, f"stride{number}": each.stride}
-    drawn |= {name: getattr(design, name) for name in _BY_NAME}
+    drawn |= {each.name: getattr(design, each.name) for each in fields(design) if each.name not in _SHAPE}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)  # a value out of its range is no more than a warning there
@@ -75,16 +79,3 @@ def parameters(design: Design) -> dict[str, Any]:
     if again != design:
         raise SettingError(f"no search chooses this design, but {again.summary}; begin with that")
     return drawn
-
-
-_BY_NAME = (
-    "hidden",
-    "votes",
-    "table",
-    "wavelets",
-    "input_bits",
-    "weight_bits",
-    "activation_bits",
-    "rounded_bits",
-    "kept",
-)

@@ -85,21 +85,17 @@ def test_a_design_that_was_interrupted_is_looked_at_again(
     examples: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = Design(FRONT_END, 1, (Convolution(4, 4, 4),), 8, True, "triangle", False, 5, 5, 3, 3, 0.5)
-    real = cross_validate
 
-    def run(raised: BaseException) -> None:
-        def failing(*_: object) -> None:
-            raise raised
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
 
-        monkeypatch.setattr("cryptml.search.study.cross_validate", failing)
-        monkeypatch.setattr("cryptml.search.study.MOST_REFUSED", 1)
-        study = Search(tmp_path, examples, PRICE, SETTINGS)
-        study.begin_with([known])
-        with pytest.raises(type(raised)):
+    monkeypatch.setattr("cryptml.search.study.MOST_REFUSED", 1)
+    study = Search(tmp_path, examples, PRICE, SETTINGS)
+    study.begin_with([known])
+    with monkeypatch.context() as patch:
+        patch.setattr("cryptml.search.study.cross_validate", interrupted)
+        with pytest.raises(KeyboardInterrupt):
             study.step()
-
-    run(KeyboardInterrupt())
-    monkeypatch.setattr("cryptml.search.study.cross_validate", real)
     again = Search(tmp_path, examples, PRICE, SETTINGS)
     again.begin_with([known])
     assert again.step().design == known
