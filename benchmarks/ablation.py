@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from cryptml.datasets import load_dataset
 from cryptml.errors import CircuitError, CryptmlError, NetworkError
 from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS
 from cryptml.networks import Standardisation
 from cryptml.networks.architectures import reference
 from cryptml.networks.architectures.binned import BinnedLinear
@@ -48,6 +49,9 @@ from cryptml.training.recipes import RANGE_WEIGHT
 FOLDS = 5
 KEPT = 0.25
 """Of a neuron's weights, where the hidden layer is pruned."""
+
+LOWERED = 3
+"""Bits that weights and activations begin wider, where widths are lowered in stages."""
 
 WHOLE_BITS = 4
 """Of inputs and of the first weights, where accumulators are read whole."""
@@ -124,6 +128,7 @@ def variants(found: str | None, epochs: int) -> list[Variant]:
         Variant("+ its features", reference.build, replace(convolutional, similarity_weight=SIMILARITY)),
         Variant("a kernel teacher's outputs instead: as shipped", reference.build, shipped),
         Variant("as shipped, + pruning", pruned, shipped),
+        Variant("as shipped, + bit widths lowered in stages", reference.build, replace(shipped, lowered_bits=LOWERED)),
     ]
     if found:
         design = Design.load(Path(found))
@@ -135,7 +140,7 @@ def price(architecture: Architecture, classes: tuple[str, ...], inputs: Tensor) 
     """Return the compiler's estimate for all layers, in millions, or why there is none."""
     try:
         network = check_convertible(architecture, classes, inputs)
-        compiled = compile_integer_program(network, Segment(0, len(network)), DEFAULT_P_ERROR)
+        compiled = compile_integer_program(network, Segment(0, len(network)), DEFAULT_ENGINE_SETTINGS)
     except (CircuitError, NetworkError):
         return "does not compile"
     compiled.discard()

@@ -23,6 +23,7 @@ from cryptml.cli.console import bar
 from cryptml.cli.local_service import local_service
 from cryptml.datasets import load_dataset
 from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.settings import EngineSettings
 from cryptml.networks import load_network
 from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 from cryptml.networks.envelope import split_envelope
@@ -52,7 +53,9 @@ def main() -> int:
     inside = 0
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
-        build_bundle(network, split, work / "bundle", backend=compile_integer_program, p_error=arguments.p_error)
+        build_bundle(
+            network, split, work / "bundle", backend=compile_integer_program, settings=EngineSettings(arguments.p_error)
+        )
         with (
             local_service([work / "bundle"], work / "data") as service,
             Client(service.url, keys=KeyStore(work / "keys")) as client,

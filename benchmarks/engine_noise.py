@@ -22,6 +22,7 @@ from scipy.stats import norm
 from cryptml.cli.console import bar
 from cryptml.datasets import load_dataset
 from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS
 from cryptml.networks import load_network
 from cryptml.networks.conversion.convert import to_boundary
 from cryptml.networks.engine_noise import DEFAULT_P_ERROR, bin_deviation
@@ -51,7 +52,7 @@ def main() -> int:
     accumulators = counting.run(values, Segment(start, stop - 1))
     expected = counting.run(values, segment)
 
-    compiled = compile_integer_program(counting, segment, DEFAULT_P_ERROR)
+    compiled = compile_integer_program(counting, segment, DEFAULT_ENGINE_SETTINGS)
     client = fhe.Client(fhe.ClientSpecs.deserialize(compiled.spec.client_specs))
     client.keygen()
     found = []

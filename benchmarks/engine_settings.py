@@ -14,6 +14,7 @@ import numpy as np
 from cryptml.datasets import load_dataset
 from cryptml.errors import CryptmlError
 from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.settings import EngineSettings
 from cryptml.networks import load_network
 from cryptml.networks.engine_noise import bin_deviation
 from cryptml.networks.network import probabilities
@@ -50,7 +51,7 @@ def main() -> int:
     first = None
     for exponent in EXPONENTS:
         p_error = 2.0**-exponent
-        compiled = compile_integer_program(network, segments[0], p_error)
+        compiled = compile_integer_program(network, segments[0], EngineSettings(p_error))
         spec = compiled.spec
         compiled.discard()
         first = first or spec.complexity

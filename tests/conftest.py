@@ -16,7 +16,6 @@ from cryptml.bundle.server import ServerBundle
 from cryptml.cli.local_service import local_service
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.networks import Boundary, FloatArray, Network, Standardisation, load_network
-from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 from cryptml.networks.layers import Activation, Layer, Linear
 from cryptml.splits import Split
 
@@ -64,9 +63,7 @@ def build_tiny(tiny: Network, tmp_path_factory: pytest.TempPathFactory) -> Build
     def build(split: str) -> ServerBundle:
         if split not in built:
             out = tmp_path_factory.mktemp("bundles") / split
-            built[split] = build_bundle(
-                tiny, Split(split), out, backend=compile_integer_program, p_error=DEFAULT_P_ERROR
-            )
+            built[split] = build_bundle(tiny, Split(split), out, backend=compile_integer_program)
         return built[split]
 
     return build

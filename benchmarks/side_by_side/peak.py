@@ -14,9 +14,9 @@ from cryptml.fhe.backends.base import configuration
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.backends.toolchain import linkable
 from cryptml.fhe.parameters import CircuitParameters
+from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS
 from cryptml.networks import load_network
 from cryptml.networks.boundary import FloatArray
-from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 from cryptml.profiler.answering import milliseconds_since
 from cryptml.splits import Split
 
@@ -39,14 +39,14 @@ class PeakContender:
 
     def prepare(self, cleanup: ExitStack) -> None:  # noqa: ARG002
         """See `Contender.prepare`."""
-        compiled = compile_integer_program(self._network, self._segment, DEFAULT_P_ERROR)
+        compiled = compile_integer_program(self._network, self._segment, DEFAULT_ENGINE_SETTINGS)
         compiled.discard()
         table = fhe.LookupTable(list(range(1 << self._bits)))
         generator = np.random.default_rng(0)
         samples = [generator.integers(0, 1 << self._bits, LOOKUPS) for _ in range(8)]
         with linkable():
             self._circuit = fhe.Compiler(lambda x: table[x], {"x": "encrypted"}).compile(
-                samples, configuration(DEFAULT_P_ERROR, compiled.spec)
+                samples, configuration(DEFAULT_ENGINE_SETTINGS, compiled.spec)
             )
         found = CircuitParameters.parse(self._circuit.client.specs.serialize()).key_parameters
         if found != compiled.spec.parameters.key_parameters:

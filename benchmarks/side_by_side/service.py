@@ -14,7 +14,6 @@ from cryptml.cli.local_service import LocalService, local_service
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.networks import load_network
 from cryptml.networks.boundary import FloatArray
-from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 from cryptml.splits import Split
 
 
@@ -35,9 +34,7 @@ class ServiceContender:
     def prepare(self, cleanup: ExitStack) -> None:
         """See `Contender.prepare`."""
         work = Path.cwd()
-        build_bundle(
-            self._network, self._split, work / "bundle", backend=compile_integer_program, p_error=DEFAULT_P_ERROR
-        )
+        build_bundle(self._network, self._split, work / "bundle", backend=compile_integer_program)
         self._service = cleanup.enter_context(local_service([work / "bundle"], work / "data"))
         self._client = cleanup.enter_context(Client(self._service.url, keys=KeyStore(work / "keys")))
         self._client.prepare()

@@ -6,7 +6,7 @@ import json
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from cryptml.bundle.client import SCHEMA as CLIENT_SCHEMA
@@ -18,6 +18,7 @@ from cryptml.errors import BundleError
 from cryptml.fhe.backends.base import Backend, Compiled
 from cryptml.fhe.backends.sharing import compile_sharing
 from cryptml.fhe.circuit import CircuitSpec
+from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS, EngineSettings
 from cryptml.files import MAX_JSON_BYTES, parse_json, read_bounded, sha256, to_json_bytes
 from cryptml.networks.boundary import Boundary
 from cryptml.networks.network import Network
@@ -36,7 +37,8 @@ def build_bundle(
     out: Path,
     *,
     backend: Backend,
-    p_error: float,
+    settings: EngineSettings = DEFAULT_ENGINE_SETTINGS,
+    chosen: Mapping[Segment, EngineSettings] | None = None,
     share_keys: bool = False,
     force: bool = False,
     progress: BuildProgress | None = None,
@@ -48,7 +50,8 @@ def build_bundle(
         split: One letter a layer.
         out: A new folder; an existing bundle is replaced only with ``force``.
         backend: Compiles the server segments.
-        p_error: For one lookup, in (0, 1).
+        settings: Of the engine.
+        chosen: Of segments for which others were found better, as a profile holds them.
         share_keys: Compile all server segments for one key set, instead of one for each.
         force: Replace what is there.
         progress: Called before each compilation.
@@ -62,8 +65,6 @@ def build_bundle(
         BundleError: If ``out`` exists, or holds something else than a bundle.
     """
     split.require_length(len(network))
-    if not 0 < p_error < 1:
-        raise BundleError(f"p_error is {p_error}; it lies between 0 and 1, 2^-40 by default")
     _require_free(out, force=force)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as name:
@@ -71,7 +72,9 @@ def build_bundle(
         (work / "client").mkdir()
         (work / "server").mkdir()
         specs = []
-        for index, compiled in enumerate(_compile(network, split, p_error, backend, progress, share_keys=share_keys)):
+        by_segment = {**dict.fromkeys(split.server_segments, settings), **(chosen or {})}
+        circuits = _compile(network, split, by_segment, backend, progress, share_keys=share_keys)
+        for index, compiled in enumerate(circuits):
             compiled.move_to(work / "server" / circuit_folder_name(index))
             (work / "client" / circuit_file(index)).write_bytes(compiled.spec.client_specs)
             specs.append(compiled.spec)
@@ -88,7 +91,7 @@ def build_bundle(
 def _compile(
     network: Network,
     split: Split,
-    p_error: float,
+    settings: Mapping[Segment, EngineSettings],
     backend: Backend,
     progress: BuildProgress | None,
     *,
@@ -101,11 +104,11 @@ def _compile(
             progress(segments.index(segment) + 1, len(segments), segment)
 
     if share_keys:
-        yield from compile_sharing(network, segments, p_error, backend, tell)
+        yield from compile_sharing(network, segments, settings.__getitem__, backend, tell)
         return
     for segment in segments:
         tell(segment)
-        yield backend(network, segment, p_error)
+        yield backend(network, segment, settings[segment])
 
 
 def _require_free(out: Path, *, force: bool) -> None:

@@ -24,7 +24,7 @@ from cryptml.networks import load_network
 from cryptml.networks.shipped import DEFAULT_SPLITS
 from cryptml.profiler.choice import Constraints
 from cryptml.reports.table import bytes_text, network_table, plain_table
-from cryptml.splits import Split
+from cryptml.splits import Segment, Split
 
 
 def build(
@@ -34,7 +34,10 @@ def build(
         str | None, typer.Option(help="C or S for each layer, or auto; a shipped network has a default.")
     ] = None,
     report: Annotated[
-        Path | None, typer.Option(help="For --split auto: the profile that the split is chosen from.")
+        Path | None,
+        typer.Option(
+            help="A profile of the network: its engine settings are taken for each segment, and with --split auto its split."
+        ),
     ] = None,
     max_latency_ms: MaxLatency = None,
     max_client_memory_mb: MaxClientMemory = None,
@@ -61,11 +64,13 @@ def build(
 ) -> None:
     """Compile the server segments of a split and write client/ and server/.
 
-    With --split auto and --report, the split is what split-profiler choose chooses under the same constraints.
+    With --report, segments get the engine settings that were measured to be best. With --split auto as well, the split is what
+    split-profiler choose chooses under the same constraints.
     """
     from cryptml.bundle.build import build_bundle
     from cryptml.fhe.backends.registry import load_backend
-    from cryptml.networks.engine_noise import DEFAULT_P_ERROR
+    from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS, EngineSettings
+    from cryptml.profiler.engine_choice import settings_in
 
     trained = load_network(network)
     constraints = Constraints(
@@ -77,22 +82,26 @@ def build(
         keep_secret=parse_layers(keep_secret),
         queries=queries,
     )
-    if split == "auto":
-        if backend != "integer" or share_keys:
-            raise SettingError(
-                "a report holds the costs of --backend integer with a key set for each segment; leave the others out, or "
-                "give the letters of the split that split-profiler choose names"
-            )
+    engine = DEFAULT_ENGINE_SETTINGS if p_error is None else EngineSettings(p_error)
+    measured: dict[Segment, EngineSettings] = {}
+    document = None
+    if report is not None or split == "auto":
         document = _report_of(network, report)
-        measured = document["configuration"]["p_error"]
-        if p_error is not None and p_error != measured:
+        at = document["configuration"]["p_error"]
+        if p_error is not None and p_error != at:
+            raise SettingError(f"--p-error is {p_error:g} but the report was measured at {at:g}; profile at the other")
+        if backend != "integer":
+            raise SettingError("a report holds the engine settings of --backend integer; leave out one of them")
+        engine, measured = EngineSettings(at), settings_in(document)
+    if split == "auto" and document is not None:
+        if share_keys:
             raise SettingError(
-                f"--p-error is {p_error:g} but the report was measured at {measured:g}; profile at the other"
+                "a split is chosen by its costs with a key set for each segment; leave out --share-keys, or give the letters "
+                "of the split that split-profiler choose names"
             )
-        p_error = measured
         letters = _automatic(document, constraints, bandwidth_mbps, rtt_ms)
-    elif constraints != Constraints() or (report, bandwidth_mbps, rtt_ms) != (None, None, None):
-        raise SettingError("a report and constraints choose a split; use them with --split auto")
+    elif constraints != Constraints() or (bandwidth_mbps, rtt_ms) != (None, None):
+        raise SettingError("constraints choose a split; use them with --split auto")
     else:
         letters = split if split is not None else DEFAULT_SPLITS.get(network, "S" * len(trained))
     chosen = Split(letters).require_length(len(trained))
@@ -102,7 +111,8 @@ def build(
             chosen,
             out_folder,
             backend=load_backend(backend, network, architecture),
-            p_error=DEFAULT_P_ERROR if p_error is None else p_error,
+            settings=engine,
+            chosen=measured,
             share_keys=share_keys,
             force=force,
         )

@@ -35,7 +35,6 @@ def demo(
 
     from cryptml.bundle.build import build_bundle
     from cryptml.fhe.backends.registry import load_backend
-    from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 
     trained = load_network(network)
     chosen = Split(split if split is not None else DEFAULT_SPLITS.get(network, "S" * len(trained))).require_length(
@@ -51,9 +50,7 @@ def demo(
     with tempfile.TemporaryDirectory(prefix="cryptml-demo-") as name:
         work = Path(name)
         with stages.stage("compiling the server segments"):
-            build_bundle(
-                trained, chosen, work / "bundle", backend=load_backend("integer", network), p_error=DEFAULT_P_ERROR
-            )
+            build_bundle(trained, chosen, work / "bundle", backend=load_backend("integer", network))
         with (
             stages.stage("starting the service"),
             local_service([work / "bundle"], work / "data") as service,

@@ -54,6 +54,10 @@ def train(
             min=0, max=100, help="Weight of a convolutional teacher's features beside its outputs; 0 leaves them out."
         ),
     ] = None,
+    lower_bits: Annotated[
+        int | None,
+        typer.Option(min=0, max=6, help="Begin so many bits wider, and lose them one by one in the first half."),
+    ] = None,
     p_error: Annotated[
         float,
         typer.Option(
@@ -105,6 +109,7 @@ def train(
         "teacher": teacher_kind,
         "similarity_weight": similarity,
         "views": views,
+        "lowered_bits": lower_bits,
         "seed": seed,
     }
     settings = replace(recipe(architecture), **{name: value for name, value in given.items() if value is not None})
@@ -193,6 +198,7 @@ def command_line(dataset: str, network: str, settings: TrainingSettings, folds: 
     options = ["--seed", str(settings.seed), "--epochs", str(settings.epochs), "--views", str(settings.views)]
     options += ["--teacher", "--teacher-kind", settings.teacher] if settings.distil else ["--no-teacher"]
     options += ["--similarity", f"{settings.similarity_weight:g}"] if settings.similarity_weight else []
+    options += ["--lower-bits", str(settings.lowered_bits)] if settings.lowered_bits else []
     options += ["--folds", str(folds)] if folds else []
     options += ["--p-error", repr(p_error)] if p_error != DEFAULT_P_ERROR else []
     return f"cryptml train --dataset {written} --network {network} --out DIR {' '.join(options)}"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
 from cryptml.errors import MeasurementError
 from cryptml.profiler.composition import Link
+from cryptml.profiler.engine_choice import describe_choice
 from cryptml.profiler.estimation import Point, estimate, fit
 from cryptml.profiler.exposure import segment_exposure
 from cryptml.profiler.findings import Findings, Variant
@@ -21,8 +22,8 @@ SAMPLED = ("keygen_ms", "load_keys_ms", "encrypt_ms", "first_evaluate_ms", "eval
 
 def assemble(
     findings: Findings,
-    variants: Sequence[Variant],
     *,
+    max_failure: float | None,
     digest: str,
     configuration: Mapping[str, Any],
     link: Link,
@@ -32,13 +33,13 @@ def assemble(
 
     Args:
         findings: Of the run.
-        variants: All that were to be measured.
+        max_failure: Bound on a whole answer's probability of failure; None where p_error was given instead.
         digest: Of the network's document.
         configuration: As the report holds it.
         link: For the splits' figures.
         total_s: What the run took.
     """
-    network, journal = findings.network, findings.journal
+    network, journal, variants = findings.network, findings.journal, findings.reported()
     points = findings.points(variants)
     found = fit(points)
     document: dict[str, Any] = {
@@ -53,7 +54,13 @@ def assemble(
         "front_end_ms": journal.get("front-end"),
         "fit": found.to_json() if found else None,
         "segments": [
-            _entry(findings, segment, [each for each in variants if each.keys_of and each.segment == segment], points)
+            _entry(
+                findings,
+                segment,
+                [each for each in variants if each.keys_of and each.segment == segment],
+                points,
+                max_failure,
+            )
             for segment in findings.segments
         ],
         "splits": [],
@@ -62,8 +69,14 @@ def assemble(
     return {**document, "splits": list_composed(document, link)}
 
 
-def _entry(findings: Findings, segment: Segment, sharing: list[Variant], points: list[Point]) -> dict[str, Any]:
-    network = findings.network
+def _entry(
+    findings: Findings, segment: Segment, sharing: list[Variant], points: list[Point], max_failure: float | None
+) -> dict[str, Any]:
+    network, base = findings.network, Variant(segment)
+    settings = None
+    if network.bootstraps(segment) and not findings.compiled(base).get("reason"):
+        others = [findings.candidate(variant) for variant in findings.others(segment)]
+        settings = describe_choice(network, segment, findings.candidate(base), others, max_failure)
     exposure, queries = segment_exposure(network, segment), findings.recovered_with(segment)
     return {
         "start": segment.start,
@@ -73,7 +86,8 @@ def _entry(findings: Findings, segment: Segment, sharing: list[Variant], points:
             "bootstraps": network.bootstraps(segment),
             "lookup_bits": network.lookup_bits(segment),
             "approximate": network.is_approximate(segment),
-            **_figures(findings, Variant(segment), points),
+            **_figures(findings, findings.chosen(segment), points),
+            "settings": settings,
             "shared": [_figures(findings, variant, points) for variant in sharing],
         },
         "exposure": (exposure if queries is None else exposure.attacked(queries)).to_json(),
@@ -90,7 +104,7 @@ def _figures(findings: Findings, variant: Variant, points: list[Point]) -> dict[
             reason = "expected to take longer than the limit for measuring; estimated from complexity"
         except MeasurementError as error:
             status, reason = "infeasible", str(error)
-    keys = compiled if variant.keys_of is None else findings.compiled(Variant(variant.keys_of))
+    keys = compiled if variant.keys_of is None else findings.compiled(findings.chosen(variant.keys_of))
     samples = measured.get("samples") or {}
     return {
         "status": status,

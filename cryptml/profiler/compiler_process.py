@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.settings import EngineSettings, Grouping
 from cryptml.networks import Network, load_network
 from cryptml.profiler.answering import answer, milliseconds_since
 from cryptml.profiler.compiled_folder import read_spec, write_compiled
@@ -29,8 +30,9 @@ def compile_segment(request: dict[str, Any]) -> dict[str, Any]:
     folder = Path(request["folder"])
     keys_of = None if request["keys_of"] is None else read_spec(Path(request["keys_of"]))
     segment = Segment(request["start"], request["stop"])
+    settings = EngineSettings(request["p_error"], Grouping(request["grouping"]))
     started = time.perf_counter()
-    compiled = compile_integer_program(network, segment, request["p_error"], keys_of=keys_of)
+    compiled = compile_integer_program(network, segment, settings, keys_of=keys_of)
     elapsed = milliseconds_since(started)
     write_compiled(folder, compiled)
     spec, parameters = compiled.spec, compiled.spec.parameters

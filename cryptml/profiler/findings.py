@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cryptml.fhe.settings import EngineSettings
 from cryptml.journal import Journal
 from cryptml.networks.network import Network
+from cryptml.profiler.engine_choice import Candidate, alternatives, fastest, is_worth_measuring
 from cryptml.profiler.estimation import Point
 from cryptml.splits import Segment, enumerate_segments
 
@@ -18,14 +20,19 @@ class Variant:
 
     Attributes:
         segment: Which layers.
-        keys_of: Whose key parameters; None for its own.
+        keys_of: Whose key parameters, and so whose engine settings; None for its own.
+        settings: Of the engine; None for the run's default.
     """
 
     segment: Segment
     keys_of: Segment | None = None
+    settings: EngineSettings | None = None
 
     def __str__(self) -> str:
-        return str(self.segment) if self.keys_of is None else f"{self.segment} with keys of {self.keys_of}"
+        words = str(self.segment)
+        if self.settings is not None:
+            words += f" grouped by {self.settings.grouping.value} at p_error {self.settings.p_error:.4g}"
+        return words if self.keys_of is None else f"{words} with keys of {self.keys_of}"
 
 
 @dataclass(frozen=True)
@@ -35,10 +42,12 @@ class Findings:
     Attributes:
         network: What is profiled.
         journal: Of the run.
+        settings: The default ones of the engine.
     """
 
     network: Network
     journal: Journal
+    settings: EngineSettings
 
     @property
     def segments(self) -> list[Segment]:
@@ -58,6 +67,41 @@ class Findings:
         found: int | None = (self.journal.get(f"attacked {segment}") or {}).get("queries")
         return found
 
+    def others(self, segment: Segment) -> list[Variant]:
+        """Return a segment with the engine settings that are tried beside the default ones; none where it has no lookups."""
+        base = self.compiled(Variant(segment))
+        if not self.network.bootstraps(segment) or not base or base.get("reason"):
+            return []
+        tried = alternatives(self.settings, approximate=self.network.is_approximate(segment))
+        return [Variant(segment, settings=settings) for settings in tried]
+
+    def candidate(self, variant: Variant) -> Candidate:
+        """Return a variant as `cryptml.profiler.engine_choice` takes it."""
+        return Candidate(variant.settings or self.settings, self.compiled(variant), self.measured(variant))
+
+    def contenders(self) -> list[Variant]:
+        """Return what may be faster than the default settings and so is measured against them, the cheapest first."""
+        found = [
+            variant
+            for segment in self.segments
+            if self.measured(Variant(segment)).get("cost")
+            for variant in self.others(segment)
+            if is_worth_measuring(self.candidate(Variant(segment)), self.candidate(variant))
+        ]
+        return sorted(found, key=self.complexity)
+
+    def chosen(self, segment: Segment) -> Variant:
+        """Return a segment with the engine settings that it is deployed with."""
+        variants = [Variant(segment), *self.others(segment)]
+        candidates = [self.candidate(variant) for variant in variants]
+        return variants[candidates.index(fastest(candidates[0], candidates[1:]))]
+
+    def settings_of(self, variant: Variant) -> EngineSettings:
+        """Return the engine settings that a variant is compiled with."""
+        if variant.keys_of is not None:
+            return self.settings_of(self.chosen(variant.keys_of))
+        return variant.settings or self.settings
+
     def reason(self, variant: Variant) -> str | None:
         """Return why a variant cannot be a server segment, as far as is known."""
         if variant.keys_of is not None and self.reason(Variant(variant.segment)):
@@ -68,28 +112,33 @@ class Findings:
         """Return what to sort by so that the cheapest is measured first."""
         return self.compiled(variant).get("complexity") or 0.0, variant.segment
 
-    def own(self) -> list[Variant]:
-        """Return every segment with its own key parameters, the cheapest first."""
+    def default(self) -> list[Variant]:
+        """Return every segment with the default settings and its own key parameters, the cheapest first."""
         return sorted(map(Variant, self.segments), key=self.complexity)
+
+    def reported(self) -> list[Variant]:
+        """Return what a report holds the costs of: every segment as it is deployed, and with the key parameters of others."""
+        return [*map(self.chosen, self.segments), *self.sharing()]
 
     def sharing(self) -> list[Variant]:
         """Return each segment with the key parameters, no smaller, of others that a split can hold beside it, once for each.
 
-        The cheapest first; all segments must have been compiled with their own.
+        The cheapest first; the settings of all segments must have been chosen.
         """
         keyed = [
             segment
             for segment in self.segments
             if self.network.bootstraps(segment) and not self.compiled(Variant(segment)).get("reason")
         ]
+        compiled = {segment: self.compiled(self.chosen(segment)) for segment in keyed}
         owners: dict[str, Segment] = {}
         for segment in keyed:
-            owners.setdefault(self.compiled(Variant(segment))["key_parameters"], segment)
+            owners.setdefault(compiled[segment]["key_parameters"], segment)
         found: dict[tuple[Segment, str], Variant] = {}
         for segment in keyed:
-            own = self.compiled(Variant(segment))
+            own = compiled[segment]
             for other in keyed:
-                theirs = self.compiled(Variant(other))
+                theirs = compiled[other]
                 apart = other.start > segment.stop or other.stop < segment.start
                 name = theirs["key_parameters"]
                 other_set = name != own["key_parameters"]

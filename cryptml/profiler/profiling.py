@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import time
 from dataclasses import asdict, dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cryptml.errors import MeasurementError
+from cryptml.fhe.settings import EngineSettings
 from cryptml.journal import Journal
 from cryptml.networks.network import Network
 from cryptml.profiler.assembly import assemble
@@ -50,14 +50,16 @@ class Settings:
     """How to profile.
 
     Attributes:
-        p_error: Probability that one table lookup fails.
+        engine: Default settings of the engine.
+        max_failure: Bound on a whole answer's probability of failure that ``engine.p_error`` keeps; None where that was given instead.
         limits: Of each segment.
         estimate_above_s: Segments whose evaluation is expected to take longer are estimated, once one near them was measured; None
             measures all.
         link: For the splits' figures in the report.
     """
 
-    p_error: float
+    engine: EngineSettings
+    max_failure: float | None
     limits: Limits
     estimate_above_s: float | None
     link: Link
@@ -65,7 +67,8 @@ class Settings:
     def to_json(self) -> dict[str, Any]:
         """Return the configuration as a report holds it."""
         return {
-            "p_error": self.p_error,
+            "p_error": self.engine.p_error,
+            "max_failure": self.max_failure,
             "security_bits": 128,
             "repeats": self.limits.repeats,
             "threads": self.limits.threads,
@@ -100,15 +103,20 @@ class _Run:
         started = time.monotonic() - self.findings.spent_s
         self._run_clear(self.findings.segments)
         self._attack(self.findings.segments)
-        self._compile(self.findings.own())
-        self._compile(self.findings.sharing())
+        self._compile(self.findings.default())
+        others = [variant for segment in self.findings.segments for variant in self.findings.others(segment)]
+        self._compile([variant for variant in others if not self.findings.compiled(variant)])
         self._baselines()
-        self.variants = [*self.findings.own(), *self.findings.sharing()]
-        for number in range(len(self.variants)):
-            self._measure(number)
+        for find in (self.findings.default, self.findings.contenders, self.findings.sharing):
+            variants = find()
+            self._compile(variants)
+            first = len(self.variants)
+            self.variants += variants
+            for number in range(first, len(self.variants)):
+                self._measure(number)
         return assemble(
             self.findings,
-            self.variants,
+            max_failure=self.settings.max_failure,
             digest=network_digest(self.name),
             configuration=self.settings.to_json(),
             link=self.settings.link,
@@ -160,7 +168,9 @@ class _Run:
         wanted = [
             variant
             for variant in variants
-            if not self.findings.compiled(variant).get("reason") and not self.findings.measured(variant)
+            if not self.findings.compiled(variant).get("reason")
+            and not self.findings.measured(variant)
+            and not is_compiled(self._folder(variant))
         ]
         if not wanted:
             return
@@ -179,11 +189,12 @@ class _Run:
     def _compile_one(self, child: Replaced, variant: Variant) -> dict[str, Any]:
         keys_of = None
         if variant.keys_of is not None:
-            keys_of = self._folder(Variant(variant.keys_of))
+            owner = self.findings.chosen(variant.keys_of)
+            keys_of = self._folder(owner)
             if not is_compiled(keys_of):  # measured before this run was interrupted
-                self._compile_one(child, Variant(variant.keys_of))
+                self._compile_one(child, owner)
         folder = self._folder(variant)
-        request = compile_request(self.name, variant.segment, folder, self.settings.p_error, keys_of)
+        request = compile_request(self.name, variant.segment, folder, self.findings.settings_of(variant), keys_of)
         return child.ask(request, time.monotonic() + self.settings.limits.timeout_seconds)
 
     def _folder(self, variant: Variant) -> Path:
@@ -217,13 +228,17 @@ class _Run:
         started = time.monotonic()
         try:
             measured = measure_segment(
-                self.findings.network, variant.segment, self._folder(variant), self.settings.limits, tell
+                self.findings.network,
+                variant.segment,
+                self._folder(variant),
+                self.settings.limits,
+                tell,
+                divide=variant.keys_of is None and self.findings.network.bootstraps(variant.segment) > 0,
             )
             entry: dict[str, Any] = {**asdict(measured), "cost": measured.cost(), "reason": None}
         except MeasurementError as error:
             entry = {"reason": str(error)}
         self.findings.journal.record(f"measured {variant}", {**entry, "elapsed_s": time.monotonic() - started})
-        shutil.rmtree(self._folder(variant), ignore_errors=True)
 
     def _too_dear(self, variant: Variant) -> bool:
         """Whether a variant is to be estimated: dearer than asked for, and one that is near it was measured."""
@@ -291,4 +306,4 @@ def _run_profile(
     name: str, network: Network, settings: Settings, journal: Journal, progress: Progress
 ) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="cryptml-profile-") as folder:
-        return _Run(name, Findings(network, journal), settings, progress, Path(folder)).profile()
+        return _Run(name, Findings(network, journal, settings.engine), settings, progress, Path(folder)).profile()

@@ -16,9 +16,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cryptml.errors import CircuitError, NetworkError, SettingError
 from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS
 from cryptml.networks.architectures.design import Design
 from cryptml.networks.architectures.registry import DESIGN, Architecture
-from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 from cryptml.search.price import PriceModel
 from cryptml.search.space import parameters, suggest
 from cryptml.splits import Segment
@@ -241,7 +241,7 @@ class Search:
             network = check_convertible(
                 _architecture(design), self._examples.dataset.classes, self._examples.inputs[:PRICED_ON, 0]
             )
-            compiled = compile_integer_program(network, Segment(0, len(network)), DEFAULT_P_ERROR)
+            compiled = compile_integer_program(network, Segment(0, len(network)), DEFAULT_ENGINE_SETTINGS)
             compiled.discard()
             milliseconds = self._price.milliseconds(compiled.spec)
         if milliseconds > budget:

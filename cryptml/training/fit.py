@@ -18,6 +18,7 @@ from cryptml.networks.architectures.blocks import value_of
 from cryptml.networks.architectures.rounding import BinnedAccumulator
 from cryptml.training.auc import RocAuc
 from cryptml.training.examples import Examples, predict
+from cryptml.training.lowering import Lowering
 from cryptml.training.progress import Progress
 from cryptml.training.settings import TrainingSettings
 
@@ -133,7 +134,7 @@ def fit(
 
     The best epoch is the latest with the highest mean validation AUC over the last `SMOOTHING` epochs: on a few dozen patients the
     AUC of a single epoch is mostly noise, and the schedule makes late weights the better ones. Epochs before the module computes
-    what it will in the end (`BinnedAccumulator.advance`) do not count.
+    what it will in the end (`BinnedAccumulator.advance`, `Lowering`) do not count.
 
     AdamW (Loshchilov and Hutter, 2019), which leaves biases and scales as they are, on a one-cycle schedule (Smith and Topin, 2019),
     gradients clipped. Nothing random comes from, or is left in, torch's global generator.
@@ -156,6 +157,7 @@ def fit(
     groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
     optimiser = torch.optim.AdamW([group for group in groups if group["params"]], lr=settings.learning_rate)
     rounding = [each for each in module.modules() if isinstance(each, BinnedAccumulator)]
+    lowering = Lowering(module, settings.lowered_bits)
     by_validation = validation is not None and settings.keep == "best"
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, settings.learning_rate, total_steps=max(steps, _FEWEST_STEPS), pct_start=WARM_UP
@@ -165,8 +167,10 @@ def fit(
     best, gained, best_smooth, weights = 0, 0, -math.inf, module_state.take(module)
     with seeded(settings.seed):
         for number in range(1, settings.epochs + 1):
+            share = (number - 1) / (settings.epochs - 1) if settings.epochs > 1 else 1.0
+            lowering.advance(share)
             for each in rounding:
-                each.advance((number - 1) / (settings.epochs - 1) if settings.epochs > 1 else 1.0)
+                each.advance(share)
             mean = _train_epoch(module, train, settings, loss, optimiser, schedule, generator)
             if not math.isfinite(mean):
                 raise NetworkError(
@@ -177,7 +181,7 @@ def fit(
             epochs.append(Epoch(number, mean, auc))
             if progress is not None:
                 progress(number, settings.epochs, mean, auc)
-            if not by_validation or not all(each.active for each in rounding):
+            if not by_validation or not lowering.done or not all(each.active for each in rounding):
                 best = gained = number
                 continue
             counted.append(auc or 0.0)

@@ -33,6 +33,8 @@ class TrainingSettings:
         distillation_weight: Share of the teacher's outputs in the loss, 0 (labels alone) to 1 (teacher alone).
         range_weight: Weight of how far rounded accumulators reach beyond the bulk of their values, 0 to 1000.
         similarity_weight: Weight of the teacher's features in the loss, 0 (not looked at) to 100.
+        lowered_bits: Bits that weights and activations are wider by when the training begins, and lose one after the other in its first
+            half (`cryptml.training.lowering`), 0 to 6.
 
     Raises:
         SettingError: If any value is out of bounds, naming every such value.
@@ -52,6 +54,7 @@ class TrainingSettings:
     distillation_weight: float = 0.7
     similarity_weight: float = 0.0
     range_weight: float = 0.0
+    lowered_bits: int = 0
 
     def __post_init__(self) -> None:
         problems = [
@@ -82,6 +85,7 @@ _WHOLE = {
     "patience": (1, 10_000),
     "seed": (0, 2**32 - 1),
     "views": (1, 1024),
+    "lowered_bits": (0, 6),
 }
 _CHOICES = {"keep": ("best", "last"), "teacher": ("convolutional", "committee", "kernel", "panel")}
 _REAL = {

@@ -12,7 +12,6 @@ from bundle_samples import sample_network
 from cryptml.bundle.build import build_bundle
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.networks import Network
-from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 from cryptml.splits import Split
 
 Bundles = Callable[[str], Path]
@@ -31,9 +30,7 @@ def built(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Bundles
     def build(split: str) -> Path:
         if split not in folders:
             folders[split] = tmp_path_factory.mktemp("built") / f"sample-{split.lower()}"
-            build_bundle(
-                network, Split(split), folders[split], backend=compile_integer_program, p_error=DEFAULT_P_ERROR
-            )
+            build_bundle(network, Split(split), folders[split], backend=compile_integer_program)
         return folders[split]
 
     return build

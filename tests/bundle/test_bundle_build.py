@@ -13,23 +13,23 @@ from bundle_samples import SIDE, sample_network
 
 from cryptml.bundle import ClientBundle, ClientStep, ServerBundle
 from cryptml.bundle.build import build_bundle
-from cryptml.errors import BundleError, CircuitError, SplitError
+from cryptml.errors import BundleError, CircuitError, SettingError, SplitError
 from cryptml.fhe.backends.base import SERVER_FILES, Compiled
 from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.settings import EngineSettings
 from cryptml.networks import Network
-from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 from cryptml.runtime import ClearEvaluator, run_split
 from cryptml.splits import Segment, Split
 
 Bundles = Callable[[str], Path]
 
 
-def never(network: Network, segment: Segment, p_error: float) -> Compiled:
+def never(network: Network, segment: Segment, settings: EngineSettings) -> Compiled:
     raise AssertionError("nothing is to be compiled")
 
 
 def build(network: Network, split: str, out: Path, **more: object) -> ServerBundle:
-    options = {"backend": never, "p_error": DEFAULT_P_ERROR} | more
+    options = {"backend": never} | more
     return build_bundle(network, Split(split), out, **options)  # type: ignore[arg-type]
 
 
@@ -81,10 +81,10 @@ def test_a_split_without_server_layers_needs_no_circuit(network: Network, tmp_pa
 def test_progress_is_told_before_each_compilation(network: Network, tmp_path: Path) -> None:
     told: list[tuple[int, int, str]] = []
 
-    def refuse(network: Network, segment: Segment, p_error: float) -> Compiled:
+    def refuse(network: Network, segment: Segment, settings: EngineSettings) -> Compiled:
         if len(told) == 2:
             raise CircuitError("does not compile")
-        return compile_integer_program(network, segment, p_error)
+        return compile_integer_program(network, segment, settings)
 
     with pytest.raises(CircuitError, match="does not compile"):
         build(
@@ -104,10 +104,9 @@ def test_a_split_that_does_not_fit_is_refused(network: Network, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("p_error", [0.0, 1.0, -0.5, 2.0, float("nan")])
-def test_a_p_error_that_is_no_probability_is_refused(network: Network, tmp_path: Path, p_error: float) -> None:
-    with pytest.raises(BundleError, match=rf"p_error is {p_error}; it lies between 0 and 1"):
-        build(network, "CCCCC", tmp_path / "b", p_error=p_error)
-    assert not (tmp_path / "b").exists()
+def test_a_p_error_that_is_no_probability_is_refused(p_error: float) -> None:
+    with pytest.raises(SettingError, match=rf"p_error is {p_error}; it lies between 0 and 1"):
+        EngineSettings(p_error)
 
 
 def test_an_existing_bundle_is_replaced_with_force_alone(network: Network, tmp_path: Path) -> None:

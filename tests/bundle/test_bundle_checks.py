@@ -147,7 +147,7 @@ def test_another_concrete_is_refused_with_both_versions(bundle: Path, half: str,
 
 
 def test_the_clients_half_of_another_bundle_is_refused(bundle: Path, network: Network, tmp_path: Path) -> None:
-    build_bundle(sample_network("other", seed=8), Split("CCCCC"), tmp_path / "other", backend=None, p_error=0.5)  # type: ignore[arg-type]
+    build_bundle(sample_network("other", seed=8), Split("CCCCC"), tmp_path / "other", backend=None)  # type: ignore[arg-type]
     shutil.rmtree(bundle / "client")
     shutil.copytree(tmp_path / "other" / "client", bundle / "client")
     assert "client/manifest.json of bundle 'mine' is not the one that the server half was built with" in refusal(bundle)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from cryptml.errors import CircuitError
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.circuit import SECURITY_BITS, CircuitSpec, Codec
+from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS
 from cryptml.networks import Boundary, Network, Standardisation
 from cryptml.networks.bins import Bins
 from cryptml.networks.engine_noise import DEFAULT_P_ERROR
@@ -32,7 +33,7 @@ def spec() -> CircuitSpec:
         Boundary((2,), 0, 9, (1.0,)),
     )
     network = Network("small", Standardisation(2), layers, boundaries, ("a", "b"))
-    compiled = compile_integer_program(network, Segment(0, 2), DEFAULT_P_ERROR)
+    compiled = compile_integer_program(network, Segment(0, 2), DEFAULT_ENGINE_SETTINGS)
     compiled.discard()
     return compiled.spec
 

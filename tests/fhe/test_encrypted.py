@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cryptml.bundle import ClientBundle, ServerStep
+from cryptml.bundle.build import build_bundle
 from cryptml.bundle.server import ServerBundle
 from cryptml.errors import CiphertextError, CircuitError, KeySetError
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.fhe.server import ServerCircuit, load_evaluation_keys
+from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS, EngineSettings, Grouping
 from cryptml.networks import FloatArray, IntArray, Network
-from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 from cryptml.runtime import ClearEvaluator, Timings, run_split
-from cryptml.splits import Segment, enumerate_segments, enumerate_splits
+from cryptml.splits import Segment, Split, enumerate_segments, enumerate_splits
 
 pytestmark = pytest.mark.encrypted
 
@@ -56,6 +58,19 @@ def test_encrypted_split_gives_the_clear_integers(
         assert np.array_equal(run_split(client, region, evaluator).integers, expected)
 
 
+def test_settings_chosen_for_a_segment_are_its_own(tiny: Network, tiny_regions: FloatArray, tmp_path: Path) -> None:
+    """One segment with another p_error and grouping, the other with the default ones; the answers stay the same."""
+    chosen = EngineSettings(2.0**-48, Grouping.WIDTH_AND_NORM)
+    bundle = build_bundle(
+        tiny, Split("SSCSS"), tmp_path / "bundle", backend=compile_integer_program, chosen={Segment(0, 2): chosen}
+    )
+    assert [circuit["p_error"] for circuit in bundle.circuits] == [chosen.p_error, DEFAULT_ENGINE_SETTINGS.p_error]
+    client, evaluator = ClientBundle.load(bundle.folder / "client"), LocalEvaluator(bundle)
+    for region in tiny_regions[:2]:
+        found = run_split(client, region, evaluator).integers
+        assert np.array_equal(found, tiny.run(tiny.quantise(region[None]))[0])
+
+
 def test_every_split_composes_to_the_unsplit_integers(
     tiny: Network, tiny_regions: FloatArray, build_tiny: Callable[[str], ServerBundle]
 ) -> None:
@@ -70,7 +85,7 @@ def test_every_split_composes_to_the_unsplit_integers(
 def test_every_segment_compiles_securely(name: str, request: pytest.FixtureRequest) -> None:
     network: Network = request.getfixturevalue(name)
     for segment in enumerate_segments(len(network)):
-        compiled = compile_integer_program(network, segment, DEFAULT_P_ERROR)
+        compiled = compile_integer_program(network, segment, DEFAULT_ENGINE_SETTINGS)
         compiled.spec.parameters.require_security()
         assert compiled.spec.parameters.input_shape == (1, *network.boundaries[segment.start].shape)
         assert compiled.spec.bootstraps == network.bootstraps(segment)

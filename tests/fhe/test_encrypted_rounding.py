@@ -12,6 +12,7 @@ from cryptml.errors import RangeError
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.fhe.server import ServerCircuit, load_evaluation_keys
+from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS
 from cryptml.networks import Boundary, IntArray
 from cryptml.networks.clamping import measure_clamping, within_bins
 from cryptml.networks.engine_noise import DEFAULT_P_ERROR, NoisyOperations
@@ -32,7 +33,7 @@ def inputs_within(segment: Segment, count: int) -> IntArray:
 
 @pytest.mark.parametrize("segment", [Segment(0, 5), Segment(0, 2), Segment(1, 4), Segment(2, 5)], ids=str)
 def test_encrypted_answers_lie_in_the_envelope(segment: Segment, tmp_path: Path) -> None:
-    compiled = compile_integer_program(NETWORK, segment, DEFAULT_P_ERROR)
+    compiled = compile_integer_program(NETWORK, segment, DEFAULT_ENGINE_SETTINGS)
     compiled.move_to(tmp_path / "circuit")
     spec = compiled.spec
     keys = KeySet.generate(spec)
@@ -50,7 +51,7 @@ def test_encrypted_answers_lie_in_the_envelope(segment: Segment, tmp_path: Path)
 def test_a_clamping_table_read_by_the_client_is_exact_wherever_its_inputs_lie(tmp_path: Path) -> None:
     """The client knows the inputs of a server segment, so it clamps and rounds them itself."""
     segment = Segment(1, 2)
-    compiled = compile_integer_program(NETWORK, segment, DEFAULT_P_ERROR)
+    compiled = compile_integer_program(NETWORK, segment, DEFAULT_ENGINE_SETTINGS)
     compiled.move_to(tmp_path / "circuit")
     assert not compiled.spec.approximate
     assert compiled.spec.codec.input_bins == NETWORK.layers[1].bins
@@ -72,7 +73,7 @@ def test_calibrated_bins_are_cheaper_than_the_worst_case() -> None:
     assert covering.bins.hold(np.array([NETWORK.boundaries[1].low, NETWORK.boundaries[1].high])).all()
     prices = []
     for network in (NETWORK, chain((first, covering, *rest), NETWORK.boundaries[0])):
-        compiled = compile_integer_program(network, Segment(0, 2), DEFAULT_P_ERROR)
+        compiled = compile_integer_program(network, Segment(0, 2), DEFAULT_ENGINE_SETTINGS)
         compiled.discard()
         prices.append(compiled.spec.complexity)
     assert prices[0] < prices[1] / 2
@@ -85,7 +86,7 @@ def test_the_engine_turns_tables_as_the_simulation_does(tmp_path: Path) -> None:
     weight[:, 0] = 1
     network = chain((Linear("linear", weight, np.zeros(2, np.int64)), table), Boundary((1, 4, 4), -40, 200, (1.0,)))
     segment = Segment(0, 2)
-    compiled = compile_integer_program(network, segment, DEFAULT_P_ERROR)
+    compiled = compile_integer_program(network, segment, DEFAULT_ENGINE_SETTINGS)
     compiled.move_to(tmp_path / "circuit")
     keys = KeySet.generate(compiled.spec)
     client, server = ClientCircuit(compiled.spec, keys), ServerCircuit(tmp_path / "circuit")

@@ -17,6 +17,7 @@ from cryptml.errors import CircuitError
 from cryptml.fhe.backends.base import configuration
 from cryptml.fhe.backends.toolchain import linkable
 from cryptml.fhe.parameters import BIAS, FLOOR, MAX_SPECS_BYTES, MIN_DIMENSION, SLOPE, CircuitParameters
+from cryptml.fhe.settings import EngineSettings
 from cryptml.files import sha256
 
 TABLE = fhe.LookupTable([(3 * value) % 16 for value in range(16)])
@@ -25,7 +26,7 @@ TABLE = fhe.LookupTable([(3 * value) % 16 for value in range(16)])
 def specification(program: Callable[[Any], Any], top: int, p_error: float = 2.0**-40) -> bytes:
     samples = [np.zeros((1, 4), np.int64), np.full((1, 4), top)]
     with linkable():
-        circuit = fhe.Compiler(program, {"x": "encrypted"}).compile(samples, configuration(p_error))
+        circuit = fhe.Compiler(program, {"x": "encrypted"}).compile(samples, configuration(EngineSettings(p_error)))
     return bytes(circuit.client.specs.serialize())
 
 

@@ -19,8 +19,8 @@ from cryptml.errors import CircuitError
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.backends.sharing import compile_sharing
 from cryptml.fhe.circuit import CircuitSpec
+from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS, EngineSettings
 from cryptml.networks import Network
-from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 from cryptml.splits import Segment, Split
 
 
@@ -50,7 +50,7 @@ class FakeCompiled:
 def fake_backend(needs: dict[Segment, frozenset[int]], discarded: list[Segment]) -> Any:
     """A segment needs some set; key parameters suffice when they hold it; a linear segment needs none."""
 
-    def backend(_network: object, segment: Segment, _p_error: float, *, keys_of: Any = None) -> FakeCompiled:
+    def backend(_network: object, segment: Segment, _settings: EngineSettings, *, keys_of: Any = None) -> FakeCompiled:
         need = needs[segment]
         if keys_of is not None:
             parameters = keys_of.parameters
@@ -68,7 +68,7 @@ def compile_fakes(needs: list[frozenset[int]]) -> tuple[list[FakeCompiled], list
     discarded: list[Segment] = []
     told: list[Segment] = []
     backend = fake_backend(dict(zip(segments, needs, strict=True)), discarded)
-    compiled: Any = compile_sharing(None, segments, 0.5, backend, told.append)  # type: ignore[arg-type]
+    compiled: Any = compile_sharing(None, segments, lambda _: DEFAULT_ENGINE_SETTINGS, backend, told.append)  # type: ignore[arg-type]
     return compiled, discarded, told
 
 
@@ -91,7 +91,7 @@ def test_where_none_suffices_for_all_nothing_is_left() -> None:
     discarded: list[Segment] = []
     backend = fake_backend(dict(zip(segments, needs, strict=True)), discarded)
     with pytest.raises(CircuitError, match="the largest key parameters do not suffice for all"):
-        compile_sharing(None, segments, 0.5, backend, lambda _: None)  # type: ignore[arg-type]
+        compile_sharing(None, segments, lambda _: DEFAULT_ENGINE_SETTINGS, backend, lambda _: None)  # type: ignore[arg-type]
     assert sorted(discarded) == segments
 
 
@@ -100,7 +100,7 @@ def alone(two_tables: Network) -> dict[Segment, CircuitSpec]:
     """Both tables, compiled each for itself."""
     found = {}
     for segment in (Segment(0, 1), Segment(2, 3)):
-        compiled = compile_integer_program(two_tables, segment, DEFAULT_P_ERROR)
+        compiled = compile_integer_program(two_tables, segment, DEFAULT_ENGINE_SETTINGS)
         compiled.discard()
         found[segment] = compiled.spec
     return found
@@ -112,8 +112,8 @@ def test_too_small_parameters_are_refused(two_tables: Network, alone: dict[Segme
     small, large = sorted(alone.values(), key=lambda spec: spec.parameters.expanded_key_bytes)
     assert small.parameters.key_parameters != large.parameters.key_parameters
     with pytest.raises(CircuitError, match=f"segment {large.segment} cannot be evaluated with the key parameters of"):
-        compile_integer_program(two_tables, large.segment, DEFAULT_P_ERROR, keys_of=small)
-    again = compile_integer_program(two_tables, small.segment, DEFAULT_P_ERROR, keys_of=large)
+        compile_integer_program(two_tables, large.segment, DEFAULT_ENGINE_SETTINGS, keys_of=small)
+    again = compile_integer_program(two_tables, small.segment, DEFAULT_ENGINE_SETTINGS, keys_of=large)
     again.discard()
     assert again.spec.parameters.key_parameters == large.parameters.key_parameters
     again.spec.parameters.require_security()
@@ -136,7 +136,6 @@ def test_a_client_makes_and_uploads_one_key_set_for_all(two_tables: Network, tmp
         Split("SCS"),
         tmp_path / "bundle",
         backend=compile_integer_program,
-        p_error=DEFAULT_P_ERROR,
         share_keys=True,
     )
     steps = ClientBundle.load(bundle.folder / "client").server_steps

@@ -212,14 +212,15 @@ def test_the_command_refuses_in_one_sentence(report: Path, arguments: list[str],
     [
         (["--split", "auto"], "--split auto needs --report, a file of split-profiler run"),
         (["--split", "auto", "--report", "REPORT"], "network 'tiny' is not the one that was profiled"),
-        (["--report", "REPORT"], "use them with --split auto"),
-        (["--split", "CCSSS", "--report", "REPORT"], "use them with --split auto"),
+        (["--report", "REPORT"], "network 'tiny' is not the one that was profiled"),
+        (["--split", "CCSSS", "--report", "REPORT"], "network 'tiny' is not the one that was profiled"),
         (["--split", "CCSSS", "--max-latency-ms", "5"], "use them with --split auto"),
         (["--keep-secret", "conv1"], "use them with --split auto"),
         (["--split", "CCSSS", "--bandwidth-mbps", "5"], "use them with --split auto"),
         (["--split", "CCSSS", "--queries", "5"], "use them with --split auto"),
-        (["--split", "auto", "--report", "REPORT", "--share-keys"], "a key set for each segment; leave the others out"),
-        (["--split", "auto", "--report", "REPORT", "--backend", "concrete-ml"], "leave the others out"),
+        (["--split", "auto", "--report", "OWN", "--share-keys"], "leave out --share-keys, or give the letters"),
+        (["--report", "OWN", "--backend", "concrete-ml"], "the engine settings of --backend integer"),
+        (["--report", "OWN", "--p-error", "0.5"], "the report was measured at"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -232,7 +233,11 @@ def test_build_refuses_what_does_not_go_together(
         pytest.fail("a bundle was built")
 
     monkeypatch.setattr(bundle_module, "build_bundle", never)
-    filled = [str(report) if argument == "REPORT" else argument for argument in arguments]
+    own = tmp_path / "own.json"
+    document = json.loads(report.read_text())
+    document["network"]["digest"] = network_digest("tiny")
+    own.write_text(json.dumps(document))
+    filled = [{"REPORT": str(report), "OWN": str(own)}.get(argument, argument) for argument in arguments]
     code, out, complaint = failure("cryptml", "build", "tiny", "--out", str(tmp_path / "bundle"), *filled)
     assert (code, out) == (1, "")
     assert said in complaint

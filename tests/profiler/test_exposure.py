@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from cryptml.cli.profiler.audit import audit
 from cryptml.errors import NetworkError, SettingError, SplitError
+from cryptml.fhe.settings import EngineSettings
 from cryptml.journal import Journal
 from cryptml.networks import Network
 from cryptml.networks.engine_noise import DEFAULT_P_ERROR
@@ -186,10 +187,9 @@ def test_what_an_attack_recovers_while_profiling_is_given_away_in_the_report(tin
         journal.record(f"compiled {each}", {"reason": "not compiled here"})
     journal.record("baselines", {"client_bytes": 1, "server_bytes": 1})
     journal.record("front-end", [1.0])
-    findings = Findings(tiny, journal)
     report = assemble(
-        findings,
-        findings.own(),
+        Findings(tiny, journal, EngineSettings()),
+        max_failure=None,
         digest="0" * 64,
         configuration={"p_error": DEFAULT_P_ERROR},
         link=Link(100.0, 20.0),

@@ -79,6 +79,17 @@ def test_a_killed_run_is_resumed_where_it_was(two_tables: Network, folder: Path,
     assert splits["CCS"]["evaluation_key_bytes"] > 1 << 20
     assert splits["CSC"]["evaluation_key_bytes"] < 1 << 20
 
+    for entry in document["segments"]:
+        settings = entry["server"]["settings"]
+        assert (settings is None) == (entry["server"]["bootstraps"] == 0)
+        if settings is not None:
+            assert settings["p_error"] == document["configuration"]["p_error"] == 2.0**-40
+            taken = [each for each in settings["candidates"] if each["grouping"] == settings["grouping"]]
+            assert taken[0]["complexity"] == entry["server"]["complexity"]
+            assert taken[0]["evaluate_ms"] == pytest.approx(entry["server"]["cost"]["evaluate_ms"])
+            assert settings["allocations"][0]["threads"] == document["configuration"]["threads"]
+            assert all(each["answers_per_s"] > 0 for each in settings["allocations"])
+            assert settings["why"]
     first = document["segments"][0]["server"]
     last = document["segments"][-1]["server"]
     (variant,) = first["shared"]  # the one bit with the keys of the five bits, measured too
@@ -98,6 +109,9 @@ def test_a_killed_run_is_resumed_where_it_was(two_tables: Network, folder: Path,
     assert exposure["queries"] == (recovered.queries if recovered.exact else None)
     assert splits["CSS"]["exposure"]["queries"] == exposure["queries"]
 
+    shown = runner.invoke(app, ["show", str(report), "--settings"], catch_exceptions=False)
+    assert shown.output.count("taken") >= 4
+    assert "the bound is 2^-30" in shown.output
     verify_over_http(folder, report)
     existing = runner.invoke(app, command(folder, report))
     assert existing.exit_code == 1

@@ -21,7 +21,6 @@ from cryptml.cli.local_service import local_service
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.images import Region, brightest_region, crop, load_image
 from cryptml.networks import FloatArray, IntArray, Network
-from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 from cryptml.networks.envelope import split_envelope
 from cryptml.splits import Segment, Split
 
@@ -123,9 +122,7 @@ def secret_key_images(store: KeyStore, circuit: object) -> list[bytes]:
 
 def test_the_server_sees_nothing_of_any_real_mammogram(reference: Network, tmp_path: Path) -> None:
     split = Split("CCSSS")  # half a second an evaluation, and there are eight
-    bundle = build_bundle(
-        reference, split, tmp_path / "bundle", backend=compile_integer_program, p_error=DEFAULT_P_ERROR
-    )
+    bundle = build_bundle(reference, split, tmp_path / "bundle", backend=compile_integer_program)
     step = ClientBundle.load(bundle.folder / "client").server_steps[0]
     store = KeyStore(tmp_path / "keys")
     forbidden: list[tuple[str, bytes]] = []

@@ -16,7 +16,6 @@ from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.images import Image, Region
 from cryptml.networks import load_network
 from cryptml.networks.clamping import within_bins
-from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 from cryptml.networks.envelope import split_envelope
 from cryptml.profiler.samples import sample_region
 from cryptml.splits import Segment, Split
@@ -29,7 +28,7 @@ WHOLE = Segment(0, 3)
 @pytest.mark.parametrize("letters", ["SSS", "CSS"])
 def test_answers_are_the_clear_ones_up_to_rounding(letters: str, tmp_path: Path) -> None:
     split = Split(letters)
-    build_bundle(SCATTER, split, tmp_path / "bundle", backend=compile_integer_program, p_error=DEFAULT_P_ERROR)
+    build_bundle(SCATTER, split, tmp_path / "bundle", backend=compile_integer_program)
     with (
         local_service([tmp_path / "bundle"], tmp_path / "data") as service,
         Client(service.url, keys=KeyStore(tmp_path / "keys")) as client,

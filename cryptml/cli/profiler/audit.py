@@ -171,9 +171,10 @@ def _server_sees(network: Network, segments: Sequence[Segment], p_error: float) 
 
 def _compile(network: Network, segment: Segment, p_error: float) -> Compiled:
     from cryptml.fhe.backends.integer import compile_integer_program
+    from cryptml.fhe.settings import EngineSettings
 
     with Stages().stage(f"compiling segment {segment}"):
-        return compile_integer_program(network, segment, p_error)
+        return compile_integer_program(network, segment, EngineSettings(p_error))
 
 
 def _attack_ciphertexts(

@@ -12,8 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from cryptml.cli.console import err, out, print_json, say
 from cryptml.errors import SettingError
 from cryptml.networks import load_network
-from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 from cryptml.reports.profile import summary_table
+from cryptml.splits import Segment
 
 
 def run_command(
@@ -32,7 +32,16 @@ def run_command(
             help="Seconds; segments with a longer expected evaluation are estimated from one like them. Measure all if not given."
         ),
     ] = None,
-    p_error: Annotated[float, typer.Option(help="Probability that one table lookup fails.")] = DEFAULT_P_ERROR,
+    max_failure: Annotated[
+        float | None,
+        typer.Option(
+            help="Probability, at most, that a whole answer holds a wrong table lookup, with any split; 2^-30 if not given. "
+            "Where 2^-40 for one lookup does not keep it, a smaller one is taken."
+        ),
+    ] = None,
+    p_error: Annotated[
+        float | None, typer.Option(help="Probability that one table lookup fails, instead of the bound's.")
+    ] = None,
     threads: Annotated[int | None, typer.Option(min=1, max=1024, help="Of the server; all cores if not given.")] = None,
     bandwidth_mbps: Annotated[float, typer.Option(help="Of the wire that the report is composed for.")] = 100.0,
     rtt_ms: Annotated[float, typer.Option(help="Its round-trip time.")] = 20.0,
@@ -44,6 +53,8 @@ def run_command(
 
     What is finished lies beside the report until it is written, so that --resume loses at most the segment in progress.
     """
+    from cryptml.fhe.settings import DEFAULT_MAX_FAILURE, EngineSettings, p_error_within
+    from cryptml.networks.engine_noise import DEFAULT_P_ERROR
     from cryptml.profiler.composition import Link
     from cryptml.profiler.measurement import Limits
     from cryptml.profiler.profiling import Settings, profile_network
@@ -52,7 +63,8 @@ def run_command(
     problems = [
         f"{name} is {value}, {bound}"
         for name, value, fits, bound in (
-            ("--p-error", p_error, 0 < p_error < 1, "it lies between 0 and 1"),
+            ("--p-error", p_error, p_error is None or 0 < p_error < 1, "it lies between 0 and 1"),
+            ("--max-failure", max_failure, max_failure is None or 0 < max_failure < 1, "it lies between 0 and 1"),
             ("--segment-timeout", segment_timeout, 0 < segment_timeout <= 1e6, "it lies between 0 and 1000000"),
             (
                 "--segment-memory-mb",
@@ -68,11 +80,15 @@ def run_command(
     ]
     if problems:
         raise SettingError("; ".join(problems))
+    if p_error is not None and max_failure is not None:
+        raise SettingError("--p-error and --max-failure both say how often a lookup may fail; give one of them")
     if out_file.exists() and not force:
         raise SettingError(f"{out_file} exists; choose another file or pass --force to replace it")
     trained = load_network(network)
+    bound, lookups = max_failure or DEFAULT_MAX_FAILURE, trained.bootstraps(Segment(0, len(trained)))
     settings = Settings(
-        p_error=p_error,
+        engine=EngineSettings(p_error or min(DEFAULT_P_ERROR, p_error_within(bound, lookups))),
+        max_failure=None if p_error else bound,
         limits=Limits(
             repeats=repeats,
             threads=threads or os.cpu_count() or 1,

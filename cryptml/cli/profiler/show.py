@@ -10,8 +10,10 @@ import typer
 
 from cryptml.cli.console import out, print_json, say
 from cryptml.cli.profiler.wire import Bandwidth, RoundTrip
+from cryptml.errors import ReportError
 from cryptml.profiler.ranking import list_composed
 from cryptml.profiler.report import MAX_LISTED_LAYERS, link_of, load_report
+from cryptml.reports.engine import engine_reasons, engine_table
 from cryptml.reports.profile import WIDE, key_sets_table, profile_table, summary_table
 
 
@@ -35,10 +37,16 @@ def show(
     keys: Annotated[
         bool, typer.Option("--keys", help="What one key set for all server segments costs beside one for each.")
     ] = False,
+    settings: Annotated[
+        bool, typer.Option("--settings", help="The engine settings of each segment: what was tried, taken, and why.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show every split: composed anew for the given wire, never measured again."""
     document = load_report(report)
+    if settings:
+        _show_settings(document, json=json)
+        return
     link = link_of(document, bandwidth_mbps, rtt_ms)
     entries = list_composed(document, link)
     if frontier:
@@ -60,6 +68,24 @@ def show(
     say("  given: parameters that the client holds, or recovers from answers with a known number of queries")
     if not frontier and len(document["network"]["layers"]) > MAX_LISTED_LAYERS:
         say(f"above {MAX_LISTED_LAYERS} layers only the frontier is listed")
+
+
+def _show_settings(document: dict[str, Any], *, json: bool) -> None:
+    entries = [
+        {"start": entry["start"], "stop": entry["stop"], **entry["server"]["settings"]}
+        for entry in document["segments"]
+        if entry["server"].get("settings")
+    ]
+    if json:
+        print_json({"settings": entries})
+        return
+    if not entries:
+        raise ReportError(
+            "the report holds no engine settings: nothing on the server has lookups, or it is older; profile again"
+        )
+    out.print(engine_table(document))
+    for line in engine_reasons(document):
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _key(entry: dict[str, Any], sort: Sort) -> tuple[float, ...]:

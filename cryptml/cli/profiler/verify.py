@@ -163,6 +163,8 @@ def _run(
     """Run one split and return its samples; the answers are compared with the clear network's."""
     from cryptml.bundle.build import build_bundle
     from cryptml.fhe.backends.integer import compile_integer_program
+    from cryptml.fhe.settings import EngineSettings
+    from cryptml.profiler.engine_choice import settings_in
 
     started = time.monotonic()
     settings = document["configuration"]
@@ -173,7 +175,8 @@ def _run(
             split,
             work / "bundle",
             backend=compile_integer_program,
-            p_error=settings["p_error"],
+            settings=EngineSettings(settings["p_error"]),
+            chosen=settings_in(document),
             share_keys=share_keys,
         )
         variables = {"CRYPTML_THREADS": str(settings["threads"]), "CRYPTML_EVALUATION_SECONDS": str(timeout)}

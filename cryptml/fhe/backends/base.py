@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Protocol
 
 from concrete import fhe
-from concrete.fhe.compilation.configuration import SecurityLevel
+from concrete.fhe.compilation.configuration import MultiParameterStrategy, SecurityLevel
 
 from cryptml.errors import CircuitError
 from cryptml.fhe.circuit import CircuitSpec
+from cryptml.fhe.settings import EngineSettings, Grouping
 from cryptml.networks.network import Network
 from cryptml.splits import Segment
 
@@ -48,20 +49,27 @@ class Backend(Protocol):
     """Compiles segments."""
 
     def __call__(
-        self, network: Network, segment: Segment, p_error: float, *, keys_of: CircuitSpec | None = None
+        self, network: Network, segment: Segment, settings: EngineSettings, *, keys_of: CircuitSpec | None = None
     ) -> Compiled:
         """Compile one segment of a network.
 
         Args:
             network: Whose layers.
             segment: Which of them.
-            p_error: For one lookup.
+            settings: Of the engine.
             keys_of: Take the key parameters of this circuit, so that both can share a key set; choose the best if None.
 
         Raises:
             CircuitError: If it does not compile, not exactly, or not for those key parameters.
         """
         ...
+
+
+STRATEGIES = {
+    Grouping.WIDTH: MultiParameterStrategy.PRECISION,
+    Grouping.WIDTH_AND_NORM: MultiParameterStrategy.PRECISION_AND_NORM2,
+}
+"""Concrete's names."""
 
 
 def require_key_parameters(spec: CircuitSpec, keys_of: CircuitSpec | None) -> None:
@@ -79,11 +87,11 @@ def require_key_parameters(spec: CircuitSpec, keys_of: CircuitSpec | None) -> No
         )
 
 
-def configuration(p_error: float | None, keys_of: CircuitSpec | None = None) -> fhe.Configuration:
+def configuration(settings: EngineSettings, keys_of: CircuitSpec | None = None) -> fhe.Configuration:
     """Return Concrete's settings: 128-bit security, compressed keys and inputs, nothing written where the process runs.
 
     Args:
-        p_error: For one lookup; Concrete ML takes it itself and wants None here.
+        settings: Of the engine.
         keys_of: A circuit whose key parameters to take.
     """
     restriction = None
@@ -91,7 +99,8 @@ def configuration(p_error: float | None, keys_of: CircuitSpec | None = None) -> 
         specs = fhe.ClientSpecs.deserialize(keys_of.client_specs)
         restriction = specs.program_info.get_keyset_info().get_restriction()
     return fhe.Configuration(
-        p_error=p_error,
+        p_error=settings.p_error,
+        multi_parameter_strategy=STRATEGIES[settings.grouping],
         security_level=SecurityLevel.SECURITY_128_BITS,
         compress_evaluation_keys=True,
         compress_input_ciphertexts=True,

@@ -16,6 +16,7 @@ from brevitas import nn as qnn
 from brevitas.core.scaling import ScalingImplType
 from brevitas.inject.enum import RestrictValueType
 from brevitas.quant import Int8ActPerTensorFloat, Uint8ActPerTensorFloat
+from concrete import fhe
 from numpy.typing import NDArray
 from torch import nn
 
@@ -23,6 +24,7 @@ from cryptml.errors import CircuitError
 from cryptml.fhe.backends.base import Compiled, configuration, require_key_parameters
 from cryptml.fhe.backends.toolchain import linkable
 from cryptml.fhe.circuit import CircuitSpec, Codec
+from cryptml.fhe.settings import EngineSettings
 from cryptml.files import sha256
 from cryptml.images.textures import random_textures
 from cryptml.networks.architectures.blocks import value_of
@@ -53,7 +55,7 @@ class ConcreteMLBackend:
     regions: FloatArray | None = field(default=None, compare=False)
 
     def __call__(
-        self, network: Network, segment: Segment, p_error: float, *, keys_of: CircuitSpec | None = None
+        self, network: Network, segment: Segment, settings: EngineSettings, *, keys_of: CircuitSpec | None = None
     ) -> Compiled:
         """Compile one segment; see `Backend`.
 
@@ -92,8 +94,8 @@ class ConcreteMLBackend:
                     module,
                     reals[:half],
                     n_bits={"model_inputs": _input_bits(reads), "model_outputs": OUTPUT_BITS},
-                    configuration=configuration(None, keys_of),
-                    p_error=p_error,
+                    configuration=_configuration(settings, keys_of),
+                    p_error=settings.p_error,
                 )
         except (
             RuntimeError,
@@ -116,7 +118,7 @@ class ConcreteMLBackend:
             reads=reads.without_grid(),
             writes=writes.without_grid(),
             codec=codec,
-            p_error=p_error,
+            p_error=settings.p_error,
             bootstraps=int(circuit.programmable_bootstrap_count),
             lookup_bits=int(circuit.graph.maximum_integer_bit_width()) if circuit.programmable_bootstrap_count else 0,
             approximate=False,
@@ -132,6 +134,13 @@ class ConcreteMLBackend:
             compiled.discard()
             raise
         return compiled
+
+
+def _configuration(settings: EngineSettings, keys_of: CircuitSpec | None) -> fhe.Configuration:
+    """Return Concrete's settings as Concrete ML wants them: p_error is an argument of its own there."""
+    found = configuration(settings, keys_of)
+    found.p_error = None
+    return found
 
 
 def _segment_module(module: nn.Sequential, network: Network, segment: Segment) -> nn.Sequential:

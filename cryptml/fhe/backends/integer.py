@@ -9,6 +9,7 @@ from cryptml.errors import CircuitError
 from cryptml.fhe.backends.base import Compiled, configuration, require_key_parameters
 from cryptml.fhe.backends.toolchain import linkable
 from cryptml.fhe.circuit import CircuitSpec, Codec
+from cryptml.fhe.settings import EngineSettings
 from cryptml.files import sha256
 from cryptml.networks.bins import Bins
 from cryptml.networks.extent import Extent, IntArray, bits_for
@@ -105,7 +106,7 @@ def _pad(x: fhe.Tracer, rows: int, columns: int) -> fhe.Tracer:
 
 
 def compile_integer_program(
-    network: Network, segment: Segment, p_error: float, *, keys_of: CircuitSpec | None = None
+    network: Network, segment: Segment, settings: EngineSettings, *, keys_of: CircuitSpec | None = None
 ) -> Compiled:
     """Compile a segment of the integer program; see `Backend`.
 
@@ -128,11 +129,11 @@ def compile_integer_program(
     samples += [generator.integers(*extent.bounds, shape, endpoint=True) for _ in range(SAMPLES)]
     try:
         with linkable():
-            circuit = fhe.Compiler(program, {"x": "encrypted"}).compile(samples, configuration(p_error, keys_of))
+            circuit = fhe.Compiler(program, {"x": "encrypted"}).compile(samples, configuration(settings, keys_of))
     except (RuntimeError, ValueError, IndexError) as error:  # the last where a layer gives the same whatever it takes
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         raise CircuitError(
-            f"segment {segment} of network {network.name!r} does not compile at p_error {p_error:g} ({reason})"
+            f"segment {segment} of network {network.name!r} does not compile at p_error {settings.p_error:g} ({reason})"
         ) from error
     client_specs = circuit.client.specs.serialize()
     spec = CircuitSpec(
@@ -141,7 +142,7 @@ def compile_integer_program(
         reads=reads.without_grid(),
         writes=writes.without_grid(),
         codec=Codec(output_offset=(float(offset),), input_bins=bins),
-        p_error=p_error,
+        p_error=settings.p_error,
         bootstraps=network.bootstraps(segment),
         lookup_bits=network.lookup_bits(segment),
         approximate=network.is_approximate(segment),
@@ -155,7 +156,7 @@ def compile_integer_program(
     except CircuitError as error:
         compiled.discard()
         raise CircuitError(
-            f"segment {segment} of network {network.name!r} does not compile at p_error {p_error:g} to one ciphertext a value; "
+            f"segment {segment} of network {network.name!r} does not compile at p_error {settings.p_error:g} to one ciphertext a value; "
             "make the inputs of its tables narrower"
         ) from error
     try:

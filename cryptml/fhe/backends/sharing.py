@@ -11,12 +11,17 @@ from dataclasses import replace
 from cryptml.errors import CircuitError
 from cryptml.fhe.backends.base import Backend, Compiled
 from cryptml.fhe.circuit import CircuitSpec
+from cryptml.fhe.settings import EngineSettings
 from cryptml.networks.network import Network
 from cryptml.splits import Segment
 
 
 def compile_sharing(
-    network: Network, segments: Sequence[Segment], p_error: float, backend: Backend, tell: Callable[[Segment], None]
+    network: Network,
+    segments: Sequence[Segment],
+    settings: Callable[[Segment], EngineSettings],
+    backend: Backend,
+    tell: Callable[[Segment], None],
 ) -> list[Compiled]:
     """Compile segments for one key set; linear ones need no evaluation keys and keep their own.
 
@@ -25,7 +30,7 @@ def compile_sharing(
     Args:
         network: Whose segments.
         segments: The server's.
-        p_error: For one lookup.
+        settings: Of the engine, for a segment; one that takes another's key parameters takes its settings too.
         backend: Compiles each.
         tell: Called before each compilation.
 
@@ -36,14 +41,14 @@ def compile_sharing(
     try:
         for segment in segments:
             tell(segment)
-            compiled.append(backend(network, segment, p_error))
+            compiled.append(backend(network, segment, settings(segment)))
         keyed = [index for index, each in enumerate(compiled) if each.spec.parameters.evaluation_key_bytes]
         owner = min((compiled[index].spec for index in keyed), key=_largest_first, default=None)
         for index in keyed:
             if owner and compiled[index].spec.parameters.key_parameters != owner.parameters.key_parameters:
                 tell(segments[index])
                 try:
-                    again = backend(network, segments[index], p_error, keys_of=owner)
+                    again = backend(network, segments[index], settings(owner.segment), keys_of=owner)
                 except CircuitError as error:
                     raise CircuitError(
                         "the largest key parameters do not suffice for all segments; build with a key set for each"

@@ -1,0 +1,61 @@
+"""What the engine is asked for when a segment is compiled: the probability of error, and how lookups share key parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from cryptml.errors import SettingError
+from cryptml.networks.engine_noise import DEFAULT_P_ERROR
+
+
+class Grouping(str, Enum):
+    """Which lookups of a circuit take the same key parameters; every further group adds keys.
+
+    Attributes:
+        WIDTH: Those whose inputs are as wide: Concrete's default.
+        WIDTH_AND_NORM: Those whose inputs are as wide and come from weights of a similar norm, so that large weights before some
+            lookups do not make the others dearer.
+    """
+
+    WIDTH = "width"
+    WIDTH_AND_NORM = "width-and-norm"
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """Settings of one segment's compilation; the security level, 128 bits, is none of them.
+
+    Attributes:
+        p_error: Probability, at most, that one lookup reads a wrong entry, in (0, 1).
+        grouping: Of lookups, by key parameters.
+
+    Raises:
+        SettingError: If ``p_error`` is no probability.
+    """
+
+    p_error: float = DEFAULT_P_ERROR
+    grouping: Grouping = Grouping.WIDTH
+
+    def __post_init__(self) -> None:
+        if not 0 < self.p_error < 1:
+            raise SettingError(f"p_error is {self.p_error}; it lies between 0 and 1, 2^-40 by default")
+
+
+DEFAULT_ENGINE_SETTINGS = EngineSettings()
+
+DEFAULT_MAX_FAILURE = 2.0**-30
+"""Probability, at most, that a whole answer holds a wrong lookup: once in a thousand million answers; `DEFAULT_P_ERROR` keeps it
+for up to 1024 lookups."""
+
+
+def p_error_within(max_failure: float, lookups: int) -> float:
+    """Return the p_error that keeps a whole answer's probability of a wrong lookup, ``1 - (1 - p_error)^lookups``, at a bound.
+
+    Args:
+        max_failure: The bound, in (0, 1).
+        lookups: Of one answer; with none, anything keeps the bound.
+    """
+    return float(-np.expm1(np.log1p(-max_failure) / max(1, lookups)))
