@@ -35,6 +35,7 @@ class Client:
         model: Its name there; may be left out where the service has one.
         keys: Where key sets are kept; the user's data folder by default.
         timeout_seconds: For connecting and for each answer.
+        token: That the provider gave; None for a service that asks for none.
         progress: Told of stages that take long.
     """
 
@@ -45,9 +46,10 @@ class Client:
         model: str | None = None,
         keys: KeyStore | None = None,
         timeout_seconds: float = 900.0,
+        token: str | None = None,
         progress: Progress | None = None,
     ) -> None:
-        self._transport = Transport(url, timeout_seconds)
+        self._transport = Transport(url, timeout_seconds, token)
         self._model = model
         self._keys = keys if keys is not None else KeyStore()
         self._progress: Progress = progress if progress is not None else Silent()

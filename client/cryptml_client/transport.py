@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import time
 from collections.abc import Iterable, Mapping
@@ -30,9 +31,13 @@ class Transport:
     Args:
         url: ``http://`` or ``https://`` and a host.
         timeout_seconds: For each request from its start to the end of its answer, evaluation included.
+        token: Of the tenant; None for a service that asks for none.
+
+    Raises:
+        SettingError: If the address, the timeout or the token cannot be used, or the token would travel in the clear.
     """
 
-    def __init__(self, url: str, timeout_seconds: float) -> None:
+    def __init__(self, url: str, timeout_seconds: float, token: str | None = None) -> None:
         try:
             parsed = httpx.URL(url)
         except (httpx.InvalidURL, TypeError, UnicodeError) as error:
@@ -41,13 +46,19 @@ class Transport:
             raise SettingError(f"{url!r} is not an address of a service; write it as http://host:port")
         if not 0 < timeout_seconds <= 86_400:
             raise SettingError(f"a timeout of {timeout_seconds} s is out of bounds; give more than 0 and at most 86400")
+        if token is not None:
+            _require_safe(token, parsed)
         self._url = str(parsed).rstrip("/")
         self._timeout = timeout_seconds
         connecting = min(timeout_seconds, 10.0)
         self._http = httpx.Client(
             base_url=self._url,
             timeout=httpx.Timeout(timeout_seconds, connect=connecting),
-            headers={"User-Agent": f"cryptml/{__version__}", "Accept-Encoding": "identity"},
+            headers={
+                "User-Agent": f"cryptml/{__version__}",
+                "Accept-Encoding": "identity",
+                **({} if token is None else {"Authorization": f"Bearer {token}"}),
+            },
             follow_redirects=False,
             trust_env=False,
         )
@@ -174,3 +185,22 @@ class Transport:
                 f"{self._url} answers {method} {path} with status {answer.status_code} and no problem document; check the address"
             )
         return ServiceRefused(answer.status_code, printable(title), printable(detail))
+
+
+def _require_safe(token: str, url: httpx.URL) -> None:
+    """Refuse a token that is none, or that anybody on the way could read."""
+    if not token.isascii() or not token.isprintable() or not token.strip() or " " in token:
+        raise SettingError(
+            "the token holds spaces or characters that no token has; copy it again, without a line's end"
+        )
+    if url.scheme == "http" and not _is_loopback(url.host):
+        raise SettingError(
+            f"the token would travel to {url.host} in the clear; use the https:// address of the service, or a tunnel to it"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

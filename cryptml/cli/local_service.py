@@ -46,18 +46,22 @@ class LocalService:
 
 
 @contextmanager
-def local_service(bundles: list[Path], data: Path, settings: Mapping[str, str] | None = None) -> Iterator[LocalService]:
+def local_service(
+    bundles: list[Path], data: Path, settings: Mapping[str, str] | None = None, *, anonymous: bool = True
+) -> Iterator[LocalService]:
     """Run ``cryptml serve`` on a free loopback port in a process of its own, and stop it at the end.
 
     Args:
         bundles: What it serves.
         data: Where it keeps evaluation keys.
         settings: Environment variables (``CRYPTML_...``) beside this process's own.
+        anonymous: Whether it answers without tokens: it listens on loopback alone.
 
     Raises:
         ServiceUnavailable: If it ends or does not listen in time, with what it said last.
     """
     command = [sys.executable, "-m", "cryptml", "serve", *map(str, bundles), "--port", "0", "--data", str(data)]
+    command += ["--insecure-anonymous"] if anonymous else []
     process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,

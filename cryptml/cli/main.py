@@ -5,7 +5,21 @@ from __future__ import annotations
 import typer
 
 from cryptml import __version__
-from cryptml.cli import build, datasets, demo, evaluate, keys, predict, pretrain, scan, search, serve, train
+from cryptml.cli import (
+    build,
+    database,
+    datasets,
+    demo,
+    evaluate,
+    keys,
+    predict,
+    pretrain,
+    scan,
+    search,
+    serve,
+    tenants,
+    train,
+)
 from cryptml.cli.console import out
 from cryptml.cli.run import run_app
 
@@ -23,6 +37,8 @@ app.command("search")(search.search)
 app.command("evaluate")(evaluate.evaluate)
 app.command("build")(build.build)
 app.command("serve")(serve.serve)
+app.add_typer(tenants.app, name="tenants")
+app.add_typer(database.app, name="database")
 app.add_typer(keys.app, name="keys")
 app.command("predict")(predict.predict)
 app.command("scan")(scan.scan)

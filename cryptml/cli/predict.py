@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from cryptml.cli.console import Stages, err, out, print_json
-from cryptml.cli.passphrase import PassphraseFile, read_passphrase
+from cryptml.cli.credentials import PassphraseFile, TokenFile, read_passphrase, read_token
 from cryptml.errors import CryptmlError, ImageError, RangeError
 from cryptml.images import Image, Region, central_region, crop, load_image
 from cryptml.networks import IntArray, Network, load_network
@@ -25,6 +25,7 @@ def predict(
     model: Annotated[str | None, typer.Option(help="Its name there, where there are several.")] = None,
     keys: Annotated[Path | None, typer.Option(help="Folder of the keys.")] = None,
     passphrase_file: PassphraseFile = None,
+    token_file: TokenFile = None,
     clear_check: Annotated[
         str | None, typer.Option(help="Network to compare with in the clear: a folder or a name.")
     ] = None,
@@ -42,6 +43,7 @@ def predict(
         model=model,
         keys=KeyStore(keys, read_passphrase(passphrase_file)),
         timeout_seconds=timeout,
+        token=read_token(token_file),
         progress=Stages(),
     ) as client:
         for path in images:

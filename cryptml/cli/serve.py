@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from cryptml.cli.console import out, say
+from cryptml.cli.service_settings import read_settings
 from cryptml.errors import SettingError
 
 
@@ -16,36 +17,42 @@ def serve(
     bundles: Annotated[list[Path], typer.Argument(help="Folders that cryptml build wrote.")],
     host: Annotated[str | None, typer.Option(help="Address to listen on; 127.0.0.1 by default.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="8000 by default; 0 takes a free port.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Where evaluation keys are stored.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Where evaluation keys and the database are.")] = None,
+    database: Annotated[
+        str | None, typer.Option(help="postgresql+psycopg://USER@HOST/NAME; a file in --data if not given.")
+    ] = None,
+    insecure_anonymous: Annotated[
+        bool, typer.Option("--insecure-anonymous", help="Answer whoever asks, without tokens; on this machine alone.")
+    ] = False,
     evaluation_seconds: Annotated[float | None, typer.Option(help="Limit for one evaluation; 900 by default.")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Of the worker; all cores by default.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Evaluations at once, a process each; 1 by default.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Of each worker; the cores divided among them by default.")
+    ] = None,
 ) -> None:
     """Serve bundles over HTTP until interrupted; prints the address once it listens.
 
+    Only tenants are answered: cryptml tenants add gives a client its token.
     What is not given is taken from the environment (CRYPTML_HOST, CRYPTML_PORT, CRYPTML_DATA, ...).
     """
     import uvicorn
-    from cryptml_server import Settings, create_app
-    from pydantic import ValidationError
-    from pydantic_settings import SettingsError
+    from cryptml_server import create_app
 
-    given: dict[str, Any] = {
-        "bundles": tuple(bundles),
-        "host": host,
-        "port": port,
-        "data": data,
-        "evaluation_seconds": evaluation_seconds,
-        "threads": threads,
-    }
-    try:
-        settings = Settings(**{name: value for name, value in given.items() if value is not None})
-    except ValidationError as error:
-        found = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
-        raise SettingError(f"the service cannot be set up: {found}") from error
-    except SettingsError as error:
-        raise SettingError(
-            f"the environment cannot be read: {error}; correct or unset the variable CRYPTML_..."
-        ) from error
+    settings = read_settings(
+        {
+            "bundles": tuple(bundles),
+            "host": host,
+            "port": port,
+            "data": data,
+            "database": database,
+            "insecure_anonymous": insecure_anonymous or None,
+            "evaluation_seconds": evaluation_seconds,
+            "workers": workers,
+            "threads": threads,
+        }
+    )
     app = create_app(settings)
     listening = _listen(settings.host, settings.port)
     address = f"[{settings.host}]" if ":" in settings.host else settings.host

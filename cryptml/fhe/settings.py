@@ -24,6 +24,18 @@ class Grouping(str, Enum):
     WIDTH_AND_NORM = "width-and-norm"
 
 
+class Rounding(str, Enum):
+    """How a table that drops the lowest bits of its input gets rid of them.
+
+    Attributes:
+        APPROXIMATE: For nothing; a value close to the edge of a bin may be read as the neighbouring bin. What training simulates.
+        EXACT: By one lookup a bit; every bin is read right.
+    """
+
+    APPROXIMATE = "approximate"
+    EXACT = "exact"
+
+
 @dataclass(frozen=True)
 class EngineSettings:
     """Settings of one segment's compilation; the security level, 128 bits, is none of them.
@@ -31,6 +43,7 @@ class EngineSettings:
     Attributes:
         p_error: Probability, at most, that one lookup reads a wrong entry, in (0, 1).
         grouping: Of lookups, by key parameters.
+        rounding: Of what tables read.
 
     Raises:
         SettingError: If ``p_error`` is no probability.
@@ -38,6 +51,7 @@ class EngineSettings:
 
     p_error: float = DEFAULT_P_ERROR
     grouping: Grouping = Grouping.WIDTH
+    rounding: Rounding = Rounding.APPROXIMATE
 
     def __post_init__(self) -> None:
         if not 0 < self.p_error < 1:

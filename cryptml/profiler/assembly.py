@@ -76,7 +76,9 @@ def _entry(
     settings = None
     if network.bootstraps(segment) and not findings.compiled(base).get("reason"):
         others = [findings.candidate(variant) for variant in findings.others(segment)]
-        settings = describe_choice(network, segment, findings.candidate(base), others, max_failure)
+        settings = describe_choice(
+            network, segment, findings.candidate(base), others, findings.trials(segment), max_failure
+        )
     exposure, queries = segment_exposure(network, segment), findings.recovered_with(segment)
     return {
         "start": segment.start,

@@ -9,7 +9,7 @@ from typing import Any
 from cryptml.fhe.settings import EngineSettings
 from cryptml.journal import Journal
 from cryptml.networks.network import Network
-from cryptml.profiler.engine_choice import Candidate, alternatives, fastest, is_worth_measuring
+from cryptml.profiler.engine_choice import Candidate, alternatives, best, is_worth_comparing
 from cryptml.profiler.estimation import Point
 from cryptml.splits import Segment, enumerate_segments
 
@@ -30,8 +30,10 @@ class Variant:
 
     def __str__(self) -> str:
         words = str(self.segment)
-        if self.settings is not None:
-            words += f" grouped by {self.settings.grouping.value} at p_error {self.settings.p_error:.4g}"
+        if (settings := self.settings) is not None:
+            words += (
+                f" grouped by {settings.grouping.value}, {settings.rounding.value} at p_error {settings.p_error:.4g}"
+            )
         return words if self.keys_of is None else f"{words} with keys of {self.keys_of}"
 
 
@@ -77,24 +79,35 @@ class Findings:
 
     def candidate(self, variant: Variant) -> Candidate:
         """Return a variant as `cryptml.profiler.engine_choice` takes it."""
-        return Candidate(variant.settings or self.settings, self.compiled(variant), self.measured(variant))
+        compared = self.journal.get(f"compared {variant}") or {}
+        return Candidate(variant.settings or self.settings, self.compiled(variant), compared)
 
     def contenders(self) -> list[Variant]:
-        """Return what may be faster than the default settings and so is measured against them, the cheapest first."""
+        """Return what may be faster than the default settings and so is compared with them, the cheapest first."""
         found = [
             variant
             for segment in self.segments
             if self.measured(Variant(segment)).get("cost")
             for variant in self.others(segment)
-            if is_worth_measuring(self.candidate(Variant(segment)), self.candidate(variant))
+            if is_worth_comparing(self.candidate(Variant(segment)), self.candidate(variant))
         ]
         return sorted(found, key=self.complexity)
+
+    def winners(self) -> list[Variant]:
+        """Return the segments that are deployed with other settings than the default ones, the cheapest first."""
+        found = [self.chosen(segment) for segment in self.segments]
+        return sorted((variant for variant in found if variant.settings is not None), key=self.complexity)
+
+    def trials(self, segment: Segment) -> Sequence[Mapping[str, Any]]:
+        """Return what dividing threads gave, as `cryptml.profiler.trials` found it; empty where that is still to be done."""
+        found = self.journal.get(f"divided {self.chosen(segment)}") or {}
+        return found.get("allocations", ())
 
     def chosen(self, segment: Segment) -> Variant:
         """Return a segment with the engine settings that it is deployed with."""
         variants = [Variant(segment), *self.others(segment)]
         candidates = [self.candidate(variant) for variant in variants]
-        return variants[candidates.index(fastest(candidates[0], candidates[1:]))]
+        return variants[candidates.index(best(candidates[0], candidates[1:]))]
 
     def settings_of(self, variant: Variant) -> EngineSettings:
         """Return the engine settings that a variant is compiled with."""
@@ -117,8 +130,8 @@ class Findings:
         return sorted(map(Variant, self.segments), key=self.complexity)
 
     def reported(self) -> list[Variant]:
-        """Return what a report holds the costs of: every segment as it is deployed, and with the key parameters of others."""
-        return [*map(self.chosen, self.segments), *self.sharing()]
+        """Return all that was to be measured: what a report holds the costs of, and what estimates are made from."""
+        return [*self.default(), *self.winners(), *self.sharing()]
 
     def sharing(self) -> list[Variant]:
         """Return each segment with the key parameters, no smaller, of others that a split can hold beside it, once for each.

@@ -16,9 +16,7 @@ from cryptml.fhe.settings import EngineSettings
 from cryptml.networks import IntArray, Network
 from cryptml.networks.clamping import within_bins
 from cryptml.networks.envelope import envelope
-from cryptml.profiler.allocations import allocations, measure_allocation
 from cryptml.profiler.compiled_folder import CIRCUIT_FOLDER
-from cryptml.profiler.machine import describe_machine
 from cryptml.profiler.processes import Child
 from cryptml.profiler.samples import sample_input
 from cryptml.splits import Segment
@@ -28,9 +26,6 @@ SERVER_MODULE = "cryptml.profiler.server_process"
 
 LONG_EVALUATION_MS = 60_000.0
 """An evaluation this long is its own warm-up: what the first one costs more is small beside it."""
-
-MEMORY_SHARE = 0.5
-"""Of the machine's memory: more is not taken by evaluations at once."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +56,6 @@ class Measured:
         evaluation_key_bytes: As sent.
         client_bytes: Of the client's process: ``baseline``; ``keygen_peak`` and ``retained`` once it has keys; ``peak`` after that.
         server_bytes: Of the server's: ``baseline``; ``retained`` at the end; ``peak``.
-        allocations: What `cryptml.profiler.allocations` measured; empty where it was not asked for.
     """
 
     samples: dict[str, list[float]]
@@ -70,7 +64,6 @@ class Measured:
     evaluation_key_bytes: int
     client_bytes: dict[str, int]
     server_bytes: dict[str, int]
-    allocations: list[dict[str, Any]]
 
     def cost(self) -> dict[str, float]:
         """Return the medians and the memory above each baseline."""
@@ -93,8 +86,6 @@ def measure_segment(
     folder: Path,
     limits: Limits,
     tell: Callable[[str], None],
-    *,
-    divide: bool = False,
 ) -> Measured:
     """Measure a compiled segment.
 
@@ -107,7 +98,6 @@ def measure_segment(
         folder: Holds ciphertexts and evaluation keys meanwhile; never a secret key.
         limits: Of time and memory.
         tell: Told what is being done.
-        divide: Measure also how threads are best divided, where an evaluation is short and memory suffices.
 
     Raises:
         MeasurementError: If a stage fails, a limit is exceeded or a result is wrong.
@@ -125,6 +115,7 @@ def measure_segment(
         samples["keygen_ms"].append(made["keygen_ms"])
         loaded = server.ask({"do": "load", "circuit": str(folder / CIRCUIT_FOLDER), "keys": str(keys)}, deadline)
         samples["load_keys_ms"].append(loaded["load_keys_ms"])
+        keys.unlink()
         for number in range(limits.repeats + 1):
             tell("first evaluation" if number == 0 else f"evaluation {number} of {limits.repeats}")
             values = sample_input(network, segment, number)
@@ -140,25 +131,6 @@ def measure_segment(
         samples["evaluate_ms"] = samples["evaluate_ms"] or samples["first_evaluate_ms"]
         found = [child.ask({"do": "memory"}, deadline) for child in (client, server)]
     of_client, of_server = found
-    held = max(1, of_server["peak_bytes"])
-    divisions = []
-    if divide and statistics.median(samples["evaluate_ms"]) < LONG_EVALUATION_MS:
-        divisions = [
-            measure_allocation(
-                allocation,
-                folder,
-                module=SERVER_MODULE,
-                memory_bytes=limits.memory_bytes,
-                deadline=deadline,
-                tell=tell,
-            )
-            for allocation in allocations(limits.threads)
-            if allocation.at_once * held <= MEMORY_SHARE * describe_machine()["memory_bytes"]
-        ]
-    for left in folder.glob("output*"):
-        left.unlink()
-    keys.unlink()
-    given.unlink()
     return Measured(
         samples=samples,
         upload_bytes=sent["upload_bytes"],
@@ -175,7 +147,6 @@ def measure_segment(
             "retained": of_server["resident_bytes"],
             "peak": of_server["peak_bytes"],
         },
-        allocations=divisions,
     )
 
 
@@ -200,6 +171,7 @@ def compile_request(
         "stop": segment.stop,
         "p_error": settings.p_error,
         "grouping": settings.grouping.value,
+        "rounding": settings.rounding.value,
         "folder": str(folder),
         "keys_of": None if keys_of is None else str(keys_of),
     }

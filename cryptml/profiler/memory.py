@@ -39,6 +39,21 @@ def reset_peak() -> bool:
     return True
 
 
+def available_bytes() -> int:
+    """Return what processes can still take on this machine, limits of a container aside.
+
+    Raises:
+        MeasurementError: If the system does not say.
+    """
+    try:
+        found = re.search(r"^MemAvailable:\s+(\d+) kB$", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    except OSError:
+        found = None
+    if found is None:
+        raise MeasurementError("the system does not say how much memory is available; Linux's /proc/meminfo does")
+    return int(found[1]) * 1024
+
+
 def _field(process: int | str, name: str) -> int:
     try:
         status = Path(f"/proc/{process}/status").read_text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,6 +30,7 @@ from cryptml.profiler.measurement import (
 from cryptml.profiler.probes import Knowledge
 from cryptml.profiler.processes import Child, Replaced
 from cryptml.profiler.report import network_digest
+from cryptml.profiler.trials import Allocation, allocations, compare_circuits, remove_messages, try_allocations
 from cryptml.splits import Segment
 
 COMPILER_MODULE = "cryptml.profiler.compiler_process"
@@ -107,13 +109,11 @@ class _Run:
         others = [variant for segment in self.findings.segments for variant in self.findings.others(segment)]
         self._compile([variant for variant in others if not self.findings.compiled(variant)])
         self._baselines()
-        for find in (self.findings.default, self.findings.contenders, self.findings.sharing):
-            variants = find()
-            self._compile(variants)
-            first = len(self.variants)
-            self.variants += variants
-            for number in range(first, len(self.variants)):
-                self._measure(number)
+        self._measure_all(self.findings.default())
+        self._compare(self.findings.contenders())
+        self._measure_all(self.findings.winners())
+        self._measure_all(self.findings.sharing())
+        self._divide()
         return assemble(
             self.findings,
             max_failure=self.settings.max_failure,
@@ -162,14 +162,19 @@ class _Run:
                 elapsed = time.monotonic() - started
                 self.findings.journal.record(f"attacked {segment}", {**found, "elapsed_s": elapsed})
 
-    def _compile(self, variants: list[Variant]) -> None:
-        """Compile what is still to be measured, in one process that is replaced where it dies."""
+    def _compile(self, variants: list[Variant], *, anew: bool = False) -> None:
+        """Compile what is still to be measured, in one process that is replaced where it dies.
+
+        Args:
+            variants: What.
+            anew: Compile also what has been measured and is needed again, where an interrupted run's circuits are gone.
+        """
         limits = self.settings.limits
         wanted = [
             variant
             for variant in variants
             if not self.findings.compiled(variant).get("reason")
-            and not self.findings.measured(variant)
+            and (anew or not self.findings.measured(variant))
             and not is_compiled(self._folder(variant))
         ]
         if not wanted:
@@ -200,6 +205,56 @@ class _Run:
     def _folder(self, variant: Variant) -> Path:
         return self.work / str(variant).replace(" ", "-")
 
+    def _measure_all(self, variants: list[Variant]) -> None:
+        self._compile(variants)
+        first = len(self.variants)
+        self.variants += variants
+        for number in range(first, len(self.variants)):
+            self._measure(number)
+
+    def _compare(self, contenders: list[Variant]) -> None:
+        """Evaluate what may be faster than the default settings in turn with these."""
+        wanted = [each for each in contenders if self.findings.journal.get(f"compared {each}") is None]
+        self._compile([*(Variant(each.segment) for each in wanted), *wanted], anew=True)
+        for number, variant in enumerate(wanted):
+            tell = self._teller(number, len(wanted), f"{variant} against the default")
+            folders = self._folder(Variant(variant.segment)), self._folder(variant)
+            started = time.monotonic()
+            try:
+                network, limits = self.findings.network, self.settings.limits
+                default, other = compare_circuits(network, variant.segment, folders, limits, tell)
+                entry: dict[str, Any] = {"default_ms": default, "other_ms": other}
+            except MeasurementError as error:
+                entry = {"reason": str(error)}
+            elapsed = time.monotonic() - started
+            self.findings.journal.record(f"compared {variant}", {**entry, "elapsed_s": elapsed})
+
+    def _divide(self) -> None:
+        """Try how threads are best divided, for every segment that was measured and has lookups."""
+        chosen = [
+            self.findings.chosen(each) for each in self.findings.segments if self.findings.network.bootstraps(each)
+        ]
+        wanted = [
+            each
+            for each in chosen
+            if self.findings.measured(each).get("cost") and self.findings.journal.get(f"divided {each}") is None
+        ]
+        self._compile(wanted, anew=True)
+        for number, variant in enumerate(wanted):
+            tell = self._teller(number, len(wanted), str(variant))
+            started = time.monotonic()
+            measured = dict(self.findings.measured(variant))
+            try:
+                network, limits = self.findings.network, self.settings.limits
+                found = try_allocations(network, variant.segment, self._folder(variant), limits, measured, tell)
+            except MeasurementError as error:
+                found = [_not_tried(each, str(error)) for each in allocations(self.settings.limits.threads)]
+            elapsed = time.monotonic() - started
+            self.findings.journal.record(f"divided {variant}", {"allocations": found, "elapsed_s": elapsed})
+
+    def _teller(self, number: int, total: int, name: str) -> Callable[[str], None]:
+        return lambda what: self.progress.update(done=number, total=total, what=f"{name}: {what}", remaining_s=None)
+
     def _baselines(self) -> None:
         """Measure what client and server hold before they have done anything."""
         if self.findings.journal.get("baselines") is not None:
@@ -228,16 +283,13 @@ class _Run:
         started = time.monotonic()
         try:
             measured = measure_segment(
-                self.findings.network,
-                variant.segment,
-                self._folder(variant),
-                self.settings.limits,
-                tell,
-                divide=variant.keys_of is None and self.findings.network.bootstraps(variant.segment) > 0,
+                self.findings.network, variant.segment, self._folder(variant), self.settings.limits, tell
             )
             entry: dict[str, Any] = {**asdict(measured), "cost": measured.cost(), "reason": None}
         except MeasurementError as error:
             entry = {"reason": str(error)}
+        finally:
+            remove_messages(self._folder(variant))
         self.findings.journal.record(f"measured {variant}", {**entry, "elapsed_s": time.monotonic() - started})
 
     def _too_dear(self, variant: Variant) -> bool:
@@ -269,6 +321,10 @@ class _Run:
             total += OVERHEAD_SECONDS + times * expected / 1000
             points.append(point)  # as if it were measured already: what is near it will be estimated
         return total
+
+
+def _not_tried(allocation: Allocation, reason: str) -> dict[str, Any]:
+    return {**asdict(allocation), "reason": reason, "evaluate_ms": [], "round_ms": []}
 
 
 def profile_network(

@@ -218,6 +218,8 @@ def _contradictions(document: Report) -> list[str]:
         for entry in document["segments"]
         if len({each["key_parameters"] for each in entry["server"]["shared"]}) != len(entry["server"]["shared"])
     ]
+    for entry in document["segments"]:
+        problems += _contradictory_settings(entry, document["configuration"]["p_error"])
     letters = [entry["split"] for entry in document["splits"]]
     if any(len(split) != layers for split in letters) or len(set(letters)) != len(letters):
         problems.append(f"splits that do not fit {layers} layers, or are there twice")
@@ -232,4 +234,27 @@ def _contradictions(document: Report) -> list[str]:
     verified = document["verification"]["splits"] if document["verification"] else []
     if any(len(entry["split"]) != layers or "S" not in entry["split"] for entry in verified):
         problems.append(f"verified splits that do not fit {layers} layers, or have no server segment")
+    return problems
+
+
+def _contradictory_settings(entry: Mapping[str, Any], p_error: float) -> list[str]:
+    """What a segment's engine settings must agree with: the costs beside them were measured with these, not with others."""
+    name, server = f"segment {entry['start']}-{entry['stop']}", entry["server"]
+    settings = server.get("settings")
+    if settings is None:
+        return []
+    problems = []
+    if not server["bootstraps"]:
+        problems.append(f"{name} has engine settings and no lookups")
+    if settings["p_error"] != p_error:
+        problems.append(f"{name} has a p_error of {settings['p_error']:g}, the report one of {p_error:g}")
+    taken = [
+        each
+        for each in settings["candidates"]
+        if all(each[key] == settings[key] for key in ("p_error", "grouping", "rounding"))
+    ]
+    if len(taken) != 1:
+        problems.append(f"{name} has engine settings that are {len(taken)} of its candidates")
+    elif server["complexity"] is not None and taken[0]["complexity"] != server["complexity"]:
+        problems.append(f"{name} has another complexity than the engine settings that it takes")
     return problems

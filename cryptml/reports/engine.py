@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import math
+import statistics
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.table import Table
 
 from cryptml.errors import printable
+from cryptml.profiler.engine_choice import power
 from cryptml.reports.table import bytes_text, duration_text, plain_table
 
 COLUMNS = [
     ("segment", "left"),
     ("p_error", "right"),
     ("grouping", "left"),
+    ("rounding", "left"),
     ("work", "right"),
     ("keys", "right"),
-    ("evaluation", "right"),
+    ("in turn with the default", "right"),
     ("", "left"),
 ]
 
@@ -29,19 +31,27 @@ def engine_table(document: Mapping[str, Any]) -> Table:
         chosen = entry["server"]["settings"]
         name = f"{entry['start']}-{entry['stop']}"
         for number, tried in enumerate(chosen["candidates"]):
-            taken = all(tried[key] == chosen[key] for key in ("p_error", "grouping"))
+            taken = all(tried[key] == chosen[key] for key in ("p_error", "grouping", "rounding"))
             rows.append(
                 (
                     "" if number else name,
-                    f"2^{math.log2(tried['p_error']):.0f}",
+                    power(tried["p_error"]),
                     tried["grouping"],
+                    tried["rounding"],
                     "-" if tried["complexity"] is None else f"{tried['complexity'] / 1e9:.2f} G",
                     "-" if tried["evaluation_key_bytes"] is None else bytes_text(tried["evaluation_key_bytes"]),
-                    "-" if tried["evaluate_ms"] is None else duration_text(tried["evaluate_ms"]),
-                    "taken" if taken else "",
+                    _in_turn(tried),
+                    "<- taken" if taken else "",
                 )
             )
     return plain_table(f"Engine settings of network {document['network']['name']}", COLUMNS, rows)
+
+
+def _in_turn(tried: Mapping[str, Any]) -> str:
+    if not tried["evaluate_ms"]:
+        return "-"
+    one, other = (duration_text(statistics.median(tried[name])) for name in ("evaluate_ms", "default_ms"))
+    return f"{one} : {other}"
 
 
 def engine_reasons(document: Mapping[str, Any]) -> Iterator[str]:

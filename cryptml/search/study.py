@@ -121,7 +121,8 @@ class Search:
                 load_if_exists=True,
                 directions=["maximize", "minimize"],
             )
-            known = self._study.user_attrs.get("settings", wanted)
+            known = dict(self._study.user_attrs.get("settings", wanted))
+            known["training"] = {**asdict(TrainingSettings()), **known["training"]}  # a search of an earlier version
             self._study.set_user_attr("settings", known)
         except (SQLAlchemyError, optuna.exceptions.OptunaError, RuntimeError, ValueError, KeyError) as error:
             raise SettingError(

@@ -21,6 +21,7 @@ class Circuit:
     Attributes:
         model: Of the bundle.
         index: Number among the model's server segments.
+        segment: Its first layer, and the one behind its last.
         folder: Of the compiled circuit.
         identity: SHA-256 of its client specification: what ciphertexts are made for.
         key_set: Names the key set that it takes, which other circuits may share.
@@ -30,6 +31,7 @@ class Circuit:
 
     model: str
     index: int
+    segment: tuple[int, int]
     folder: Path
     identity: str
     key_set: str
@@ -147,6 +149,7 @@ def _circuits(bundle: ServerBundle) -> list[Circuit]:
         Circuit(
             model=bundle.model,
             index=index,
+            segment=(description["start"], description["stop"]),
             folder=bundle.circuit_folder(index),
             identity=bundle.client_files[circuit_file(index)]["sha256"],
             key_set=description["key_set"],

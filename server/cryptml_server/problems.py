@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+
+from cryptml_server.database import DatabaseUnavailable
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -23,14 +26,24 @@ class Problem(Exception):
         title: Short and fixed for its kind; doubles as the last part of ``type``.
         detail: One sentence: what, which value, which bound, what to do.
         retry_after: Seconds after which to try again, if that can help.
+        headers: Of the answer, beside the usual ones.
     """
 
-    def __init__(self, status: int, title: str, detail: str, *, retry_after: int | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        title: str,
+        detail: str,
+        *,
+        retry_after: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.title = title
         self.detail = detail
         self.retry_after = retry_after
+        self.headers = dict(headers or {})
 
 
 def add_problem_handlers(app: FastAPI) -> None:
@@ -53,6 +66,12 @@ def add_problem_handlers(app: FastAPI) -> None:
         found = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()[:5])
         return _answer(Problem(422, "Invalid request", found))
 
+    async def on_database(_: Request, error: Exception) -> JSONResponse:
+        _log.error("the database is unavailable (%s)", error)
+        return _answer(
+            Problem(503, "Database unavailable", "the service cannot reach its records; try again", retry_after=5)
+        )
+
     async def on_disconnect(_: Request, __: Exception) -> Response:
         return Response(status_code=400)  # nobody is there to read it
 
@@ -63,13 +82,16 @@ def add_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_validation)
+    app.add_exception_handler(DatabaseUnavailable, on_database)
     app.add_exception_handler(ClientDisconnect, on_disconnect)
     app.add_exception_handler(Exception, on_anything)
 
 
 def _answer(problem: Problem) -> JSONResponse:
     kind = problem.title.lower().replace(" ", "-")
-    headers = {} if problem.retry_after is None else {"Retry-After": str(problem.retry_after)}
+    headers = dict(problem.headers)
+    if problem.retry_after is not None:
+        headers["Retry-After"] = str(problem.retry_after)
     return JSONResponse(
         {
             "type": f"urn:cryptml:problem:{kind}",

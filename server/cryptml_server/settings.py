@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from pathlib import Path
 
 from platformdirs import user_data_path
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DATABASE_FILE = "cryptml.db"
 
 
 class Settings(BaseSettings):
@@ -15,27 +18,62 @@ class Settings(BaseSettings):
 
     Attributes:
         bundles: Folders that ``cryptml build`` wrote.
-        data: Where evaluation keys are stored; made where missing, readable by its owner alone.
+        data: Where evaluation keys and the embedded database are; made where missing, readable by its owner alone.
+        database: Address of the database; a file in ``data`` if not given, PostgreSQL as ``postgresql+psycopg://USER@HOST/NAME``.
+        insecure_anonymous: Answer whoever asks, without tokens; only where ``host`` is this machine itself.
         host: Address to listen on.
         port: Port to listen on; 0 takes a free one.
         evaluation_seconds: An evaluation that takes longer is stopped.
-        waiting_requests: Requests that may wait for the worker; further ones are told to come back.
-        cached_keys: Deserialised evaluation keys kept in the worker's memory (hundreds of megabytes each); if not given, as many as
+        waiting_requests: Requests that may wait for a worker; further ones are told to come back.
+        cached_keys: Deserialised evaluation keys kept in each worker's memory (hundreds of megabytes each); if not given, as many as
             one client of any served model needs, and 2 at least.
         stored_key_bytes: Evaluation keys kept on disk, all together.
+        unused_key_days: Evaluation keys that were not used for so long are deleted.
         upload_seconds: Within which an upload of evaluation keys must end.
-        threads: Of the worker, for one evaluation.
+        workers: Processes that evaluate, each one request at a time, each with keys of its own in memory.
+        threads: Of each worker; the machine's cores divided among them if not given.
     """
 
     model_config = SettingsConfigDict(env_prefix="CRYPTML_", frozen=True)
 
-    bundles: tuple[Path, ...] = Field(min_length=1, max_length=64)
+    bundles: tuple[Path, ...] = Field(default=(), max_length=64)
     data: Path = Field(default_factory=lambda: user_data_path("cryptml") / "server")
+    database: str | None = Field(default=None, min_length=1, max_length=1000, repr=False)
+    insecure_anonymous: bool = False
     host: str = Field(default="127.0.0.1", min_length=1, max_length=255)
     port: int = Field(default=8000, ge=0, le=65535)
     evaluation_seconds: float = Field(default=900.0, gt=0, le=86_400)
     waiting_requests: int = Field(default=16, ge=0, le=10_000)
     cached_keys: int | None = Field(default=None, ge=1, le=64)
     stored_key_bytes: int = Field(default=20 << 30, ge=1 << 20)
+    unused_key_days: float = Field(default=90.0, gt=0, le=36_500)
     upload_seconds: float = Field(default=900.0, gt=0, le=86_400)
-    threads: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=1024)
+    workers: int = Field(default=1, ge=1, le=1024)
+    threads: int | None = Field(default=None, ge=1, le=1024)
+
+    @model_validator(mode="after")
+    def _require_loopback(self) -> Settings:
+        """Refuse to answer everybody on an address that others can reach."""
+        if self.insecure_anonymous and not _is_loopback(self.host):
+            raise ValueError(
+                f"insecure_anonymous answers whoever asks, and {self.host} may be reached by others; listen on 127.0.0.1, or "
+                "leave it out and give each client a token (cryptml tenants add)"
+            )
+        return self
+
+    @property
+    def threads_each(self) -> int:
+        """Threads of each worker."""
+        return self.threads or max(1, (os.cpu_count() or 1) // self.workers)
+
+    @property
+    def database_url(self) -> str:
+        """The database's address."""
+        return self.database or f"sqlite:///{self.data / DATABASE_FILE}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -24,6 +24,10 @@ GRACE_SECONDS = 0.5
 """A worker that broke off gets so long to end with its own exit code; one that is stuck is killed then."""
 
 
+class WorkerLost(Problem):
+    """The worker ended during a request; another has been started."""
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """An encrypted result and how long the circuit took."""
@@ -39,14 +43,12 @@ class Supervisor:
         threads: Of the worker's evaluations.
         cached_keys: Deserialised keys that it keeps.
         deadline_seconds: For one request; the worker is killed after it.
-        waiting: Requests that may wait; more are refused.
     """
 
-    def __init__(self, *, threads: int, cached_keys: int, deadline_seconds: float, waiting: int) -> None:
+    def __init__(self, *, threads: int, cached_keys: int, deadline_seconds: float) -> None:
         self._threads = threads
         self._cached_keys = cached_keys
         self._deadline = deadline_seconds
-        self._places = threading.BoundedSemaphore(waiting + 1)
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
@@ -81,7 +83,8 @@ class Supervisor:
         """Evaluate a circuit on one ciphertext.
 
         Raises:
-            Problem: 422 if it does not fit, 503 if too many wait or the worker was lost, 504 past the deadline.
+            WorkerLost: If the worker ended during it.
+            Problem: 422 if it does not fit, 504 past the deadline.
         """
         head = {"do": "evaluate", "circuit": str(circuit.folder), "keys": str(keys), "name": name}
         answer, result = self._request(head, ciphertext)
@@ -97,13 +100,8 @@ class Supervisor:
             self._discard()
 
     def _request(self, head: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
-        if not self._places.acquire(blocking=False):
-            raise Problem(503, "Too busy", "too many requests wait for the worker; try again later", retry_after=10)
-        try:
-            with self._lock:
-                answer, result = self._exchange(head, payload)
-        finally:
-            self._places.release()
+        with self._lock:
+            answer, result = self._exchange(head, payload)
         if not answer["ok"]:
             raise _refusal(answer)
         return answer, result
@@ -181,11 +179,11 @@ def _refusal(answer: dict[str, Any]) -> Problem:
             return Problem(500, "Circuit failure", answer["detail"])
 
 
-def _lost(code: int | None) -> Problem:
+def _lost(code: int | None) -> WorkerLost:
     if code in (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGFPE):
-        return Problem(
+        return WorkerLost(
             422,
             "Evaluation failed",
             "the evaluation broke off: keys or ciphertext do not fit this segment; make both again",
         )
-    return Problem(503, "Worker lost", "the worker ended during the request; try again", retry_after=5)
+    return WorkerLost(503, "Worker lost", "the worker ended during the request; try again", retry_after=5)

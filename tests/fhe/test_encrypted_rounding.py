@@ -12,7 +12,7 @@ from cryptml.errors import RangeError
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.fhe.server import ServerCircuit, load_evaluation_keys
-from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS
+from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS, EngineSettings, Rounding
 from cryptml.networks import Boundary, IntArray
 from cryptml.networks.clamping import measure_clamping, within_bins
 from cryptml.networks.engine_noise import DEFAULT_P_ERROR, NoisyOperations
@@ -46,6 +46,22 @@ def test_encrypted_answers_lie_in_the_envelope(segment: Segment, tmp_path: Path)
         assert envelope(NETWORK, values[None], segment).holds(answer)
         equal += np.array_equal(answer, NETWORK.run(values[None], segment))
     assert equal >= 6  # a value far from the edge of its bin is read as in the clear
+
+
+def test_exact_rounding_gives_the_clear_answers(tmp_path: Path) -> None:
+    segment = Segment(0, 2)
+    compiled = compile_integer_program(NETWORK, segment, EngineSettings(rounding=Rounding.EXACT))
+    approximate = compile_integer_program(NETWORK, segment, DEFAULT_ENGINE_SETTINGS)
+    approximate.discard()
+    assert (compiled.spec.approximate, approximate.spec.approximate) == (False, True)
+    assert compiled.spec.complexity > approximate.spec.complexity
+    compiled.move_to(tmp_path / "circuit")
+    keys = KeySet.generate(compiled.spec)
+    client, server = ClientCircuit(compiled.spec, keys), ServerCircuit(tmp_path / "circuit")
+    evaluation_keys = load_evaluation_keys(keys.evaluation_keys)
+    for values in inputs_within(segment, 12):
+        answer = client.decrypt(server.evaluate(client.encrypt(values[None]), evaluation_keys))
+        assert np.array_equal(answer, NETWORK.run(values[None], segment))
 
 
 def test_a_clamping_table_read_by_the_client_is_exact_wherever_its_inputs_lie(tmp_path: Path) -> None:

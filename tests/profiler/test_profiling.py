@@ -33,7 +33,7 @@ def folder(two_tables: Network, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def command(folder: Path, report: Path, *more: str) -> list[str]:
-    return ["run", str(folder), "--out", str(report), "--repeats", "2", *more]
+    return ["run", str(folder), "--out", str(report), "--repeats", "2", "--threads", "1", *more]
 
 
 def test_a_killed_run_is_resumed_where_it_was(two_tables: Network, folder: Path, tmp_path: Path) -> None:
@@ -84,12 +84,10 @@ def test_a_killed_run_is_resumed_where_it_was(two_tables: Network, folder: Path,
         assert (settings is None) == (entry["server"]["bootstraps"] == 0)
         if settings is not None:
             assert settings["p_error"] == document["configuration"]["p_error"] == 2.0**-40
-            taken = [each for each in settings["candidates"] if each["grouping"] == settings["grouping"]]
-            assert taken[0]["complexity"] == entry["server"]["complexity"]
-            assert taken[0]["evaluate_ms"] == pytest.approx(entry["server"]["cost"]["evaluate_ms"])
             assert settings["allocations"][0]["threads"] == document["configuration"]["threads"]
-            assert all(each["answers_per_s"] > 0 for each in settings["allocations"])
-            assert settings["why"]
+            assert all(each["answers_per_hour"] > 0 for each in settings["allocations"] if each["reason"] is None)
+            assert [each["reason"] for each in settings["allocations"]].count(None) >= 1
+            assert len(settings["why"]) >= 5
     first = document["segments"][0]["server"]
     last = document["segments"][-1]["server"]
     (variant,) = first["shared"]  # the one bit with the keys of the five bits, measured too
@@ -110,7 +108,9 @@ def test_a_killed_run_is_resumed_where_it_was(two_tables: Network, folder: Path,
     assert splits["CSS"]["exposure"]["queries"] == exposure["queries"]
 
     shown = runner.invoke(app, ["show", str(report), "--settings"], catch_exceptions=False)
-    assert shown.output.count("taken") >= 4
+    assert shown.output.count("<- taken") == sum(
+        entry["server"]["settings"] is not None for entry in document["segments"]
+    )
     assert "the bound is 2^-30" in shown.output
     verify_over_http(folder, report)
     existing = runner.invoke(app, command(folder, report))

@@ -54,8 +54,8 @@ def kit(build_tiny: Callable[[str], Any], tmp_path_factory: pytest.TempPathFacto
 def start(kit: Kit) -> Iterator[Callable[..., Supervisor]]:
     made: list[Supervisor] = []
 
-    def make(deadline: float = 60, waiting: int = 4, circuits: tuple[Circuit, ...] | None = None) -> Supervisor:
-        supervisor = Supervisor(threads=1, cached_keys=1, deadline_seconds=deadline, waiting=waiting)
+    def make(deadline: float = 60, circuits: tuple[Circuit, ...] | None = None) -> Supervisor:
+        supervisor = Supervisor(threads=1, cached_keys=1, deadline_seconds=deadline)
         made.append(supervisor)
         supervisor.start((kit.circuit,) if circuits is None else circuits)
         return supervisor
@@ -121,19 +121,6 @@ def test_an_evaluation_past_its_time_is_stopped(kit: Kit, start: Callable[..., S
     assert kit.evaluate(supervisor) is not None
 
 
-def test_requests_beyond_the_queue_are_told_to_come_back(kit: Kit, start: Callable[..., Supervisor]) -> None:
-    supervisor = start(waiting=0)
-    stuck = pid(supervisor)
-    os.kill(stuck, signal.SIGSTOP)
-    thread = threading.Thread(target=lambda: kit.evaluate(supervisor))
-    thread.start()
-    time.sleep(0.3)
-    assert refusal(lambda: kit.evaluate(supervisor)) == (503, "Too busy")
-    os.kill(stuck, signal.SIGCONT)
-    thread.join(60)
-    assert not thread.is_alive()
-
-
 def test_keys_deleted_meanwhile_do_not_cost_the_worker(
     kit: Kit, start: Callable[..., Supervisor], tmp_path: Path
 ) -> None:
@@ -183,7 +170,18 @@ def gone_within(process: int, seconds: float) -> bool:
 @contextmanager
 def serving(folder: Path, data: Path, environment: dict[str, str] | None = None) -> Iterator[tuple[Any, httpx.Client]]:
     """A service's process and a client for it; the process is killed at the end, whatever happened."""
-    command = [sys.executable, "-m", "cryptml", "serve", str(folder), "--port", "0", "--data", str(data)]
+    command = [
+        sys.executable,
+        "-m",
+        "cryptml",
+        "serve",
+        str(folder),
+        "--port",
+        "0",
+        "--data",
+        str(data),
+        "--insecure-anonymous",
+    ]
     service = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -231,4 +229,4 @@ def test_a_full_store_and_a_broken_upload_are_answered(build_tiny: Callable[[str
         assert (answer.status_code, answer.json()["title"]) == (507, "No room for keys")
         service.terminate()
         assert "Traceback" not in service.stderr.read()
-    assert not [left for left in tmp_path.rglob("*") if left.is_file()]
+    assert not [left for left in (tmp_path / "evaluation-keys").rglob("*") if left.is_file()]

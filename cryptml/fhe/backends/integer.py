@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from concrete import fhe
 
@@ -9,7 +11,7 @@ from cryptml.errors import CircuitError
 from cryptml.fhe.backends.base import Compiled, configuration, require_key_parameters
 from cryptml.fhe.backends.toolchain import linkable
 from cryptml.fhe.circuit import CircuitSpec, Codec
-from cryptml.fhe.settings import EngineSettings
+from cryptml.fhe.settings import EngineSettings, Rounding
 from cryptml.files import sha256
 from cryptml.networks.bins import Bins
 from cryptml.networks.extent import Extent, IntArray, bits_for
@@ -19,9 +21,18 @@ from cryptml.splits import Segment
 
 SAMPLES = 8
 
+EXACTNESS = {Rounding.APPROXIMATE: fhe.Exactness.APPROXIMATE, Rounding.EXACT: fhe.Exactness.EXACT}
 
+
+@dataclass(frozen=True)
 class ConcreteOperations:
-    """Tracing of `cryptml.networks.operations.Operations` into a Concrete graph; tensors are tracers of batch 1."""
+    """Tracing of `cryptml.networks.operations.Operations` into a Concrete graph; tensors are tracers of batch 1.
+
+    Attributes:
+        exactness: With which dropped bits are rounded away.
+    """
+
+    exactness: fhe.Exactness = fhe.Exactness.APPROXIMATE
 
     def convolve(
         self,
@@ -62,7 +73,7 @@ class ConcreteOperations:
                 index,
                 lsbs_to_remove=bins.dropped_bits,
                 overflow_protection=False,
-                exactness=fhe.Exactness.APPROXIMATE,
+                exactness=self.exactness,
             )
             padded = np.repeat(padded, bins.width, axis=1)
         if len(padded) == 1:
@@ -118,8 +129,10 @@ def compile_integer_program(
     low = int(propagate_all(layers, extent).low.min())
     offset = min(low, 0)
 
+    operations = ConcreteOperations(EXACTNESS[settings.rounding])
+
     def program(x: fhe.Tracer) -> fhe.Tracer:
-        y = run_all(layers, x, extent, ConcreteOperations())
+        y = run_all(layers, x, extent, operations)
         # Concrete learns a result's sign from samples, which may miss it: make every result unsigned.
         return fhe.hint(y - offset, bit_width=writes.bits) if offset else y
 
@@ -145,7 +158,7 @@ def compile_integer_program(
         p_error=settings.p_error,
         bootstraps=network.bootstraps(segment),
         lookup_bits=network.lookup_bits(segment),
-        approximate=network.is_approximate(segment),
+        approximate=settings.rounding is Rounding.APPROXIMATE and network.is_approximate(segment),
         complexity=float(circuit.complexity),
         key_set=sha256(client_specs),
         client_specs=client_specs,

@@ -1,0 +1,54 @@
+"""Where passphrases and tokens come from: a file or the environment, never the command line, which others can see."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cryptml.errors import SettingError
+
+PASSPHRASE_VARIABLE = "CRYPTML_PASSPHRASE"  # noqa: S105 (a name)
+TOKEN_VARIABLE = "CRYPTML_TOKEN"  # noqa: S105 (a name)
+MAX_BYTES = 4096
+PassphraseFile = Annotated[
+    Path | None,
+    typer.Option("--passphrase-file", help=f"Holds the keys' passphrase; else the variable {PASSPHRASE_VARIABLE}."),
+]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option("--token-file", help=f"Holds the token that the provider gave; else the variable {TOKEN_VARIABLE}."),
+]
+
+
+def read_passphrase(file: Path | None) -> str | None:
+    """Return the passphrase, None where none is given.
+
+    Raises:
+        SettingError: If the file cannot be read, is empty or too long.
+    """
+    return _read("passphrase", file, PASSPHRASE_VARIABLE)
+
+
+def read_token(file: Path | None) -> str | None:
+    """Return the token, None where none is given.
+
+    Raises:
+        SettingError: If the file cannot be read, is empty or too long.
+    """
+    return _read("token", file, TOKEN_VARIABLE)
+
+
+def _read(what: str, file: Path | None, variable: str) -> str | None:
+    if file is None:
+        return os.environ.get(variable) or None
+    try:
+        with file.open("rb") as stream:
+            text = stream.read(MAX_BYTES + 1).decode().rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError(f"the {what} file {file} cannot be read ({error})") from error
+    if not text or len(text) > MAX_BYTES:
+        raise SettingError(f"the {what} file {file} holds {len(text)} characters; give 1 to {MAX_BYTES}")
+    return text

@@ -1,0 +1,276 @@
+"""``cryptml tenants``: who may ask a service, how much, and with which token."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cryptml.cli.console import err, out, print_json, say
+from cryptml.errors import SettingError
+from cryptml.reports.table import bytes_text, plain_table
+
+if TYPE_CHECKING:
+    from cryptml_server.database import Database
+
+app = typer.Typer(help="Add, list and revoke those who may ask a service.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(help="Of the tenant: small letters, digits and hyphens.")]
+Data = Annotated[Path | None, typer.Option("--data", help="The service's data folder; its own default if not given.")]
+Address = Annotated[
+    str | None, typer.Option("--database", help="The service's database, where it is not in the data folder.")
+]
+KeyBytes = Annotated[int | None, typer.Option(min=1, help="Bytes of all stored evaluation keys together.")]
+Keys = Annotated[int | None, typer.Option(min=1, help="Stored evaluation keys.")]
+AtOnce = Annotated[int | None, typer.Option(min=1, help="Evaluations that wait or run at once.")]
+Daily = Annotated[int | None, typer.Option(min=1, help="Evaluations of one day (UTC).")]
+SegmentQueries = Annotated[
+    int | None, typer.Option(min=1, help="Evaluations of any one server segment, ever, without a budget of its own.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("add")
+def add(
+    name: Name,
+    key_bytes: KeyBytes = None,
+    keys: Keys = None,
+    concurrent_evaluations: AtOnce = None,
+    daily_evaluations: Daily = None,
+    segment_queries: SegmentQueries = None,
+    data: Data = None,
+    database: Address = None,
+    json: Json = False,
+) -> None:
+    """Add a tenant and print its token, once: only a digest of it is kept."""
+    from cryptml_server.tenants import Quotas, TenantStore
+
+    given = _given(key_bytes, keys, concurrent_evaluations, daily_evaluations, segment_queries)
+    with _opened(data, database) as opened:
+        tenant, token = TenantStore(opened).add(name, Quotas(**given))
+    _print_token(name, token, json=json, tenant=tenant.to_json())
+
+
+@app.command("list")
+def list_tenants(data: Data = None, database: Address = None, json: Json = False) -> None:
+    """List tenants with their quotas and what they have used of them."""
+    from cryptml_server.key_store import stored_keys
+    from cryptml_server.tenants import TenantStore
+    from cryptml_server.usage import UsageMeter
+
+    with _opened(data, database) as opened:
+        meter = UsageMeter(opened)
+        entries = [
+            {
+                **tenant.to_json(),
+                "used": {
+                    "today": meter.used_today(tenant),
+                    "queries": meter.budgets(tenant),
+                    **dict(zip(("keys", "key_bytes"), stored_keys(opened, tenant), strict=True)),
+                },
+            }
+            for tenant in TenantStore(opened).list()
+        ]
+    if json:
+        print_json({"tenants": entries})
+        return
+    columns = [
+        ("tenant", "left"),
+        ("since", "left"),
+        ("state", "left"),
+        ("today", "right"),
+        ("at once", "right"),
+        ("keys", "right"),
+        ("bytes of keys", "right"),
+        ("queries a segment", "right"),
+    ]
+    out.print(plain_table("Tenants", columns, [_row(entry) for entry in entries]))
+
+
+@app.command("change")
+def change(
+    name: Name,
+    key_bytes: KeyBytes = None,
+    keys: Keys = None,
+    concurrent_evaluations: AtOnce = None,
+    daily_evaluations: Daily = None,
+    segment_queries: SegmentQueries = None,
+    data: Data = None,
+    database: Address = None,
+    json: Json = False,
+) -> None:
+    """Give a tenant other quotas; what is not given stays."""
+    from cryptml_server.tenants import TenantStore
+
+    given = _given(key_bytes, keys, concurrent_evaluations, daily_evaluations, segment_queries)
+    if not given:
+        raise SettingError("nothing is to be changed; give at least one quota")
+    with _opened(data, database) as opened:
+        tenant = TenantStore(opened).change(name, given)
+    if json:
+        print_json({"tenant": tenant.to_json()})
+    else:
+        say(f"tenant {name} has other quotas from now on")
+
+
+@app.command("budget")
+def budget(
+    name: Name,
+    model: Annotated[str, typer.Option(help="Name of the served model.")],
+    profile: Annotated[
+        Path | None, typer.Option(help="A report of split-profiler run: budgets below what recovers each segment.")
+    ] = None,
+    share: Annotated[float, typer.Option(help="With --profile: share of those queries that is allowed.")] = 0.5,
+    segment: Annotated[str | None, typer.Option(help="START-STOP, as split-profiler names segments.")] = None,
+    queries: Annotated[int | None, typer.Option(min=0, help="With --segment: how many, ever.")] = None,
+    data: Data = None,
+    database: Address = None,
+    json: Json = False,
+) -> None:
+    """Bound how often a tenant may ask single segments, ever: below the number of answers that give a segment away."""
+    from cryptml_server.tenants import TenantStore
+    from cryptml_server.usage import UsageMeter
+
+    if (profile is None) == (segment is None or queries is None):
+        raise SettingError("give --profile, or --segment and --queries")
+    budgets = {_segment(segment): queries} if segment is not None else _budgets_of(profile, model, share)
+    with _opened(data, database) as opened:
+        meter, tenant = UsageMeter(opened), TenantStore(opened).find(name)
+        for place, number in budgets.items():
+            meter.set_budget(tenant, model, place, number)
+        found = meter.budgets(tenant)
+    if json:
+        print_json({"tenant": name, "budgets": found})
+        return
+    columns = [("model", "left"), ("segment", "left"), ("queries", "right"), ("budget", "right")]
+    rows = [
+        (each["model"], f"{each['start']}-{each['stop']}", f"{each['used']:,}", _number(each["budget"]))
+        for each in found
+    ]
+    out.print(plain_table(f"Queries of tenant {name}", columns, rows))
+
+
+@app.command("rotate")
+def rotate(
+    name: Name,
+    grace_hours: Annotated[
+        float, typer.Option(min=0, max=8760, help="For which the token before still works as well.")
+    ] = 0.0,
+    data: Data = None,
+    database: Address = None,
+    json: Json = False,
+) -> None:
+    """Give a tenant another token and print it, once; the one before stops working."""
+    from cryptml_server.tenants import TenantStore
+
+    with _opened(data, database) as opened:
+        token = TenantStore(opened).rotate(name, grace_seconds=grace_hours * 3600)
+    _print_token(name, token, json=json)
+
+
+@app.command("revoke")
+def revoke(name: Name, data: Data = None, database: Address = None) -> None:
+    """Answer a tenant no more, and delete its evaluation keys; a service that runs does both by itself."""
+    from cryptml_server.tenants import TenantStore
+
+    with _opened(data, database) as opened:
+        TenantStore(opened).revoke(name)
+    say(f"tenant {name} is not answered any more; its keys go with the service's next sweep")
+
+
+@contextmanager
+def _opened(data: Path | None, database: str | None) -> Iterator[Database]:
+    from cryptml_server.app import open_database
+    from cryptml_server.database import DatabaseUnavailable
+
+    from cryptml.cli.service_settings import read_settings
+
+    opened = open_database(read_settings({"data": data, "database": database}, needs_bundles=False))
+    try:
+        yield opened
+    except DatabaseUnavailable as error:
+        raise SettingError("the database is locked or gone; try again, or check that it runs") from error
+    finally:
+        opened.close()
+
+
+def _given(
+    key_bytes: int | None, keys: int | None, at_once: int | None, daily: int | None, segment_queries: int | None
+) -> dict[str, int]:
+    named = {
+        "key_bytes": key_bytes,
+        "keys": keys,
+        "concurrent_evaluations": at_once,
+        "daily_evaluations": daily,
+        "segment_queries": segment_queries,
+    }
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def _print_token(name: str, token: str, *, json: bool, **more: Any) -> None:
+    if json:
+        print_json({"name": name, "token": token, **more})
+        return
+    out.print(token, markup=False, highlight=False, soft_wrap=True)
+    err.print(
+        f"this is the token of tenant {name}; it is shown once. Give it to the client as CRYPTML_TOKEN or --token-file",
+        style="dim",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _row(entry: dict[str, Any]) -> tuple[str, ...]:
+    quotas, used = entry["quotas"], entry["used"]
+    since = datetime.fromtimestamp(entry["created"], timezone.utc).strftime("%Y-%m-%d %H:%M")
+    return (
+        entry["name"],
+        since,
+        "revoked" if entry["revoked"] else "active",
+        f"{used['today']:,} of {quotas['daily_evaluations']:,}",
+        f"{quotas['concurrent_evaluations']:,}",
+        f"{used['keys']:,} of {quotas['keys']:,}",
+        f"{bytes_text(used['key_bytes'])} of {bytes_text(quotas['key_bytes'])}",
+        _number(quotas["segment_queries"]),
+    )
+
+
+def _number(value: int | None) -> str:
+    return "no bound" if value is None else f"{value:,}"
+
+
+def _segment(text: str) -> tuple[int, int]:
+    start, hyphen, stop = text.partition("-")
+    if not hyphen or not (start.isdecimal() and stop.isdecimal()) or int(start) >= int(stop):
+        raise SettingError(f"{text!r} is not a segment; write its first layer and the one behind its last, such as 2-5")
+    return int(start), int(stop)
+
+
+def _budgets_of(profile: Path | None, model: str, share: float) -> dict[tuple[int, int], int]:
+    """Return a budget for each segment that a known number of queries recovers, below that number.
+
+    Raises:
+        SettingError: If the share is out of bounds, or the report is another model's or knows no such number.
+        ReportError: If the report is malformed.
+    """
+    from cryptml.profiler.report import load_report
+
+    if not 0 < share < 1:
+        raise SettingError(f"--share is {share:g}; it lies between 0 and 1, for all queries recover the segment")
+    document = load_report(profile) if profile is not None else {}
+    if document["network"]["name"] != model:
+        raise SettingError(f"the report is of network {document['network']['name']!r}, not of model {model!r}")
+    found = {
+        (entry["start"], entry["stop"]): math.ceil(share * entry["exposure"]["queries"]) - 1
+        for entry in document["segments"]
+        if entry["exposure"]["queries"] and entry["exposure"]["parameters"]
+    }
+    if not found:
+        raise SettingError(
+            "the report knows of no segment that a number of queries recovers; give --segment and --queries"
+        )
+    return found

@@ -1,0 +1,15 @@
+"""What the service remembers: tenants, evaluation keys, usage. SQLite without any set-up, or PostgreSQL."""
+
+from cryptml_server.database.engine import Database, DatabaseUnavailable, insert_if_absent
+from cryptml_server.database.schema import daily_usage, evaluation_keys, query_budgets, tenants, tokens
+
+__all__ = [
+    "Database",
+    "DatabaseUnavailable",
+    "daily_usage",
+    "evaluation_keys",
+    "insert_if_absent",
+    "query_budgets",
+    "tenants",
+    "tokens",
+]

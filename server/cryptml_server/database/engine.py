@@ -1,0 +1,134 @@
+"""Connections and transactions, the same for SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Table, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from cryptml.errors import SettingError
+
+BUSY_SECONDS = 15.0
+"""For which a locked database is waited for."""
+
+DIALECTS = ("sqlite", "postgresql")
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+class DatabaseUnavailable(Exception):
+    """The database is locked, full or gone; trying again later can help."""
+
+
+class Database:
+    """A database by its address.
+
+    Args:
+        url: SQLAlchemy's, of a dialect in `DIALECTS`; ``postgresql+psycopg://user@host/name``.
+
+    Raises:
+        SettingError: If it is no address of such a database, or its driver is missing.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            parsed = make_url(url)
+            if parsed.get_backend_name() not in DIALECTS:
+                raise SettingError(
+                    f"a database of kind {parsed.get_backend_name()!r} is not supported; use {' or '.join(DIALECTS)}"
+                )
+            self.is_embedded = parsed.get_backend_name() == "sqlite"
+            if self.is_embedded:
+                if not parsed.database or parsed.database == ":memory:":
+                    raise SettingError("a database in memory forgets its tenants; give the path of a file")
+                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self._engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS}, pool_size=8)
+                event.listen(self._engine, "connect", _prepare_embedded)
+                event.listen(self._engine, "begin", _begin_embedded)
+            else:
+                self._engine = create_engine(parsed, pool_pre_ping=True, pool_timeout=BUSY_SECONDS, pool_size=8)
+        except (ArgumentError, NoSuchModuleError, ImportError) as error:
+            raise SettingError(
+                f"the database's address cannot be used ({type(error).__name__}); write it as sqlite:///FILE or "
+                "postgresql+psycopg://USER@HOST/NAME and install the driver"
+            ) from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Yield a connection; all that is done with it becomes durable at the end, or nothing of it does.
+
+        Raises:
+            DatabaseUnavailable: If the database is locked, full or gone.
+        """
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except (OperationalError, PoolTimeout) as error:
+            raise DatabaseUnavailable(type(error).__name__) from error
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise DatabaseUnavailable(type(error).__name__) from error
+            raise
+
+    def upgrade(self) -> None:
+        """Bring the tables to this version's form.
+
+        Raises:
+            DatabaseUnavailable: If the database cannot be written.
+        """
+        with self.transaction() as connection:
+            command.upgrade(_configuration(connection), "head")
+
+    def require_current(self) -> None:
+        """Refuse tables of another version.
+
+        Raises:
+            SettingError: With both versions.
+            DatabaseUnavailable: If the database does not answer.
+        """
+        with self.transaction() as connection:
+            found = MigrationContext.configure(connection).get_current_revision()
+        expected = ScriptDirectory.from_config(_configuration(None)).get_current_head()
+        if found != expected:
+            raise SettingError(
+                f"the database's tables are of version {found or 'none'}, this program needs {expected}; run cryptml database upgrade"
+            )
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+
+def insert_if_absent(connection: Connection, table: Table, values: Mapping[str, Any]) -> None:
+    """Insert a row unless one with its primary key is there; two that do so at once do not disturb each other."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    connection.execute(dialect.insert(table).values(**values).on_conflict_do_nothing())
+
+
+def _configuration(connection: Connection | None) -> Config:
+    configuration = Config()
+    configuration.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    configuration.attributes["connection"] = connection
+    return configuration
+
+
+def _prepare_embedded(connection: Any, _: object) -> None:
+    """Readers beside one writer, every commit on disk before it returns, and SQLAlchemy in charge of transactions."""
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_embedded(connection: Connection) -> None:
+    """Take the writer's place at once: a reader that becomes a writer half-way could not wait for another."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

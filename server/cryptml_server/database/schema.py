@@ -1,0 +1,76 @@
+"""The tables, as the migrations leave them. Moments are seconds since 1970, UTC."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Float, ForeignKey, Integer, LargeBinary, MetaData, String, Table
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+NAME = 64
+"""Characters of the longest name of a tenant or a model."""
+
+DIGEST = 64
+"""Hexadecimal digits of a SHA-256."""
+
+tenants = Table(
+    "tenants",
+    metadata,
+    Column("id", String(16), primary_key=True, comment="random; part of the tenant's tokens"),
+    Column("name", String(NAME), nullable=False, unique=True),
+    Column("created", Float, nullable=False),
+    Column("revoked", Float, comment="since when nothing is answered; null while it is"),
+    Column("key_bytes", BigInteger, nullable=False, comment="quota: all stored evaluation keys together"),
+    Column("keys", Integer, nullable=False, comment="quota: stored evaluation keys"),
+    Column("concurrent_evaluations", Integer, nullable=False, comment="quota"),
+    Column("daily_evaluations", Integer, nullable=False, comment="quota: of one day, UTC"),
+    Column("segment_queries", BigInteger, comment="budget of every segment without one of its own; null for none"),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("tenant", ForeignKey("tenants.id", ondelete="CASCADE"), primary_key=True),
+    Column("salt", LargeBinary(16), primary_key=True),
+    Column(
+        "digest", LargeBinary(32), nullable=False, comment="SHA-256 of salt and secret; the secret itself is nowhere"
+    ),
+    Column("created", Float, nullable=False),
+    Column("expires", Float, comment="null for never"),
+)
+
+evaluation_keys = Table(
+    "evaluation_keys",
+    metadata,
+    Column("tenant", ForeignKey("tenants.id", ondelete="CASCADE"), primary_key=True),
+    Column("key_set", String(DIGEST), primary_key=True),
+    Column("digest", String(DIGEST), primary_key=True),
+    Column("bytes", BigInteger, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("last_used", Float, nullable=False),
+)
+
+daily_usage = Table(
+    "daily_usage",
+    metadata,
+    Column("tenant", ForeignKey("tenants.id", ondelete="CASCADE"), primary_key=True),
+    Column("day", Integer, primary_key=True, comment="days since 1970, UTC"),
+    Column("evaluations", Integer, nullable=False),
+)
+
+query_budgets = Table(
+    "query_budgets",
+    metadata,
+    Column("tenant", ForeignKey("tenants.id", ondelete="CASCADE"), primary_key=True),
+    Column("model", String(NAME), primary_key=True),
+    Column("start", Integer, primary_key=True, comment="first layer of the segment"),
+    Column("stop", Integer, primary_key=True, comment="layer behind its last"),
+    Column("budget", BigInteger, comment="queries, ever; null where the tenant's own counts"),
+    Column("used", BigInteger, nullable=False),
+)

@@ -1,0 +1,27 @@
+"""HTTP, version 1: one file a resource; endpoints translate requests, check sizes and names, and delegate."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Depends
+
+from cryptml_server.authentication import SCHEME, current_tenant
+from cryptml_server.key_store import KeyStore
+from cryptml_server.models import ModelRegistry
+from cryptml_server.pool import WorkerPool
+from cryptml_server.routes.evaluation_keys import evaluation_key_routes
+from cryptml_server.routes.evaluations import evaluation_routes
+from cryptml_server.routes.health import health_routes
+from cryptml_server.routes.models import model_routes
+from cryptml_server.usage import UsageMeter
+
+
+def create_router(registry: ModelRegistry, store: KeyStore, pool: WorkerPool, meter: UsageMeter) -> APIRouter:
+    """Return the routes below ``/v1``; all but those of health are for tenants alone."""
+    router = APIRouter(prefix="/v1")
+    router.include_router(health_routes(pool))
+    of_tenants = APIRouter(dependencies=[Depends(SCHEME), Depends(current_tenant)])
+    of_tenants.include_router(model_routes(registry))
+    of_tenants.include_router(evaluation_key_routes(registry, store, pool))
+    of_tenants.include_router(evaluation_routes(registry, store, pool, meter))
+    router.include_router(of_tenants)
+    return router

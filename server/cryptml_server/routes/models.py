@@ -1,0 +1,42 @@
+"""What is served, and the client's half of it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Response
+from fastapi.responses import FileResponse
+
+from cryptml_server.models import ModelRegistry
+from cryptml_server.problems import Problem
+from cryptml_server.routes.parameters import OCTETS, ModelName
+
+
+def model_routes(registry: ModelRegistry) -> APIRouter:
+    """Return the routes below ``/models`` that describe."""
+    router = APIRouter(prefix="/models", tags=["models"])
+
+    @router.get("")
+    async def models() -> dict[str, Any]:
+        """List the models with their splits."""
+        return {"models": [model.summary() for model in registry.models.values()]}
+
+    @router.get("/{model}")
+    async def model_details(model: ModelName) -> dict[str, Any]:
+        """Describe a model: split, segments, shapes, sizes, digests."""
+        return registry.find(model).details()
+
+    @router.get("/{model}/client-bundle")
+    async def client_manifest(model: ModelName) -> Response:
+        """Return the manifest of the client's half, byte for byte; it names the files."""
+        return Response(registry.find(model).bundle.client_manifest, media_type="application/json")
+
+    @router.get("/{model}/client-bundle/{name}", response_class=FileResponse)
+    async def client_file(model: ModelName, name: Annotated[str, Path(max_length=80)]) -> FileResponse:
+        """Return one file of the client's half."""
+        bundle = registry.find(model).bundle
+        if name not in bundle.client_files:
+            raise Problem(404, "Unknown file", "the client bundle has no file of that name; its manifest lists them")
+        return FileResponse(bundle.folder / "client" / name, media_type=OCTETS)
+
+    return router

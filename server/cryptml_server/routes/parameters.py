@@ -1,0 +1,81 @@
+"""What requests carry, and the checks that several resources make of it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Header, Path, Query, Request
+
+from cryptml_server.models import Circuit, ModelRegistry
+from cryptml_server.problems import Problem
+from cryptml_server.tenants import Tenant
+
+OCTETS = "application/octet-stream"
+HEX = "^[0-9a-f]{64}$"
+Digest = Annotated[str, Path(pattern=HEX, description="SHA-256 of the evaluation keys")]
+ModelName = Annotated[str, Path(max_length=64)]
+SegmentIndex = Annotated[int, Path(ge=0, le=255, description="number among the model's server segments")]
+SegmentQuery = Annotated[int, Query(ge=0, le=255, description="number among the model's server segments")]
+CircuitHeader = Annotated[
+    str, Header(alias="CryptML-Circuit", pattern=HEX, description="the circuit that the body was made for")
+]
+KeysHeader = Annotated[
+    str, Header(alias="CryptML-Evaluation-Keys", pattern=HEX, description="the key set that encrypted the body")
+]
+
+
+def circuit_of(registry: ModelRegistry, model: str, index: int, identity: str) -> Circuit:
+    """Return a server segment, if it is the one that the client made its body for.
+
+    Raises:
+        Problem: 404 for an unknown model or segment, 409 for another circuit.
+    """
+    circuit = registry.find(model).circuit(index)
+    if identity != circuit.identity:
+        raise Problem(
+            409,
+            "Another circuit",
+            f"the body was made for another circuit than segment {index} of this model; fetch its bundle again",
+        )
+    return circuit
+
+
+def key_name(tenant: Tenant, circuit: Circuit, digest: str) -> str:
+    """Return what a worker remembers evaluation keys by; no two tenants' are the same."""
+    return f"{tenant.id}/{circuit.key_set}/{digest}"
+
+
+def check_length(request: Request, bounds: tuple[int, int], what: str) -> None:
+    """Refuse by the announced length, before a byte of the body is read.
+
+    Raises:
+        Problem: 413 or 422 for a wrong one.
+    """
+    announced = request.headers.get("content-length")
+    if announced is None:
+        return
+    length = int(announced) if announced.isascii() and announced.isdigit() else -1
+    _require_within(length, bounds, what)
+
+
+async def read_body(request: Request, bounds: tuple[int, int], what: str) -> bytes:
+    """Return a body of bounded length.
+
+    Raises:
+        Problem: 413 or 422 for a wrong length.
+    """
+    blocks = bytearray()
+    async for block in request.stream():
+        blocks += block
+        if len(blocks) > bounds[1]:
+            break
+    _require_within(len(blocks), bounds, what)
+    return bytes(blocks)
+
+
+def _require_within(length: int, bounds: tuple[int, int], what: str) -> None:
+    least, most = bounds
+    if length > most:
+        raise Problem(413, "Body too long", f"{what} has {length} bytes, at most {most} for this segment")
+    if length < least:
+        raise Problem(422, "Body too short", f"{what} has {length} bytes, at least {least} for this segment")

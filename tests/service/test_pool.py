@@ -1,0 +1,182 @@
+"""The queue in front of the workers: bounded, fair between tenants, mindful of keys; and workers that are lost."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptml_server.models import Circuit
+from cryptml_server.pool import WorkerPool
+from cryptml_server.problems import Problem
+from cryptml_server.supervisor import Evaluation, WorkerLost
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+CIRCUIT = Circuit("tiny", 0, (0, 1), Path(), "0" * 64, "1" * 64, (1, 2), (1, 2))
+
+
+class FakeSupervisor:
+    """Evaluates nothing, in an order that the test sees; one request at a time, or it fails."""
+
+    def __init__(self, number: int, done: list[tuple[int, str]], act: Callable[[bytes], None] | None = None) -> None:
+        self.number = number
+        self.done = done
+        self.act = act
+        self.lock = threading.Lock()
+        self.alive = True
+
+    def start(self, circuits: Any) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
+
+    def check_keys(self, path: Path, name: str) -> None:
+        self.done.append((self.number, name))
+
+    def evaluate(self, circuit: Circuit, keys: Path, name: str, ciphertext: bytes) -> Evaluation:
+        assert self.lock.acquire(blocking=False), "a worker got two requests at once"
+        try:
+            if self.act:
+                self.act(ciphertext)
+            self.done.append((self.number, name))
+            return Evaluation(ciphertext, 1.0)
+        finally:
+            self.lock.release()
+
+
+def pool_of(*supervisors: FakeSupervisor, waiting: int = 1000, cached_keys: int = 2) -> WorkerPool:
+    return WorkerPool(supervisors, cached_keys=cached_keys, waiting=waiting)  # type: ignore[arg-type]
+
+
+async def ask(pool: WorkerPool, tenant: str, number: int = 0, keys: str = "keys") -> Evaluation:
+    return await pool.evaluate(tenant, CIRCUIT, Path(), f"{tenant}/{keys}", str(number).encode())
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 4), st.lists(st.sampled_from("abcd"), min_size=1, max_size=40))
+def test_everybody_is_answered_in_turn_and_in_order(workers: int, tenants: list[str]) -> None:
+    order: list[str] = []
+    supervisors = [FakeSupervisor(number, [], lambda body: order.append(body.decode())) for number in range(workers)]
+
+    async def run() -> list[Evaluation]:
+        pool = pool_of(*supervisors)
+        return await asyncio.gather(*(ask(pool, tenant, number) for number, tenant in enumerate(tenants)))
+
+    answers = asyncio.run(run())
+    assert [answer.ciphertext for answer in answers] == [str(number).encode() for number in range(len(tenants))]
+    if workers == 1:
+        for tenant in set(tenants):
+            own = [number for number, name in enumerate(tenants) if name == tenant]
+            assert [int(each) for each in order if int(each) in own] == own, "within a tenant, first come first served"
+
+
+def test_one_request_beside_a_hundred_waits_for_two_at_most() -> None:
+    order: list[str] = []
+    first, release = threading.Event(), threading.Event()
+
+    def hold(body: bytes) -> None:
+        order.append(body.decode())
+        first.set()
+        release.wait(10)
+
+    async def run() -> None:
+        pool = pool_of(FakeSupervisor(0, [], hold))
+        many = [asyncio.ensure_future(ask(pool, "busy", number)) for number in range(100)]
+        await asyncio.to_thread(first.wait, 10)
+        one = asyncio.ensure_future(ask(pool, "calm", 1000))
+        await asyncio.sleep(0)
+        release.set()
+        await asyncio.gather(one, *many)
+
+    asyncio.run(run())
+    assert order.index("1000") <= 2
+
+
+def test_a_full_queue_says_when_to_come_back() -> None:
+    release = threading.Event()
+    supervisor = FakeSupervisor(0, [], lambda _: release.wait(10) and None)
+
+    async def run() -> Problem:
+        pool = pool_of(supervisor, waiting=2)
+        waiting = [asyncio.ensure_future(ask(pool, "a", number)) for number in range(3)]
+        await asyncio.sleep(0.05)
+        assert pool.waiting == 2
+        with pytest.raises(Problem) as refused:
+            await ask(pool, "b")
+        release.set()
+        await asyncio.gather(*waiting)
+        assert pool.waiting == 0
+        await ask(pool, "b")
+        return refused.value
+
+    refused = asyncio.run(run())
+    assert (refused.status, refused.title) == (503, "Too busy")
+    assert refused.retry_after is not None
+    assert refused.retry_after >= 10
+
+
+def test_the_worker_that_has_the_keys_is_preferred() -> None:
+    done: list[tuple[int, str]] = []
+
+    async def run() -> None:
+        pool = pool_of(FakeSupervisor(0, done), FakeSupervisor(1, done))
+        await asyncio.gather(ask(pool, "a"), ask(pool, "b"))
+        for _ in range(3):
+            await ask(pool, "b")
+            await ask(pool, "a")
+        for keys in ("1", "2", "3"):  # the worker forgets what it used longest ago, and the pool with it
+            await ask(pool, "a", keys=keys)
+
+    asyncio.run(run())
+    where = {name: {number for number, each in done if each == name} for name in ("a/keys", "b/keys")}
+    assert len(where["a/keys"]) == len(where["b/keys"]) == 1
+    assert where["a/keys"] != where["b/keys"]
+
+
+def test_a_request_that_is_given_up_leaves_no_place_taken() -> None:
+    release = threading.Event()
+
+    async def run() -> None:
+        pool = pool_of(FakeSupervisor(0, [], lambda _: release.wait(10) and None))
+        held = asyncio.ensure_future(ask(pool, "a"))
+        await asyncio.sleep(0.05)
+        given_up = [asyncio.ensure_future(ask(pool, "b", number)) for number in range(5)]
+        await asyncio.sleep(0.05)
+        for each in given_up:
+            each.cancel()
+        await asyncio.gather(*given_up, return_exceptions=True)
+        assert pool.waiting == 0
+        release.set()
+        await held
+        await asyncio.wait_for(ask(pool, "b"), 5)
+
+    asyncio.run(run())
+
+
+def test_a_lost_worker_costs_a_second_attempt_and_no_third() -> None:
+    attempts: list[bytes] = []
+
+    def lose(body: bytes) -> None:
+        attempts.append(body)
+        if body == b"13" or len(attempts) == 1:
+            raise WorkerLost(503, "Worker lost", "for a test")
+
+    async def run() -> None:
+        pool = pool_of(FakeSupervisor(0, [], lose))
+        assert (await ask(pool, "a", 1)).ciphertext == b"1"
+        assert attempts == [b"1", b"1"]
+        with pytest.raises(Problem, match="for a test"):
+            await ask(pool, "a", 13)
+        assert attempts.count(b"13") == 2
+        with pytest.raises(Problem, match="workers ended during this very request before") as refused:
+            await ask(pool, "a", 13)
+        assert refused.value.status == 422
+        assert attempts.count(b"13") == 2, "what workers die of is not tried again"
+        assert (await ask(pool, "b", 13 + 1)).ciphertext == b"14"
+
+    asyncio.run(run())

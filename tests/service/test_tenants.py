@@ -1,0 +1,404 @@
+"""Tenants, their tokens and quotas: by the database first, then over real sockets with two of them."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import numpy as np
+import pytest
+from cryptml_client import Client, KeyStore
+from cryptml_server.app import open_database
+from cryptml_server.database import Database, DatabaseUnavailable, daily_usage
+from cryptml_server.models import Circuit
+from cryptml_server.problems import Problem
+from cryptml_server.settings import Settings
+from cryptml_server.tenants import ANONYMOUS, Quotas, TenantStore
+from cryptml_server.usage import UsageMeter
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import update
+from typer.testing import CliRunner
+
+from cryptml.bundle import ClientBundle
+from cryptml.cli.local_service import LocalService, local_service
+from cryptml.cli.main import app
+from cryptml.errors import ServiceRefused, SettingError
+from cryptml.fhe.client import ClientCircuit, KeySet
+from cryptml.files import sha256
+from cryptml.networks import FloatArray, Network
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    opened = open_database(Settings(data=tmp_path))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def store(database: Database) -> TenantStore:
+    return TenantStore(database)
+
+
+def circuit(index: int = 0) -> Circuit:
+    return Circuit("tiny", index, (2 * index, 2 * index + 1), Path(), "0" * 64, "1" * 64, (1, 2), (1, 2))
+
+
+def refusal(meter: UsageMeter, tenant: Any, index: int = 0, fault: Problem | None = None) -> Problem | None:
+    """Count one evaluation, which may end with a fault, and return what it was refused with."""
+
+    async def evaluate() -> None:
+        async with meter.evaluation(tenant, circuit(index)):
+            if fault is not None:
+                raise fault
+
+    try:
+        anyio.run(evaluate)
+    except Problem as problem:
+        return problem
+    return None
+
+
+def test_a_token_finds_its_tenant_and_is_kept_nowhere(store: TenantStore, tmp_path: Path) -> None:
+    tenant, token = store.add("clinic", Quotas())
+    other, foreign = store.add("other-clinic", Quotas(keys=1))
+    assert store.authenticate(token) == tenant
+    assert store.authenticate(foreign) == other
+    assert store.list() == [tenant, other]
+    secret = token.partition(".")[2].encode()
+    for path in tmp_path.rglob("*"):
+        assert not path.is_file() or secret not in path.read_bytes()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.text(max_size=80) | st.from_regex(r"[0-9a-f]{16}\.[A-Za-z0-9_-]{43}", fullmatch=True))
+def test_no_other_token_is_anybodys(tmp_path_factory: pytest.TempPathFactory, token: str) -> None:
+    opened = open_database(Settings(data=tmp_path_factory.mktemp("data")))
+    tenants = TenantStore(opened)
+    tenant, right = tenants.add("clinic", Quotas())
+    assert tenants.authenticate(token) is None
+    assert tenants.authenticate(f"{tenant.id}.{token.rpartition('.')[2]}") is None
+    assert tenants.authenticate(right + "x") is None
+    assert tenants.authenticate(right) == tenant
+    opened.close()
+
+
+def test_a_rotated_token_works_for_its_grace_and_a_revoked_one_not_at_all(store: TenantStore) -> None:
+    tenant, first = store.add("clinic", Quotas())
+    second = store.rotate("clinic", grace_seconds=1.0)
+    assert store.authenticate(first) == store.authenticate(second) == tenant
+    time.sleep(1.1)
+    assert store.authenticate(first) is None
+    third = store.rotate("clinic")
+    assert store.authenticate(second) is None
+    assert store.authenticate(third) == tenant
+    store.revoke("clinic")
+    assert store.authenticate(third) is None
+    with pytest.raises(SettingError, match="was revoked"):
+        store.rotate("clinic")
+    with pytest.raises(SettingError, match="already"):
+        store.add("clinic", Quotas())
+
+
+@pytest.mark.parametrize("name", ["", "Clinic", "-a", "a b", "x" * 65, ANONYMOUS, "../x", "a\n"])
+def test_names_are_plain(store: TenantStore, name: str) -> None:
+    with pytest.raises(SettingError, match="cannot be the name of a tenant"):
+        store.add(name, Quotas())
+
+
+def test_all_quotas_out_of_bounds_are_named() -> None:
+    with pytest.raises(SettingError, match=r"key_bytes is 0.*daily_evaluations is -1"):
+        Quotas(key_bytes=0, daily_evaluations=-1)
+
+
+def test_everybody_has_one_tenant_and_no_token(store: TenantStore) -> None:
+    assert store.anonymous() == store.anonymous()
+    with pytest.raises(SettingError, match="cannot be the name"):
+        store.add(ANONYMOUS, Quotas())
+
+
+def test_a_day_has_so_many_evaluations(store: TenantStore, database: Database) -> None:
+    tenant, _ = store.add("clinic", Quotas(daily_evaluations=3))
+    other, _ = store.add("other", Quotas(daily_evaluations=3))
+    meter = UsageMeter(database)
+    assert [refusal(meter, tenant) for _ in range(3)] == [None] * 3
+    refused = refusal(meter, tenant)
+    assert refused is not None
+    assert (refused.status, refused.title) == (429, "Daily quota used up")
+    assert refused.retry_after is not None
+    assert 0 < refused.retry_after <= 86_400
+    assert refusal(meter, other) is None
+    with database.transaction() as connection:  # yesterday's do not count
+        connection.execute(update(daily_usage).values(day=daily_usage.c.day - 1))
+    assert refusal(meter, tenant) is None
+    assert meter.used_today(tenant) == 1
+
+
+def test_a_segment_has_a_budget_that_no_restart_renews(store: TenantStore, database: Database) -> None:
+    tenant, _ = store.add("clinic", Quotas(segment_queries=2))
+    meter = UsageMeter(database)
+    meter.set_budget(tenant, "tiny", (2, 3), 1)
+    assert [refusal(meter, tenant, 0) for _ in range(2)] == [None] * 2
+    assert refusal(meter, tenant, 1) is None
+    for index in (0, 1):
+        refused = refusal(UsageMeter(database), tenant, index)
+        assert refused is not None
+        assert (refused.status, refused.title) == (403, "Query budget used up")
+    assert [(each["start"], each["used"], each["budget"]) for each in meter.budgets(tenant)] == [(0, 2, 2), (2, 1, 1)]
+    assert meter.used_today(tenant) == 3, "what was refused is not counted"
+    meter.set_budget(tenant, "tiny", (2, 3), None)
+    assert refusal(meter, tenant, 1) is None
+
+
+def test_what_failed_by_the_services_fault_is_given_back(store: TenantStore, database: Database) -> None:
+    tenant, _ = store.add("clinic", Quotas(segment_queries=1))
+    meter = UsageMeter(database)
+    for status, left in ((503, 0), (504, 0), (422, 1)):
+        fault = Problem(status, "Failed", "for a test")
+        assert refusal(meter, tenant, fault=fault) is fault
+        assert (meter.used_today(tenant), meter.budgets(tenant)[0]["used"]) == (left, left)
+
+
+def test_only_so_many_at_once(store: TenantStore, database: Database) -> None:
+    tenant, _ = store.add("clinic", Quotas(concurrent_evaluations=2))
+    meter = UsageMeter(database)
+
+    async def ask() -> None:
+        async with meter.evaluation(tenant, circuit()), meter.evaluation(tenant, circuit()):
+            with pytest.raises(Problem) as refused:
+                async with meter.evaluation(tenant, circuit()):
+                    pass
+            assert (refused.value.status, refused.value.title) == (429, "Too many evaluations at once")
+
+    anyio.run(ask)
+    assert refusal(meter, tenant) is None
+
+
+def test_counts_are_exact_when_many_count_at_once(store: TenantStore, database: Database) -> None:
+    tenant, _ = store.add("clinic", Quotas(daily_evaluations=50, concurrent_evaluations=100))
+    meters = [UsageMeter(database) for _ in range(4)]
+    outcomes: list[Problem | None] = []
+    threads = [
+        threading.Thread(target=lambda meter=meter: outcomes.extend(refusal(meter, tenant) for _ in range(20)))  # type: ignore[misc]
+        for meter in meters
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(outcomes) == 80
+    assert outcomes.count(None) == 50 == meters[0].used_today(tenant)
+
+
+def test_a_locked_database_is_said_to_be_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cryptml_server.database.engine.BUSY_SECONDS", 0.2)
+    opened = open_database(Settings(data=tmp_path))
+    holder = sqlite3.connect(tmp_path / "cryptml.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    with pytest.raises(DatabaseUnavailable):
+        TenantStore(opened).list()
+    holder.execute("ROLLBACK")
+    assert TenantStore(opened).list() == []
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("mysql://h/x", "of kind 'mysql' is not supported"),
+        ("sqlite://", "in memory"),
+        ("nonsense", "cannot be used"),
+    ],
+)
+def test_other_databases_are_refused(url: str, said: str) -> None:
+    with pytest.raises(SettingError, match=said):
+        Database(url)
+
+
+def test_a_database_without_tables_is_refused_where_it_is_not_embedded(tmp_path: Path) -> None:
+    opened = Database(f"sqlite:///{tmp_path / 'new.db'}")
+    with pytest.raises(SettingError, match="of version none, this program needs .*; run cryptml database upgrade"):
+        opened.require_current()
+    opened.upgrade()
+    opened.require_current()
+    opened.close()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.7", "::", "example.org"])
+def test_everybody_is_answered_on_this_machine_alone(host: str) -> None:
+    with pytest.raises(ValueError, match="may be reached by others"):
+        Settings(host=host, insecure_anonymous=True)
+    for near in ("127.0.0.1", "::1", "localhost", "127.3.2.1"):
+        assert Settings(host=near, insecure_anonymous=True).insecure_anonymous
+
+
+def test_the_commands_add_list_change_rotate_and_revoke(tmp_path: Path) -> None:
+    def run(*arguments: str) -> str:
+        result = runner.invoke(app, ["tenants", *arguments, "--data", str(tmp_path)], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    token = run("add", "clinic", "--daily-evaluations", "7").strip()
+    assert re.fullmatch(r"[0-9a-f]{16}\.[\w-]{43}", token)
+    run("change", "clinic", "--keys", "3")
+    (tenant,) = json.loads(run("list", "--json"))["tenants"]
+    assert (tenant["name"], tenant["quotas"]["daily_evaluations"], tenant["quotas"]["keys"]) == ("clinic", 7, 3)
+    assert token.partition(".")[2] not in json.dumps(tenant)
+    assert "0 of 7" in run("list")
+    rotated = json.loads(run("rotate", "clinic", "--json"))["token"]
+    assert rotated != token
+    run("budget", "clinic", "--model", "tiny", "--segment", "2-5", "--queries", "4")
+    run("revoke", "clinic")
+    assert "revoked" in run("list")
+    for arguments, said in (
+        (["revoke", "nobody"], "no tenant 'nobody'"),
+        (["change", "clinic"], "nothing is to be changed"),
+        (["budget", "clinic", "--model", "tiny"], "give --profile, or --segment and --queries"),
+        (["budget", "clinic", "--model", "tiny", "--segment", "5-2", "--queries", "1"], "'5-2' is not a segment"),
+    ):
+        refused = runner.invoke(app, ["tenants", *arguments, "--data", str(tmp_path)])
+        assert refused.exit_code == 1
+        assert said in str(refused.exception)
+
+
+def test_budgets_of_a_profile_lie_below_what_recovers_a_segment(tmp_path: Path) -> None:
+    profile = Path(__file__).parents[2] / "profiles/conv/xeon-2-cores/profile.json"
+    known = {
+        (each["start"], each["stop"]): each["exposure"]["queries"]
+        for each in json.loads(profile.read_text())["segments"]
+        if each["exposure"]["queries"] and each["exposure"]["parameters"]
+    }
+    runner.invoke(app, ["tenants", "add", "clinic", "--data", str(tmp_path)], catch_exceptions=False)
+    options = ["--model", "conv", "--profile", str(profile), "--json", "--data", str(tmp_path)]
+    result = runner.invoke(app, ["tenants", "budget", "clinic", *options], catch_exceptions=False)
+    found = {(each["start"], each["stop"]): each["budget"] for each in json.loads(result.stdout)["budgets"]}
+    assert set(found) == set(known) != set()
+    assert all(found[place] < known[place] / 2 for place in known)
+    wrong = runner.invoke(app, ["tenants", "budget", "clinic", *options[2:], "--model", "tiny"])
+    assert "of network 'conv', not of model 'tiny'" in str(wrong.exception)
+
+
+class Clinic:
+    """One tenant with its own keys, on a live service."""
+
+    def __init__(self, service: LocalService, bundle: Path, token: str) -> None:
+        headers = {"Authorization": f"Bearer {token}"}
+        self.token = token
+        self.http = httpx.Client(base_url=service.url, timeout=120, headers=headers)
+        (step,) = ClientBundle.load(bundle / "client").server_steps
+        self.keys = KeySet.generate(step.circuit)
+        self.client = ClientCircuit(step.circuit, self.keys)
+        self.identity = sha256(step.circuit.client_specs)
+        self.ciphertext = self.client.encrypt(np.ones((1, *step.circuit.reads.shape), dtype=np.int64))
+        self.path = f"/v1/models/tiny/evaluation-keys/{self.keys.digest}"
+
+    def put(self) -> int:
+        headers = {"CryptML-Circuit": self.identity}
+        query = {"segment": 0}
+        return self.http.put(self.path, params=query, content=self.keys.evaluation_keys, headers=headers).status_code
+
+    def ask(self, digest: str) -> httpx.Response:
+        headers = {"CryptML-Circuit": self.identity, "CryptML-Evaluation-Keys": digest}
+        return self.http.post("/v1/models/tiny/segments/0/evaluations", content=self.ciphertext, headers=headers)
+
+
+@pytest.fixture(scope="module")
+def guarded(build_tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LocalService, Path, Path]]:
+    data, bundle = tmp_path_factory.mktemp("guarded"), build_tiny("CCSSS").folder
+    with local_service([bundle], data, anonymous=False) as running:
+        yield running, bundle, data
+
+
+def add(data: Path, name: str, *options: str) -> str:
+    result = runner.invoke(app, ["tenants", "add", name, *options, "--data", str(data)], catch_exceptions=False)
+    return result.stdout.strip()
+
+
+@pytest.mark.encrypted
+def test_nothing_is_answered_without_a_token(guarded: tuple[LocalService, Path, Path]) -> None:
+    service, _, _ = guarded
+    wrong = ["", "Bearer", "Bearer x", f"Bearer {'0' * 16}.{'A' * 43}", f"Basic {'0' * 16}.{'A' * 43}", "Bearer \x7f"]
+    paths = ["/v1/models", "/v1/models/tiny", "/v1/models/nobody", "/v1/models/tiny/client-bundle"]
+    with httpx.Client(base_url=service.url) as http:
+        answers = {http.get(path, headers={"Authorization": each}).text for path in paths for each in wrong}
+        refused = http.get("/v1/models")
+        assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+        assert refused.json()["title"] == "Not authenticated"
+        assert len(answers) == 1, "all that are wrong get the same answer"
+        assert http.get("/v1/health/live").status_code == 200
+        assert http.post("/v1/models/tiny/segments/0/evaluations", content=b"x").status_code in (401, 422)
+
+
+@pytest.mark.encrypted
+def test_a_tenant_neither_uses_nor_sees_nor_deletes_anothers_keys(guarded: tuple[LocalService, Path, Path]) -> None:
+    service, bundle, data = guarded
+    one, two = (Clinic(service, bundle, add(data, name)) for name in ("one", "two"))
+    assert one.put() == 201
+    assert one.ask(one.keys.digest).status_code == 200
+    unknown = two.ask("f" * 64)
+    stolen = two.ask(one.keys.digest)
+    assert stolen.status_code == unknown.status_code == 404
+    assert stolen.json() == unknown.json(), "whether another has them cannot be told"
+    for method in ("HEAD", "DELETE"):
+        assert two.http.request(method, one.path, params={"segment": 0}).status_code == 404
+    assert one.ask(one.keys.digest).status_code == 200, "they are still there"
+    two.keys, two.path = one.keys, one.path
+    assert two.put() == 201, "the same bytes are another key of another tenant"
+    assert one.http.delete(one.path, params={"segment": 0}).status_code == 204
+    assert two.ask(two.keys.digest).status_code == 200, "and stay when the first are gone"
+    assert one.ask(one.keys.digest).status_code == 404
+    stored = list((data / "evaluation-keys").rglob(one.keys.digest))
+    assert len(stored) == 1, "deleted keys are gone from the disk"
+
+
+@pytest.mark.encrypted
+def test_quotas_hold_over_http(guarded: tuple[LocalService, Path, Path]) -> None:
+    service, bundle, data = guarded
+    clinic = Clinic(service, bundle, add(data, "small", "--keys", "1", "--daily-evaluations", "2"))
+    assert clinic.put() == 201
+    assert clinic.put() == 200, "the same keys again are no second ones"
+    other = Clinic(service, bundle, clinic.token)
+    assert other.put() == 403
+    assert [clinic.ask(clinic.keys.digest).status_code for _ in range(3)] == [200, 200, 429]
+    tiny_keys = Clinic(service, bundle, add(data, "little", "--key-bytes", "1000"))
+    assert tiny_keys.put() == 403
+
+
+@pytest.mark.encrypted
+def test_a_revoked_tenant_is_refused_at_once_by_a_service_that_runs(guarded: tuple[LocalService, Path, Path]) -> None:
+    service, bundle, data = guarded
+    clinic = Clinic(service, bundle, add(data, "leaving"))
+    assert clinic.put() == 201
+    runner.invoke(app, ["tenants", "revoke", "leaving", "--data", str(data)], catch_exceptions=False)
+    assert clinic.ask(clinic.keys.digest).status_code == 401
+
+
+@pytest.mark.encrypted
+def test_the_client_sends_its_token(
+    guarded: tuple[LocalService, Path, Path], tiny: Network, tiny_regions: FloatArray, tmp_path: Path
+) -> None:
+    service, _, data = guarded
+    token = add(data, "careful")
+    with Client(service.url, keys=KeyStore(tmp_path / "keys"), token=token) as client:
+        answer = client.predict_region(tiny_regions[0]).answer
+        assert np.array_equal(answer.integers, tiny.run(tiny.quantise(tiny_regions[:1]))[0])
+    with (
+        Client(service.url, keys=KeyStore(tmp_path / "other")) as client,
+        pytest.raises(ServiceRefused, match="Not authenticated"),
+    ):
+        client.predict_region(tiny_regions[0])
+    with pytest.raises(SettingError, match="in the clear; use the https"):
+        Client("http://clinic.example:8000", token=token)
+    with pytest.raises(SettingError, match="holds spaces or characters"):
+        Client(service.url, token="a b")
