@@ -1,0 +1,273 @@
+"""What the service adds to a circuit's own time, what a second worker is worth, and how fair the queue is.
+
+python benchmarks/service.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+import httpx
+import numpy as np
+from cryptml_server.app import open_database
+from cryptml_server.settings import Settings
+from cryptml_server.tenants import Quotas, TenantStore
+
+from cryptml.bundle import ClientBundle
+from cryptml.bundle.build import build_bundle
+from cryptml.bundle.server import ServerBundle
+from cryptml.cli.local_service import LocalService, local_service
+from cryptml.errors import CryptmlError
+from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.client import ClientCircuit, KeySet
+from cryptml.files import sha256
+from cryptml.networks import load_network
+from cryptml.profiler.machine import describe_machine
+from cryptml.profiler.processes import Child
+from cryptml.splits import Split
+
+SERVER_MODULE = "cryptml.profiler.server_process"
+TIMEOUT_SECONDS = 600.0
+MANY = Quotas(concurrent_evaluations=1000, daily_evaluations=1_000_000)
+
+
+@dataclass
+class Tenant:
+    """One of those who ask: its own keys, one ciphertext for all its requests.
+
+    Attributes:
+        http: With its token.
+        path: Of the segment's evaluations.
+        headers: That name circuit and keys.
+        ciphertext: Serialised.
+        check: Whether a decrypted answer is the network's in the clear.
+    """
+
+    http: httpx.Client
+    path: str
+    headers: dict[str, str]
+    ciphertext: bytes
+    check: Callable[[bytes], bool]
+
+    def ask(self) -> tuple[float, float]:
+        """Return the milliseconds of one answer, and those of its evaluation."""
+        started = time.perf_counter()
+        answer = self.http.post(self.path, content=self.ciphertext, headers=self.headers)
+        elapsed = (time.perf_counter() - started) * 1000
+        answer.raise_for_status()
+        if not self.check(answer.content):
+            raise CryptmlError("an answer decrypts to other integers than the network's in the clear")
+        return elapsed, float(answer.headers["server-timing"].partition("dur=")[2])
+
+
+class Deployment:
+    """A network's bundle, and services of it with several settings.
+
+    Args:
+        name: Of a shipped network.
+        letters: Of a split with one server segment.
+        work: An empty folder.
+    """
+
+    def __init__(self, name: str, letters: str, work: Path) -> None:
+        self.name, self.letters, self.work = name, letters, work
+        self.network = load_network(name)
+        self.bundle: ServerBundle = build_bundle(
+            self.network, Split(letters), work / "bundle", backend=compile_integer_program
+        )
+        (self.step,) = ClientBundle.load(self.bundle.folder / "client").server_steps
+        self.keys = KeySet.generate(self.step.circuit)
+        self.client = ClientCircuit(self.step.circuit, self.keys)
+        segment = self.step.circuit.segment
+        reads = self.network.boundaries[segment.start]
+        self.values = np.zeros((1, *reads.shape), np.int64) + (reads.low + reads.high) // 2
+        self.expected = self.network.run(self.values, segment)
+        self.rounds = self.step.circuit.approximate
+
+    def service(self, stack: ExitStack, workers: int, threads: int, tenants: int) -> tuple[LocalService, list[Tenant]]:
+        """Start a service for some tenants that have uploaded their keys and been answered once."""
+        data = Path(tempfile.mkdtemp(dir=self.work))
+        database = open_database(Settings(data=data))
+        tokens = [TenantStore(database).add(f"tenant{number}", MANY)[1] for number in range(tenants)]
+        database.close()
+        variables = {
+            "CRYPTML_WORKERS": str(workers),
+            "CRYPTML_THREADS": str(threads),
+            "CRYPTML_WAITING_REQUESTS": "1000",
+            "CRYPTML_CACHED_KEYS": str(min(tenants, 4)),
+        }
+        running = stack.enter_context(local_service([self.bundle.folder], data, variables, anonymous=False))
+        found = [self._tenant(stack, running.url, token) for token in tokens]
+        for each in found:
+            each.ask()
+        return running, found
+
+    def bare(self, stack: ExitStack, threads: int) -> Callable[[Tenant], float]:
+        """Load the circuit in a process like a worker, without a service, and return what times an evaluation there."""
+        keys, given, result = (self.work / name for name in ("bare-keys", "bare-input", "bare-output"))
+        keys.write_bytes(self.keys.evaluation_keys)
+        child = stack.enter_context(Child(SERVER_MODULE, threads=threads))
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        child.ask({"do": "load", "circuit": str(self.bundle.circuit_folder(0)), "keys": str(keys)}, deadline)
+
+        def evaluate(tenant: Tenant) -> float:
+            given.write_bytes(tenant.ciphertext)
+            request = {"do": "evaluate", "input": str(given), "output": str(result)}
+            return float(child.ask(request, time.monotonic() + TIMEOUT_SECONDS)["evaluate_ms"])
+
+        return evaluate
+
+    def _tenant(self, stack: ExitStack, url: str, token: str) -> Tenant:
+        http = stack.enter_context(
+            httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS, headers={"Authorization": f"Bearer {token}"})
+        )
+        identity = sha256(self.step.circuit.client_specs)
+        http.put(
+            f"/v1/models/{self.network.name}/evaluation-keys/{self.keys.digest}",
+            params={"segment": 0},
+            content=self.keys.evaluation_keys,
+            headers={"CryptML-Circuit": identity},
+        ).raise_for_status()
+        return Tenant(
+            http,
+            f"/v1/models/{self.network.name}/segments/0/evaluations",
+            {"CryptML-Circuit": identity, "CryptML-Evaluation-Keys": self.keys.digest},
+            self.client.encrypt(self.values),
+            lambda body: self.rounds or bool(np.array_equal(self.client.decrypt(body), self.expected)),
+        )
+
+
+def measure_overhead(deployment: Deployment, count: int) -> list[str]:
+    """Return the row of one network: the bare circuit and the service, in turn, with the same ciphertext."""
+    threads = os.cpu_count() or 1
+    with ExitStack() as stack:
+        _, (tenant,) = deployment.service(stack, workers=1, threads=threads, tenants=1)
+        bare = deployment.bare(stack, threads)
+        bare(tenant)
+        pairs = [(bare(tenant), tenant.ask()[0]) for _ in range(count)]
+    alone, served = ([pair[index] for pair in pairs] for index in (0, 1))
+    added = statistics.median(other - one for one, other in pairs)
+    share = statistics.median(served) / statistics.median(alone) - 1
+    return [
+        f"{deployment.name} {deployment.letters}",
+        _spread(alone),
+        _spread(served),
+        f"{added:.1f} ms",
+        f"{share:+.1%}",
+        str(count),
+    ]
+
+
+def measure_throughput(deployment: Deployment, workers: int, count: int) -> float:
+    """Return the answers a second of some workers of one thread each, for as many tenants with a request always waiting each."""
+    with ExitStack() as stack:
+        _, tenants = deployment.service(stack, workers=workers, threads=1, tenants=4)
+        return _rate(tenants, count)
+
+
+def measure_fairness(deployment: Deployment, many: int) -> tuple[float, float]:
+    """Return how long one request takes beside a tenant that has sent many, and the median evaluation, in milliseconds."""
+    threads = os.cpu_count() or 1
+    evaluations: list[float] = []
+    with ExitStack() as stack:
+        _, (busy, calm) = deployment.service(stack, workers=1, threads=threads, tenants=2)
+        running = [threading.Thread(target=lambda: evaluations.append(busy.ask()[1])) for _ in range(many)]
+        for thread in running:
+            thread.start()
+        while len(evaluations) < 2:
+            time.sleep(0.01)
+        waited = [calm.ask()[0] for _ in range(5)]
+        for thread in running:
+            thread.join()
+    return max(waited), statistics.median(evaluations)
+
+
+def _rate(tenants: Sequence[Tenant], count: int) -> float:
+    left = threading.Semaphore(count)
+    errors: list[Exception] = []
+
+    def work(tenant: Tenant) -> None:
+        try:
+            while left.acquire(blocking=False):
+                tenant.ask()
+        except (CryptmlError, httpx.HTTPError) as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(tenant,)) for tenant in tenants]
+    started = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+    return count / (time.perf_counter() - started)
+
+
+def _spread(samples: Sequence[float]) -> str:
+    return f"{statistics.median(samples):.1f} ms ({min(samples):.1f} to {max(samples):.1f})"
+
+
+def main() -> int:
+    """Measure all and print it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=15, help="pairs of each network")
+    parser.add_argument("--answers", type=int, default=40, help="for each number of workers, three times")
+    parser.add_argument(
+        "--many", type=int, default=100, help="requests of the tenant beside the one with a single request"
+    )
+    arguments = parser.parse_args()
+    out = sys.stdout
+    machine = describe_machine()
+    today = datetime.now(timezone.utc).date().isoformat()
+    out.write(f"{machine['cpu']}, {machine['cores']} cores, {platform.system()}, {today}\n\n")
+    out.write("| network, split | the circuit alone | over HTTP | added, median | relative | pairs |\n")
+    out.write("|---|---:|---:|---:|---:|---:|\n")
+    with tempfile.TemporaryDirectory(prefix="cryptml-bench-") as folder:
+        deployments = {}
+        for name, letters in (("conv", "CCSCC"), ("scatter", "SSS"), ("reference", "CCSSS"), ("reference", "SSSSS")):
+            work = Path(folder) / f"{name}-{letters}"
+            work.mkdir()
+            deployments[name, letters] = Deployment(name, letters, work)
+            row = measure_overhead(deployments[name, letters], arguments.count)
+            out.write(f"| {' | '.join(row)} |\n")
+            out.flush()
+        scatter = deployments["scatter", "SSS"]
+        rates: dict[int, list[float]] = {1: [], 2: []}
+        for _ in range(3):
+            for workers, found in rates.items():
+                found.append(measure_throughput(scatter, workers, arguments.answers))
+        one, two = (statistics.median(found) for found in rates.values())
+        out.write(
+            f"\nscatter SSS, workers of one thread: one {one:.2f} answers a second ({_range(rates[1])}), two {two:.2f} "
+            f"({_range(rates[2])}): {two / one:.2f} times\n"
+        )
+        waited, evaluation = measure_fairness(scatter, arguments.many)
+        out.write(
+            f"\nfive requests of a tenant beside one that has sent {arguments.many}: the slowest took {waited:.0f} ms, "
+            f"{waited / evaluation:.2f} evaluations of {evaluation:.0f} ms, its own among them\n"
+        )
+    return 0
+
+
+def _range(samples: Sequence[float]) -> str:
+    return f"{min(samples):.2f} to {max(samples):.2f}"
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except CryptmlError as error:
+        sys.exit(f"error: {error}")
