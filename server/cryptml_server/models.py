@@ -126,7 +126,7 @@ class ModelRegistry:
     @property
     def most_key_sets(self) -> int:
         """Key sets that a client of one model has, of the model that takes most."""
-        return max(len({circuit.key_set for circuit in model.circuits}) for model in self._models.values())
+        return max((len({circuit.key_set for circuit in model.circuits}) for model in self._models.values()), default=0)
 
     def find(self, name: str) -> Model:
         """Return a model.

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends
 from cryptml_server.authentication import SCHEME, current_tenant
 from cryptml_server.key_store import KeyStore
 from cryptml_server.models import ModelRegistry
+from cryptml_server.openapi import problems
 from cryptml_server.pool import WorkerPool
 from cryptml_server.routes.evaluation_keys import evaluation_key_routes
 from cryptml_server.routes.evaluations import evaluation_routes
@@ -19,7 +20,12 @@ def create_router(registry: ModelRegistry, store: KeyStore, pool: WorkerPool, me
     """Return the routes below ``/v1``; all but those of health are for tenants alone."""
     router = APIRouter(prefix="/v1")
     router.include_router(health_routes(pool))
-    of_tenants = APIRouter(dependencies=[Depends(SCHEME), Depends(current_tenant)])
+    of_tenants = APIRouter(
+        dependencies=[Depends(SCHEME), Depends(current_tenant)],
+        responses=problems(
+            s401="No token, or one of nobody.", s503="The service is busy, or cannot reach its records."
+        ),
+    )
     of_tenants.include_router(model_routes(registry))
     of_tenants.include_router(evaluation_key_routes(registry, store, pool))
     of_tenants.include_router(evaluation_routes(registry, store, pool, meter))

@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from cryptml_server.authentication import CurrentTenant
 from cryptml_server.key_store import KeyStore
 from cryptml_server.models import ModelRegistry
+from cryptml_server.openapi import problems, takes_octets
 from cryptml_server.pool import WorkerPool
 from cryptml_server.routes.parameters import (
     CircuitHeader,
@@ -24,8 +25,27 @@ from cryptml_server.routes.parameters import (
 def evaluation_key_routes(registry: ModelRegistry, store: KeyStore, pool: WorkerPool) -> APIRouter:
     """Return the routes below ``/models/{model}/evaluation-keys``."""
     router = APIRouter(prefix="/models/{model}/evaluation-keys", tags=["evaluation keys"])
+    found = problems(s404="The tenant has not stored them.", s422="The request breaks the interface.")
 
-    @router.put("/{digest}", status_code=201)
+    @router.put(
+        "/{digest}",
+        status_code=201,
+        openapi_extra=takes_octets("Concrete's serialised evaluation keys."),
+        responses={
+            200: {"description": "They were stored before."},
+            **problems(
+                s403="The tenant's quota of keys is used up.",
+                s404="No such model or segment.",
+                s408="The upload took too long.",
+                s409="The keys are of another circuit.",
+                s413="The body is longer than the segment's keys.",
+                s422="The keys are malformed, too short, or not those of the address; or the request breaks the interface.",
+                s503="Too many requests or uploads; Retry-After says when to come back.",
+                s504="Checking the keys took too long.",
+                s507="The service has no room for them.",
+            ),
+        },
+    )
     async def put_keys(
         model: ModelName,
         digest: Digest,
@@ -47,13 +67,13 @@ def evaluation_key_routes(registry: ModelRegistry, store: KeyStore, pool: Worker
             upload.unlink(missing_ok=True)
         return JSONResponse({"sha256": digest, "segment": segment}, status_code=201)
 
-    @router.head("/{digest}")
+    @router.head("/{digest}", responses=found)
     async def head_keys(model: ModelName, digest: Digest, segment: SegmentQuery, tenant: CurrentTenant) -> Response:
         """Say whether evaluation keys are stored."""
         await run_in_threadpool(store.find, tenant, registry.find(model).circuit(segment), digest)
         return Response(status_code=200)
 
-    @router.delete("/{digest}", status_code=204)
+    @router.delete("/{digest}", status_code=204, responses=found)
     async def delete_keys(model: ModelName, digest: Digest, segment: SegmentQuery, tenant: CurrentTenant) -> Response:
         """Delete stored evaluation keys."""
         await run_in_threadpool(store.delete, tenant, registry.find(model).circuit(segment), digest)

@@ -8,9 +8,9 @@ from starlette.concurrency import run_in_threadpool
 from cryptml_server.authentication import CurrentTenant
 from cryptml_server.key_store import KeyStore
 from cryptml_server.models import ModelRegistry
+from cryptml_server.openapi import OCTETS, octets, problems, takes_octets
 from cryptml_server.pool import WorkerPool
 from cryptml_server.routes.parameters import (
-    OCTETS,
     CircuitHeader,
     KeysHeader,
     ModelName,
@@ -27,7 +27,24 @@ def evaluation_routes(registry: ModelRegistry, store: KeyStore, pool: WorkerPool
     """Return the routes below ``/models/{model}/segments``."""
     router = APIRouter(prefix="/models/{model}/segments", tags=["evaluations"])
 
-    @router.post("/{index}/evaluations")
+    @router.post(
+        "/{index}/evaluations",
+        response_class=Response,
+        openapi_extra=takes_octets("The serialised encrypted input."),
+        responses={
+            200: octets("The serialised encrypted output; Server-Timing says how long the evaluation took."),
+            **problems(
+                s403="The tenant's query budget of this segment is used up.",
+                s404="No such model, segment or evaluation keys.",
+                s409="The body is of another circuit.",
+                s413="The body is longer than an encrypted input.",
+                s422="The ciphertext does not fit segment and keys, or workers ended during it; or the request breaks the interface.",
+                s429="Too many evaluations at once, or of this day; Retry-After says when to come back.",
+                s503="Too many requests wait, or the worker was lost; Retry-After says when to come back.",
+                s504="The evaluation took too long.",
+            ),
+        },
+    )
     async def evaluate(
         model: ModelName,
         index: SegmentIndex,

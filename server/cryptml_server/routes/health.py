@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from cryptml_server.openapi import problems
 from cryptml_server.pool import WorkerPool
 from cryptml_server.problems import Problem
 
@@ -17,7 +18,7 @@ def health_routes(pool: WorkerPool) -> APIRouter:
         """Say that the process answers."""
         return {"status": "live"}
 
-    @router.get("/ready")
+    @router.get("/ready", responses=problems(s503="A worker is being started."))
     async def ready() -> dict[str, str]:
         """Say that the worker processes stand by."""
         if not pool.alive:

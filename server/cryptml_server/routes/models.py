@@ -8,30 +8,36 @@ from fastapi import APIRouter, Path, Response
 from fastapi.responses import FileResponse
 
 from cryptml_server.models import ModelRegistry
+from cryptml_server.openapi import OCTETS, octets, problems
 from cryptml_server.problems import Problem
-from cryptml_server.routes.parameters import OCTETS, ModelName
+from cryptml_server.routes.parameters import ModelName
 
 
 def model_routes(registry: ModelRegistry) -> APIRouter:
     """Return the routes below ``/models`` that describe."""
     router = APIRouter(prefix="/models", tags=["models"])
+    unknown = problems(s404="No such model or file.", s422="The request breaks the interface.")
 
     @router.get("")
     async def models() -> dict[str, Any]:
         """List the models with their splits."""
         return {"models": [model.summary() for model in registry.models.values()]}
 
-    @router.get("/{model}")
+    @router.get("/{model}", responses=unknown)
     async def model_details(model: ModelName) -> dict[str, Any]:
         """Describe a model: split, segments, shapes, sizes, digests."""
         return registry.find(model).details()
 
-    @router.get("/{model}/client-bundle")
+    @router.get("/{model}/client-bundle", responses=unknown)
     async def client_manifest(model: ModelName) -> Response:
         """Return the manifest of the client's half, byte for byte; it names the files."""
         return Response(registry.find(model).bundle.client_manifest, media_type="application/json")
 
-    @router.get("/{model}/client-bundle/{name}", response_class=FileResponse)
+    @router.get(
+        "/{model}/client-bundle/{name}",
+        response_class=FileResponse,
+        responses={**unknown, 200: octets("The file.")},
+    )
     async def client_file(model: ModelName, name: Annotated[str, Path(max_length=80)]) -> FileResponse:
         """Return one file of the client's half."""
         bundle = registry.find(model).bundle

@@ -10,7 +10,6 @@ from cryptml_server.models import Circuit, ModelRegistry
 from cryptml_server.problems import Problem
 from cryptml_server.tenants import Tenant
 
-OCTETS = "application/octet-stream"
 HEX = "^[0-9a-f]{64}$"
 Digest = Annotated[str, Path(pattern=HEX, description="SHA-256 of the evaluation keys")]
 ModelName = Annotated[str, Path(max_length=64)]
