@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cryptml.cli.console import say
+from cryptml.cli.service_settings import read_settings
 from cryptml.errors import SettingError
 
 app = typer.Typer(help="Keep a service's database in this version's form.", no_args_is_help=True)
@@ -19,12 +20,20 @@ def main() -> None:
 
 @app.command("upgrade")
 def upgrade(
-    database: Annotated[str, typer.Option(help="Such as postgresql+psycopg://USER@HOST/NAME.")],
+    database: Annotated[
+        str | None,
+        typer.Option(
+            help="Such as postgresql+psycopg://USER@HOST/NAME; better in the variable CRYPTML_DATABASE, which others cannot see."
+        ),
+    ] = None,
 ) -> None:
     """Make the tables, or bring them to this version's form; stop the service first. An embedded database needs no such step."""
     from cryptml_server.database import Database, DatabaseUnavailable
 
-    opened = Database(database)
+    settings = read_settings({"database": database}, needs_bundles=False)
+    if settings.database is None:
+        raise SettingError("no database is given; set CRYPTML_DATABASE. An embedded one needs no upgrade by hand")
+    opened = Database(settings.database)
     try:
         opened.upgrade()
     except DatabaseUnavailable as error:

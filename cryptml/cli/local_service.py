@@ -19,6 +19,9 @@ from cryptml.profiler.memory import peak_resident_bytes
 
 START_SECONDS = 120.0
 
+OWN = "CRYPTML_"
+"""A service for demonstrations takes nothing of the settings of one that is deployed, least of all its database."""
+
 
 @dataclass(frozen=True)
 class LocalService:
@@ -54,13 +57,25 @@ def local_service(
     Args:
         bundles: What it serves.
         data: Where it keeps evaluation keys.
-        settings: Environment variables (``CRYPTML_...``) beside this process's own.
+        settings: Environment variables (``CRYPTML_...``); none of this process's own are taken.
         anonymous: Whether it answers without tokens: it listens on loopback alone.
 
     Raises:
         ServiceUnavailable: If it ends or does not listen in time, with what it said last.
     """
-    command = [sys.executable, "-m", "cryptml", "serve", *map(str, bundles), "--port", "0", "--data", str(data)]
+    command = [
+        sys.executable,
+        "-m",
+        "cryptml",
+        "serve",
+        *map(str, bundles),
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "0",
+        "--data",
+        str(data),
+    ]
     command += ["--insecure-anonymous"] if anonymous else []
     process = subprocess.Popen(
         command,
@@ -69,7 +84,7 @@ def local_service(
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        env={**os.environ, **(settings or {})},
+        env={**{name: value for name, value in os.environ.items() if not name.startswith(OWN)}, **(settings or {})},
     )
     try:
         yield LocalService(_wait_for_address(process), process.pid)

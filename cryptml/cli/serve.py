@@ -53,8 +53,8 @@ def serve(
             "threads": threads,
         }
     )
+    listening = _listen(settings.host, settings.port)  # before anything of a service that runs already is touched
     app = create_app(settings)
-    listening = _listen(settings.host, settings.port)
     address = f"[{settings.host}]" if ":" in settings.host else settings.host
     say(f"serving {', '.join(app.state.models)} at http://{address}:{listening.getsockname()[1]}")
     out.file.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -12,11 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cryptml.cli.console import err, out, print_json, say
+from cryptml.cli.service_settings import read_settings
 from cryptml.errors import SettingError
 from cryptml.reports.table import bytes_text, plain_table
 
 if TYPE_CHECKING:
     from cryptml_server.database import Database
+
+MODEL = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
 app = typer.Typer(help="Add, list and revoke those who may ask a service.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="Of the tenant: small letters, digits and hyphens.")]
@@ -24,12 +28,13 @@ Data = Annotated[Path | None, typer.Option("--data", help="The service's data fo
 Address = Annotated[
     str | None, typer.Option("--database", help="The service's database, where it is not in the data folder.")
 ]
-KeyBytes = Annotated[int | None, typer.Option(min=1, help="Bytes of all stored evaluation keys together.")]
-Keys = Annotated[int | None, typer.Option(min=1, help="Stored evaluation keys.")]
-AtOnce = Annotated[int | None, typer.Option(min=1, help="Evaluations that wait or run at once.")]
-Daily = Annotated[int | None, typer.Option(min=1, help="Evaluations of one day (UTC).")]
+KeyBytes = Annotated[int | None, typer.Option(min=1, max=1 << 50, help="Bytes of all stored evaluation keys together.")]
+Keys = Annotated[int | None, typer.Option(min=1, max=1 << 50, help="Stored evaluation keys.")]
+AtOnce = Annotated[int | None, typer.Option(min=1, max=1 << 50, help="Evaluations that wait or run at once.")]
+Daily = Annotated[int | None, typer.Option(min=1, max=1 << 50, help="Evaluations of one day (UTC).")]
 SegmentQueries = Annotated[
-    int | None, typer.Option(min=1, help="Evaluations of any one server segment, ever, without a budget of its own.")
+    int | None,
+    typer.Option(min=1, max=1 << 50, help="Evaluations of any one server segment, ever, without a budget of its own."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -50,7 +55,7 @@ def add(
     from cryptml_server.tenants import Quotas, TenantStore
 
     given = _given(key_bytes, keys, concurrent_evaluations, daily_evaluations, segment_queries)
-    with _opened(data, database) as opened:
+    with _opened(data, database, new=True) as opened:
         tenant, token = TenantStore(opened).add(name, Quotas(**given))
     _print_token(name, token, json=json, tenant=tenant.to_json())
 
@@ -126,18 +131,30 @@ def budget(
     ] = None,
     share: Annotated[float, typer.Option(help="With --profile: share of those queries that is allowed.")] = 0.5,
     segment: Annotated[str | None, typer.Option(help="START-STOP, as split-profiler names segments.")] = None,
-    queries: Annotated[int | None, typer.Option(min=0, help="With --segment: how many, ever.")] = None,
+    queries: Annotated[int | None, typer.Option(min=0, max=1 << 50, help="With --segment: how many, ever.")] = None,
+    no_bound: Annotated[
+        bool, typer.Option("--no-bound", help="With --segment: none of its own; the tenant's --segment-queries count.")
+    ] = False,
     data: Data = None,
     database: Address = None,
     json: Json = False,
 ) -> None:
-    """Bound how often a tenant may ask single segments, ever: below the number of answers that give a segment away."""
+    """Bound how often a tenant may ask single segments, ever: below the number of answers that give a segment away.
+
+    A budget is of one segment of one model's split: another split has other segments, and wants budgets of its own.
+    """
     from cryptml_server.tenants import TenantStore
     from cryptml_server.usage import UsageMeter
 
-    if (profile is None) == (segment is None or queries is None):
-        raise SettingError("give --profile, or --segment and --queries")
-    budgets = {_segment(segment): queries} if segment is not None else _budgets_of(profile, model, share)
+    if (profile is None) == (segment is None) or (segment is None) != (queries is None and not no_bound):
+        raise SettingError("give either --profile, or --segment with --queries or --no-bound")
+    if queries is not None and no_bound:
+        raise SettingError("--queries and --no-bound contradict each other; give one of them")
+    if not MODEL.fullmatch(model):
+        raise SettingError(f"{model!r} is no name of a model; use the one that the service lists")
+    budgets: dict[tuple[int, int], int | None] = (
+        {_segment(segment): queries} if segment is not None else {**_budgets_of(profile, model, share)}
+    )
     with _opened(data, database) as opened:
         meter, tenant = UsageMeter(opened), TenantStore(opened).find(name)
         for place, number in budgets.items():
@@ -174,22 +191,27 @@ def rotate(
 
 @app.command("revoke")
 def revoke(name: Name, data: Data = None, database: Address = None) -> None:
-    """Answer a tenant no more, and delete its evaluation keys; a service that runs does both by itself."""
+    """Answer a tenant no more; a service that runs refuses it at once, and deletes its keys within minutes."""
     from cryptml_server.tenants import TenantStore
 
     with _opened(data, database) as opened:
         TenantStore(opened).revoke(name)
-    say(f"tenant {name} is not answered any more; its keys go with the service's next sweep")
+    say(f"tenant {name} is not answered any more; a service deletes its keys within minutes")
 
 
 @contextmanager
-def _opened(data: Path | None, database: str | None) -> Iterator[Database]:
+def _opened(data: Path | None, database: str | None, *, new: bool = False) -> Iterator[Database]:
+    """Open the service's database; an embedded one must be there, unless it may be a new one."""
     from cryptml_server.app import open_database
     from cryptml_server.database import DatabaseUnavailable
 
-    from cryptml.cli.service_settings import read_settings
-
-    opened = open_database(read_settings({"data": data, "database": database}, needs_bundles=False))
+    settings = read_settings({"data": data, "database": database}, needs_bundles=False)
+    file = settings.database_file
+    if file is not None and not file.exists():
+        if not new:
+            raise SettingError(f"there is no database {file}; give the service's --data, as the user that it runs as")
+        err.print(f"a new database is made at {file}", style="dim", markup=False, soft_wrap=True)
+    opened = open_database(settings)
     try:
         yield opened
     except DatabaseUnavailable as error:

@@ -70,16 +70,16 @@ def create_app(settings: Settings) -> FastAPI:
             except Problem as problem:  # the service stays up and says what is wrong to who asks
                 _log.error("a worker did not load every circuit: %s", problem.detail)
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_sweep, store)
+                tasks.start_soon(_sweep, store, pool)
+                tasks.start_soon(pool.watch)
                 yield
                 tasks.cancel_scope.cancel()
         finally:
             await pool.stop()
             await run_in_threadpool(database.close)
+            store.close()
 
-    authenticate = (
-        no_authentication(tenants.anonymous()) if settings.insecure_anonymous else token_authentication(tenants)
-    )
+    authenticate = no_authentication(tenants) if settings.insecure_anonymous else token_authentication(tenants)
     app = FastAPI(
         title="CRYPTML",
         version=__version__,
@@ -89,7 +89,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.authenticate = authenticate
     app.state.models = tuple(sorted(registry.models))
     add_problem_handlers(app)
-    app.include_router(create_router(registry, store, pool, UsageMeter(database)))
+    app.include_router(create_router(registry, store, pool, UsageMeter(database), settings.upload_seconds))
     return app
 
 
@@ -112,14 +112,15 @@ def open_database(settings: Settings) -> Database:
     return database
 
 
-async def _sweep(store: KeyStore) -> None:
-    """Delete what nobody uses, now and from time to time."""
+async def _sweep(store: KeyStore, pool: WorkerPool) -> None:
+    """Delete what nobody uses, now and from time to time, whatever stood in the way the last time."""
     while True:
         try:
             gone = await run_in_threadpool(store.sweep)
-        except (OSError, DatabaseUnavailable) as error:
+        except Exception as error:  # noqa: BLE001 (the service goes on without)
             _log.warning("unused evaluation keys were not looked for (%s)", type(error).__name__)
         else:
+            pool.forget(gone)
             if gone:
-                _log.info("%d unused evaluation keys were deleted", gone)
+                _log.info("%d unused evaluation keys were deleted", len(gone))
         await anyio.sleep(SWEEP_SECONDS)

@@ -10,6 +10,7 @@ from fastapi.security import HTTPBearer
 from starlette.concurrency import run_in_threadpool
 
 from cryptml_server.problems import Problem
+from cryptml_server.settings import is_loopback
 from cryptml_server.tenants import Tenant, TenantStore
 
 Authenticate = Callable[[Request], Awaitable[Tenant]]
@@ -49,10 +50,22 @@ def token_authentication(tenants: TenantStore) -> Authenticate:
     return authenticate
 
 
-def no_authentication(everybody: Tenant) -> Authenticate:
-    """Return what takes all requests to be of one tenant."""
+def no_authentication(tenants: TenantStore) -> Authenticate:
+    """Return what takes all requests to be of one tenant, if they are made to this machine by its own name.
 
-    async def authenticate(request: Request) -> Tenant:  # noqa: ARG001 (the same parameters as the other)
-        return everybody
+    A page on the web can make a browser on this machine ask any address under a name of the page's own: such requests are refused.
+    """
+    known: list[Tenant] = []
+
+    async def authenticate(request: Request) -> Tenant:
+        if not is_loopback(request.url.hostname or ""):
+            raise Problem(
+                421,
+                "Misdirected request",
+                "without tokens the service is asked as 127.0.0.1 or localhost; use one of them",
+            )
+        if not known:
+            known.append(await run_in_threadpool(tenants.anonymous))
+        return known[0]
 
     return authenticate

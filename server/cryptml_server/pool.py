@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import math
+import time
 from collections import Counter, OrderedDict, deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from starlette.concurrency import run_in_threadpool
+import anyio
+import anyio.to_thread
 
 from cryptml_server.models import Circuit
 from cryptml_server.problems import Problem
@@ -23,11 +27,26 @@ T = TypeVar("T")
 MOST_QUARANTINED = 1024
 """Bodies that are remembered because workers died of them."""
 
+QUARANTINE_SECONDS = 3600.0
+"""For which: two workers may also have died of something else."""
+
+MOST_LOST = 10
+"""Workers that may be lost in a tenant's requests within `LOSS_SECONDS`, before it is told to wait."""
+
+LOSS_SECONDS = 600.0
+
+WATCH_SECONDS = 1.0
+"""Between two looks for workers that died while nobody asked."""
+
 LEARNING = 0.2
 """Weight of the latest request in the mean time that a worker is busy with one."""
 
 FIRST_GUESS_SECONDS = 5.0
 """For the mean, before anything was asked."""
+
+SERVER_FAULT = 500
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
@@ -37,10 +56,12 @@ class _Seat:
     Attributes:
         supervisor: Of the worker.
         keys: Names of the evaluation keys that it used last, the latest behind.
+        unwanted: Names of those that it is to forget.
     """
 
     supervisor: Supervisor
     keys: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    unwanted: set[str] = field(default_factory=set)
 
     def note(self, name: str, most: int) -> None:
         """Remember that keys were used, as the worker itself does."""
@@ -81,7 +102,9 @@ class WorkerPool:
         self._served: dict[str, int] = {}
         self._turn = 0
         self._busy_seconds = FIRST_GUESS_SECONDS
-        self._quarantined: OrderedDict[bytes, None] = OrderedDict()
+        self._quarantined: OrderedDict[bytes, float] = OrderedDict()
+        self._lost: dict[str, deque[float]] = {}
+        self._limiter: anyio.CapacityLimiter | None = None
 
     async def start(self, circuits: tuple[Circuit, ...]) -> None:
         """Start all workers and let each load every circuit, so that a damaged one is found now.
@@ -89,21 +112,41 @@ class WorkerPool:
         Raises:
             Problem: If a circuit does not load.
         """
-        await asyncio.gather(*(run_in_threadpool(seat.supervisor.start, circuits) for seat in self._seats))
+        await asyncio.gather(*(self._in_thread(partial(seat.supervisor.start, circuits)) for seat in self._seats))
 
     async def stop(self) -> None:
         """End all workers, in the middle of evaluations too."""
-        await asyncio.gather(*(run_in_threadpool(seat.supervisor.stop) for seat in self._seats))
+        await asyncio.gather(*(asyncio.to_thread(seat.supervisor.stop) for seat in self._seats))
 
     @property
     def alive(self) -> bool:
-        """Whether every worker process runs."""
-        return all(seat.supervisor.alive for seat in self._seats)
+        """Whether a worker process runs; one that died is started again by `watch`."""
+        return any(seat.supervisor.alive for seat in self._seats)
 
     @property
     def waiting(self) -> int:
         """Requests that wait for a worker."""
         return sum(len(tickets) for tickets in self._waiting.values())
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Let workers drop deleted evaluation keys, each as soon as it is free."""
+        for name in names:
+            for seat in self._seats:
+                if name in seat.keys:
+                    seat.unwanted.add(name)
+
+    async def watch(self) -> None:
+        """Start workers again that died while nobody asked, and let them forget what is deleted; until cancelled."""
+        while True:
+            for seat in list(self._free):
+                if seat in self._free and (seat.unwanted or not seat.supervisor.alive):
+                    self._free.remove(seat)
+                    try:
+                        await self._in_thread(partial(_tidy, seat))
+                    finally:
+                        self._free.append(seat)
+                        self._hand_out()
+            await asyncio.sleep(WATCH_SECONDS)
 
     async def check_keys(self, tenant: str, path: Path, name: str) -> None:
         """Deserialise uploaded keys, which proves them well formed and keeps them ready.
@@ -114,10 +157,11 @@ class WorkerPool:
             name: That the worker remembers them by.
 
         Raises:
-            Problem: 422 if they are malformed, 503 if too many wait.
+            Problem: 422 if they are malformed, 429 after too many lost workers, 503 if too many wait.
         """
+        self._require_calm(tenant)
         async with self._seat(tenant, name) as seat:
-            await self._timed(lambda: seat.supervisor.check_keys(path, name))
+            await self._timed(tenant, seat, lambda: seat.supervisor.check_keys(path, name))
             seat.note(name, self._cached_keys)
 
     async def evaluate(self, tenant: str, circuit: Circuit, keys: Path, name: str, ciphertext: bytes) -> Evaluation:
@@ -131,42 +175,73 @@ class WorkerPool:
             ciphertext: Serialised.
 
         Raises:
-            Problem: 422 if it does not fit, or workers died of it; 503 if too many wait or two workers were lost; 504 past the deadline.
+            Problem: 422 if it does not fit, or workers died of it; 429 after too many lost workers; 503 if too many wait or two
+                workers were lost; 504 past the deadline.
         """
+        self._require_calm(tenant)
         mark = hashlib.sha256(name.encode() + circuit.identity.encode() + ciphertext).digest()
-        if mark in self._quarantined:
+        if self._quarantined.get(mark, -math.inf) > _now() - QUARANTINE_SECONDS:
             raise Problem(
                 422,
                 "Evaluation failed",
-                "workers ended during this very request before; it is not tried again: make keys and ciphertext anew",
+                "workers ended during this very request before, so it is not tried again for an hour: make keys and ciphertext anew",
+                counts=False,
             )
         for last in (False, True):
             async with self._seat(tenant, name) as seat:
                 try:
-                    found = await self._timed(lambda: seat.supervisor.evaluate(circuit, keys, name, ciphertext))
-                except WorkerLost:
-                    seat.keys.clear()
+                    found = await self._timed(
+                        tenant, seat, lambda: seat.supervisor.evaluate(circuit, keys, name, ciphertext)
+                    )
+                except WorkerLost as lost:
                     if not last:
                         continue
                     self._quarantine(mark)
+                    lost.counts = True
                     raise
                 seat.note(name, self._cached_keys)
                 return found
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _quarantine(self, mark: bytes) -> None:
-        self._quarantined[mark] = None
+        self._quarantined[mark] = _now()
+        self._quarantined.move_to_end(mark)
         while len(self._quarantined) > MOST_QUARANTINED:
             self._quarantined.popitem(last=False)
 
-    async def _timed(self, action: Callable[[], T]) -> T:
-        """Run an action in a thread, and learn from the time that it took."""
-        clock = asyncio.get_running_loop().time
-        started = clock()
+    def _require_calm(self, tenant: str) -> None:
+        """Refuse a tenant in whose requests worker after worker is lost: everybody's keys go with each."""
+        lost = self._lost.get(tenant, deque())
+        while lost and lost[0] < _now() - LOSS_SECONDS:
+            lost.popleft()
+        if len(lost) >= MOST_LOST:
+            raise Problem(
+                429,
+                "Too many lost workers",
+                f"{len(lost)} workers were lost in your requests within {LOSS_SECONDS:g} s; make keys and ciphertexts anew, then try again",
+                retry_after=math.ceil(lost[0] + LOSS_SECONDS - _now()) + 1,
+            )
+
+    async def _timed(self, tenant: str, seat: _Seat, action: Callable[[], T]) -> T:
+        """Run an action of a worker in a thread, and learn from the time that it took and from what came of it."""
+        started = _now()
         try:
-            return await run_in_threadpool(action)
+            return await self._in_thread(action)
+        except Problem as problem:
+            if problem.status >= SERVER_FAULT or isinstance(problem, WorkerLost):
+                seat.keys.clear()  # another process is in its place
+                seat.unwanted.clear()
+            if isinstance(problem, WorkerLost):
+                self._lost.setdefault(tenant, deque(maxlen=MOST_LOST)).append(_now())
+            raise
         finally:
-            self._busy_seconds += LEARNING * (clock() - started - self._busy_seconds)
+            self._busy_seconds += LEARNING * (_now() - started - self._busy_seconds)
+
+    async def _in_thread(self, action: Callable[[], T]) -> T:
+        """Run in one of as many threads as there are workers: a thread more than those that the rest of the service shares."""
+        if self._limiter is None:
+            self._limiter = anyio.CapacityLimiter(len(self._seats))
+        return await anyio.to_thread.run_sync(action, limiter=self._limiter)
 
     @asynccontextmanager
     async def _seat(self, tenant: str, keys: str) -> AsyncIterator[_Seat]:
@@ -182,20 +257,16 @@ class WorkerPool:
 
     async def _take(self, tenant: str, keys: str) -> _Seat:
         if not self._free and self.waiting >= self._most_waiting:
-            rounds = (self.waiting + 1) / len(self._seats)
-            raise Problem(
-                503,
-                "Too busy",
-                f"{self.waiting} requests wait for {len(self._seats)} workers; try again later",
-                retry_after=max(1, math.ceil(rounds * self._busy_seconds)),
-            )
+            self._make_room(tenant)
         ticket = _Ticket(keys, asyncio.get_running_loop().create_future())
         self._waiting.setdefault(tenant, deque()).append(ticket)
         self._hand_out()
         try:
             return await ticket.seat
         except asyncio.CancelledError:
-            if ticket.seat.done() and not ticket.seat.cancelled():  # handed out in the same moment
+            if (
+                ticket.seat.done() and not ticket.seat.cancelled() and not ticket.seat.exception()
+            ):  # handed out just now
                 self._at_work[tenant] -= 1
                 self._free.append(ticket.seat.result())
                 self._hand_out()
@@ -203,12 +274,38 @@ class WorkerPool:
                 self._forget(tenant, ticket)
             raise
 
+    def _make_room(self, tenant: str) -> None:
+        """Refuse the latest request of the tenant with most of them waiting, this new one where it is that tenant's.
+
+        Raises:
+            Problem: 503 if it is this one that is refused.
+        """
+        most = max(self._waiting, key=lambda name: len(self._waiting[name]), default=tenant)
+        own = len(self._waiting.get(tenant, ()))
+        if most == tenant or own + 1 >= len(self._waiting[most]):
+            raise self._busy()
+        ticket = self._waiting[most][-1]
+        self._forget(most, ticket)
+        if not ticket.seat.done():
+            ticket.seat.set_exception(self._busy())
+
+    def _busy(self) -> Problem:
+        rounds = (self.waiting + 1) / len(self._seats)
+        return Problem(
+            503,
+            "Too busy",
+            f"{self.waiting} requests wait for {len(self._seats)} workers; try again later",
+            retry_after=max(1, math.ceil(rounds * self._busy_seconds)),
+        )
+
     def _hand_out(self) -> None:
         while self._free and self._waiting:
             tenant = min(self._waiting, key=lambda name: (self._at_work[name], self._served.get(name, -1)))
             ticket = self._waiting[tenant].popleft()
             if not self._waiting[tenant]:
                 del self._waiting[tenant]
+            if ticket.seat.done():  # given up in the same moment
+                continue
             seat = next((seat for seat in self._free if ticket.keys in seat.keys), self._free[0])
             self._free.remove(seat)
             self._turn += 1
@@ -222,3 +319,22 @@ class WorkerPool:
             tickets.remove(ticket)
             if not tickets:
                 del self._waiting[tenant]
+
+
+def _tidy(seat: _Seat) -> None:
+    """Start a free worker again that has died, and let it forget what is not wanted; what fails is tried again by the next look."""
+    try:
+        if not seat.supervisor.alive:
+            seat.supervisor.revive()
+            seat.keys.clear()
+            seat.unwanted.clear()
+        for name in list(seat.unwanted):
+            seat.supervisor.forget(name)
+            seat.keys.pop(name, None)
+            seat.unwanted.discard(name)
+    except Problem as problem:
+        _log.warning("a worker could not be tended (%s)", problem.title)
+
+
+def _now() -> float:
+    return time.monotonic()

@@ -27,6 +27,7 @@ class Problem(Exception):
         detail: One sentence: what, which value, which bound, what to do.
         retry_after: Seconds after which to try again, if that can help.
         headers: Of the answer, beside the usual ones.
+        counts: Whether an evaluation that ends so counts as one of its tenant's: where the client's body was evaluated, or killed workers.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Problem(Exception):
         *,
         retry_after: int | None = None,
         headers: Mapping[str, str] | None = None,
+        counts: bool | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -44,6 +46,7 @@ class Problem(Exception):
         self.detail = detail
         self.retry_after = retry_after
         self.headers = dict(headers or {})
+        self.counts = status in (422, 504) if counts is None else counts
 
 
 def add_problem_handlers(app: FastAPI) -> None:

@@ -18,7 +18,7 @@ class Settings(BaseSettings):
 
     Attributes:
         bundles: Folders that ``cryptml build`` wrote.
-        data: Where evaluation keys and the embedded database are; made where missing, readable by its owner alone.
+        data: Where evaluation keys and the embedded database are, of one service; made where missing, readable by its owner alone.
         database: Address of the database; a file in ``data`` if not given, PostgreSQL as ``postgresql+psycopg://USER@HOST/NAME``.
         insecure_anonymous: Answer whoever asks, without tokens; only where ``host`` is this machine itself.
         host: Address to listen on.
@@ -29,7 +29,7 @@ class Settings(BaseSettings):
             one client of any served model needs, and 2 at least.
         stored_key_bytes: Evaluation keys kept on disk, all together.
         unused_key_days: Evaluation keys that were not used for so long are deleted.
-        upload_seconds: Within which an upload of evaluation keys must end.
+        upload_seconds: Within which an upload of evaluation keys, or an encrypted input, must end.
         workers: Processes that evaluate, each one request at a time, each with keys of its own in memory.
         threads: Of each worker; the machine's cores divided among them if not given.
     """
@@ -46,7 +46,7 @@ class Settings(BaseSettings):
     waiting_requests: int = Field(default=16, ge=0, le=10_000)
     cached_keys: int | None = Field(default=None, ge=1, le=64)
     stored_key_bytes: int = Field(default=20 << 30, ge=1 << 20)
-    unused_key_days: float = Field(default=90.0, gt=0, le=36_500)
+    unused_key_days: float = Field(default=90.0, ge=1 / 24, le=36_500)
     upload_seconds: float = Field(default=900.0, gt=0, le=86_400)
     workers: int = Field(default=1, ge=1, le=1024)
     threads: int | None = Field(default=None, ge=1, le=1024)
@@ -54,7 +54,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _require_loopback(self) -> Settings:
         """Refuse to answer everybody on an address that others can reach."""
-        if self.insecure_anonymous and not _is_loopback(self.host):
+        if self.insecure_anonymous and not is_loopback(self.host):
             raise ValueError(
                 f"insecure_anonymous answers whoever asks, and {self.host} may be reached by others; listen on 127.0.0.1, or "
                 "leave it out and give each client a token (cryptml tenants add)"
@@ -67,12 +67,18 @@ class Settings(BaseSettings):
         return self.threads or max(1, (os.cpu_count() or 1) // self.workers)
 
     @property
+    def database_file(self) -> Path | None:
+        """The embedded database in the data folder; None where another is given."""
+        return None if self.database else self.data / DATABASE_FILE
+
+    @property
     def database_url(self) -> str:
         """The database's address."""
         return self.database or f"sqlite:///{self.data / DATABASE_FILE}"
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine itself."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -28,6 +28,11 @@ class WorkerLost(Problem):
     """The worker ended during a request; another has been started."""
 
 
+NEEDED = ("PATH", "HOME", "LANG", "LANGUAGE", "TMPDIR", "TZ", "VIRTUAL_ENV")
+NEEDED_PREFIXES = ("LC_", "LD_", "PYTHON", "OMP_", "KMP_", "MALLOC_", "COVERAGE_")
+"""Of the service's environment: how programs are found, how they print, how they use memory and threads."""
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """An encrypted result and how long the circuit took."""
@@ -90,6 +95,23 @@ class Supervisor:
         answer, result = self._request(head, ciphertext)
         return Evaluation(result, answer["evaluate_ms"])
 
+    def revive(self) -> None:
+        """Start the worker again where it has died since its last request; the next request would do so too.
+
+        Raises:
+            Problem: 503 if no process can be started.
+        """
+        with self._lock:
+            self._connect()
+
+    def forget(self, name: str) -> None:
+        """Let the worker drop evaluation keys that it remembers.
+
+        Raises:
+            Problem: If the worker was lost; then it remembers nothing.
+        """
+        self._request({"do": "forget", "name": name}, b"")
+
     def stop(self) -> None:
         """End the worker, in the middle of an evaluation too; requests that wait are told to come back."""
         self._stopping = True
@@ -139,11 +161,20 @@ class Supervisor:
         self._discard()
         ours, theirs = socket.socketpair()
         with theirs:
-            environment = {**os.environ, "OMP_NUM_THREADS": str(self._threads)}
             command = [sys.executable, "-m", "cryptml_server.worker", str(theirs.fileno()), str(self._cached_keys)]
-            self._process = subprocess.Popen(
-                command, pass_fds=[theirs.fileno()], env=environment, stdin=subprocess.DEVNULL, start_new_session=True
-            )
+            try:
+                self._process = subprocess.Popen(
+                    command,
+                    pass_fds=[theirs.fileno()],
+                    env=_environment(self._threads),
+                    stdin=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                ours.close()
+                raise Problem(
+                    503, "No worker", f"no worker can be started ({error.strerror}); try later", retry_after=30
+                ) from error
         self._connection = Connection(ours.detach())
         return self._connection
 
@@ -161,6 +192,12 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 process.kill()
         return process.wait()
+
+
+def _environment(threads: int) -> dict[str, str]:
+    """Return what a worker needs to know: it reads hostile bytes with native code, so no address or token is among it."""
+    kept = {name: value for name, value in os.environ.items() if name in NEEDED or name.startswith(NEEDED_PREFIXES)}
+    return {**kept, "OMP_NUM_THREADS": str(threads)}
 
 
 def _refusal(answer: dict[str, Any]) -> Problem:

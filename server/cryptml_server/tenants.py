@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 import re
 import secrets
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
 
 from cryptml.errors import SettingError
-from cryptml_server.database import Database, evaluation_keys, tenants, tokens
+from cryptml_server.database import Database, tenants, tokens
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 ID_BYTES = 8
@@ -109,21 +112,25 @@ class TenantStore:
             raise SettingError(
                 f"{name!r} cannot be the name of a tenant; give 1 to 64 small letters, digits and hyphens, not {ANONYMOUS!r}"
             )
-        with self._database.transaction() as connection:
-            if connection.execute(select(tenants.c.id).where(tenants.c.name == name)).first():
-                raise SettingError(f"there is a tenant {name!r} already; choose another name, or rotate its token")
-            tenant = _insert(connection, name, quotas)
-            return tenant, _add_token(connection, tenant.id)
+        try:
+            with self._database.writing() as connection:
+                tenant = _insert(connection, name, quotas)
+                return tenant, _add_token(connection, tenant.id)
+        except IntegrityError as error:
+            raise SettingError(
+                f"there is a tenant {name!r} already; choose another name, or rotate its token"
+            ) from error
 
     def anonymous(self) -> Tenant:
         """Return the tenant that everybody is on a service without tokens; it has none, so no token is ever taken for it."""
-        with self._database.transaction() as connection:
-            row = connection.execute(select(tenants).where(tenants.c.name == ANONYMOUS)).first()
-            return _tenant(row) if row else _insert(connection, ANONYMOUS, MANY)
+        with suppress(IntegrityError), self._database.writing() as connection:
+            if connection.execute(select(tenants.c.id).where(tenants.c.name == ANONYMOUS)).first() is None:
+                _insert(connection, ANONYMOUS, MANY)
+        return self.find(ANONYMOUS)
 
     def list(self) -> list[Tenant]:
         """Return all tenants by name."""
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return [_tenant(row) for row in connection.execute(select(tenants).order_by(tenants.c.name))]
 
     def find(self, name: str) -> Tenant:
@@ -132,7 +139,7 @@ class TenantStore:
         Raises:
             SettingError: If there is none of that name.
         """
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             return _find(connection, name)
 
     def change(self, name: str, changes: Mapping[str, int | None]) -> Tenant:
@@ -145,23 +152,23 @@ class TenantStore:
         Raises:
             SettingError: If there is no such tenant, or a quota is out of bounds.
         """
-        with self._database.transaction() as connection:
+        with self._database.writing() as connection:
             tenant = _find(connection, name)
             quotas = Quotas(**{**asdict(tenant.quotas), **changes})
             connection.execute(update(tenants).where(tenants.c.id == tenant.id).values(**asdict(quotas)))
             return _find(connection, name)
 
     def revoke(self, name: str) -> Tenant:
-        """Answer a tenant no more, from now on; its keys go with the next sweep.
+        """Answer a tenant no more, from now on; a service deletes its keys with the next sweep.
 
         Raises:
             SettingError: If there is no such tenant.
         """
-        with self._database.transaction() as connection:
+        _require_tokens(name)
+        with self._database.writing() as connection:
             tenant = _find(connection, name)
             connection.execute(update(tenants).where(tenants.c.id == tenant.id).values(revoked=time.time()))
             connection.execute(delete(tokens).where(tokens.c.tenant == tenant.id))
-            connection.execute(delete(evaluation_keys).where(evaluation_keys.c.tenant == tenant.id))
             return _find(connection, name)
 
     def rotate(self, name: str, *, grace_seconds: float = 0.0) -> str:
@@ -172,9 +179,12 @@ class TenantStore:
             grace_seconds: For which the tokens before still work.
 
         Raises:
-            SettingError: If there is no such tenant, or it was revoked.
+            SettingError: If there is no such tenant, it was revoked, or the grace is no number of seconds.
         """
-        with self._database.transaction() as connection:
+        _require_tokens(name)
+        if not (math.isfinite(grace_seconds) and grace_seconds >= 0):
+            raise SettingError(f"the grace is {grace_seconds} s; it is 0 or more")
+        with self._database.writing() as connection:
             tenant = _find(connection, name)
             if tenant.revoked is not None:
                 raise SettingError(f"tenant {name!r} was revoked; add one of another name")
@@ -193,8 +203,10 @@ class TenantStore:
             return None
         name, _, secret = token.partition(".")
         now = time.time()
-        with self._database.transaction() as connection:
-            row = connection.execute(select(tenants).where(tenants.c.id == name, tenants.c.revoked.is_(None))).first()
+        with self._database.reading() as connection:
+            row = connection.execute(
+                select(tenants).where(tenants.c.id == name, tenants.c.name != ANONYMOUS, tenants.c.revoked.is_(None))
+            ).first()
             kept = connection.execute(
                 select(tokens.c.salt, tokens.c.digest).where(
                     tokens.c.tenant == name, or_(tokens.c.expires.is_(None), tokens.c.expires > now)
@@ -202,6 +214,13 @@ class TenantStore:
             ).all()
         found = [hmac.compare_digest(digest, _digest(salt, secret)) for salt, digest in kept]
         return _tenant(row) if row is not None and any(found) else None
+
+
+def _require_tokens(name: str) -> None:
+    if name == ANONYMOUS:
+        raise SettingError(
+            f"tenant {name!r} is everybody on a service without tokens; serve without --insecure-anonymous instead"
+        )
 
 
 def _insert(connection: Connection, name: str, quotas: Quotas) -> Tenant:

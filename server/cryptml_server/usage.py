@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-import threading
+import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, select, update
 from starlette.concurrency import run_in_threadpool
 
-from cryptml_server.database import Database, daily_usage, insert_if_absent, query_budgets
+from cryptml_server.database import Database, DatabaseUnavailable, daily_usage, insert_if_absent, query_budgets
 from cryptml_server.models import Circuit
 from cryptml_server.problems import Problem
 from cryptml_server.tenants import Tenant
 
 DAY = 86_400
-UNANSWERED = 500
-"""From this status on, it was not the client's fault that there is no answer."""
+
+_log = logging.getLogger(__name__)
 
 
 class UsageMeter:
     """Counts evaluations, and refuses those beyond a quota or a budget.
 
-    An evaluation counts from the moment it is let in, whether the client waits for its answer or not; one that failed by the service's own
-    fault does not.
+    An evaluation counts whether the client waits for its answer or not; `Problem.counts` says which of those that failed count too. Used
+    from one event loop.
 
     Args:
         database: Holds the counts, but for evaluations under way, which are this process's own.
@@ -34,58 +34,68 @@ class UsageMeter:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._lock = threading.Lock()
         self._under_way: Counter[str] = Counter()
+
+    @contextmanager
+    def place(self, tenant: Tenant) -> Iterator[None]:
+        """Take one of a tenant's places until the end of the block, from before its request's body is read.
+
+        Raises:
+            Problem: 429 if all are taken.
+        """
+        most = tenant.quotas.concurrent_evaluations
+        if self._under_way[tenant.id] >= most:
+            raise Problem(
+                429,
+                "Too many evaluations at once",
+                f"{most} evaluations of yours wait or run, which is your quota; wait for one of them",
+                retry_after=1,
+            )
+        self._under_way[tenant.id] += 1
+        try:
+            yield
+        finally:
+            self._under_way[tenant.id] -= 1
+            if not self._under_way[tenant.id]:
+                del self._under_way[tenant.id]
 
     @asynccontextmanager
     async def evaluation(self, tenant: Tenant, circuit: Circuit) -> AsyncIterator[None]:
-        """Let one evaluation in, and count it as under way until the end of the block.
+        """Count one evaluation; it is taken back where it was not made, by no fault of its own.
 
         Raises:
-            Problem: 429 beyond a quota, with the time after which there is room again; 403 where a query budget is used up.
+            Problem: 429 beyond the day's quota, with the time until the next; 403 where a query budget is used up.
         """
-        most = tenant.quotas.concurrent_evaluations
-        with self._lock:
-            if self._under_way[tenant.id] >= most:
-                raise Problem(
-                    429,
-                    "Too many evaluations at once",
-                    f"{most} evaluations of yours wait or run, which is your quota; wait for one of them",
-                    retry_after=1,
-                )
-            self._under_way[tenant.id] += 1
+        day = await run_in_threadpool(self._count, tenant, circuit)
         try:
-            await run_in_threadpool(self._count, tenant, circuit)
-            try:
-                yield
-            except Problem as problem:
-                if problem.status >= UNANSWERED:
-                    await run_in_threadpool(self._take_back, tenant, circuit)
-                raise
-        finally:
-            with self._lock:
-                self._under_way[tenant.id] -= 1
-                if not self._under_way[tenant.id]:
-                    del self._under_way[tenant.id]
+            yield
+        except Problem as problem:
+            if not problem.counts:
+                await run_in_threadpool(self._take_back, tenant, circuit, day)
+            raise
 
-    def _count(self, tenant: Tenant, circuit: Circuit) -> None:
-        with self._database.transaction() as connection:
-            _count_day(connection, tenant)
+    def _count(self, tenant: Tenant, circuit: Circuit) -> int:
+        now = int(time.time())
+        with self._database.writing() as connection:
+            _count_day(connection, tenant, now)
             _count_query(connection, tenant, circuit)
+        return now // DAY
 
-    def _take_back(self, tenant: Tenant, circuit: Circuit) -> None:
-        with self._database.transaction() as connection:
-            day = daily_usage.c.tenant == tenant.id, daily_usage.c.day == int(time.time()) // DAY
-            connection.execute(
-                update(daily_usage)
-                .where(*day, daily_usage.c.evaluations > 0)
-                .values(evaluations=daily_usage.c.evaluations - 1)
-            )
-            connection.execute(
-                update(query_budgets)
-                .where(*_place(tenant, circuit.model, circuit.segment), query_budgets.c.used > 0)
-                .values(used=query_budgets.c.used - 1)
-            )
+    def _take_back(self, tenant: Tenant, circuit: Circuit, day: int) -> None:
+        try:
+            with self._database.writing() as connection:
+                connection.execute(
+                    update(daily_usage)
+                    .where(daily_usage.c.tenant == tenant.id, daily_usage.c.day == day, daily_usage.c.evaluations > 0)
+                    .values(evaluations=daily_usage.c.evaluations - 1)
+                )
+                connection.execute(
+                    update(query_budgets)
+                    .where(*_place(tenant, circuit.model, circuit.segment), query_budgets.c.used > 0)
+                    .values(used=query_budgets.c.used - 1)
+                )
+        except DatabaseUnavailable:
+            _log.error("an evaluation of tenant %s that failed stays counted: the database is unavailable", tenant.id)
 
     def set_budget(self, tenant: Tenant, model: str, segment: tuple[int, int], budget: int | None) -> None:
         """Give a tenant a budget of queries to one segment; None takes its own budget away again.
@@ -96,13 +106,13 @@ class UsageMeter:
             segment: First layer, and the one behind the last.
             budget: Queries, ever, those before included.
         """
-        with self._database.transaction() as connection:
+        with self._database.writing() as connection:
             _ensure_budget(connection, tenant, model, segment)
             connection.execute(update(query_budgets).where(*_place(tenant, model, segment)).values(budget=budget))
 
     def budgets(self, tenant: Tenant) -> list[dict[str, Any]]:
         """Return what a tenant has asked of each segment that it asked, or has a budget for."""
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(
                 select(query_budgets)
                 .where(query_budgets.c.tenant == tenant.id)
@@ -121,7 +131,7 @@ class UsageMeter:
 
     def used_today(self, tenant: Tenant) -> int:
         """Return the evaluations of this day (UTC)."""
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             day = int(time.time()) // DAY
             found = connection.execute(
                 select(daily_usage.c.evaluations).where(daily_usage.c.tenant == tenant.id, daily_usage.c.day == day)
@@ -129,8 +139,7 @@ class UsageMeter:
             return int(found or 0)
 
 
-def _count_day(connection: Connection, tenant: Tenant) -> None:
-    now = int(time.time())
+def _count_day(connection: Connection, tenant: Tenant, now: int) -> None:
     day, most = now // DAY, tenant.quotas.daily_evaluations
     place = (daily_usage.c.tenant == tenant.id, daily_usage.c.day == day)
     insert_if_absent(connection, daily_usage, {"tenant": tenant.id, "day": day, "evaluations": 0})

@@ -41,6 +41,9 @@ class Worker:
                 case "load":
                     self._circuit(head["circuit"])
                     return {"ok": True}, b""
+                case "forget":
+                    self._keys.pop(head["name"], None)
+                    return {"ok": True}, b""
                 case "check_keys":
                     self._load_keys(head["keys"], head["name"])
                     return {"ok": True}, b""

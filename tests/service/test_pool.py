@@ -35,6 +35,13 @@ class FakeSupervisor:
     def stop(self) -> None:
         pass
 
+    def revive(self) -> None:
+        self.alive = True
+        self.done.append((self.number, "revived"))
+
+    def forget(self, name: str) -> None:
+        self.done.append((self.number, f"forgot {name}"))
+
     def check_keys(self, path: Path, name: str) -> None:
         self.done.append((self.number, name))
 
@@ -107,7 +114,7 @@ def test_a_full_queue_says_when_to_come_back() -> None:
         await asyncio.sleep(0.05)
         assert pool.waiting == 2
         with pytest.raises(Problem) as refused:
-            await ask(pool, "b")
+            await ask(pool, "a")
         release.set()
         await asyncio.gather(*waiting)
         assert pool.waiting == 0
@@ -180,3 +187,88 @@ def test_a_lost_worker_costs_a_second_attempt_and_no_third() -> None:
         assert (await ask(pool, "b", 13 + 1)).ciphertext == b"14"
 
     asyncio.run(run())
+
+
+def test_a_greedy_tenant_does_not_keep_others_out_of_the_queue() -> None:
+    release = threading.Event()
+
+    async def run() -> tuple[list[object], object]:
+        pool = pool_of(FakeSupervisor(0, [], lambda _: release.wait(10) and None), waiting=4)
+        greedy = [asyncio.ensure_future(ask(pool, "greedy", number)) for number in range(5)]
+        await asyncio.sleep(0.05)
+        calm = asyncio.ensure_future(ask(pool, "calm", 100))
+        await asyncio.sleep(0.05)
+        release.set()
+        return await asyncio.gather(*greedy, return_exceptions=True), await calm
+
+    greedy, calm = asyncio.run(run())
+    assert isinstance(calm, Evaluation)
+    assert [isinstance(each, Problem) for each in greedy] == [False, False, False, False, True], "its latest gives way"
+    assert greedy[-1].status == 503  # type: ignore[union-attr]
+
+
+def test_a_request_given_up_as_a_worker_becomes_free_costs_no_worker() -> None:
+    """The worker's return and the cancellation of who waits for it fall into one turn of the event loop."""
+
+    async def run() -> None:
+        for _ in range(50):
+            pool = pool_of(FakeSupervisor(0, []))
+            seat = await pool._take("a", "keys")
+            waiting = asyncio.ensure_future(pool._take("b", "keys"))
+            await asyncio.sleep(0)
+            waiting.cancel()
+            pool._at_work["a"] -= 1
+            pool._free.append(seat)
+            pool._hand_out()
+            await asyncio.gather(waiting, return_exceptions=True)
+            assert pool._free == [seat]
+            assert pool.waiting == 0
+            await asyncio.wait_for(ask(pool, "c"), 5)
+
+    asyncio.run(run())
+
+
+def test_dead_workers_come_back_and_forget_deleted_keys_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cryptml_server.pool.WATCH_SECONDS", 0.01)
+    done: list[tuple[int, str]] = []
+    supervisors = FakeSupervisor(0, done), FakeSupervisor(1, done)
+
+    async def run() -> None:
+        pool = pool_of(*supervisors)
+        watching = asyncio.ensure_future(pool.watch())
+        await ask(pool, "a")
+        for each in supervisors:
+            each.alive = False
+        assert not pool.alive
+        await asyncio.sleep(0.2)
+        assert pool.alive
+        await ask(pool, "b")
+        pool.forget(["b/keys", "nobody/keys"])
+        await asyncio.sleep(0.2)
+        await asyncio.gather(ask(pool, "c"), ask(pool, "d"))
+        watching.cancel()
+
+    asyncio.run(run())
+    assert sorted(what for _, what in done if what == "revived") == ["revived"] * 2
+    assert [what for _, what in done if what.startswith("forgot")] == ["forgot b/keys"]
+
+
+def test_a_tenant_that_costs_worker_after_worker_has_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lose(body: bytes) -> None:
+        if body != b"7":
+            raise WorkerLost(422, "Evaluation failed", "for a test")
+
+    async def run() -> Problem:
+        pool = pool_of(FakeSupervisor(0, [], lose))
+        for number in range(100, 105):
+            with pytest.raises(WorkerLost):
+                await ask(pool, "hostile", number)
+        with pytest.raises(Problem) as refused:
+            await ask(pool, "hostile", 7)
+        assert (await ask(pool, "calm", 7)).ciphertext == b"7"
+        monkeypatch.setattr("cryptml_server.pool.LOSS_SECONDS", 0.0)
+        assert (await ask(pool, "hostile", 7)).ciphertext == b"7"
+        return refused.value
+
+    refused = asyncio.run(run())
+    assert (refused.status, refused.title) == (429, "Too many lost workers")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sqlite3
 import threading
@@ -12,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import httpx
 import numpy as np
 import pytest
 from cryptml_client import Client, KeyStore
 from cryptml_server.app import open_database
-from cryptml_server.database import Database, DatabaseUnavailable, daily_usage
+from cryptml_server.database import Database, DatabaseUnavailable, daily_usage, evaluation_keys
+from cryptml_server.key_store import KeyStore as KeyFiles
 from cryptml_server.models import Circuit
 from cryptml_server.problems import Problem
 from cryptml_server.settings import Settings
@@ -25,7 +28,7 @@ from cryptml_server.tenants import ANONYMOUS, Quotas, TenantStore
 from cryptml_server.usage import UsageMeter
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import update
+from sqlalchemy import text, update
 from typer.testing import CliRunner
 
 from cryptml.bundle import ClientBundle
@@ -146,7 +149,7 @@ def test_a_day_has_so_many_evaluations(store: TenantStore, database: Database) -
     assert refused.retry_after is not None
     assert 0 < refused.retry_after <= 86_400
     assert refusal(meter, other) is None
-    with database.transaction() as connection:  # yesterday's do not count
+    with database.writing() as connection:  # yesterday's do not count
         connection.execute(update(daily_usage).values(day=daily_usage.c.day - 1))
     assert refusal(meter, tenant) is None
     assert meter.used_today(tenant) == 1
@@ -169,9 +172,9 @@ def test_a_segment_has_a_budget_that_no_restart_renews(store: TenantStore, datab
 
 
 def test_what_failed_by_the_services_fault_is_given_back(store: TenantStore, database: Database) -> None:
-    tenant, _ = store.add("clinic", Quotas(segment_queries=1))
+    tenant, _ = store.add("clinic", Quotas(segment_queries=2))
     meter = UsageMeter(database)
-    for status, left in ((503, 0), (504, 0), (422, 1)):
+    for status, left in ((503, 0), (404, 0), (500, 0), (422, 1), (504, 2)):
         fault = Problem(status, "Failed", "for a test")
         assert refusal(meter, tenant, fault=fault) is fault
         assert (meter.used_today(tenant), meter.budgets(tenant)[0]["used"]) == (left, left)
@@ -182,14 +185,14 @@ def test_only_so_many_at_once(store: TenantStore, database: Database) -> None:
     meter = UsageMeter(database)
 
     async def ask() -> None:
-        async with meter.evaluation(tenant, circuit()), meter.evaluation(tenant, circuit()):
-            with pytest.raises(Problem) as refused:
-                async with meter.evaluation(tenant, circuit()):
-                    pass
+        with meter.place(tenant), meter.place(tenant):
+            with pytest.raises(Problem) as refused, meter.place(tenant):
+                pass
             assert (refused.value.status, refused.value.title) == (429, "Too many evaluations at once")
+        with meter.place(tenant):
+            pass
 
     anyio.run(ask)
-    assert refusal(meter, tenant) is None
 
 
 def test_counts_are_exact_when_many_count_at_once(store: TenantStore, database: Database) -> None:
@@ -214,7 +217,8 @@ def test_a_locked_database_is_said_to_be_unavailable(tmp_path: Path, monkeypatch
     holder = sqlite3.connect(tmp_path / "cryptml.db", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     with pytest.raises(DatabaseUnavailable):
-        TenantStore(opened).list()
+        TenantStore(opened).add("clinic", Quotas())
+    assert TenantStore(opened).list() == [], "who reads waits for no writer"
     holder.execute("ROLLBACK")
     assert TenantStore(opened).list() == []
     opened.close()
@@ -271,7 +275,7 @@ def test_the_commands_add_list_change_rotate_and_revoke(tmp_path: Path) -> None:
     for arguments, said in (
         (["revoke", "nobody"], "no tenant 'nobody'"),
         (["change", "clinic"], "nothing is to be changed"),
-        (["budget", "clinic", "--model", "tiny"], "give --profile, or --segment and --queries"),
+        (["budget", "clinic", "--model", "tiny"], "give either --profile, or --segment with --queries or --no-bound"),
         (["budget", "clinic", "--model", "tiny", "--segment", "5-2", "--queries", "1"], "'5-2' is not a segment"),
     ):
         refused = runner.invoke(app, ["tenants", *arguments, "--data", str(tmp_path)])
@@ -294,6 +298,172 @@ def test_budgets_of_a_profile_lie_below_what_recovers_a_segment(tmp_path: Path) 
     assert all(found[place] < known[place] / 2 for place in known)
     wrong = runner.invoke(app, ["tenants", "budget", "clinic", *options[2:], "--model", "tiny"])
     assert "of network 'conv', not of model 'tiny'" in str(wrong.exception)
+
+
+BODY = bytes(range(200))
+
+
+@pytest.fixture
+def keys(database: Database, tmp_path: Path) -> Iterator[KeyFiles]:
+    made = KeyFiles(tmp_path / "keys", database, limit=10_000, upload_seconds=5, unused_seconds=1000)
+    yield made
+    made.close()
+
+
+def small(index: int = 0) -> Circuit:
+    return Circuit("tiny", index, (0, 1), Path(), "0" * 64, str(index) * 64, (1, 2), (100, 300))
+
+
+async def upload(keys: KeyFiles, tenant: Any, body: bytes = BODY, index: int = 0, hold: float = 0.0) -> str:
+    async def stream() -> Any:
+        yield body[:50]
+        yield body[50:]
+
+    digest = sha256(body)
+    async with keys.receiving(tenant, small(index), digest, stream()) as received:
+        await anyio.sleep(hold)
+        await anyio.to_thread.run_sync(keys.keep, tenant, small(index), digest, received)
+    return digest
+
+
+def files(keys: KeyFiles) -> list[Path]:
+    return [path for path in keys._folder.rglob("*") if path.is_file()]
+
+
+def test_quotas_hold_while_uploads_wait_to_be_checked(store: TenantStore, keys: KeyFiles) -> None:
+    tenant, _ = store.add("clinic", Quotas(keys=2))
+    other, _ = store.add("other", Quotas())
+
+    async def run() -> list[str]:
+        outcomes: list[str] = []
+
+        async def one(who: Any, body: bytes) -> None:
+            try:
+                outcomes.append(await upload(keys, who, body, hold=0.3))
+            except Problem as problem:
+                outcomes.append(problem.title)
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(4):
+                tasks.start_soon(one, tenant, BODY + bytes([number]))
+            await anyio.sleep(0.1)
+            tasks.start_soon(one, other, BODY)
+        return outcomes
+
+    outcomes = anyio.run(run)
+    assert outcomes.count("Too busy") == 2, "a tenant has two uploads at once, and does not keep others from theirs"
+    assert len([each for each in outcomes if len(each) == 64]) == 3
+    with pytest.raises(Problem, match="you have stored 2 of 2"):
+        anyio.run(upload, keys, tenant, BODY + b"x")
+    assert len(files(keys)) == 3
+
+
+def test_the_same_keys_twice_at_once_are_stored_once(store: TenantStore, keys: KeyFiles) -> None:
+    tenant, _ = store.add("clinic", Quotas())
+
+    async def run() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(upload, keys, tenant)
+            tasks.start_soon(upload, keys, tenant)
+
+    anyio.run(run)
+    assert len(files(keys)) == 1
+    assert keys.find(tenant, small(), sha256(BODY)).path.read_bytes() == BODY
+
+
+def test_what_nobody_uses_and_what_a_crash_left_is_swept(
+    store: TenantStore, keys: KeyFiles, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant, _ = store.add("clinic", Quotas())
+    used, unused, lost = (anyio.run(upload, keys, tenant, BODY + bytes([number])) for number in range(3))
+    assert keys.sweep() == []
+    orphan = keys._folder / tenant.id / small().key_set / ("f" * 32)
+    orphan.write_bytes(b"no row")
+    assert keys.sweep() == [], "it may be about to get one"
+    assert orphan.exists()
+    old = time.time() - 10_000
+    os.utime(orphan, (old, old))
+    keys.find(tenant, small(), lost).path.unlink()
+    with database.writing() as connection:
+        connection.execute(
+            update(evaluation_keys).where(evaluation_keys.c.digest == unused).values(last_used=time.time() - 2000)
+        )
+    assert sorted(keys.sweep()) == sorted(f"{tenant.id}/{small().key_set}/{digest}" for digest in (unused, lost))
+    assert [path.read_bytes() for path in files(keys)] == [BODY + bytes([0])]
+    assert keys.holds(tenant, small(), used)
+    assert not keys.holds(tenant, small(), unused)
+    assert anyio.run(upload, keys, tenant, BODY + bytes([2])) == lost, "what was lost may come again"
+    with database.writing() as connection:  # used once in a while, they stay
+        connection.execute(update(evaluation_keys).values(last_used=time.time() - 900))
+    keys.find(tenant, small(), used)
+    monkeypatch.setattr(keys, "_unused_seconds", 500.0)
+    assert len(keys.sweep()) == 1
+    assert keys.holds(tenant, small(), used)
+
+
+def test_a_revoked_tenants_keys_go_whenever_they_came(store: TenantStore, keys: KeyFiles) -> None:
+    tenant, _ = store.add("leaving", Quotas())
+    staying, _ = store.add("staying", Quotas())
+    for who in (tenant, staying):
+        anyio.run(upload, keys, who)
+
+    async def late() -> None:
+        async with keys.receiving(tenant, small(1), sha256(BODY), _stream()) as received:
+            store.revoke("leaving")
+            keys.keep(tenant, small(1), sha256(BODY), received)
+
+    with pytest.raises(Problem, match="was revoked"):
+        anyio.run(late)
+    assert len(keys.sweep()) == 1
+    assert [path.parent.parent.name for path in files(keys)] == [staying.id]
+
+
+async def _stream() -> Any:
+    yield BODY
+
+
+def test_one_service_has_a_folder(keys: KeyFiles, database: Database, tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="another service has its keys in"):
+        KeyFiles(tmp_path / "keys", database, limit=1, upload_seconds=1, unused_seconds=1)
+
+
+def test_everybody_cannot_be_rotated_or_revoked(store: TenantStore) -> None:
+    store.anonymous()
+    for action in (store.rotate, store.revoke):
+        with pytest.raises(SettingError, match="is everybody on a service without tokens"):
+            action(ANONYMOUS)
+    store.add("clinic", Quotas())
+    with pytest.raises(SettingError, match="the grace is nan s"):
+        store.rotate("clinic", grace_seconds=float("nan"))
+
+
+def test_a_database_is_its_owners_alone_and_of_this_version(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    opened = open_database(Settings(data=tmp_path))
+    TenantStore(opened).add("clinic", Quotas(keys=1 << 40))
+    assert all(path.stat().st_mode & 0o077 == 0 for path in tmp_path.iterdir())
+    with opened.writing() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    opened.close()
+    with pytest.raises(SettingError, match="newer version, or no database"):
+        open_database(Settings(data=tmp_path))
+    (tmp_path / "cryptml.db").write_bytes(b"something else " * 100)
+    with pytest.raises(SettingError, match="newer version, or no database"):
+        open_database(Settings(data=tmp_path))
+
+
+def test_a_lock_on_postgresql_is_an_answer_too(postgresql: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cryptml_server.database.engine.BUSY_SECONDS", 0.3)
+    opened = Database(postgresql())
+    opened.upgrade()
+    tenant, _ = TenantStore(opened).add("clinic", Quotas())
+    meter = UsageMeter(opened)
+    assert refusal(meter, tenant) is None
+    with opened.writing() as connection:
+        connection.execute(text("SELECT * FROM query_budgets FOR UPDATE"))
+        with pytest.raises(DatabaseUnavailable):
+            refusal(UsageMeter(opened), tenant)
+    opened.close()
 
 
 class Clinic:
@@ -344,7 +514,10 @@ def test_nothing_is_answered_without_a_token(guarded: tuple[LocalService, Path, 
         assert refused.json()["title"] == "Not authenticated"
         assert len(answers) == 1, "all that are wrong get the same answer"
         assert http.get("/v1/health/live").status_code == 200
-        assert http.post("/v1/models/tiny/segments/0/evaluations", content=b"x").status_code in (401, 422)
+        assert http.post("/v1/models/tiny/segments/0/evaluations", content=b"x").status_code == 401
+        for odd in ("Bearer " + "x" * 60_000, b"Bearer \xff\xfe", "Bearer " + " ".join("a" * 100)):
+            assert http.get("/v1/models", headers={"Authorization": odd}).status_code in (400, 401, 431)
+        assert http.get("/v1/health/live").status_code == 200
 
 
 @pytest.mark.encrypted
@@ -365,8 +538,8 @@ def test_a_tenant_neither_uses_nor_sees_nor_deletes_anothers_keys(guarded: tuple
     assert one.http.delete(one.path, params={"segment": 0}).status_code == 204
     assert two.ask(two.keys.digest).status_code == 200, "and stay when the first are gone"
     assert one.ask(one.keys.digest).status_code == 404
-    stored = list((data / "evaluation-keys").rglob(one.keys.digest))
-    assert len(stored) == 1, "deleted keys are gone from the disk"
+    stored = list((data / "evaluation-keys").glob(f"*/{one.identity}/*"))
+    assert [path.read_bytes() for path in stored].count(one.keys.evaluation_keys) == 1, "deleted keys are gone"
 
 
 @pytest.mark.encrypted

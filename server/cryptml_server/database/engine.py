@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,10 +13,11 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from cryptml.errors import SettingError
@@ -51,12 +54,28 @@ class Database:
             if self.is_embedded:
                 if not parsed.database or parsed.database == ":memory:":
                     raise SettingError("a database in memory forgets its tenants; give the path of a file")
-                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                self._engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS}, pool_size=8)
+                self.file: Path | None = Path(parsed.database)
+                _make_private(self.file)
+                self._engine = create_engine(
+                    parsed, connect_args={"timeout": BUSY_SECONDS}, pool_size=8, hide_parameters=True
+                )
                 event.listen(self._engine, "connect", _prepare_embedded)
                 event.listen(self._engine, "begin", _begin_embedded)
             else:
-                self._engine = create_engine(parsed, pool_pre_ping=True, pool_timeout=BUSY_SECONDS, pool_size=8)
+                self.file = None
+                limit = f"{round(BUSY_SECONDS * 1000)}ms"
+                self._engine = create_engine(
+                    parsed,
+                    pool_pre_ping=True,
+                    pool_timeout=BUSY_SECONDS,
+                    pool_size=8,
+                    hide_parameters=True,
+                    connect_args={
+                        "connect_timeout": math.ceil(BUSY_SECONDS),
+                        "options": f"-c lock_timeout={limit} -c statement_timeout={limit}",
+                    },
+                )
+            self._reading = self._engine.execution_options(reading=True)
         except (ArgumentError, NoSuchModuleError, ImportError) as error:
             raise SettingError(
                 f"the database's address cannot be used ({type(error).__name__}); write it as sqlite:///FILE or "
@@ -64,30 +83,40 @@ class Database:
             ) from error
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
+    def writing(self) -> Iterator[Connection]:
         """Yield a connection; all that is done with it becomes durable at the end, or nothing of it does.
 
         Raises:
             DatabaseUnavailable: If the database is locked, full or gone.
         """
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except (OperationalError, PoolTimeout) as error:
-            raise DatabaseUnavailable(type(error).__name__) from error
-        except DBAPIError as error:
-            if error.connection_invalidated:
-                raise DatabaseUnavailable(type(error).__name__) from error
-            raise
+        with _translated(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Yield a connection that only reads: in an embedded database it waits for no writer.
+
+        Raises:
+            DatabaseUnavailable: If the database is gone.
+        """
+        with _translated(), self._reading.begin() as connection:
+            yield connection
 
     def upgrade(self) -> None:
         """Bring the tables to this version's form.
 
         Raises:
+            SettingError: If it is of a newer version, or no database.
             DatabaseUnavailable: If the database cannot be written.
         """
-        with self.transaction() as connection:
-            command.upgrade(_configuration(connection), "head")
+        try:
+            with self.writing() as connection:
+                command.upgrade(_configuration(connection), "head")
+        except (CommandError, DatabaseError) as error:
+            raise SettingError(
+                f"the database cannot be brought to this version's form ({type(error).__name__}): it is of a newer version, or "
+                "no database of this service; check its address, or upgrade the program"
+            ) from error
 
     def require_current(self) -> None:
         """Refuse tables of another version.
@@ -96,7 +125,7 @@ class Database:
             SettingError: With both versions.
             DatabaseUnavailable: If the database does not answer.
         """
-        with self.transaction() as connection:
+        with self.reading() as connection:
             found = MigrationContext.configure(connection).get_current_revision()
         expected = ScriptDirectory.from_config(_configuration(None)).get_current_head()
         if found != expected:
@@ -130,5 +159,29 @@ def _prepare_embedded(connection: Any, _: object) -> None:
 
 
 def _begin_embedded(connection: Connection) -> None:
-    """Take the writer's place at once: a reader that becomes a writer half-way could not wait for another."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    """Take the writer's place at once, to write: a reader that becomes a writer half-way could not wait for another."""
+    connection.exec_driver_sql("BEGIN" if connection.get_execution_options().get("reading") else "BEGIN IMMEDIATE")
+
+
+def _make_private(file: Path) -> None:
+    """Make a database's file for its owner alone; what SQLite makes beside it is as private."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise SettingError(
+            f"the database {file} cannot be written ({error.strerror}); check folder and owner"
+        ) from error
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn what a locked, full or absent database raises into one error, the rest of the drivers' errors as they are."""
+    try:
+        yield
+    except (OperationalError, PoolTimeout) as error:
+        raise DatabaseUnavailable(str(error.__cause__ or type(error).__name__)[:200]) from error
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise DatabaseUnavailable(type(error).__name__) from error
+        raise

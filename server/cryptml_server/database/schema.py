@@ -27,9 +27,9 @@ tenants = Table(
     Column("created", Float, nullable=False),
     Column("revoked", Float, comment="since when nothing is answered; null while it is"),
     Column("key_bytes", BigInteger, nullable=False, comment="quota: all stored evaluation keys together"),
-    Column("keys", Integer, nullable=False, comment="quota: stored evaluation keys"),
-    Column("concurrent_evaluations", Integer, nullable=False, comment="quota"),
-    Column("daily_evaluations", Integer, nullable=False, comment="quota: of one day, UTC"),
+    Column("keys", BigInteger, nullable=False, comment="quota: stored evaluation keys"),
+    Column("concurrent_evaluations", BigInteger, nullable=False, comment="quota"),
+    Column("daily_evaluations", BigInteger, nullable=False, comment="quota: of one day, UTC"),
     Column("segment_queries", BigInteger, comment="budget of every segment without one of its own; null for none"),
 )
 
@@ -51,6 +51,7 @@ evaluation_keys = Table(
     Column("tenant", ForeignKey("tenants.id", ondelete="CASCADE"), primary_key=True),
     Column("key_set", String(DIGEST), primary_key=True),
     Column("digest", String(DIGEST), primary_key=True),
+    Column("file", String(32), nullable=False, comment="random name in the tenant's folder"),
     Column("bytes", BigInteger, nullable=False),
     Column("created", Float, nullable=False),
     Column("last_used", Float, nullable=False),
@@ -61,7 +62,7 @@ daily_usage = Table(
     metadata,
     Column("tenant", ForeignKey("tenants.id", ondelete="CASCADE"), primary_key=True),
     Column("day", Integer, primary_key=True, comment="days since 1970, UTC"),
-    Column("evaluations", Integer, nullable=False),
+    Column("evaluations", BigInteger, nullable=False),
 )
 
 query_budgets = Table(

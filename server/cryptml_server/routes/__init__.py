@@ -16,7 +16,9 @@ from cryptml_server.routes.models import model_routes
 from cryptml_server.usage import UsageMeter
 
 
-def create_router(registry: ModelRegistry, store: KeyStore, pool: WorkerPool, meter: UsageMeter) -> APIRouter:
+def create_router(
+    registry: ModelRegistry, store: KeyStore, pool: WorkerPool, meter: UsageMeter, body_seconds: float
+) -> APIRouter:
     """Return the routes below ``/v1``; all but those of health are for tenants alone."""
     router = APIRouter(prefix="/v1")
     router.include_router(health_routes(pool))
@@ -28,6 +30,6 @@ def create_router(registry: ModelRegistry, store: KeyStore, pool: WorkerPool, me
     )
     of_tenants.include_router(model_routes(registry))
     of_tenants.include_router(evaluation_key_routes(registry, store, pool))
-    of_tenants.include_router(evaluation_routes(registry, store, pool, meter))
+    of_tenants.include_router(evaluation_routes(registry, store, pool, meter, body_seconds))
     router.include_router(of_tenants)
     return router

@@ -18,7 +18,6 @@ from cryptml_server.routes.parameters import (
     SegmentQuery,
     check_length,
     circuit_of,
-    key_name,
 )
 
 
@@ -40,6 +39,7 @@ def evaluation_key_routes(registry: ModelRegistry, store: KeyStore, pool: Worker
                 s409="The keys are of another circuit.",
                 s413="The body is longer than the segment's keys.",
                 s422="The keys are malformed, too short, or not those of the address; or the request breaks the interface.",
+                s429="Too many workers were lost in the tenant's requests; Retry-After says when to come back.",
                 s503="Too many requests or uploads; Retry-After says when to come back.",
                 s504="Checking the keys took too long.",
                 s507="The service has no room for them.",
@@ -59,12 +59,9 @@ def evaluation_key_routes(registry: ModelRegistry, store: KeyStore, pool: Worker
         check_length(request, circuit.key_bytes, "evaluation keys")
         if await run_in_threadpool(store.holds, tenant, circuit, digest):
             return JSONResponse({"sha256": digest, "segment": segment}, status_code=200)
-        upload = await store.receive(tenant, circuit, digest, request.stream())
-        try:
-            await pool.check_keys(tenant.id, upload, key_name(tenant, circuit, digest))
+        async with store.receiving(tenant, circuit, digest, request.stream()) as upload:
+            await pool.check_keys(tenant.id, upload.path, upload.name)
             await run_in_threadpool(store.keep, tenant, circuit, digest, upload)
-        finally:
-            upload.unlink(missing_ok=True)
         return JSONResponse({"sha256": digest, "segment": segment}, status_code=201)
 
     @router.head("/{digest}", responses=found)
@@ -76,7 +73,8 @@ def evaluation_key_routes(registry: ModelRegistry, store: KeyStore, pool: Worker
     @router.delete("/{digest}", status_code=204, responses=found)
     async def delete_keys(model: ModelName, digest: Digest, segment: SegmentQuery, tenant: CurrentTenant) -> Response:
         """Delete stored evaluation keys."""
-        await run_in_threadpool(store.delete, tenant, registry.find(model).circuit(segment), digest)
+        name = await run_in_threadpool(store.delete, tenant, registry.find(model).circuit(segment), digest)
+        pool.forget([name])
         return Response(status_code=204)
 
     return router

@@ -17,14 +17,15 @@ from cryptml_server.routes.parameters import (
     SegmentIndex,
     check_length,
     circuit_of,
-    key_name,
     read_body,
 )
 from cryptml_server.usage import UsageMeter
 
 
-def evaluation_routes(registry: ModelRegistry, store: KeyStore, pool: WorkerPool, meter: UsageMeter) -> APIRouter:
-    """Return the routes below ``/models/{model}/segments``."""
+def evaluation_routes(
+    registry: ModelRegistry, store: KeyStore, pool: WorkerPool, meter: UsageMeter, body_seconds: float
+) -> APIRouter:
+    """Return the routes below ``/models/{model}/segments``; bodies must come within ``body_seconds``."""
     router = APIRouter(prefix="/models/{model}/segments", tags=["evaluations"])
 
     @router.post(
@@ -36,10 +37,11 @@ def evaluation_routes(registry: ModelRegistry, store: KeyStore, pool: WorkerPool
             **problems(
                 s403="The tenant's query budget of this segment is used up.",
                 s404="No such model, segment or evaluation keys.",
+                s408="The body took too long.",
                 s409="The body is of another circuit.",
                 s413="The body is longer than an encrypted input.",
                 s422="The ciphertext does not fit segment and keys, or workers ended during it; or the request breaks the interface.",
-                s429="Too many evaluations at once, or of this day; Retry-After says when to come back.",
+                s429="Too many evaluations at once, or of this day, or too many workers lost; Retry-After says when to come back.",
                 s503="Too many requests wait, or the worker was lost; Retry-After says when to come back.",
                 s504="The evaluation took too long.",
             ),
@@ -55,12 +57,12 @@ def evaluation_routes(registry: ModelRegistry, store: KeyStore, pool: WorkerPool
     ) -> Response:
         """Evaluate one server segment."""
         circuit = circuit_of(registry, model, index, circuit_header)
-        await run_in_threadpool(store.find, tenant, circuit, keys_header)
         check_length(request, circuit.input_bytes, "the ciphertext")
-        ciphertext = await read_body(request, circuit.input_bytes, "the ciphertext")
-        keys, name = store.path(tenant, circuit, keys_header), key_name(tenant, circuit, keys_header)
-        async with meter.evaluation(tenant, circuit):
-            result = await pool.evaluate(tenant.id, circuit, keys, name, ciphertext)
+        with meter.place(tenant):
+            keys = await run_in_threadpool(store.find, tenant, circuit, keys_header)
+            ciphertext = await read_body(request, circuit.input_bytes, "the ciphertext", body_seconds)
+            async with meter.evaluation(tenant, circuit):
+                result = await pool.evaluate(tenant.id, circuit, keys.path, keys.name, ciphertext)
         timing = f"evaluate;dur={result.evaluate_ms:.3f}"
         return Response(result.ciphertext, media_type=OCTETS, headers={"Server-Timing": timing})
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import anyio
 from fastapi import Header, Path, Query, Request
 
 from cryptml_server.models import Circuit, ModelRegistry
 from cryptml_server.problems import Problem
-from cryptml_server.tenants import Tenant
 
 HEX = "^[0-9a-f]{64}$"
 Digest = Annotated[str, Path(pattern=HEX, description="SHA-256 of the evaluation keys")]
@@ -39,11 +39,6 @@ def circuit_of(registry: ModelRegistry, model: str, index: int, identity: str) -
     return circuit
 
 
-def key_name(tenant: Tenant, circuit: Circuit, digest: str) -> str:
-    """Return what a worker remembers evaluation keys by; no two tenants' are the same."""
-    return f"{tenant.id}/{circuit.key_set}/{digest}"
-
-
 def check_length(request: Request, bounds: tuple[int, int], what: str) -> None:
     """Refuse by the announced length, before a byte of the body is read.
 
@@ -57,17 +52,21 @@ def check_length(request: Request, bounds: tuple[int, int], what: str) -> None:
     _require_within(length, bounds, what)
 
 
-async def read_body(request: Request, bounds: tuple[int, int], what: str) -> bytes:
-    """Return a body of bounded length.
+async def read_body(request: Request, bounds: tuple[int, int], what: str, seconds: float) -> bytes:
+    """Return a body of bounded length that comes in bounded time.
 
     Raises:
-        Problem: 413 or 422 for a wrong length.
+        Problem: 413 or 422 for a wrong length, 408 past the time.
     """
     blocks = bytearray()
-    async for block in request.stream():
-        blocks += block
-        if len(blocks) > bounds[1]:
-            break
+    try:
+        with anyio.fail_after(seconds):
+            async for block in request.stream():
+                blocks += block
+                if len(blocks) > bounds[1]:
+                    break
+    except TimeoutError as error:
+        raise Problem(408, "Upload too slow", f"{what} took more than {seconds:g} s; try again") from error
     _require_within(len(blocks), bounds, what)
     return bytes(blocks)
 
