@@ -23,7 +23,7 @@ from cryptml.cli.console import bar
 from cryptml.cli.local_service import local_service
 from cryptml.datasets import load_dataset
 from cryptml.fhe.backends.integer import compile_integer_program
-from cryptml.fhe.settings import EngineSettings
+from cryptml.fhe.settings import EngineSettings, Rounding
 from cryptml.networks import load_network
 from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 from cryptml.networks.envelope import split_envelope
@@ -42,6 +42,7 @@ def main() -> int:
     parser.add_argument("--subset", default="test")
     parser.add_argument("--count", type=int, default=20)
     parser.add_argument("--p-error", type=float, default=DEFAULT_P_ERROR, help="of one lookup")
+    parser.add_argument("--rounding", choices=[each.value for each in Rounding], default=Rounding.APPROXIMATE.value)
     parser.add_argument("--rows", action="store_true", help="print every answer")
     arguments = parser.parse_args()
 
@@ -54,7 +55,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         build_bundle(
-            network, split, work / "bundle", backend=compile_integer_program, settings=EngineSettings(arguments.p_error)
+            network,
+            split,
+            work / "bundle",
+            backend=compile_integer_program,
+            settings=EngineSettings(arguments.p_error, rounding=Rounding(arguments.rounding)),
         )
         with (
             local_service([work / "bundle"], work / "data") as service,
@@ -97,7 +102,8 @@ def _print(
     out = sys.stdout
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     what = f"{arguments.network}, split {split}, {arguments.dataset.partition(':')[0]} {arguments.subset}"
-    out.write(f"{what}, p_error 2^-40, {datetime.now(timezone.utc).date()}, {machine}\n\n")
+    engine = f"p_error {arguments.p_error:.3g}, rounding {arguments.rounding}"
+    out.write(f"{what}, {engine}, {datetime.now(timezone.utc).date()}, {machine}\n\n")
     if arguments.rows:
         out.write(
             "| region | truth | decrypted | in the clear | label | equal | all (s) |\n|---|---|---|---|---|---|---|\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,6 +21,7 @@ from cryptml.cli.profiler.choose import (
 )
 from cryptml.cli.profiler.wire import Bandwidth, RoundTrip
 from cryptml.errors import ReportError, SettingError
+from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS, EngineSettings, Rounding
 from cryptml.networks import load_network
 from cryptml.networks.shipped import DEFAULT_SPLITS
 from cryptml.profiler.choice import Constraints
@@ -56,6 +58,12 @@ def build(
         float | None,
         typer.Option(help="Probability that one table lookup fails; 2^-40, or the report's, if not given."),
     ] = None,
+    rounding: Annotated[
+        Rounding | None,
+        typer.Option(
+            help="Of what tables read: approximate, or exact, for answers equal to the clear ones at several times the work."
+        ),
+    ] = None,
     share_keys: Annotated[
         bool, typer.Option("--share-keys", help="One key set for all server segments instead of one for each.")
     ] = False,
@@ -69,7 +77,6 @@ def build(
     """
     from cryptml.bundle.build import build_bundle
     from cryptml.fhe.backends.registry import load_backend
-    from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS, EngineSettings
     from cryptml.profiler.engine_choice import settings_in
 
     trained = load_network(network)
@@ -82,7 +89,12 @@ def build(
         keep_secret=parse_layers(keep_secret),
         queries=queries,
     )
-    engine = DEFAULT_ENGINE_SETTINGS if p_error is None else EngineSettings(p_error)
+    if rounding is not None and backend != "integer":
+        raise SettingError("--rounding is of --backend integer; leave out one of them")
+    engine = replace(
+        DEFAULT_ENGINE_SETTINGS if p_error is None else EngineSettings(p_error),
+        rounding=rounding or DEFAULT_ENGINE_SETTINGS.rounding,
+    )
     measured: dict[Segment, EngineSettings] = {}
     document = None
     if report is not None or split == "auto":
@@ -90,6 +102,10 @@ def build(
         at = document["configuration"]["p_error"]
         if p_error is not None and p_error != at:
             raise SettingError(f"--p-error is {p_error:g} but the report was measured at {at:g}; profile at the other")
+        if rounding is not None:
+            raise SettingError(
+                "a report's costs are those of its own engine settings; leave out --rounding, or --report"
+            )
         if backend != "integer":
             raise SettingError("a report holds the engine settings of --backend integer; leave out one of them")
         engine, measured = EngineSettings(at), settings_in(document)

@@ -221,6 +221,8 @@ def test_the_command_refuses_in_one_sentence(report: Path, arguments: list[str],
         (["--split", "auto", "--report", "OWN", "--share-keys"], "leave out --share-keys, or give the letters"),
         (["--report", "OWN", "--backend", "concrete-ml"], "the engine settings of --backend integer"),
         (["--report", "OWN", "--p-error", "0.5"], "the report was measured at"),
+        (["--report", "OWN", "--rounding", "exact"], "leave out --rounding, or --report"),
+        (["--backend", "concrete-ml", "--rounding", "exact"], "--rounding is of --backend integer"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
