@@ -17,6 +17,7 @@ from cryptml.cli import (
     scan,
     search,
     serve,
+    settings,
     tenants,
     train,
 )
@@ -37,6 +38,7 @@ app.command("search")(search.search)
 app.command("evaluate")(evaluate.evaluate)
 app.command("build")(build.build)
 app.command("serve")(serve.serve)
+app.command("settings")(settings.settings)
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(database.app, name="database")
 app.add_typer(keys.app, name="keys")

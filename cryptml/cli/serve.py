@@ -14,7 +14,9 @@ from cryptml.errors import SettingError
 
 
 def serve(
-    bundles: Annotated[list[Path], typer.Argument(help="Folders that cryptml build wrote.")],
+    bundles: Annotated[
+        list[Path] | None, typer.Argument(help="Folders that cryptml build wrote; may be in the settings instead.")
+    ] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on; 127.0.0.1 by default.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="8000 by default; 0 takes a free port.")] = None,
     data: Annotated[Path | None, typer.Option(help="Where evaluation keys and the database are.")] = None,
@@ -24,6 +26,9 @@ def serve(
     insecure_anonymous: Annotated[
         bool, typer.Option("--insecure-anonymous", help="Answer whoever asks, without tokens; on this machine alone.")
     ] = False,
+    settings_file: Annotated[
+        Path | None, typer.Option("--settings", help="TOML file of settings; cryptml settings lists them.")
+    ] = None,
     evaluation_seconds: Annotated[float | None, typer.Option(help="Limit for one evaluation; 900 by default.")] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Evaluations at once, a process each; 1 by default.")
@@ -42,7 +47,7 @@ def serve(
 
     settings = read_settings(
         {
-            "bundles": tuple(bundles),
+            "bundles": tuple(bundles) if bundles else None,
             "host": host,
             "port": port,
             "data": data,
@@ -51,7 +56,8 @@ def serve(
             "evaluation_seconds": evaluation_seconds,
             "workers": workers,
             "threads": threads,
-        }
+        },
+        file=settings_file,
     )
     listening = _listen(settings.host, settings.port)  # before anything of a service that runs already is touched
     app = create_app(settings)

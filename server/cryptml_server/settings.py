@@ -16,40 +16,65 @@ DATABASE_FILE = "cryptml.db"
 class Settings(BaseSettings):
     """What a deployment may choose; every limit is bounded.
 
-    Attributes:
-        bundles: Folders that ``cryptml build`` wrote.
-        data: Where evaluation keys and the embedded database are, of one service; made where missing, readable by its owner alone.
-        database: Address of the database; a file in ``data`` if not given, PostgreSQL as ``postgresql+psycopg://USER@HOST/NAME``.
-        insecure_anonymous: Answer whoever asks, without tokens; only where ``host`` is this machine itself.
-        host: Address to listen on.
-        port: Port to listen on; 0 takes a free one.
-        evaluation_seconds: An evaluation that takes longer is stopped.
-        waiting_requests: Requests that may wait for a worker; further ones are told to come back.
-        cached_keys: Deserialised evaluation keys kept in each worker's memory (hundreds of megabytes each); if not given, as many as
-            one client of any served model needs, and 2 at least.
-        stored_key_bytes: Evaluation keys kept on disk, all together.
-        unused_key_days: Evaluation keys that were not used for so long are deleted.
-        upload_seconds: Within which an upload of evaluation keys, or an encrypted input, must end.
-        workers: Processes that evaluate, each one request at a time, each with keys of its own in memory.
-        threads: Of each worker; the machine's cores divided among them if not given.
+    Each field says what it means; ``cryptml settings`` prints all of them.
     """
 
     model_config = SettingsConfigDict(env_prefix="CRYPTML_", frozen=True)
 
-    bundles: tuple[Path, ...] = Field(default=(), max_length=64)
-    data: Path = Field(default_factory=lambda: user_data_path("cryptml") / "server")
-    database: str | None = Field(default=None, min_length=1, max_length=1000, repr=False)
-    insecure_anonymous: bool = False
-    host: str = Field(default="127.0.0.1", min_length=1, max_length=255)
-    port: int = Field(default=8000, ge=0, le=65535)
-    evaluation_seconds: float = Field(default=900.0, gt=0, le=86_400)
-    waiting_requests: int = Field(default=16, ge=0, le=10_000)
-    cached_keys: int | None = Field(default=None, ge=1, le=64)
-    stored_key_bytes: int = Field(default=20 << 30, ge=1 << 20)
-    unused_key_days: float = Field(default=90.0, ge=1 / 24, le=36_500)
-    upload_seconds: float = Field(default=900.0, gt=0, le=86_400)
-    workers: int = Field(default=1, ge=1, le=1024)
-    threads: int | None = Field(default=None, ge=1, le=1024)
+    bundles: tuple[Path, ...] = Field(default=(), max_length=64, description="Folders that cryptml build wrote.")
+    data: Path = Field(
+        default_factory=lambda: user_data_path("cryptml") / "server",
+        description="Where evaluation keys and the embedded database are, of one service; made where missing, readable by its owner alone.",
+    )
+    database: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1000,
+        repr=False,
+        description="Address of the database; a file in data if not given, PostgreSQL as postgresql+psycopg://USER@HOST/NAME.",
+    )
+    insecure_anonymous: bool = Field(
+        default=False, description="Answer whoever asks, without tokens; only where host is this machine itself."
+    )
+    host: str = Field(default="127.0.0.1", min_length=1, max_length=255, description="Address to listen on.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    evaluation_seconds: float = Field(
+        default=900.0, gt=0, le=86_400, description="An evaluation that takes longer is stopped."
+    )
+    waiting_requests: int = Field(
+        default=16,
+        ge=0,
+        le=10_000,
+        description="Requests that may wait for a worker; further ones are told to come back.",
+    )
+    cached_keys: int | None = Field(
+        default=None,
+        ge=1,
+        le=64,
+        description="Deserialised evaluation keys kept in each worker's memory (hundreds of megabytes each); if not given, as many "
+        "as one client of any served model needs, and 2 at least.",
+    )
+    stored_key_bytes: int = Field(
+        default=20 << 30, ge=1 << 20, description="Evaluation keys kept on disk, all together."
+    )
+    unused_key_days: float = Field(
+        default=90.0, ge=1 / 24, le=36_500, description="Evaluation keys that were not used for so long are deleted."
+    )
+    upload_seconds: float = Field(
+        default=900.0,
+        gt=0,
+        le=86_400,
+        description="Within which an upload of evaluation keys, or an encrypted input, must end.",
+    )
+    workers: int = Field(
+        default=1,
+        ge=1,
+        le=1024,
+        description="Processes that evaluate, each one request at a time, each with keys of its own in memory.",
+    )
+    threads: int | None = Field(
+        default=None, ge=1, le=1024, description="Of each worker; the machine's cores divided among them if not given."
+    )
 
     @model_validator(mode="after")
     def _require_loopback(self) -> Settings:
