@@ -77,7 +77,7 @@ def _entry(
     if network.bootstraps(segment) and not findings.compiled(base).get("reason"):
         others = [findings.candidate(variant) for variant in findings.others(segment)]
         settings = describe_choice(
-            network, segment, findings.candidate(base), others, findings.trials(segment), max_failure
+            network, segment, findings.candidate(base), others, findings.divided(segment), max_failure
         )
     exposure, queries = segment_exposure(network, segment), findings.recovered_with(segment)
     return {

@@ -226,7 +226,7 @@ def _verdict(base: Candidate, other: Candidate, chosen: Candidate) -> str:
 def _why_threads(divisions: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     done = [each for each in divisions if each["reason"] is None]
     if not done or done[0] is not divisions[0]:
-        reason = divisions[0]["reason"] if divisions else "no evaluation was measured"
+        reason = divisions[0]["reason"] if divisions else "nothing was measured, or trials were left out"
         yield f"threads, batch: all threads for one picture, others were not tried ({str(reason)[:MOST_REASON]})"
         return
     everything = done[0]

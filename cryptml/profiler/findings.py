@@ -45,11 +45,13 @@ class Findings:
         network: What is profiled.
         journal: Of the run.
         settings: The default ones of the engine.
+        trials: Whether others are tried beside them, and divisions of threads.
     """
 
     network: Network
     journal: Journal
     settings: EngineSettings
+    trials: bool = True
 
     @property
     def segments(self) -> list[Segment]:
@@ -72,7 +74,7 @@ class Findings:
     def others(self, segment: Segment) -> list[Variant]:
         """Return a segment with the engine settings that are tried beside the default ones; none where it has no lookups."""
         base = self.compiled(Variant(segment))
-        if not self.network.bootstraps(segment) or not base or base.get("reason"):
+        if not self.trials or not self.network.bootstraps(segment) or not base or base.get("reason"):
             return []
         tried = alternatives(self.settings, approximate=self.network.is_approximate(segment))
         return [Variant(segment, settings=settings) for settings in tried]
@@ -98,7 +100,7 @@ class Findings:
         found = [self.chosen(segment) for segment in self.segments]
         return sorted((variant for variant in found if variant.settings is not None), key=self.complexity)
 
-    def trials(self, segment: Segment) -> Sequence[Mapping[str, Any]]:
+    def divided(self, segment: Segment) -> Sequence[Mapping[str, Any]]:
         """Return what dividing threads gave, as `cryptml.profiler.trials` found it; empty where that is still to be done."""
         found = self.journal.get(f"divided {self.chosen(segment)}") or {}
         return found.get("allocations", ())

@@ -54,6 +54,7 @@ class Settings:
     Attributes:
         engine: Default settings of the engine.
         max_failure: Bound on a whole answer's probability of failure that ``engine.p_error`` keeps; None where that was given instead.
+        trials: Whether other engine settings and divisions of threads are tried: two to three times the run.
         limits: Of each segment.
         estimate_above_s: Segments whose evaluation is expected to take longer are estimated, once one near them was measured; None
             measures all.
@@ -62,6 +63,7 @@ class Settings:
 
     engine: EngineSettings
     max_failure: float | None
+    trials: bool
     limits: Limits
     estimate_above_s: float | None
     link: Link
@@ -71,6 +73,7 @@ class Settings:
         return {
             "p_error": self.engine.p_error,
             "max_failure": self.max_failure,
+            "trials": self.trials,
             "security_bits": 128,
             "repeats": self.limits.repeats,
             "threads": self.limits.threads,
@@ -113,7 +116,8 @@ class _Run:
         self._compare(self.findings.contenders())
         self._measure_all(self.findings.winners())
         self._measure_all(self.findings.sharing())
-        self._divide()
+        if self.settings.trials:
+            self._divide()
         return assemble(
             self.findings,
             max_failure=self.settings.max_failure,
@@ -362,4 +366,6 @@ def _run_profile(
     name: str, network: Network, settings: Settings, journal: Journal, progress: Progress
 ) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="cryptml-profile-") as folder:
-        return _Run(name, Findings(network, journal, settings.engine), settings, progress, Path(folder)).profile()
+        return _Run(
+            name, Findings(network, journal, settings.engine, settings.trials), settings, progress, Path(folder)
+        ).profile()

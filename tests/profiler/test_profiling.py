@@ -112,6 +112,13 @@ def test_a_killed_run_is_resumed_where_it_was(two_tables: Network, folder: Path,
         entry["server"]["settings"] is not None for entry in document["segments"]
     )
     assert "the bound is 2^-30" in shown.output
+    quick = tmp_path / "quick.json"
+    result = runner.invoke(app, command(folder, quick, "--no-trials"), catch_exceptions=False)
+    assert result.exit_code == 0
+    for entry in load_report(quick)["segments"]:
+        if (settings := entry["server"]["settings"]) is not None:
+            assert (len(settings["candidates"]), settings["allocations"]) == (1, [])
+            assert "trials were left out" in settings["why"][-1]
     verify_over_http(folder, report)
     existing = runner.invoke(app, command(folder, report))
     assert existing.exit_code == 1

@@ -43,6 +43,13 @@ def run_command(
         float | None, typer.Option(help="Probability that one table lookup fails, instead of the bound's.")
     ] = None,
     threads: Annotated[int | None, typer.Option(min=1, max=1024, help="Of the server; all cores if not given.")] = None,
+    trials: Annotated[
+        bool,
+        typer.Option(
+            "--trials/--no-trials",
+            help="Try other engine settings and divisions of threads, which takes as long again or twice that.",
+        ),
+    ] = True,
     bandwidth_mbps: Annotated[float, typer.Option(help="Of the wire that the report is composed for.")] = 100.0,
     rtt_ms: Annotated[float, typer.Option(help="Its round-trip time.")] = 20.0,
     resume: Annotated[bool, typer.Option("--resume", help="Continue a run that was interrupted.")] = False,
@@ -89,6 +96,7 @@ def run_command(
     settings = Settings(
         engine=EngineSettings(p_error or min(DEFAULT_P_ERROR, p_error_within(bound, lookups))),
         max_failure=None if p_error else bound,
+        trials=trials,
         limits=Limits(
             repeats=repeats,
             threads=threads or os.cpu_count() or 1,
