@@ -15,6 +15,7 @@ from torch import nn
 
 from cryptml.errors import NetworkError
 from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.settings import EngineSettings
 from cryptml.networks import Standardisation
 from cryptml.networks.architectures.binned import BinnedLinear
 from cryptml.networks.architectures.blocks import (
@@ -259,7 +260,7 @@ def test_the_engine_reads_beyond_the_ends_what_the_program_says(segment):
     values = network.quantise(regions)
     if segment.start:
         values = network.run(values, Segment(0, segment.start))
-    compiled = compile_integer_program(network, segment, P_ERROR)
+    compiled = compile_integer_program(network, segment, EngineSettings(P_ERROR))
     client = fhe.Client(fhe.ClientSpecs.deserialize(compiled.spec.client_specs))
     client.keygen()
     found = []

@@ -66,7 +66,7 @@ def test_every_form_of_it_gives_the_same_logits(
     save_network(network, tmp_path / "saved", architecture=None)
     loaded = load_network(str(tmp_path / "saved"))
     assert np.array_equal(loaded.logits(regions), expected)
-    build_bundle(loaded, Split("SSC"), tmp_path / "bundle", backend=compile_integer_program, p_error=2**-40)
+    build_bundle(loaded, Split("SSC"), tmp_path / "bundle", backend=compile_integer_program)
     client = ClientBundle.load(tmp_path / "bundle" / "client")
     assert client.front_end == FRONT_END
     found = [run_split(client, region, ClearEvaluator(network)).logits for region in regions]

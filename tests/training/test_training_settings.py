@@ -37,6 +37,7 @@ def test_every_problem_is_named_at_once() -> None:
             distillation_weight=1.5,
             similarity_weight=-1,
             range_weight=-1,
+            lowered_bits=7,
         )
     message = str(caught.value)
     for field in dataclasses.fields(TrainingSettings):
