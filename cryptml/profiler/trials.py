@@ -1,6 +1,6 @@
 """Evaluations that are compared with each other: one circuit with another, one division of the threads with another.
 
-Both are timed in turn or at once, in one sitting, so that a machine that is slower for a while is slower for both.
+Both are timed in turn or at once, so that a machine that is slower for a while is slower for both.
 """
 
 from __future__ import annotations
