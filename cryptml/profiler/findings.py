@@ -80,8 +80,9 @@ class Findings:
         return [Variant(segment, settings=settings) for settings in tried]
 
     def candidate(self, variant: Variant) -> Candidate:
-        """Return a variant as `cryptml.profiler.engine_choice` takes it."""
-        compared = self.journal.get(f"compared {variant}") or {}
+        """Return a variant as `cryptml.profiler.engine_choice` takes it; one that could not be measured was faster in vain."""
+        failed = self.measured(variant).get("reason")
+        compared = {"reason": failed} if failed else self.journal.get(f"compared {variant}") or {}
         return Candidate(variant.settings or self.settings, self.compiled(variant), compared)
 
     def contenders(self) -> list[Variant]:

@@ -249,11 +249,14 @@ class WorkerPool:
         try:
             yield seat
         finally:
-            self._at_work[tenant] -= 1
-            if not self._at_work[tenant]:
-                del self._at_work[tenant]
-            self._free.append(seat)
-            self._hand_out()
+            self._give_back(tenant, seat)
+
+    def _give_back(self, tenant: str, seat: _Seat) -> None:
+        self._at_work[tenant] -= 1
+        if not self._at_work[tenant]:
+            del self._at_work[tenant]
+        self._free.append(seat)
+        self._hand_out()
 
     async def _take(self, tenant: str, keys: str) -> _Seat:
         if not self._free and self.waiting >= self._most_waiting:
@@ -264,12 +267,9 @@ class WorkerPool:
         try:
             return await ticket.seat
         except asyncio.CancelledError:
-            if (
-                ticket.seat.done() and not ticket.seat.cancelled() and not ticket.seat.exception()
-            ):  # handed out just now
-                self._at_work[tenant] -= 1
-                self._free.append(ticket.seat.result())
-                self._hand_out()
+            handed_out = ticket.seat.done() and not ticket.seat.cancelled() and not ticket.seat.exception()
+            if handed_out:  # in the same moment
+                self._give_back(tenant, ticket.seat.result())
             else:
                 self._forget(tenant, ticket)
             raise

@@ -185,6 +185,7 @@ def test_settings_come_back_from_a_report(scatter: Network) -> None:
 
 def journal_of(network: Network, tmp_path: Path) -> Journal:
     """A finished run over all segments of a network; with the default settings lookups take 1000 ms each."""
+    tmp_path.mkdir(exist_ok=True)
     journal = Journal(tmp_path / "journal", {}, resume=False)
     for segment in enumerate_segments(len(network)):
         lookups = network.bootstraps(segment)
@@ -234,6 +235,14 @@ def test_the_winner_of_a_comparison_is_what_the_report_is_made_of(two_tables: Ne
     journal.record(f"compared {other}", {"default_ms": [1000.0], "other_ms": [500.0], "elapsed_s": 1.0})
     assert findings.chosen(segment) == other
     assert findings.winners() == [other]
+    failed = journal_of(two_tables, tmp_path / "failed")
+    for name, value in journal.entries.items():
+        if failed.get(name) is None:
+            failed.record(name, value)
+    failed.record(f"measured {other}", {"reason": "out of memory", "elapsed_s": 1.0})
+    assert Findings(two_tables, failed, BASE).chosen(segment) == Variant(segment), (
+        "what cannot be measured is not taken"
+    )
     journal.record(f"measured {other}", measured_entry(500.0))
     assert {each.keys_of for each in findings.sharing()} <= set(findings.segments)
     shared = Variant(Segment(2, 3), segment)

@@ -54,15 +54,13 @@ class Database:
             if self.is_embedded:
                 if not parsed.database or parsed.database == ":memory:":
                     raise SettingError("a database in memory forgets its tenants; give the path of a file")
-                self.file: Path | None = Path(parsed.database)
-                _make_private(self.file)
+                _make_private(Path(parsed.database))
                 self._engine = create_engine(
                     parsed, connect_args={"timeout": BUSY_SECONDS}, pool_size=8, hide_parameters=True
                 )
                 event.listen(self._engine, "connect", _prepare_embedded)
                 event.listen(self._engine, "begin", _begin_embedded)
             else:
-                self.file = None
                 limit = f"{round(BUSY_SECONDS * 1000)}ms"
                 self._engine = create_engine(
                     parsed,
