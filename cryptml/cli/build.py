@@ -21,7 +21,7 @@ from cryptml.cli.profiler.choose import (
 )
 from cryptml.cli.profiler.wire import Bandwidth, RoundTrip
 from cryptml.errors import ReportError, SettingError
-from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS, EngineSettings, Rounding
+from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS, EngineSettings, Rounding, power
 from cryptml.networks import load_network
 from cryptml.networks.shipped import DEFAULT_SPLITS
 from cryptml.profiler.choice import Constraints
@@ -145,8 +145,8 @@ def build(
             str(circuit["lookup_bits"]),
             "rounded" if circuit["approximate"] else "equal",
             circuit["key_set"][:8],
-            f"2^{_log2(circuit['p_error']):.1f}",
-            "0" if not circuit["bootstraps"] else f"2^{_log2(circuit['failure_probability']):.1f}",
+            power(circuit["p_error"]),
+            power(circuit["failure_probability"]),
             bytes_text(circuit["evaluation_key_bytes"]),
             bytes_text(circuit["input_bytes"]),
             bytes_text(circuit["output_bytes"]),
@@ -204,9 +204,3 @@ def _automatic(
     for reason in choice.reasons:
         err.print(reason, markup=False, soft_wrap=True)
     return str(choice.split["split"])
-
-
-def _log2(value: float) -> float:
-    from math import log2
-
-    return log2(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 
@@ -73,3 +74,8 @@ def p_error_within(max_failure: float, lookups: int) -> float:
         lookups: Of one answer; with none, anything keeps the bound.
     """
     return float(-np.expm1(np.log1p(-max_failure) / max(1, lookups)))
+
+
+def power(probability: float) -> str:
+    """Return a probability as a power of 2, never less than it is; 0 as it is."""
+    return f"2^{math.ceil(10 * math.log2(probability) - 1e-6) / 10:g}" if probability else "0"

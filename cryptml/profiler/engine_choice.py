@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cryptml.fhe.settings import EngineSettings, Grouping, Rounding
+from cryptml.fhe.settings import EngineSettings, Grouping, Rounding, power
 from cryptml.networks.engine_noise import bin_deviation
 from cryptml.networks.network import Network
 from cryptml.splits import Segment
@@ -125,11 +125,6 @@ def settings_in(document: Mapping[str, Any]) -> dict[Segment, EngineSettings]:
         for entry in document["segments"]
         if (chosen := entry["server"].get("settings")) is not None
     }
-
-
-def power(value: float) -> str:
-    """Return a probability as a power of 2, never less than it is."""
-    return f"2^{math.ceil(10 * math.log2(value) - 1e-6) / 10:g}"
 
 
 def _settings(settings: EngineSettings) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from cryptml.errors import printable
-from cryptml.profiler.engine_choice import power
+from cryptml.fhe.settings import power
 from cryptml.reports.table import bytes_text, duration_text, plain_table
 
 COLUMNS = [

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import log2
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
+from cryptml.fhe.settings import power
 from cryptml.reports.table import STYLES, bytes_text, milliseconds_text, plain_table, split_text
 from cryptml.splits import Side, Split
 
@@ -163,11 +163,6 @@ def percent(share: float) -> str:
 def share(value: float) -> str:
     """Return `percent` without its sign, for narrow tables."""
     return percent(value).removesuffix(" %")
-
-
-def power(probability: float) -> str:
-    """Return a probability as a power of 2."""
-    return f"2^{log2(probability):.1f}" if probability else "0"
 
 
 def seconds_text(seconds: float) -> str:

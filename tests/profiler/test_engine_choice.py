@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cryptml.fhe.settings import DEFAULT_MAX_FAILURE, EngineSettings, Grouping, Rounding, p_error_within
+from cryptml.fhe.settings import DEFAULT_MAX_FAILURE, EngineSettings, Grouping, Rounding, p_error_within, power
 from cryptml.journal import Journal
 from cryptml.networks import Network, load_network
 from cryptml.networks.engine_noise import DEFAULT_P_ERROR
@@ -26,7 +26,6 @@ from cryptml.profiler.engine_choice import (
     best,
     describe_choice,
     is_worth_comparing,
-    power,
     settings_in,
 )
 from cryptml.profiler.findings import Findings, Variant

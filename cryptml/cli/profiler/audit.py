@@ -11,6 +11,7 @@ import typer
 
 from cryptml.cli.console import Stages, bar, out, print_json
 from cryptml.errors import SettingError, printable
+from cryptml.fhe.settings import power
 from cryptml.networks import Network, load_network
 from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 from cryptml.networks.shipped import DEFAULT_SPLITS
@@ -20,7 +21,6 @@ from cryptml.reports.exposure import (
     client_holds_text,
     client_table,
     encrypted_table,
-    power,
     seconds_text,
     segments_table,
     server_table,
