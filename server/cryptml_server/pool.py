@@ -18,9 +18,9 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
+from cryptml_server.executor import Evaluation, Worker, WorkerLost
 from cryptml_server.models import Circuit
 from cryptml_server.problems import Problem
-from cryptml_server.supervisor import Evaluation, Supervisor, WorkerLost
 
 T = TypeVar("T")
 
@@ -54,12 +54,12 @@ class _Seat:
     """A worker and what it is known to have in memory.
 
     Attributes:
-        supervisor: Of the worker.
+        worker: Itself.
         keys: Names of the evaluation keys that it used last, the latest behind.
         unwanted: Names of those that it is to forget.
     """
 
-    supervisor: Supervisor
+    worker: Worker
     keys: OrderedDict[str, None] = field(default_factory=OrderedDict)
     unwanted: set[str] = field(default_factory=set)
 
@@ -87,13 +87,13 @@ class WorkerPool:
     several free workers, one that has the request's evaluation keys in memory is preferred.
 
     Args:
-        supervisors: Of the workers, one or more.
+        workers: One or more.
         cached_keys: Evaluation keys that each keeps in memory.
         waiting: Requests that may wait; more are told when to come back.
     """
 
-    def __init__(self, supervisors: tuple[Supervisor, ...], *, cached_keys: int, waiting: int) -> None:
-        self._seats = [_Seat(supervisor) for supervisor in supervisors]
+    def __init__(self, workers: tuple[Worker, ...], *, cached_keys: int, waiting: int) -> None:
+        self._seats = [_Seat(worker) for worker in workers]
         self._free = list(self._seats)
         self._cached_keys = cached_keys
         self._most_waiting = waiting
@@ -112,16 +112,16 @@ class WorkerPool:
         Raises:
             Problem: If a circuit does not load.
         """
-        await asyncio.gather(*(self._in_thread(partial(seat.supervisor.start, circuits)) for seat in self._seats))
+        await asyncio.gather(*(self._in_thread(partial(seat.worker.start, circuits)) for seat in self._seats))
 
     async def stop(self) -> None:
         """End all workers, in the middle of evaluations too."""
-        await asyncio.gather(*(asyncio.to_thread(seat.supervisor.stop) for seat in self._seats))
+        await asyncio.gather(*(asyncio.to_thread(seat.worker.stop) for seat in self._seats))
 
     @property
     def alive(self) -> bool:
         """Whether a worker process runs; one that died is started again by `watch`."""
-        return any(seat.supervisor.alive for seat in self._seats)
+        return any(seat.worker.alive for seat in self._seats)
 
     @property
     def waiting(self) -> int:
@@ -139,7 +139,7 @@ class WorkerPool:
         """Start workers again that died while nobody asked, and let them forget what is deleted; until cancelled."""
         while True:
             for seat in list(self._free):
-                if seat in self._free and (seat.unwanted or not seat.supervisor.alive):
+                if seat in self._free and (seat.unwanted or not seat.worker.alive):
                     self._free.remove(seat)
                     try:
                         await self._in_thread(partial(_tidy, seat))
@@ -161,7 +161,7 @@ class WorkerPool:
         """
         self._require_calm(tenant)
         async with self._seat(tenant, name) as seat:
-            await self._timed(tenant, seat, lambda: seat.supervisor.check_keys(path, name))
+            await self._timed(tenant, seat, lambda: seat.worker.check_keys(path, name))
             seat.note(name, self._cached_keys)
 
     async def evaluate(self, tenant: str, circuit: Circuit, keys: Path, name: str, ciphertext: bytes) -> Evaluation:
@@ -191,7 +191,7 @@ class WorkerPool:
             async with self._seat(tenant, name) as seat:
                 try:
                     found = await self._timed(
-                        tenant, seat, lambda: seat.supervisor.evaluate(circuit, keys, name, ciphertext)
+                        tenant, seat, lambda: seat.worker.evaluate(circuit, keys, name, ciphertext)
                     )
                 except WorkerLost as lost:
                     if not last:
@@ -324,12 +324,12 @@ class WorkerPool:
 def _tidy(seat: _Seat) -> None:
     """Start a free worker again that has died, and let it forget what is not wanted; what fails is tried again by the next look."""
     try:
-        if not seat.supervisor.alive:
-            seat.supervisor.revive()
+        if not seat.worker.alive:
+            seat.worker.revive()
             seat.keys.clear()
             seat.unwanted.clear()
         for name in list(seat.unwanted):
-            seat.supervisor.forget(name)
+            seat.worker.forget(name)
             seat.keys.pop(name, None)
             seat.unwanted.discard(name)
     except Problem as problem:

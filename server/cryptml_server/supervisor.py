@@ -10,11 +10,11 @@ import socket
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from cryptml_server.executor import Evaluation, WorkerLost
 from cryptml_server.models import Circuit
 from cryptml_server.problems import Problem
 
@@ -24,25 +24,13 @@ GRACE_SECONDS = 0.5
 """A worker that broke off gets so long to end with its own exit code; one that is stuck is killed then."""
 
 
-class WorkerLost(Problem):
-    """The worker ended during a request; another has been started."""
-
-
 NEEDED = ("PATH", "HOME", "LANG", "LANGUAGE", "TMPDIR", "TZ", "VIRTUAL_ENV")
 NEEDED_PREFIXES = ("LC_", "LD_", "PYTHON", "OMP_", "KMP_", "MALLOC_", "COVERAGE_")
 """Of the service's environment: how programs are found, how they print, how they use memory and threads."""
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """An encrypted result and how long the circuit took."""
-
-    ciphertext: bytes
-    evaluate_ms: float
-
-
 class Supervisor:
-    """Owner of one worker process; safe to call from several threads, which then wait for each other.
+    """Owner of one worker process on this machine; a `cryptml_server.executor.Worker`.
 
     Args:
         threads: Of the worker's evaluations.
@@ -60,11 +48,7 @@ class Supervisor:
         self._stopping = False
 
     def start(self, circuits: tuple[Circuit, ...]) -> None:
-        """Start the worker and let it load every circuit, so that a damaged one is found now.
-
-        Raises:
-            Problem: If a circuit does not load.
-        """
+        """See `Worker.start`."""
         with self._lock:
             self._connect()
         for circuit in circuits:
@@ -77,47 +61,34 @@ class Supervisor:
         return process is not None and process.poll() is None
 
     def check_keys(self, path: Path, name: str) -> None:
-        """Deserialise uploaded keys, which proves them well formed and keeps them ready.
-
-        Raises:
-            Problem: 422 if they are malformed.
-        """
+        """See `Worker.check_keys`."""
         self._request({"do": "check_keys", "keys": str(path), "name": name}, b"")
 
     def evaluate(self, circuit: Circuit, keys: Path, name: str, ciphertext: bytes) -> Evaluation:
-        """Evaluate a circuit on one ciphertext.
-
-        Raises:
-            WorkerLost: If the worker ended during it.
-            Problem: 422 if it does not fit, 504 past the deadline.
-        """
+        """See `Worker.evaluate`."""
         head = {"do": "evaluate", "circuit": str(circuit.folder), "keys": str(keys), "name": name}
         answer, result = self._request(head, ciphertext)
         return Evaluation(result, answer["evaluate_ms"])
 
     def revive(self) -> None:
-        """Start the worker again where it has died since its last request; the next request would do so too.
-
-        Raises:
-            Problem: 503 if no process can be started.
-        """
+        """See `Worker.revive`; the next request would do so too."""
         with self._lock:
             self._connect()
 
     def forget(self, name: str) -> None:
-        """Let the worker drop evaluation keys that it remembers.
-
-        Raises:
-            Problem: If the worker was lost; then it remembers nothing.
-        """
+        """See `Worker.forget`."""
         self._request({"do": "forget", "name": name}, b"")
 
-    def stop(self) -> None:
-        """End the worker, in the middle of an evaluation too; requests that wait are told to come back."""
-        self._stopping = True
+    def interrupt(self) -> None:
+        """See `Worker.interrupt`."""
         process = self._process
         if process is not None:
-            process.kill()  # breaks the pipe of the request that holds the lock, if any
+            process.kill()  # breaks the pipe of the request that holds the lock
+
+    def stop(self) -> None:
+        """See `Worker.stop`; requests that wait are told to come back."""
+        self._stopping = True
+        self.interrupt()
         with self._lock:
             self._discard()
 

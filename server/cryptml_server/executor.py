@@ -1,0 +1,80 @@
+"""What evaluates: workers that each take one request at a time, wherever they run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from cryptml_server.models import Circuit
+from cryptml_server.problems import Problem
+
+
+class WorkerLost(Problem):
+    """The worker ended during a request; another has been started."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An encrypted result and how long the circuit took."""
+
+    ciphertext: bytes
+    evaluate_ms: float
+
+
+class Worker(Protocol):
+    """One worker as the service sees it; safe to call from several threads, which then wait for each other."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it stands by."""
+        ...
+
+    def start(self, circuits: tuple[Circuit, ...]) -> None:
+        """Start it and let it load every circuit, so that a damaged one is found now.
+
+        Raises:
+            Problem: If a circuit does not load.
+        """
+        ...
+
+    def check_keys(self, path: Path, name: str) -> None:
+        """Deserialise uploaded keys, which proves them well formed and keeps them ready.
+
+        Raises:
+            Problem: 422 if they are malformed.
+        """
+        ...
+
+    def evaluate(self, circuit: Circuit, keys: Path, name: str, ciphertext: bytes) -> Evaluation:
+        """Evaluate a circuit on one ciphertext.
+
+        Raises:
+            WorkerLost: If the worker ended during it.
+            Problem: 422 if it does not fit, 504 past the deadline.
+        """
+        ...
+
+    def interrupt(self) -> None:
+        """End the request that it is at, which raises `WorkerLost` in whoever waits for it; another worker takes its place."""
+        ...
+
+    def forget(self, name: str) -> None:
+        """Drop evaluation keys that it remembers.
+
+        Raises:
+            Problem: If the worker was lost; then it remembers nothing.
+        """
+        ...
+
+    def revive(self) -> None:
+        """Start it again where it has died since its last request.
+
+        Raises:
+            Problem: 503 if it cannot be started.
+        """
+        ...
+
+    def stop(self) -> None:
+        """End it for good, in the middle of an evaluation too."""
+        ...
