@@ -14,11 +14,15 @@ from cryptml import __version__
 from cryptml.errors import SettingError
 from cryptml_server.authentication import no_authentication, token_authentication
 from cryptml_server.database import Database, DatabaseUnavailable
+from cryptml_server.dispatcher import Dispatcher
+from cryptml_server.jobs import JobStore
 from cryptml_server.key_store import KeyStore
 from cryptml_server.models import ModelRegistry
 from cryptml_server.pool import WorkerPool
 from cryptml_server.problems import Problem, add_problem_handlers
+from cryptml_server.replicas import Replica
 from cryptml_server.routes import create_router
+from cryptml_server.routes.jobs import JobDesk
 from cryptml_server.settings import Settings
 from cryptml_server.supervisor import Supervisor
 from cryptml_server.tenants import TenantStore
@@ -26,6 +30,8 @@ from cryptml_server.usage import DAY, UsageMeter
 
 SWEEP_SECONDS = 600.0
 """Between two looks for keys that nobody uses any more."""
+
+HOUR = 3600
 
 _log = logging.getLogger(__name__)
 
@@ -62,6 +68,10 @@ def create_app(settings: Settings) -> FastAPI:
         waiting=settings.waiting_requests,
     )
 
+    replica = Replica(database, workers=settings.workers, alone=settings.database is None)
+    jobs = JobStore(database, waiting=settings.waiting_jobs, kept_seconds=settings.job_hours * HOUR)
+    dispatcher = Dispatcher(jobs, tenants, registry, store, pool, replica)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         try:
@@ -70,12 +80,14 @@ def create_app(settings: Settings) -> FastAPI:
             except Problem as problem:  # the service stays up and says what is wrong to who asks
                 _log.error("a worker did not load every circuit: %s", problem.detail)
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_sweep, store, pool)
+                tasks.start_soon(_sweep, store, jobs, pool)
                 tasks.start_soon(pool.watch)
+                tasks.start_soon(dispatcher.run)
                 yield
                 tasks.cancel_scope.cancel()
         finally:
             await pool.stop()
+            await run_in_threadpool(_leave, replica)
             await run_in_threadpool(database.close)
             store.close()
 
@@ -89,7 +101,11 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.authenticate = authenticate
     app.state.models = tuple(sorted(registry.models))
     add_problem_handlers(app)
-    app.include_router(create_router(registry, store, pool, UsageMeter(database), settings.upload_seconds))
+    app.include_router(
+        create_router(
+            registry, store, pool, JobDesk(jobs, dispatcher, pool), UsageMeter(database), settings.upload_seconds
+        )
+    )
     return app
 
 
@@ -112,13 +128,21 @@ def open_database(settings: Settings) -> Database:
     return database
 
 
-async def _sweep(store: KeyStore, pool: WorkerPool) -> None:
+def _leave(replica: Replica) -> None:
+    try:
+        replica.leave()
+    except DatabaseUnavailable:
+        _log.warning("others will notice later that this replica is gone: the database is unavailable")
+
+
+async def _sweep(store: KeyStore, jobs: JobStore, pool: WorkerPool) -> None:
     """Delete what nobody uses, now and from time to time, whatever stood in the way the last time."""
     while True:
         try:
             gone = await run_in_threadpool(store.sweep)
+            await run_in_threadpool(jobs.sweep)
         except Exception as error:  # noqa: BLE001 (the service goes on without)
-            _log.warning("unused evaluation keys were not looked for (%s)", type(error).__name__)
+            _log.warning("unused evaluation keys and old jobs were not looked for (%s)", type(error).__name__)
         else:
             pool.forget(gone)
             if gone:

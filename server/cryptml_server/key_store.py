@@ -117,7 +117,7 @@ class KeyStore:
         if now - row.last_used > USE_SECONDS:
             with self._database.writing() as connection:
                 connection.execute(update(evaluation_keys).where(*place).values(last_used=now))
-        return StoredKeys(_name(tenant, circuit, digest), self._path(tenant.id, circuit.key_set, row.file))
+        return StoredKeys(keys_name(tenant.id, circuit, digest), self._path(tenant.id, circuit.key_set, row.file))
 
     def holds(self, tenant: Tenant, circuit: Circuit, digest: str) -> bool:
         """Return whether a tenant has stored keys, and their file is there."""
@@ -157,7 +157,7 @@ class KeyStore:
         try:
             await run_in_threadpool(self._require_room, tenant)
             await self._receive(circuit, digest, body, upload)
-            yield StoredKeys(_name(tenant, circuit, digest), upload)
+            yield StoredKeys(keys_name(tenant.id, circuit, digest), upload)
         finally:
             self._reserved.remove(reservation)
             upload.unlink(missing_ok=True)
@@ -327,8 +327,9 @@ def _place(tenant: Tenant, circuit: Circuit, digest: str) -> tuple[ColumnElement
     )
 
 
-def _name(tenant: Tenant, circuit: Circuit, digest: str) -> str:
-    return f"{tenant.id}/{circuit.key_set}/{digest}"
+def keys_name(tenant: str, circuit: Circuit, digest: str) -> str:
+    """Return what workers remember a tenant's keys by."""
+    return f"{tenant}/{circuit.key_set}/{digest}"
 
 
 def _no_room(error: OSError) -> Problem:

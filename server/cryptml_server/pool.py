@@ -8,12 +8,12 @@ import logging
 import math
 import time
 from collections import Counter, OrderedDict, deque
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -38,6 +38,9 @@ LOSS_SECONDS = 600.0
 WATCH_SECONDS = 1.0
 """Between two looks for workers that died while nobody asked."""
 
+NEARLY_SECONDS = 0.5
+"""An evaluation that nobody wants any more may end by itself within so long, and its worker keep its keys; else the worker is ended."""
+
 LEARNING = 0.2
 """Weight of the latest request in the mean time that a worker is busy with one."""
 
@@ -47,6 +50,23 @@ FIRST_GUESS_SECONDS = 5.0
 SERVER_FAULT = 500
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a worker is to evaluate.
+
+    Attributes:
+        circuit: On the service's disk.
+        keys: File of the evaluation keys.
+        name: That workers remember these by.
+        ciphertext: Serialised.
+    """
+
+    circuit: Circuit
+    keys: Path
+    name: str
+    ciphertext: bytes
 
 
 @dataclass(eq=False)
@@ -73,9 +93,10 @@ class _Seat:
 
 @dataclass(eq=False)
 class _Ticket:
-    """A request that waits for a worker."""
+    """A request that waits for a worker; a patient one is neither counted nor refused."""
 
     keys: str
+    patient: bool
     seat: asyncio.Future[_Seat]
 
 
@@ -102,6 +123,7 @@ class WorkerPool:
         self._served: dict[str, int] = {}
         self._turn = 0
         self._busy_seconds = FIRST_GUESS_SECONDS
+        self._seconds: dict[str, float] = {}
         self._quarantined: OrderedDict[bytes, float] = OrderedDict()
         self._lost: dict[str, deque[float]] = {}
         self._limiter: anyio.CapacityLimiter | None = None
@@ -126,7 +148,7 @@ class WorkerPool:
     @property
     def waiting(self) -> int:
         """Requests that wait for a worker."""
-        return sum(len(tickets) for tickets in self._waiting.values())
+        return sum(map(self._waiting_of, self._waiting))
 
     def forget(self, names: Iterable[str]) -> None:
         """Let workers drop deleted evaluation keys, each as soon as it is free."""
@@ -164,22 +186,79 @@ class WorkerPool:
             await self._timed(tenant, seat, lambda: seat.worker.check_keys(path, name))
             seat.note(name, self._cached_keys)
 
-    async def evaluate(self, tenant: str, circuit: Circuit, keys: Path, name: str, ciphertext: bytes) -> Evaluation:
-        """Evaluate a circuit on one ciphertext; where the worker is lost, once more.
-
-        Args:
-            tenant: Whose request it is.
-            circuit: To evaluate.
-            keys: File of the evaluation keys.
-            name: That workers remember these by.
-            ciphertext: Serialised.
+    async def evaluate(self, tenant: str, request: Request) -> Evaluation:
+        """Evaluate a circuit on one ciphertext; where the worker is lost, once more. Cancelled, it stops the worker.
 
         Raises:
             Problem: 422 if it does not fit, or workers died of it; 429 after too many lost workers; 503 if too many wait or two
                 workers were lost; 504 past the deadline.
         """
+
+        async def take() -> Request:
+            return request
+
+        found = await self._evaluate(tenant, request.name, take, patient=False)
+        if found is None:
+            raise AssertionError("unreachable: there is a request")
+        return found
+
+    async def evaluate_next(
+        self, tenant: str, keys: str, take: Callable[[], Awaitable[Request | None]]
+    ) -> Evaluation | None:
+        """Evaluate what is taken once a worker is free: what waits so is neither counted nor refused.
+
+        Args:
+            tenant: Whose turn it is.
+            keys: What workers may remember the keys by that will be needed.
+            take: Returns the request, or None where there is none any more.
+
+        Raises:
+            Problem: As `evaluate`.
+        """
+        return await self._evaluate(tenant, keys, take, patient=True)
+
+    async def _evaluate(
+        self, tenant: str, keys: str, take: Callable[[], Awaitable[Request | None]], *, patient: bool
+    ) -> Evaluation | None:
         self._require_calm(tenant)
-        mark = hashlib.sha256(name.encode() + circuit.identity.encode() + ciphertext).digest()
+        request, mark = None, b""
+        for last in (False, True):
+            async with self._seat(tenant, keys, patient=patient) as seat:
+                if request is None:
+                    request = await take()
+                    if request is None:
+                        return None
+                    mark = self._mark(request)
+                action = partial(seat.worker.evaluate, request.circuit, request.keys, request.name, request.ciphertext)
+                try:
+                    found = await self._timed(tenant, seat, action)
+                except WorkerLost as lost:
+                    if not last:
+                        continue
+                    self._quarantine(mark)
+                    lost.counts = True
+                    raise
+                seat.note(request.name, self._cached_keys)
+                self._learn(request.circuit, found.evaluate_ms / 1000)
+                return found
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def seconds(self, circuit: str) -> float:
+        """Return how long evaluations of a circuit took lately, by its identity; a guess where none was made."""
+        return self._seconds.get(circuit, self._busy_seconds)
+
+    def _learn(self, circuit: Circuit, seconds: float) -> None:
+        before = self._seconds.get(circuit.identity, seconds)
+        self._seconds[circuit.identity] = before + LEARNING * (seconds - before)
+
+    def _mark(self, request: Request) -> bytes:
+        """Return what a request is known by in the quarantine.
+
+        Raises:
+            Problem: 422 if it is there.
+        """
+        name = request.name.encode() + request.circuit.identity.encode()
+        mark = hashlib.sha256(name + request.ciphertext).digest()
         if self._quarantined.get(mark, -math.inf) > _now() - QUARANTINE_SECONDS:
             raise Problem(
                 422,
@@ -187,21 +266,7 @@ class WorkerPool:
                 "workers ended during this very request before, so it is not tried again for an hour: make keys and ciphertext anew",
                 counts=False,
             )
-        for last in (False, True):
-            async with self._seat(tenant, name) as seat:
-                try:
-                    found = await self._timed(
-                        tenant, seat, lambda: seat.worker.evaluate(circuit, keys, name, ciphertext)
-                    )
-                except WorkerLost as lost:
-                    if not last:
-                        continue
-                    self._quarantine(mark)
-                    lost.counts = True
-                    raise
-                seat.note(name, self._cached_keys)
-                return found
-        raise AssertionError("unreachable: the last attempt returns or raises")
+        return mark
 
     def _quarantine(self, mark: bytes) -> None:
         self._quarantined[mark] = _now()
@@ -225,8 +290,13 @@ class WorkerPool:
     async def _timed(self, tenant: str, seat: _Seat, action: Callable[[], T]) -> T:
         """Run an action of a worker in a thread, and learn from the time that it took and from what came of it."""
         started = _now()
+        running = asyncio.ensure_future(self._in_thread(action))
         try:
-            return await self._in_thread(action)
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            with anyio.CancelScope(shield=True):
+                await _stop(running, seat)
+            raise
         except Problem as problem:
             if problem.status >= SERVER_FAULT or isinstance(problem, WorkerLost):
                 seat.keys.clear()  # another process is in its place
@@ -244,8 +314,8 @@ class WorkerPool:
         return await anyio.to_thread.run_sync(action, limiter=self._limiter)
 
     @asynccontextmanager
-    async def _seat(self, tenant: str, keys: str) -> AsyncIterator[_Seat]:
-        seat = await self._take(tenant, keys)
+    async def _seat(self, tenant: str, keys: str, *, patient: bool = False) -> AsyncIterator[_Seat]:
+        seat = await self._take(tenant, keys, patient=patient)
         try:
             yield seat
         finally:
@@ -258,10 +328,10 @@ class WorkerPool:
         self._free.append(seat)
         self._hand_out()
 
-    async def _take(self, tenant: str, keys: str) -> _Seat:
-        if not self._free and self.waiting >= self._most_waiting:
+    async def _take(self, tenant: str, keys: str, *, patient: bool) -> _Seat:
+        if not patient and not self._free and self.waiting >= self._most_waiting:
             self._make_room(tenant)
-        ticket = _Ticket(keys, asyncio.get_running_loop().create_future())
+        ticket = _Ticket(keys, patient, asyncio.get_running_loop().create_future())
         self._waiting.setdefault(tenant, deque()).append(ticket)
         self._hand_out()
         try:
@@ -280,14 +350,16 @@ class WorkerPool:
         Raises:
             Problem: 503 if it is this one that is refused.
         """
-        most = max(self._waiting, key=lambda name: len(self._waiting[name]), default=tenant)
-        own = len(self._waiting.get(tenant, ()))
-        if most == tenant or own + 1 >= len(self._waiting[most]):
+        most = max(self._waiting, key=self._waiting_of, default=tenant)
+        if most == tenant or self._waiting_of(tenant) + 1 >= self._waiting_of(most):
             raise self._busy()
-        ticket = self._waiting[most][-1]
+        ticket = next(ticket for ticket in reversed(self._waiting[most]) if not ticket.patient)
         self._forget(most, ticket)
         if not ticket.seat.done():
             ticket.seat.set_exception(self._busy())
+
+    def _waiting_of(self, tenant: str) -> int:
+        return sum(not ticket.patient for ticket in self._waiting.get(tenant, ()))
 
     def _busy(self) -> Problem:
         rounds = (self.waiting + 1) / len(self._seats)
@@ -319,6 +391,17 @@ class WorkerPool:
             tickets.remove(ticket)
             if not tickets:
                 del self._waiting[tenant]
+
+
+async def _stop(running: asyncio.Future[Any], seat: _Seat) -> None:
+    """Wait for a moment for what nobody wants any more, and then end the worker that is at it."""
+    await asyncio.wait([running], timeout=NEARLY_SECONDS)
+    if not running.done():
+        seat.worker.interrupt()
+        seat.keys.clear()
+        seat.unwanted.clear()
+    with suppress(Problem):
+        await running
 
 
 def _tidy(seat: _Seat) -> None:

@@ -47,6 +47,12 @@ class Settings(BaseSettings):
         le=10_000,
         description="Requests that may wait for a worker; further ones are told to come back.",
     )
+    waiting_jobs: int = Field(
+        default=1000, ge=0, le=1_000_000, description="Jobs that may wait; further ones are told to come back."
+    )
+    job_hours: float = Field(
+        default=48.0, ge=0.01, le=8784, description="For which a job that ended is kept with its result."
+    )
     cached_keys: int | None = Field(
         default=None,
         ge=1,

@@ -40,6 +40,8 @@ class Quotas:
         concurrent_evaluations: Evaluations waiting or running at once, 1 or more.
         daily_evaluations: Evaluations of one day (UTC), 1 or more.
         segment_queries: Evaluations of any one server segment, ever, where it has no budget of its own; None for no bound.
+        jobs: Kept at once, those that are done and not yet deleted among them, 1 or more.
+        daily_upload_bytes: Of evaluation keys, of one day (UTC), 1 or more.
 
     Raises:
         SettingError: If one is out of bounds, naming all that are.
@@ -50,6 +52,8 @@ class Quotas:
     concurrent_evaluations: int = 8
     daily_evaluations: int = 10_000
     segment_queries: int | None = None
+    jobs: int = 256
+    daily_upload_bytes: int = 16 << 30
 
     def __post_init__(self) -> None:
         problems = [
@@ -62,7 +66,14 @@ class Quotas:
 
 
 LARGEST = 1 << 50
-MANY = Quotas(key_bytes=LARGEST, keys=1 << 20, concurrent_evaluations=1 << 20, daily_evaluations=1 << 30)
+MANY = Quotas(
+    key_bytes=LARGEST,
+    keys=1 << 20,
+    concurrent_evaluations=1 << 20,
+    daily_evaluations=1 << 30,
+    jobs=1 << 20,
+    daily_upload_bytes=LARGEST,
+)
 """Of everybody together, on a service without tokens."""
 
 
@@ -141,6 +152,12 @@ class TenantStore:
         """
         with self._database.reading() as connection:
             return _find(connection, name)
+
+    def by_id(self, name: str) -> Tenant | None:
+        """Return the tenant of an id; None where there is none, or it was revoked."""
+        with self._database.reading() as connection:
+            row = connection.execute(select(tenants).where(tenants.c.id == name, tenants.c.revoked.is_(None))).first()
+        return None if row is None else _tenant(row)
 
     def change(self, name: str, changes: Mapping[str, int | None]) -> Tenant:
         """Give a tenant other quotas.

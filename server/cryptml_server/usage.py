@@ -75,25 +75,13 @@ class UsageMeter:
             raise
 
     def _count(self, tenant: Tenant, circuit: Circuit) -> int:
-        now = int(time.time())
         with self._database.writing() as connection:
-            _count_day(connection, tenant, now)
-            _count_query(connection, tenant, circuit)
-        return now // DAY
+            return count_evaluation(connection, tenant, circuit)
 
     def _take_back(self, tenant: Tenant, circuit: Circuit, day: int) -> None:
         try:
             with self._database.writing() as connection:
-                connection.execute(
-                    update(daily_usage)
-                    .where(daily_usage.c.tenant == tenant.id, daily_usage.c.day == day, daily_usage.c.evaluations > 0)
-                    .values(evaluations=daily_usage.c.evaluations - 1)
-                )
-                connection.execute(
-                    update(query_budgets)
-                    .where(*_place(tenant, circuit.model, circuit.segment), query_budgets.c.used > 0)
-                    .values(used=query_budgets.c.used - 1)
-                )
+                take_back_evaluation(connection, tenant.id, circuit, day)
         except DatabaseUnavailable:
             _log.error("an evaluation of tenant %s that failed stays counted: the database is unavailable", tenant.id)
 
@@ -108,7 +96,7 @@ class UsageMeter:
         """
         with self._database.writing() as connection:
             _ensure_budget(connection, tenant, model, segment)
-            connection.execute(update(query_budgets).where(*_place(tenant, model, segment)).values(budget=budget))
+            connection.execute(update(query_budgets).where(*_place(tenant.id, model, segment)).values(budget=budget))
 
     def budgets(self, tenant: Tenant) -> list[dict[str, Any]]:
         """Return what a tenant has asked of each segment that it asked, or has a budget for."""
@@ -139,6 +127,63 @@ class UsageMeter:
             return int(found or 0)
 
 
+def count_evaluation(connection: Connection, tenant: Tenant, circuit: Circuit) -> int:
+    """Count one evaluation with what else the connection writes, and return the day that it counts for.
+
+    Raises:
+        Problem: 429 beyond the day's quota, with the time until the next; 403 where a query budget is used up.
+    """
+    now = int(time.time())
+    _count_day(connection, tenant, now)
+    _count_query(connection, tenant, circuit)
+    return now // DAY
+
+
+def take_back_evaluation(connection: Connection, tenant: str, circuit: Circuit, day: int) -> None:
+    """Count one evaluation less that was not made.
+
+    Args:
+        connection: That writes.
+        tenant: Its id.
+        circuit: That was asked.
+        day: That `count_evaluation` returned.
+    """
+    connection.execute(
+        update(daily_usage)
+        .where(daily_usage.c.tenant == tenant, daily_usage.c.day == day, daily_usage.c.evaluations > 0)
+        .values(evaluations=daily_usage.c.evaluations - 1)
+    )
+    connection.execute(
+        update(query_budgets)
+        .where(*_place(tenant, circuit.model, circuit.segment), query_budgets.c.used > 0)
+        .values(used=query_budgets.c.used - 1)
+    )
+
+
+def count_upload(connection: Connection, tenant: Tenant, size: int) -> None:
+    """Count bytes of evaluation keys that a tenant has sent, with what else the connection writes.
+
+    Raises:
+        Problem: 429 beyond the day's quota, with the time until the next.
+    """
+    now = int(time.time())
+    day, most = now // DAY, tenant.quotas.daily_upload_bytes
+    place = (daily_usage.c.tenant == tenant.id, daily_usage.c.day == day)
+    insert_if_absent(connection, daily_usage, {"tenant": tenant.id, "day": day, "evaluations": 0})
+    counted = connection.execute(
+        update(daily_usage)
+        .where(*place, daily_usage.c.upload_bytes + size <= most)
+        .values(upload_bytes=daily_usage.c.upload_bytes + size)
+    )
+    if not counted.rowcount:
+        raise Problem(
+            429,
+            "Daily quota used up",
+            f"your {most} bytes of uploads of this day (UTC) are used up; come back tomorrow or ask for a larger quota",
+            retry_after=(day + 1) * DAY - now,
+        )
+
+
 def _count_day(connection: Connection, tenant: Tenant, now: int) -> None:
     day, most = now // DAY, tenant.quotas.daily_evaluations
     place = (daily_usage.c.tenant == tenant.id, daily_usage.c.day == day)
@@ -158,7 +203,7 @@ def _count_day(connection: Connection, tenant: Tenant, now: int) -> None:
 
 
 def _count_query(connection: Connection, tenant: Tenant, circuit: Circuit) -> None:
-    place = _place(tenant, circuit.model, circuit.segment)
+    place = _place(tenant.id, circuit.model, circuit.segment)
     _ensure_budget(connection, tenant, circuit.model, circuit.segment)
     own, used = connection.execute(
         select(query_budgets.c.budget, query_budgets.c.used).where(*place).with_for_update()
@@ -178,9 +223,9 @@ def _ensure_budget(connection: Connection, tenant: Tenant, model: str, segment: 
     insert_if_absent(connection, query_budgets, {**place, "budget": None, "used": 0})
 
 
-def _place(tenant: Tenant, model: str, segment: tuple[int, int]) -> tuple[ColumnElement[bool], ...]:
+def _place(tenant: str, model: str, segment: tuple[int, int]) -> tuple[ColumnElement[bool], ...]:
     return (
-        query_budgets.c.tenant == tenant.id,
+        query_budgets.c.tenant == tenant,
         query_budgets.c.model == model,
         query_budgets.c.start == segment[0],
         query_budgets.c.stop == segment[1],

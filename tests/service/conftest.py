@@ -1,4 +1,4 @@
-"""What tests of the service share: a PostgreSQL server of their own, where one is installed."""
+"""What tests of the service share: a database of either kind, and a PostgreSQL server of their own where one is installed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from cryptml_server.app import open_database
+from cryptml_server.database import Database
+from cryptml_server.settings import Settings
+
+from cryptml.errors import SettingError
 
 START_SECONDS = 60
 
@@ -64,3 +69,17 @@ def postgresql() -> Iterator[Callable[[], str]]:
     server.terminate()
     server.wait(START_SECONDS)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    if request.param == "sqlite":
+        opened = open_database(Settings(data=tmp_path))
+    else:
+        opened = Database(request.getfixturevalue("postgresql")())
+        with pytest.raises(SettingError, match="run cryptml database upgrade"):
+            opened.require_current()
+        opened.upgrade()
+        opened.require_current()
+    yield opened
+    opened.close()

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptml_server.models import Circuit
-from cryptml_server.pool import WorkerPool
-from cryptml_server.problems import Problem
 from cryptml_server.executor import Evaluation, WorkerLost
+from cryptml_server.models import Circuit
+from cryptml_server.pool import Request, WorkerPool
+from cryptml_server.problems import Problem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -34,6 +34,9 @@ class FakeSupervisor:
 
     def stop(self) -> None:
         pass
+
+    def interrupt(self) -> None:
+        self.done.append((self.number, "interrupted"))
 
     def revive(self) -> None:
         self.alive = True
@@ -61,7 +64,7 @@ def pool_of(*supervisors: FakeSupervisor, waiting: int = 1000, cached_keys: int 
 
 
 async def ask(pool: WorkerPool, tenant: str, number: int = 0, keys: str = "keys") -> Evaluation:
-    return await pool.evaluate(tenant, CIRCUIT, Path(), f"{tenant}/{keys}", str(number).encode())
+    return await pool.evaluate(tenant, Request(CIRCUIT, Path(), f"{tenant}/{keys}", str(number).encode()))
 
 
 @settings(max_examples=30, deadline=None)
@@ -213,8 +216,8 @@ def test_a_request_given_up_as_a_worker_becomes_free_costs_no_worker() -> None:
     async def run() -> None:
         for _ in range(50):
             pool = pool_of(FakeSupervisor(0, []))
-            seat = await pool._take("a", "keys")
-            waiting = asyncio.ensure_future(pool._take("b", "keys"))
+            seat = await pool._take("a", "keys", patient=False)
+            waiting = asyncio.ensure_future(pool._take("b", "keys", patient=False))
             await asyncio.sleep(0)
             waiting.cancel()
             pool._at_work["a"] -= 1

@@ -42,20 +42,6 @@ from cryptml.networks import FloatArray, Network
 runner = CliRunner()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    if request.param == "sqlite":
-        opened = open_database(Settings(data=tmp_path))
-    else:
-        opened = Database(request.getfixturevalue("postgresql")())
-        with pytest.raises(SettingError, match="run cryptml database upgrade"):
-            opened.require_current()
-        opened.upgrade()
-        opened.require_current()
-    yield opened
-    opened.close()
-
-
 @pytest.fixture
 def store(database: Database) -> TenantStore:
     return TenantStore(database)

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Float, ForeignKey, Integer, LargeBinary, MetaData, String, Table
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
 
 metadata = MetaData(
     naming_convention={
@@ -31,6 +43,14 @@ tenants = Table(
     Column("concurrent_evaluations", BigInteger, nullable=False, comment="quota"),
     Column("daily_evaluations", BigInteger, nullable=False, comment="quota: of one day, UTC"),
     Column("segment_queries", BigInteger, comment="budget of every segment without one of its own; null for none"),
+    Column("jobs", BigInteger, nullable=False, server_default="256", comment="quota: kept at once"),
+    Column(
+        "daily_upload_bytes",
+        BigInteger,
+        nullable=False,
+        server_default=str(16 << 30),
+        comment="quota: of one day, UTC",
+    ),
 )
 
 tokens = Table(
@@ -63,6 +83,7 @@ daily_usage = Table(
     Column("tenant", ForeignKey("tenants.id", ondelete="CASCADE"), primary_key=True),
     Column("day", Integer, primary_key=True, comment="days since 1970, UTC"),
     Column("evaluations", BigInteger, nullable=False),
+    Column("upload_bytes", BigInteger, nullable=False, server_default="0"),
 )
 
 query_budgets = Table(
@@ -74,4 +95,49 @@ query_budgets = Table(
     Column("stop", Integer, primary_key=True, comment="layer behind its last"),
     Column("budget", BigInteger, comment="queries, ever; null where the tenant's own counts"),
     Column("used", BigInteger, nullable=False),
+)
+
+replicas = Table(
+    "replicas",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("beat", BigInteger, nullable=False, comment="grows while it runs, whatever its clock says"),
+    Column("workers", Integer, nullable=False),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column(
+        "number",
+        BigInteger().with_variant(Integer, "sqlite"),
+        primary_key=True,
+        autoincrement=True,
+        comment="in the order of their coming, whatever the clock says",
+    ),
+    Column("id", String(32), nullable=False, unique=True, comment="random"),
+    Column("tenant", ForeignKey("tenants.id", ondelete="CASCADE"), nullable=False),
+    Column("model", String(NAME), nullable=False),
+    Column("segment", Integer, nullable=False, comment="number among the model's server segments"),
+    Column("circuit", String(DIGEST), nullable=False),
+    Column("key_digest", String(DIGEST), nullable=False, comment="of the evaluation keys"),
+    Column("idempotency_key", String(64), comment="the client's own name for it"),
+    Column("request", String(DIGEST), nullable=False, comment="SHA-256 of all that was asked"),
+    Column("state", String(8), nullable=False, comment="waiting, running, done or failed"),
+    Column("replica", String(32), comment="that runs it"),
+    Column("begun", Integer, nullable=False, comment="how often"),
+    Column("created", Float, nullable=False),
+    Column("finished", Float),
+    Column("day", Integer, nullable=False, comment="whose quota it counts for"),
+    Column("evaluate_ms", Float),
+    Column("problem", String, comment="JSON: why it failed"),
+    UniqueConstraint("tenant", "idempotency_key"),
+    Index("ix_jobs_state", "state", "tenant", "number"),
+)
+
+job_bodies = Table(
+    "job_bodies",
+    metadata,
+    Column("job", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("ciphertext", LargeBinary, nullable=False, comment="the input until it is done, then the output"),
 )

@@ -12,12 +12,13 @@ from cryptml_server.pool import WorkerPool
 from cryptml_server.routes.evaluation_keys import evaluation_key_routes
 from cryptml_server.routes.evaluations import evaluation_routes
 from cryptml_server.routes.health import health_routes
+from cryptml_server.routes.jobs import JobDesk, job_routes
 from cryptml_server.routes.models import model_routes
 from cryptml_server.usage import UsageMeter
 
 
 def create_router(
-    registry: ModelRegistry, store: KeyStore, pool: WorkerPool, meter: UsageMeter, body_seconds: float
+    registry: ModelRegistry, store: KeyStore, pool: WorkerPool, jobs: JobDesk, meter: UsageMeter, body_seconds: float
 ) -> APIRouter:
     """Return the routes below ``/v1``; all but those of health are for tenants alone."""
     router = APIRouter(prefix="/v1")
@@ -30,6 +31,7 @@ def create_router(
     )
     of_tenants.include_router(model_routes(registry))
     of_tenants.include_router(evaluation_key_routes(registry, store, pool))
-    of_tenants.include_router(evaluation_routes(registry, store, pool, meter, body_seconds))
+    of_tenants.include_router(evaluation_routes(registry, store, pool, jobs, meter, body_seconds))
+    of_tenants.include_router(job_routes(jobs))
     router.include_router(of_tenants)
     return router

@@ -1,19 +1,30 @@
-"""Evaluations: an encrypted input in, an encrypted output out."""
+"""Evaluations: an encrypted input in, an encrypted output out, or a job that will have it."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 
 from cryptml_server.authentication import CurrentTenant
 from cryptml_server.key_store import KeyStore
 from cryptml_server.models import ModelRegistry
 from cryptml_server.openapi import OCTETS, octets, problems, takes_octets
+from cryptml_server.pool import Request as Evaluate
 from cryptml_server.pool import WorkerPool
+from cryptml_server.routes.jobs import JOB_SCHEMA, JobDesk
 from cryptml_server.routes.parameters import (
     CircuitHeader,
+    IdempotencyKey,
     KeysHeader,
     ModelName,
+    Preferences,
+    PreferHeader,
     SegmentIndex,
     check_length,
     circuit_of,
@@ -23,7 +34,7 @@ from cryptml_server.usage import UsageMeter
 
 
 def evaluation_routes(
-    registry: ModelRegistry, store: KeyStore, pool: WorkerPool, meter: UsageMeter, body_seconds: float
+    registry: ModelRegistry, store: KeyStore, pool: WorkerPool, jobs: JobDesk, meter: UsageMeter, body_seconds: float
 ) -> APIRouter:
     """Return the routes below ``/models/{model}/segments``; bodies must come within ``body_seconds``."""
     router = APIRouter(prefix="/models/{model}/segments", tags=["evaluations"])
@@ -34,15 +45,19 @@ def evaluation_routes(
         openapi_extra=takes_octets("The serialised encrypted input."),
         responses={
             200: octets("The serialised encrypted output; Server-Timing says how long the evaluation took."),
+            202: {
+                "description": "A job, as Prefer: respond-async asks; it is on disk, and Location is its address.",
+                "content": {"application/json": {"schema": JOB_SCHEMA}},
+            },
             **problems(
                 s403="The tenant's query budget of this segment is used up.",
                 s404="No such model, segment or evaluation keys.",
                 s408="The body took too long.",
-                s409="The body is of another circuit.",
+                s409="The body is of another circuit, or the idempotency key another request's.",
                 s413="The body is longer than an encrypted input.",
                 s422="The ciphertext does not fit segment and keys, or workers ended during it; or the request breaks the interface.",
-                s429="Too many evaluations at once, or of this day, or too many workers lost; Retry-After says when to come back.",
-                s503="Too many requests wait, or the worker was lost; Retry-After says when to come back.",
+                s429="Too many evaluations or jobs at once, or of this day, or too many workers lost; Retry-After says when to come back.",
+                s503="Too many requests or jobs wait, or the worker was lost; Retry-After says when to come back.",
                 s504="The evaluation took too long.",
             ),
         },
@@ -54,16 +69,49 @@ def evaluation_routes(
         keys_header: KeysHeader,
         request: Request,
         tenant: CurrentTenant,
+        prefer: PreferHeader = "",
+        idempotency_key: IdempotencyKey = None,
     ) -> Response:
-        """Evaluate one server segment."""
+        """Evaluate one server segment: now, or as a job."""
         circuit = circuit_of(registry, model, index, circuit_header)
         check_length(request, circuit.input_bytes, "the ciphertext")
         with meter.place(tenant):
             keys = await run_in_threadpool(store.find, tenant, circuit, keys_header)
             ciphertext = await read_body(request, circuit.input_bytes, "the ciphertext", body_seconds)
-            async with meter.evaluation(tenant, circuit):
-                result = await pool.evaluate(tenant.id, circuit, keys.path, keys.name, ciphertext)
+            if Preferences.parse(prefer).respond_async:
+                job, _ = await run_in_threadpool(
+                    jobs.store.submit, tenant, circuit, keys_header, ciphertext, idempotency_key
+                )
+                jobs.dispatcher.wake()
+                headers = {"Location": f"/v1/jobs/{job.id}", "Preference-Applied": "respond-async"}
+                return JSONResponse(await jobs.describe(job), status_code=202, headers=headers)
+            async with meter.evaluation(tenant, circuit), while_connected(request):
+                result = await pool.evaluate(tenant.id, Evaluate(circuit, keys.path, keys.name, ciphertext))
         timing = f"evaluate;dur={result.evaluate_ms:.3f}"
         return Response(result.ciphertext, media_type=OCTETS, headers={"Server-Timing": timing})
 
     return router
+
+
+@asynccontextmanager
+async def while_connected(request: Request) -> AsyncIterator[None]:
+    """Give up what is done in the block when the client hangs up, after its body was read.
+
+    Raises:
+        ClientDisconnect: If it did.
+    """
+    gone = False
+
+    async def watch() -> None:
+        nonlocal gone
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        gone = True
+        tasks.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watch)
+        yield
+        tasks.cancel_scope.cancel()
+    if gone:
+        raise ClientDisconnect

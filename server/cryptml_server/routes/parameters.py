@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import Annotated
 
 import anyio
@@ -11,6 +13,7 @@ from cryptml_server.models import Circuit, ModelRegistry
 from cryptml_server.problems import Problem
 
 HEX = "^[0-9a-f]{64}$"
+WHOLE = re.compile("[0-9]{1,6}")
 Digest = Annotated[str, Path(pattern=HEX, description="SHA-256 of the evaluation keys")]
 ModelName = Annotated[str, Path(max_length=64)]
 SegmentIndex = Annotated[int, Path(ge=0, le=255, description="number among the model's server segments")]
@@ -21,6 +24,44 @@ CircuitHeader = Annotated[
 KeysHeader = Annotated[
     str, Header(alias="CryptML-Evaluation-Keys", pattern=HEX, description="the key set that encrypted the body")
 ]
+
+PreferHeader = Annotated[
+    str,
+    Header(
+        alias="Prefer",
+        max_length=256,
+        description="respond-async to be answered with a job; wait=SECONDS to wait for one (RFC 7240)",
+    ),
+]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        pattern="^[A-Za-z0-9_-]{16,64}$",
+        description="the client's own name for a job: the same request of the same name is the same job",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """What a request prefers.
+
+    Attributes:
+        respond_async: To be answered with a job.
+        wait_seconds: To wait so long for one.
+    """
+
+    respond_async: bool = False
+    wait_seconds: int = 0
+
+    @staticmethod
+    def parse(header: str) -> Preferences:
+        """Read a Prefer header; what is not known is ignored, as RFC 7240 wants it."""
+        named = [part.split(";")[0].strip().lower().partition("=") for part in header.split(",")]
+        waits = [value.strip(' "') for name, _, value in named if name.strip() == "wait"]
+        wait = int(waits[0]) if waits and WHOLE.fullmatch(waits[0]) else 0
+        return Preferences(any(name.strip() == "respond-async" for name, _, _ in named), wait)
 
 
 def circuit_of(registry: ModelRegistry, model: str, index: int, identity: str) -> Circuit:

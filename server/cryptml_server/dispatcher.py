@@ -1,0 +1,226 @@
+"""Brings jobs to workers: asks for a worker in the name of every tenant that has jobs, and takes the job up when it gets one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+import anyio
+from starlette.concurrency import run_in_threadpool
+
+from cryptml_server.database import DatabaseUnavailable
+from cryptml_server.executor import Evaluation, WorkerLost
+from cryptml_server.jobs import MOST_BEGUN, Job, JobStore
+from cryptml_server.key_store import KeyStore, keys_name
+from cryptml_server.models import ModelRegistry
+from cryptml_server.pool import Request, WorkerPool
+from cryptml_server.problems import Problem
+from cryptml_server.replicas import BEAT_SECONDS, Replica
+from cryptml_server.tenants import TenantStore
+
+LOOK_SECONDS = 1.0
+"""Between two looks for jobs that other replicas accepted, and for those at work here that were deleted."""
+
+AGAIN_SECONDS = 1.0
+"""Until the next attempt, where the database is unavailable."""
+
+UNAVAILABLE = 503
+"""What may help itself: no worker, no memory, keys that cannot be read just now."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class _Turn:
+    """One wait for a worker in a tenant's name, and the job that it turned out to be for."""
+
+    tenant: str
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    job: Job | None = None
+    written: bool = False
+
+
+class Dispatcher:
+    """Runs the jobs of all tenants on this replica's workers.
+
+    A tenant with jobs waits for a worker as its other requests do, in turn with other tenants; which job it is for is decided when
+    the worker is there, so nothing is begun that only waits.
+
+    Args:
+        jobs: All of them.
+        tenants: Whose they are.
+        registry: The circuits of this replica.
+        keys: Evaluation keys.
+        pool: The workers.
+        replica: This process.
+    """
+
+    def __init__(
+        self,
+        jobs: JobStore,
+        tenants: TenantStore,
+        registry: ModelRegistry,
+        keys: KeyStore,
+        pool: WorkerPool,
+        replica: Replica,
+    ) -> None:
+        self._jobs = jobs
+        self._tenants = tenants
+        self._circuits = {circuit.identity: circuit for circuit in registry.circuits}
+        self._identities = frozenset(self._circuits)
+        self._keys = keys
+        self._pool = pool
+        self._replica = replica
+        self._asking: dict[str, _Turn] = {}
+        self._at_work: dict[str, anyio.CancelScope] = {}
+        self._news = asyncio.Event()
+        self._ended = asyncio.Event()
+
+    def wake(self) -> None:
+        """Look for jobs now: one was submitted, or deleted."""
+        self._news.set()
+
+    async def until_ended(self, seconds: float) -> None:
+        """Wait until some job ends here, or as long."""
+        with anyio.move_on_after(seconds):
+            await self._ended.wait()
+
+    async def run(self) -> None:
+        """Run jobs until cancelled; those at work then wait again, for the next service or another replica."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._beat)
+            while True:
+                self._news.clear()
+                try:
+                    await self._stop_deleted()
+                    first = await run_in_threadpool(self._jobs.first, self._identities)
+                except DatabaseUnavailable as error:
+                    _log.warning("jobs are not looked for: the database is unavailable (%s)", error)
+                    first = []
+                for job in first:
+                    if job.tenant not in self._asking:
+                        turn = self._asking[job.tenant] = _Turn(job.tenant)
+                        keys = keys_name(job.tenant, self._circuits[job.circuit], job.key_digest)
+                        tasks.start_soon(self._ask, turn, keys)
+                with anyio.move_on_after(LOOK_SECONDS):
+                    await self._news.wait()
+
+    async def _beat(self) -> None:
+        """Say that this replica is there, and take up what others left."""
+        while True:
+            try:
+                await run_in_threadpool(self._replica.beat)
+                taken = await run_in_threadpool(self._jobs.take_up)
+            except DatabaseUnavailable as error:
+                _log.warning("this replica could not say that it is there: the database is unavailable (%s)", error)
+            else:
+                if taken:
+                    _log.warning("%d jobs of a replica that is gone wait again", taken)
+                    self.wake()
+            await anyio.sleep(BEAT_SECONDS)
+
+    async def _stop_deleted(self) -> None:
+        """Stop what is at work here for a job that was deleted, or that another replica has."""
+        if not self._at_work:
+            return
+        before = dict(self._at_work)
+        held = await run_in_threadpool(self._jobs.held, self._replica.id)
+        for name in before.keys() - held:
+            before[name].cancel()
+
+    async def _ask(self, turn: _Turn, keys: str) -> None:
+        """Wait for a worker in a tenant's name, let it evaluate the tenant's first job, and write how that ended."""
+        try:
+            with turn.scope:
+                await self._write(turn, await self._evaluate(turn, keys))
+        finally:
+            self._stop_asking(turn)
+            if turn.job is not None:
+                self._at_work.pop(turn.job.id, None)
+                if not (
+                    turn.written or turn.scope.cancel_called
+                ):  # the service ends: the next one has it, or another replica
+                    with anyio.CancelScope(shield=True):
+                        await run_in_threadpool(self._let_go, turn.job)
+
+    async def _evaluate(self, turn: _Turn, keys: str) -> Callable[[Job], bool]:
+        """Return what writes the end of a turn's job, or lets it wait again where trying again may help."""
+        try:
+            found = await self._pool.evaluate_next(turn.tenant, keys, partial(self._take, turn))
+        except WorkerLost as lost:
+            return partial(self._fail, lost)
+        except (Problem, DatabaseUnavailable) as problem:
+            if turn.job is not None and isinstance(problem, Problem) and problem.status != UNAVAILABLE:
+                return partial(self._fail, problem)
+            _log.warning("a job is put off: %s", problem)
+            await anyio.sleep(AGAIN_SECONDS)
+            return self._release
+        except Exception:  # noqa: BLE001 (what one job does must not end the others)
+            _log.exception("a job failed in an unexpected way")
+            return partial(self._fail, Problem(500, "Internal error", "the service failed; its log says why"))
+        return self._release if found is None else partial(self._finish, found)
+
+    async def _take(self, turn: _Turn) -> Request | None:
+        """Take up the first job of a turn's tenant, now that a worker is there; None where there is none any more."""
+        self._stop_asking(turn)
+        found = await run_in_threadpool(self._jobs.claim, turn.tenant, self._identities, self._replica.id)
+        if found is None:
+            return None
+        turn.job, ciphertext = found
+        self._at_work[turn.job.id] = turn.scope
+        self.wake()  # the tenant's next job may ask for the next worker
+        if turn.job.begun > MOST_BEGUN:
+            raise Problem(500, "Job failure", f"the job was begun {MOST_BEGUN} times and never ended; make it anew")
+        return await run_in_threadpool(self._request, turn.job, ciphertext)
+
+    async def _write(self, turn: _Turn, write: Callable[[Job], bool]) -> None:
+        """Write how a turn's job ended, however long the database is unavailable."""
+        if turn.job is None:
+            return
+        had: bool | None = None
+        while had is None:
+            had = await self._attempt(partial(write, turn.job))
+        turn.written = True
+        if not had:
+            _log.info("job %s was deleted, or taken up by another replica, while it was at work", turn.job.id)
+        self._ended.set()
+        self._ended = asyncio.Event()
+
+    async def _attempt(self, write: Callable[[], bool]) -> bool | None:
+        """Return what writing returns; None, after a while, where the database is unavailable."""
+        try:
+            return await run_in_threadpool(write)
+        except DatabaseUnavailable as error:
+            _log.warning("a job's end is not written yet: the database is unavailable (%s)", error)
+            await anyio.sleep(AGAIN_SECONDS)
+            return None
+
+    def _stop_asking(self, turn: _Turn) -> None:
+        if self._asking.get(turn.tenant) is turn:
+            del self._asking[turn.tenant]
+
+    def _request(self, job: Job, ciphertext: bytes) -> Request:
+        circuit = self._circuits[job.circuit]
+        tenant = self._tenants.by_id(job.tenant)
+        if tenant is None:
+            raise Problem(401, "Not authenticated", "the tenant was revoked")
+        keys = self._keys.find(tenant, circuit, job.key_digest)
+        return Request(circuit, keys.path, keys.name, ciphertext)
+
+    def _finish(self, found: Evaluation, job: Job) -> bool:
+        return self._jobs.finish(job, self._replica.id, found.ciphertext, found.evaluate_ms)
+
+    def _fail(self, problem: Problem, job: Job) -> bool:
+        return self._jobs.fail(job, self._replica.id, problem, self._circuits.get(job.circuit))
+
+    def _release(self, job: Job) -> bool:
+        return self._jobs.release(job, self._replica.id)
+
+    def _let_go(self, job: Job) -> None:
+        try:
+            self._release(job)
+        except DatabaseUnavailable:
+            _log.warning("job %s waits until it is noticed that this replica is gone", job.id)

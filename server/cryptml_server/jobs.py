@@ -1,0 +1,378 @@
+"""Jobs: evaluations that are on disk before their client is told so, and are answered once, whatever ends in between."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
+
+from cryptml_server.database import Database, job_bodies, jobs, replicas, tenants
+from cryptml_server.models import Circuit
+from cryptml_server.problems import Problem
+from cryptml_server.tenants import Tenant
+from cryptml_server.usage import count_evaluation, take_back_evaluation
+
+WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
+
+MOST_BEGUN = 100
+"""Times that one job is begun: services that end may interrupt it often, but one that ends them must not for ever."""
+
+MOST_LISTED = 1000
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is known of a job, without its ciphertexts.
+
+    Attributes:
+        number: Grows in the order of their coming.
+        id: Random; with its tenant's token it can be fetched.
+        tenant: Id of whose it is.
+        model: Name.
+        segment: Number among the model's server segments.
+        circuit: Identity of the circuit that the input was made for.
+        key_digest: Of the evaluation keys.
+        state: `WAITING`, `RUNNING`, `DONE` or `FAILED`.
+        begun: How often.
+        created: Seconds since 1970, UTC.
+        finished: The same; None while it is not.
+        day: Days since 1970, whose quota it counts for.
+        evaluate_ms: Of the circuit; None while it is not done.
+        problem: Members of a problem document, where it failed.
+    """
+
+    number: int
+    id: str
+    tenant: str
+    model: str
+    segment: int
+    circuit: str
+    key_digest: str
+    state: str
+    begun: int
+    created: float
+    finished: float | None
+    day: int
+    evaluate_ms: float | None
+    problem: Mapping[str, Any] | None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is done or failed."""
+        return self.state in (DONE, FAILED)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a waiting job stands.
+
+    Attributes:
+        ahead: Jobs that begin before it, if tenants take turns.
+        workers: Of all replicas.
+    """
+
+    ahead: int
+    workers: int
+
+
+class JobStore:
+    """The jobs of a service; every change is one transaction.
+
+    A job waits, runs on a replica, and is done or failed: only the replica that has it can end it, so it is answered once. What a
+    replica that is gone has begun waits again.
+
+    Args:
+        database: Where they are.
+        waiting: Jobs that may wait, of all tenants.
+        kept_seconds: For which a job that ended is kept.
+    """
+
+    def __init__(self, database: Database, *, waiting: int, kept_seconds: float) -> None:
+        self._database = database
+        self._most_waiting = waiting
+        self._kept_seconds = kept_seconds
+
+    def submit(
+        self, tenant: Tenant, circuit: Circuit, keys: str, ciphertext: bytes, idempotency_key: str | None
+    ) -> tuple[Job, bool]:
+        """Write a job, durably, and count it as an evaluation.
+
+        Args:
+            tenant: Whose it is.
+            circuit: To evaluate.
+            keys: Digest of the tenant's evaluation keys.
+            ciphertext: Serialised.
+            idempotency_key: The client's name for it: the same request of the same name is the same job.
+
+        Returns:
+            The job, and whether it is new.
+
+        Raises:
+            Problem: 409 if the name is another request's, 429 where the tenant has too many jobs or no evaluations left today, 403 where
+                a query budget is used up, 503 where too many jobs wait.
+        """
+        request = hashlib.sha256(f"{circuit.identity} {keys} ".encode() + ciphertext).hexdigest()
+        with self._database.writing() as connection:
+            connection.execute(  # one at a time of each tenant
+                select(tenants.c.id).where(tenants.c.id == tenant.id).with_for_update()
+            )
+            if idempotency_key is not None:
+                known = connection.execute(
+                    select(jobs).where(jobs.c.tenant == tenant.id, jobs.c.idempotency_key == idempotency_key)
+                ).first()
+                if known is not None:
+                    return _same(known, request), False
+            self._require_room(connection, tenant)
+            row = {
+                "id": secrets.token_hex(16),
+                "tenant": tenant.id,
+                "model": circuit.model,
+                "segment": circuit.index,
+                "circuit": circuit.identity,
+                "key_digest": keys,
+                "idempotency_key": idempotency_key,
+                "request": request,
+                "state": WAITING,
+                "begun": 0,
+                "created": time.time(),
+                "day": count_evaluation(connection, tenant, circuit),
+            }
+            connection.execute(insert(jobs).values(**row))
+            connection.execute(insert(job_bodies).values(job=row["id"], ciphertext=ciphertext))
+            found = connection.execute(select(jobs).where(jobs.c.id == row["id"])).one()
+        return _job(found), True
+
+    def find(self, tenant: Tenant, name: str) -> Job:
+        """Return a job of a tenant.
+
+        Raises:
+            Problem: 404 if it has none of that name, whoever else has.
+        """
+        with self._database.reading() as connection:
+            return _find(connection, tenant, name)
+
+    def of(self, tenant: Tenant) -> list[Job]:
+        """Return a tenant's jobs, the latest first, `MOST_LISTED` at most."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                select(jobs).where(jobs.c.tenant == tenant.id).order_by(jobs.c.number.desc()).limit(MOST_LISTED)
+            )
+            return [_job(row) for row in rows]
+
+    def place(self, job: Job) -> Place:
+        """Return where a waiting job stands, if every tenant has one at a time."""
+        with self._database.reading() as connection:
+            counts = connection.execute(
+                select(jobs.c.tenant, func.count()).where(jobs.c.state == WAITING).group_by(jobs.c.tenant)
+            ).all()
+            own = connection.execute(
+                select(func.count()).where(
+                    jobs.c.state == WAITING, jobs.c.tenant == job.tenant, jobs.c.number < job.number
+                )
+            ).scalar_one()
+            workers = connection.execute(select(func.coalesce(func.sum(replicas.c.workers), 0))).scalar_one()
+        ahead = own + sum(min(count, own + 1) for tenant, count in counts if tenant != job.tenant)
+        return Place(int(ahead), max(1, int(workers)))
+
+    def output(self, tenant: Tenant, name: str) -> tuple[Job, bytes]:
+        """Return the encrypted result of a job.
+
+        Raises:
+            Problem: 404 if there is no such job, 409 if it is not done; what it failed with.
+        """
+        with self._database.reading() as connection:
+            job = _find(connection, tenant, name)
+            if job.problem is not None:
+                raise Problem(int(job.problem["status"]), str(job.problem["title"]), str(job.problem["detail"]))
+            if job.state != DONE:
+                raise Problem(409, "Not finished", f"the job is {job.state}; ask again later", retry_after=1)
+            body = connection.execute(select(job_bodies.c.ciphertext).where(job_bodies.c.job == job.id)).scalar_one()
+        return job, bytes(body)
+
+    def delete(self, tenant: Tenant, name: str) -> bool:
+        """Delete a job with its result. It stays counted: whoever may take evaluations back may ask for as many as it likes.
+
+        Returns:
+            Whether it may be at work, so that it is to be stopped.
+
+        Raises:
+            Problem: 404 if there is no such job.
+        """
+        with self._database.writing() as connection:
+            job = _find(connection, tenant, name)
+            connection.execute(delete(jobs).where(jobs.c.id == job.id))
+        return job.state == RUNNING
+
+    def first(self, circuits: frozenset[str]) -> list[Job]:
+        """Return the first job that waits of each tenant that has any, for some circuits."""
+        with self._database.reading() as connection:
+            first = (
+                select(func.min(jobs.c.number))
+                .where(jobs.c.state == WAITING, jobs.c.circuit.in_(circuits))
+                .group_by(jobs.c.tenant)
+            )
+            return [_job(row) for row in connection.execute(select(jobs).where(jobs.c.number.in_(first)))]
+
+    def count(self) -> dict[str, int]:
+        """Return how many jobs there are, by state."""
+        with self._database.reading() as connection:
+            found = connection.execute(select(jobs.c.state, func.count()).group_by(jobs.c.state)).all()
+        return dict.fromkeys((WAITING, RUNNING, DONE, FAILED), 0) | {state: int(count) for state, count in found}
+
+    def claim(self, tenant: str, circuits: frozenset[str], replica: str) -> tuple[Job, bytes] | None:
+        """Give a tenant's first waiting job to a replica, with its input; None where there is none.
+
+        Args:
+            tenant: Its id.
+            circuits: Identities of those that the replica has.
+            replica: Its id.
+        """
+        while True:
+            with self._database.writing() as connection:
+                first = connection.execute(
+                    select(jobs)
+                    .where(jobs.c.tenant == tenant, jobs.c.state == WAITING, jobs.c.circuit.in_(circuits))
+                    .order_by(jobs.c.number)
+                    .limit(1)
+                ).first()
+                if first is None:
+                    return None
+                taken = connection.execute(
+                    update(jobs)
+                    .where(jobs.c.number == first.number, jobs.c.state == WAITING)
+                    .values(state=RUNNING, replica=replica, begun=first.begun + 1)
+                )
+                if taken.rowcount:  # else another replica was faster
+                    body = connection.execute(
+                        select(job_bodies.c.ciphertext).where(job_bodies.c.job == first.id)
+                    ).scalar_one()
+                    return replace(_job(first), state=RUNNING, begun=first.begun + 1), bytes(body)
+
+    def finish(self, job: Job, replica: str, ciphertext: bytes, evaluate_ms: float) -> bool:
+        """Write a job's encrypted result, and return whether the replica still had it: it is answered once."""
+        with self._database.writing() as connection:
+            had = _end(connection, job, replica, state=DONE, evaluate_ms=evaluate_ms)
+            if had:
+                connection.execute(update(job_bodies).where(job_bodies.c.job == job.id).values(ciphertext=ciphertext))
+        return had
+
+    def fail(self, job: Job, replica: str, problem: Problem, circuit: Circuit | None) -> bool:
+        """Write why a job failed, and return whether the replica still had it.
+
+        Args:
+            job: That failed.
+            replica: That had it.
+            problem: Why.
+            circuit: Of the job; where it is given, and the failure is not the client's, the evaluation counts no more.
+        """
+        written = json.dumps({"status": problem.status, "title": problem.title, "detail": problem.detail})
+        with self._database.writing() as connection:
+            had = _end(connection, job, replica, state=FAILED, problem=written)
+            if had:
+                connection.execute(update(job_bodies).where(job_bodies.c.job == job.id).values(ciphertext=b""))
+                if circuit is not None and not problem.counts:
+                    take_back_evaluation(connection, job.tenant, circuit, job.day)
+        return had
+
+    def release(self, job: Job, replica: str) -> bool:
+        """Let a job that a replica does not end wait again, in its old place, and return whether the replica still had it."""
+        with self._database.writing() as connection:
+            released = connection.execute(update(jobs).where(*_held(job, replica)).values(state=WAITING, replica=None))
+        return bool(released.rowcount)
+
+    def held(self, replica: str) -> set[str]:
+        """Return the ids of the jobs that a replica has: those deleted or taken from it are not among them."""
+        with self._database.reading() as connection:
+            return set(
+                connection.execute(
+                    select(jobs.c.id).where(jobs.c.replica == replica, jobs.c.state == RUNNING)
+                ).scalars()
+            )
+
+    def take_up(self) -> int:
+        """Let jobs of replicas that are gone wait again, and return how many there were."""
+        there = select(replicas.c.id)
+        with self._database.writing() as connection:
+            found = connection.execute(
+                update(jobs)
+                .where(jobs.c.state == RUNNING, jobs.c.replica.not_in(there))
+                .values(state=WAITING, replica=None)
+            )
+        return int(found.rowcount)
+
+    def sweep(self) -> None:
+        """Delete jobs that ended long ago, and fail those that waited as long: no replica has their circuit."""
+        now = time.time()
+        old = json.dumps(
+            {
+                "status": 410,
+                "title": "Not served",
+                "detail": "no service has the job's circuit any more; fetch the bundle again",
+            }
+        )
+        with self._database.writing() as connection:
+            connection.execute(delete(jobs).where(jobs.c.finished < now - self._kept_seconds))
+            connection.execute(
+                update(jobs)
+                .where(jobs.c.state == WAITING, jobs.c.created < now - self._kept_seconds)
+                .values(state=FAILED, finished=now, problem=old)
+            )
+
+    def expires(self, job: Job) -> float | None:
+        """Return when a job that ended will be deleted."""
+        return None if job.finished is None else job.finished + self._kept_seconds
+
+    def _require_room(self, connection: Connection, tenant: Tenant) -> None:
+        own = connection.execute(select(func.count()).where(jobs.c.tenant == tenant.id)).scalar_one()
+        if own >= tenant.quotas.jobs:
+            raise Problem(
+                429,
+                "Too many jobs",
+                f"you keep {own} jobs, {tenant.quotas.jobs} at most; delete those whose results you have, or wait",
+                retry_after=10,
+            )
+        waiting = connection.execute(select(func.count()).where(jobs.c.state == WAITING)).scalar_one()
+        if waiting >= self._most_waiting:
+            raise Problem(
+                503, "Too busy", f"{waiting} jobs wait, {self._most_waiting} at most; try later", retry_after=30
+            )
+
+
+def _held(job: Job, replica: str) -> tuple[ColumnElement[bool], ...]:
+    return (jobs.c.id == job.id, jobs.c.replica == replica, jobs.c.state == RUNNING)
+
+
+def _end(connection: Connection, job: Job, replica: str, **values: Any) -> bool:
+    ended = connection.execute(
+        update(jobs).where(*_held(job, replica)).values(finished=time.time(), replica=None, **values)
+    )
+    return bool(ended.rowcount)
+
+
+def _find(connection: Connection, tenant: Tenant, name: str) -> Job:
+    row = connection.execute(select(jobs).where(jobs.c.id == name, jobs.c.tenant == tenant.id)).first()
+    if row is None:
+        raise Problem(404, "Unknown job", "you have no job of that name; it may have been deleted, or have expired")
+    return _job(row)
+
+
+def _same(row: Row[Any], request: str) -> Job:
+    if row.request != request:
+        raise Problem(
+            409,
+            "Idempotency key used",
+            "the idempotency key was used for another request; give each request a key of its own",
+        )
+    return _job(row)
+
+
+def _job(row: Row[Any]) -> Job:
+    values = {name: getattr(row, name) for name in Job.__dataclass_fields__}
+    values["problem"] = None if row.problem is None else json.loads(row.problem)
+    return Job(**values)

@@ -1,0 +1,150 @@
+"""Jobs: where they stand, their results, their end; a tenant's own, whatever others have."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Response
+from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
+
+from cryptml_server.authentication import CurrentTenant
+from cryptml_server.dispatcher import Dispatcher
+from cryptml_server.jobs import WAITING, Job, JobStore
+from cryptml_server.openapi import OCTETS, octets, problems
+from cryptml_server.pool import WorkerPool
+from cryptml_server.routes.parameters import Preferences, PreferHeader
+
+MOST_WAIT_SECONDS = 30
+"""Of one request for a job that is not done; proxies cut off what is silent for much longer."""
+
+JobName = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="that the answer to the evaluation gave")]
+_NUMBER = {"type": ["number", "null"]}
+JOB_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["job", "state", "model", "segment", "created"],
+    "properties": {
+        "job": {"type": "string", "description": "its name; its address is /v1/jobs/ and the name"},
+        "state": {"enum": ["waiting", "running", "done", "failed"]},
+        "model": {"type": "string"},
+        "segment": {"type": "integer"},
+        "created": {"type": "number", "description": "seconds since 1970, UTC"},
+        "finished": {**_NUMBER, "description": "the same"},
+        "expires": {**_NUMBER, "description": "when it will be deleted"},
+        "ahead": {"type": ["integer", "null"], "description": "jobs before it, if tenants take turns, while it waits"},
+        "expected_seconds": {**_NUMBER, "description": "until it is done, by what lately took how long"},
+        "evaluate_ms": {**_NUMBER, "description": "of the circuit, once it is done"},
+        "problem": {"type": ["object", "null"], "description": "status, title and detail, where it failed"},
+    },
+}
+_JOB = {"content": {"application/json": {"schema": JOB_SCHEMA}}}
+
+
+class JobDesk:
+    """What the routes need of jobs: the store, who runs them, and how long that takes.
+
+    Args:
+        store: All jobs.
+        dispatcher: Runs them.
+        pool: Knows how long evaluations take.
+    """
+
+    def __init__(self, store: JobStore, dispatcher: Dispatcher, pool: WorkerPool) -> None:
+        self.store = store
+        self.dispatcher = dispatcher
+        self._pool = pool
+
+    async def describe(self, job: Job) -> dict[str, Any]:
+        """Return a job as `JOB_SCHEMA` has it."""
+        ahead, expected = None, None
+        if not job.ended:
+            seconds = self._pool.seconds(job.circuit)
+            expected = seconds
+            if job.state == WAITING:
+                place = await run_in_threadpool(self.store.place, job)
+                ahead = place.ahead
+                expected = seconds * (1 + (ahead + 1) / place.workers)
+        return {
+            "job": job.id,
+            "state": job.state,
+            "model": job.model,
+            "segment": job.segment,
+            "created": job.created,
+            "finished": job.finished,
+            "expires": self.store.expires(job),
+            "ahead": ahead,
+            "expected_seconds": None if expected is None else round(expected, 2),
+            "evaluate_ms": job.evaluate_ms,
+            "problem": None if job.problem is None else dict(job.problem),
+        }
+
+
+def job_routes(desk: JobDesk) -> APIRouter:
+    """Return the routes below ``/jobs``."""
+    router = APIRouter(prefix="/jobs", tags=["jobs"])
+    unknown = problems(s404="The tenant has no such job.", s422="The request breaks the interface.")
+
+    @router.get("", responses={200: {"content": {"application/json": {"schema": _list_schema()}}}})
+    async def jobs(tenant: CurrentTenant) -> JSONResponse:
+        """List the tenant's jobs, the latest first."""
+        found = await run_in_threadpool(desk.store.of, tenant)
+        return JSONResponse(
+            {
+                "jobs": [
+                    {
+                        "job": job.id,
+                        "state": job.state,
+                        "model": job.model,
+                        "segment": job.segment,
+                        "created": job.created,
+                    }
+                    for job in found
+                ]
+            }
+        )
+
+    @router.get("/{job}", responses={200: {"description": "Where it stands.", **_JOB}, **unknown})
+    async def job_state(job: JobName, tenant: CurrentTenant, prefer: PreferHeader = "") -> JSONResponse:
+        """Say where a job stands; Prefer: wait=SECONDS holds the answer until it ended, or as long."""
+        until = time.monotonic() + min(MOST_WAIT_SECONDS, Preferences.parse(prefer).wait_seconds)
+        found = await run_in_threadpool(desk.store.find, tenant, job)
+        while not found.ended and (left := until - time.monotonic()) > 0:
+            await desk.dispatcher.until_ended(min(left, 1.0))
+            found = await run_in_threadpool(desk.store.find, tenant, job)
+        return JSONResponse(await desk.describe(found))
+
+    @router.get(
+        "/{job}/result",
+        response_class=Response,
+        responses={
+            200: octets("The serialised encrypted output; Server-Timing says how long the evaluation took."),
+            **unknown,
+            **problems(
+                s409="It is not done yet; Retry-After says when to come back.",
+                s422="It failed: the ciphertext does not fit segment and keys, or workers ended during it.",
+                s500="It failed in the service.",
+                s504="It failed: the evaluation took too long.",
+            ),
+        },
+    )
+    async def result(job: JobName, tenant: CurrentTenant) -> Response:
+        """Return the encrypted output of a job, or what it failed with; until the job is deleted, or expires."""
+        found, ciphertext = await run_in_threadpool(desk.store.output, tenant, job)
+        timing = f"evaluate;dur={found.evaluate_ms or 0.0:.3f}"
+        return Response(ciphertext, media_type=OCTETS, headers={"Server-Timing": timing})
+
+    @router.delete("/{job}", status_code=204, responses=unknown)
+    async def delete_job(job: JobName, tenant: CurrentTenant) -> Response:
+        """Delete a job with its result; where it is at work, the evaluation stops."""
+        await run_in_threadpool(desk.store.delete, tenant, job)
+        desk.dispatcher.wake()
+        return Response(status_code=204)
+
+    return router
+
+
+def _list_schema() -> dict[str, Any]:
+    names = ("job", "state", "model", "segment", "created")
+    entry = {"type": "object", "properties": {name: JOB_SCHEMA["properties"][name] for name in names}}
+    return {"type": "object", "required": ["jobs"], "properties": {"jobs": {"type": "array", "items": entry}}}

@@ -1,0 +1,497 @@
+"""Jobs: by the database and with made-up workers first, then over real sockets, through kills and restarts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import numpy as np
+import pytest
+from cryptml_server.app import open_database
+from cryptml_server.database import Database, DatabaseUnavailable
+from cryptml_server.dispatcher import Dispatcher
+from cryptml_server.executor import Evaluation, WorkerLost
+from cryptml_server.jobs import DONE, FAILED, MOST_BEGUN, RUNNING, WAITING, Job, JobStore
+from cryptml_server.key_store import StoredKeys
+from cryptml_server.models import Circuit
+from cryptml_server.pool import WorkerPool
+from cryptml_server.problems import Problem
+from cryptml_server.replicas import GONE_SECONDS, Replica
+from cryptml_server.settings import Settings
+from cryptml_server.tenants import Quotas, Tenant, TenantStore
+from cryptml_server.usage import UsageMeter
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cryptml.bundle import ClientBundle
+from cryptml.cli.local_service import LocalService, local_service
+from cryptml.fhe.client import ClientCircuit, KeySet
+from cryptml.files import sha256
+from cryptml.networks import Network
+
+CIRCUIT = Circuit("tiny", 0, (0, 1), Path(), "0" * 64, "1" * 64, (1, 100), (1, 2))
+KEYS = "a" * 64
+CIRCUITS = frozenset([CIRCUIT.identity])
+
+
+@pytest.fixture
+def tenants(database: Database) -> TenantStore:
+    return TenantStore(database)
+
+
+@pytest.fixture
+def tenant(tenants: TenantStore) -> Tenant:
+    return tenants.add("clinic", Quotas())[0]
+
+
+@pytest.fixture
+def jobs(database: Database) -> JobStore:
+    return JobStore(database, waiting=20, kept_seconds=1000)
+
+
+def submit(jobs: JobStore, tenant: Tenant, body: bytes = b"input", name: str | None = None) -> Job:
+    return jobs.submit(tenant, CIRCUIT, KEYS, body, name)[0]
+
+
+def test_a_job_goes_from_waiting_to_done_and_can_be_fetched(jobs: JobStore, tenant: Tenant) -> None:
+    job = submit(jobs, tenant)
+    assert job.state == WAITING
+    with pytest.raises(Problem, match="the job is waiting"):
+        jobs.output(tenant, job.id)
+    claimed = jobs.claim(tenant.id, CIRCUITS, "here")
+    assert claimed is not None
+    assert claimed[1] == b"input"
+    assert jobs.find(tenant, job.id).state == RUNNING
+    assert jobs.held("here") == {job.id}
+    assert jobs.claim(tenant.id, CIRCUITS, "there") is None
+    assert jobs.finish(claimed[0], "here", b"output", 12.5)
+    found, body = jobs.output(tenant, job.id)
+    assert (found.state, found.evaluate_ms, body) == (DONE, 12.5, b"output")
+    jobs.delete(tenant, job.id)
+    with pytest.raises(Problem, match="no job of that name"):
+        jobs.find(tenant, job.id)
+
+
+def test_a_job_is_answered_once(jobs: JobStore, tenant: Tenant) -> None:
+    submit(jobs, tenant)
+    job, _ = jobs.claim(tenant.id, CIRCUITS, "one") or pytest.fail("nothing to claim")
+    assert jobs.take_up() == 1, "replica 'one' is not there, so it waits again"
+    again, _ = jobs.claim(tenant.id, CIRCUITS, "two") or pytest.fail("nothing to claim")
+    assert not jobs.finish(job, "one", b"late", 1.0), "it was somebody else's by then"
+    assert jobs.finish(again, "two", b"answer", 1.0)
+    assert not jobs.finish(again, "two", b"twice", 1.0)
+    assert not jobs.fail(again, "two", Problem(500, "Failure", "no"), CIRCUIT)
+    assert jobs.output(tenant, job.id)[1] == b"answer"
+
+
+def test_another_tenants_job_cannot_be_told_from_none(jobs: JobStore, tenants: TenantStore, tenant: Tenant) -> None:
+    other, _ = tenants.add("other", Quotas())
+    job = submit(jobs, tenant)
+    for ask in (jobs.find, jobs.output, jobs.delete):
+        said = []
+        for name in (job.id, "f" * 32):
+            with pytest.raises(Problem) as refused:
+                ask(other, name)
+            said.append((refused.value.status, refused.value.title, refused.value.detail))
+        assert said[0] == said[1]
+    assert jobs.of(other) == []
+    assert [each.id for each in jobs.of(tenant)] == [job.id]
+
+
+def test_the_same_request_of_the_same_name_is_the_same_job(
+    jobs: JobStore, tenants: TenantStore, tenant: Tenant, database: Database
+) -> None:
+    name = "n" * 20
+    first, new = jobs.submit(tenant, CIRCUIT, KEYS, b"input", name)
+    again, newer = jobs.submit(tenant, CIRCUIT, KEYS, b"input", name)
+    assert (first.id, new, newer) == (again.id, True, False)
+    assert UsageMeter(database).used_today(tenant) == 1
+    with pytest.raises(Problem, match="used for another request"):
+        jobs.submit(tenant, CIRCUIT, KEYS, b"other", name)
+    other, _ = tenants.add("other", Quotas())
+    assert jobs.submit(other, CIRCUIT, KEYS, b"input", name)[1], "each tenant has names of its own"
+
+
+def test_bounds_are_kept_and_a_refused_job_costs_nothing(
+    jobs: JobStore, tenants: TenantStore, database: Database
+) -> None:
+    few, _ = tenants.add("few", Quotas(jobs=2))
+    for _ in range(2):
+        submit(jobs, few)
+    with pytest.raises(Problem, match="you keep 2 jobs, 2 at most"):
+        submit(jobs, few)
+    spent, _ = tenants.add("spent", Quotas(daily_evaluations=1))
+    submit(jobs, spent)
+    with pytest.raises(Problem, match="evaluations of this day"):
+        submit(jobs, spent)
+    many, _ = tenants.add("many", Quotas())
+    for _ in range(20 - 3):
+        submit(jobs, many)
+    with pytest.raises(Problem, match="20 jobs wait, 20 at most"):
+        submit(jobs, many)
+    assert UsageMeter(database).used_today(few) == 2
+    assert jobs.count() == {WAITING: 20, RUNNING: 0, DONE: 0, FAILED: 0}
+
+
+def test_a_failure_that_is_the_services_own_does_not_count(jobs: JobStore, tenant: Tenant, database: Database) -> None:
+    meter = UsageMeter(database)
+    for problem, counted in ((Problem(500, "Failure", "ours"), 0), (Problem(422, "Bad", "yours"), 1)):
+        job = submit(jobs, tenant)
+        claimed, _ = jobs.claim(tenant.id, CIRCUITS, "here") or pytest.fail("nothing to claim")
+        assert jobs.fail(claimed, "here", problem, CIRCUIT)
+        with pytest.raises(Problem) as refused:
+            jobs.output(tenant, job.id)
+        assert (refused.value.status, refused.value.detail) == (problem.status, problem.detail)
+        assert meter.used_today(tenant) == counted
+
+
+def test_places_are_told_in_turn(jobs: JobStore, tenants: TenantStore, tenant: Tenant) -> None:
+    busy, _ = tenants.add("busy", Quotas())
+    many = [submit(jobs, busy) for _ in range(10)]
+    one = submit(jobs, tenant)
+    assert jobs.place(one).ahead == 1, "one of the busy tenant's, then this"
+    assert jobs.place(many[0]).ahead == 1
+    assert jobs.place(many[9]).ahead == 10
+
+
+def test_old_jobs_go_and_what_nobody_serves_fails(database: Database, tenant: Tenant) -> None:
+    jobs = JobStore(database, waiting=20, kept_seconds=0.2)
+    ended, left = submit(jobs, tenant), submit(jobs, tenant)
+    claimed, _ = jobs.claim(tenant.id, CIRCUITS, "here") or pytest.fail("nothing to claim")
+    assert jobs.claim(tenant.id, frozenset(["f" * 64]), "here") is None, "another circuit's"
+    jobs.finish(claimed, "here", b"output", 1.0)
+    time.sleep(0.3)
+    jobs.sweep()
+    with pytest.raises(Problem, match="no job of that name"):
+        jobs.find(tenant, ended.id)
+    assert (jobs.find(tenant, left.id).problem or {})["title"] == "Not served"
+
+
+def test_replicas_know_who_is_gone_whatever_the_clocks_say(database: Database, jobs: JobStore, tenant: Tenant) -> None:
+    now = [0.0]
+    one, two = (Replica(database, workers=2, alone=False, clock=lambda: now[0]) for _ in range(2))
+    assert one.beat() == 0
+    assert two.beat() == 1
+    job = submit(jobs, tenant)
+    jobs.claim(tenant.id, CIRCUITS, one.id)
+    assert jobs.place(job).workers == 4
+    for _ in range(5):
+        now[0] += GONE_SECONDS / 4
+        assert two.beat() == (1 if now[0] <= GONE_SECONDS else 0)
+        assert jobs.take_up() == (1 if now[0] > GONE_SECONDS else 0)
+    assert one.beat() == 1, "it was only slow, and is there again"
+    two.leave()
+    assert one.beat() == 0
+    alone = Replica(database, workers=1, alone=True)
+    assert alone.beat() == 0, "nobody else can be there"
+
+
+class FakeWorker:
+    """Evaluates as it is told to; ends when it is interrupted."""
+
+    def __init__(self, act: Callable[[bytes], bytes]) -> None:
+        self.act = act
+        self.alive = True
+        self.interrupted = threading.Event()
+
+    def evaluate(self, circuit: Circuit, keys: Path, name: str, ciphertext: bytes) -> Evaluation:
+        if ciphertext == b"forever":
+            self.interrupted.wait(30)
+            raise WorkerLost(503, "Worker lost", "interrupted")
+        return Evaluation(self.act(ciphertext), 1.0)
+
+    def interrupt(self) -> None:
+        self.interrupted.set()
+
+
+class FakeKeys:
+    def find(self, tenant: Tenant, circuit: Circuit, digest: str) -> StoredKeys:
+        if digest != KEYS:
+            raise Problem(404, "Unknown evaluation keys", "no keys")
+        return StoredKeys("name", Path())
+
+
+class FakeRegistry:
+    circuits = (CIRCUIT,)
+
+
+def dispatching(
+    jobs: JobStore, database: Database, workers: list[FakeWorker], then: Callable[[Dispatcher], Any]
+) -> WorkerPool:
+    """Run a dispatcher while something asynchronous goes on beside it."""
+    pool = WorkerPool(tuple(workers), cached_keys=2, waiting=4)  # type: ignore[arg-type]
+    replica = Replica(database, workers=len(workers), alone=True)
+
+    async def run() -> None:
+        dispatcher = Dispatcher(jobs, TenantStore(database), FakeRegistry(), FakeKeys(), pool, replica)  # type: ignore[arg-type]
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(dispatcher.run)
+            with anyio.fail_after(30):
+                await then(dispatcher)
+            tasks.cancel_scope.cancel()
+
+    anyio.run(run)
+    return pool
+
+
+async def ended(jobs: JobStore, tenant: Tenant, name: str) -> Job:
+    while not (found := await anyio.to_thread.run_sync(jobs.find, tenant, name)).ended:
+        await anyio.sleep(0.01)
+    return found
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["good", "bad", "lost", "odd"])), max_size=12))
+def test_every_job_ends_in_one_way(tmp_path_factory: pytest.TempPathFactory, asked: list[tuple[str, str]]) -> None:
+    database = open_database(Settings(data=tmp_path_factory.mktemp("data")))
+    jobs, store = JobStore(database, waiting=100, kept_seconds=1000), TenantStore(database)
+    named = {name: store.add(f"tenant-{name}", Quotas())[0] for name in "abc"}
+    seen: list[bytes] = []
+
+    def act(body: bytes) -> bytes:
+        seen.append(body)
+        match body.split()[0]:
+            case b"bad":
+                raise Problem(422, "Unusable ciphertext", "no")
+            case b"lost":
+                raise WorkerLost(503, "Worker lost", "gone")
+            case b"odd":
+                raise RuntimeError("odd")
+        return b"answer to " + body
+
+    submitted = [
+        (named[who], what, submit(jobs, named[who], f"{what} {number}".encode()))
+        for number, (who, what) in enumerate(asked)
+    ]
+
+    async def wait(_: Dispatcher) -> None:
+        for tenant, _, job in submitted:
+            await ended(jobs, tenant, job.id)
+
+    dispatching(jobs, database, [FakeWorker(act), FakeWorker(act)], wait)
+    for number, (tenant, what, job) in enumerate(submitted):
+        body = f"{what} {number}".encode()
+        if what == "good":
+            assert jobs.output(tenant, job.id)[1] == b"answer to " + body
+        else:
+            assert jobs.find(tenant, job.id).state == FAILED
+        assert seen.count(body) == (2 if what == "lost" else 1)
+    database.close()
+
+
+def test_a_deleted_job_stops_and_the_worker_goes_on(jobs: JobStore, database: Database, tenant: Tenant) -> None:
+    worker = FakeWorker(lambda body: body)
+    forever, after = submit(jobs, tenant, b"forever"), submit(jobs, tenant, b"after")
+
+    async def then(dispatcher: Dispatcher) -> None:
+        while jobs.find(tenant, forever.id).state != RUNNING:
+            await anyio.sleep(0.01)
+        jobs.delete(tenant, forever.id)
+        dispatcher.wake()
+        await ended(jobs, tenant, after.id)
+
+    dispatching(jobs, database, [worker], then)
+    assert worker.interrupted.is_set()
+    assert jobs.output(tenant, after.id)[1] == b"after"
+
+
+def test_what_is_at_work_when_the_service_ends_waits_again(jobs: JobStore, database: Database, tenant: Tenant) -> None:
+    worker = FakeWorker(lambda body: body)
+    job = submit(jobs, tenant, b"forever")
+
+    async def then(_: Dispatcher) -> None:
+        while jobs.find(tenant, job.id).state != RUNNING:
+            await anyio.sleep(0.01)
+
+    dispatching(jobs, database, [worker], then)
+    assert jobs.find(tenant, job.id).state == WAITING
+
+
+def test_a_job_that_is_begun_again_and_again_fails(jobs: JobStore, database: Database, tenant: Tenant) -> None:
+    job = submit(jobs, tenant)
+    for _ in range(MOST_BEGUN):
+        assert jobs.claim(tenant.id, CIRCUITS, "gone")
+        jobs.take_up()
+
+    async def then(_: Dispatcher) -> None:
+        await ended(jobs, tenant, job.id)
+
+    dispatching(jobs, database, [FakeWorker(lambda body: body)], then)
+    assert "never ended" in (jobs.find(tenant, job.id).problem or {})["detail"]
+
+
+def test_one_job_beside_a_hundred_waits_for_two_at_most(database: Database, tenants: TenantStore) -> None:
+    jobs = JobStore(database, waiting=200, kept_seconds=1000)
+    busy, _ = tenants.add("busy", Quotas())
+    calm, _ = tenants.add("calm", Quotas())
+    order: list[bytes] = []
+
+    def act(body: bytes) -> bytes:
+        order.append(body)
+        time.sleep(0.02)
+        return body
+
+    for number in range(100):
+        submit(jobs, busy, str(number).encode())
+
+    async def then(dispatcher: Dispatcher) -> None:
+        while len(order) < 5:
+            await anyio.sleep(0.001)
+        before = len(order)
+        one = await anyio.to_thread.run_sync(submit, jobs, calm, b"calm")
+        dispatcher.wake()
+        await ended(jobs, calm, one.id)
+        assert order.index(b"calm") - before <= 2
+
+    dispatching(jobs, database, [FakeWorker(act)], then)
+
+
+def test_an_end_is_written_when_the_database_is_back(
+    jobs: JobStore, database: Database, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cryptml_server.dispatcher.AGAIN_SECONDS", 0.02)
+    job = submit(jobs, tenant)
+    finish, failures = jobs.finish, iter(range(3))
+
+    def away(*arguments: Any) -> bool:
+        if next(failures, None) is not None:
+            raise DatabaseUnavailable("away")
+        return finish(*arguments)
+
+    monkeypatch.setattr(jobs, "finish", away)
+
+    async def then(_: Dispatcher) -> None:
+        await ended(jobs, tenant, job.id)
+
+    dispatching(jobs, database, [FakeWorker(lambda body: body)], then)
+    assert jobs.output(tenant, job.id)[1] == b"input"
+
+
+class Clinic:
+    """A tenant of a service that can be killed and started again, with keys and a ciphertext."""
+
+    def __init__(self, bundle: Any, data: Path, network: Network) -> None:
+        self.bundle, self.data = bundle, data
+        self.token = _token(data)
+        spec = ClientBundle.load(bundle.folder / "client").server_steps[0].circuit
+        self.keys = KeySet.generate(spec)
+        self.client = ClientCircuit(spec, self.keys)
+        self.identity = sha256(spec.client_specs)
+        self.values = np.ones((1, *spec.reads.shape), dtype=np.int64)
+        self.expected = network.run(self.values, spec.segment)
+
+    @contextmanager
+    def service(self) -> Iterator[tuple[LocalService, httpx.Client]]:
+        with local_service([self.bundle.folder], self.data, anonymous=False) as running:
+            head = {"Authorization": f"Bearer {self.token}"}
+            with httpx.Client(base_url=running.url, headers=head, timeout=60) as http:
+                yield running, http
+
+    def upload(self, http: httpx.Client) -> None:
+        path = f"/v1/models/tiny/evaluation-keys/{self.keys.digest}"
+        head = {"CryptML-Circuit": self.identity}
+        http.put(path, params={"segment": 0}, content=self.keys.evaluation_keys, headers=head).raise_for_status()
+
+    def post(self, http: httpx.Client, **headers: str) -> httpx.Response:
+        head = {"CryptML-Circuit": self.identity, "CryptML-Evaluation-Keys": self.keys.digest, **headers}
+        body = self.client.encrypt(self.values)
+        return http.post("/v1/models/tiny/segments/0/evaluations", content=body, headers=head)
+
+    def check(self, answer: httpx.Response) -> None:
+        answer.raise_for_status()
+        np.testing.assert_array_equal(self.client.decrypt(answer.content), self.expected)
+
+
+def _token(data: Path) -> str:
+    database = open_database(Settings(data=data))
+    _, token = TenantStore(database).add("clinic", Quotas())
+    database.close()
+    return token
+
+
+@pytest.fixture(scope="module")
+def clinic(build_tiny: Callable[[str], Any], tiny: Network, tmp_path_factory: pytest.TempPathFactory) -> Clinic:
+    return Clinic(build_tiny("CCSCC"), tmp_path_factory.mktemp("jobs"), tiny)
+
+
+def children(pid: int) -> list[int]:
+    found = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for path in found for child in path.read_text().split()]
+
+
+@pytest.mark.encrypted
+def test_a_job_over_http_survives_kills_and_is_cancelled_for_good(clinic: Clinic) -> None:
+    with clinic.service() as (running, http):
+        clinic.upload(http)
+        accepted = clinic.post(http, Prefer="respond-async")
+        assert accepted.status_code == 202
+        assert accepted.headers["Preference-Applied"] == "respond-async"
+        place = accepted.headers["Location"]
+        assert accepted.json()["state"] in ("waiting", "running", "done")
+        assert accepted.json()["expected_seconds"] > 0
+        done = http.get(place, headers={"Prefer": "wait=20"}).json()
+        assert (done["state"], done["problem"]) == ("done", None)
+        assert done["expires"] > time.time()
+        clinic.check(http.get(f"{place}/result"))
+        assert http.delete(place).status_code == 204
+        assert http.get(place).status_code == http.get(f"{place}/result").status_code == 404
+        (worker,) = children(running.pid)
+        os.kill(worker, signal.SIGSTOP)  # an evaluation that takes for ever
+        stuck = clinic.post(http, Prefer="respond-async").headers["Location"]
+        behind = clinic.post(http, Prefer="respond-async", **{"Idempotency-Key": "k" * 16}).headers["Location"]
+        while http.get(stuck).json()["state"] != "running":
+            time.sleep(0.02)
+        assert http.get(behind).json()["ahead"] == 0
+        assert http.get(f"{behind}/result").status_code == 409
+        os.kill(running.pid, signal.SIGKILL)
+        os.kill(worker, signal.SIGKILL)
+    with clinic.service() as (running, http):
+        for place in (stuck, behind):
+            assert http.get(place, headers={"Prefer": "wait=30"}).json()["state"] == "done"
+            clinic.check(http.get(f"{place}/result"))
+        again = clinic.post(http, Prefer="respond-async", **{"Idempotency-Key": "k" * 16})
+        assert again.status_code == 409, "encrypted anew it is another request"
+        (worker,) = children(running.pid)
+        os.kill(worker, signal.SIGSTOP)
+        stuck = clinic.post(http, Prefer="respond-async").headers["Location"]
+        while http.get(stuck).json()["state"] != "running":
+            time.sleep(0.02)
+        http.delete(stuck).raise_for_status()
+        deadline = time.monotonic() + 20
+        while worker in children(running.pid):
+            assert time.monotonic() < deadline, "the evaluation really stops"
+            time.sleep(0.05)
+        clinic.check(clinic.post(http))
+        listed = http.get("/v1/jobs").json()["jobs"]
+        assert [each["state"] for each in listed] == ["done", "done"]
+
+
+@pytest.mark.encrypted
+def test_who_hangs_up_does_not_keep_the_worker(clinic: Clinic) -> None:
+    with clinic.service() as (running, http):
+        clinic.upload(http)
+        clinic.check(clinic.post(http))
+        (worker,) = children(running.pid)
+        os.kill(worker, signal.SIGSTOP)
+        with pytest.raises(httpx.ReadTimeout):
+            clinic.post(httpx.Client(base_url=running.url, headers=http.headers, timeout=1.0))
+        clinic.check(clinic.post(http))
+        assert worker not in children(running.pid)
+
+
+def test_waiting_for_an_end_ends_in_time(jobs: JobStore, database: Database) -> None:
+    async def then(dispatcher: Dispatcher) -> None:
+        started = asyncio.get_running_loop().time()
+        await dispatcher.until_ended(0.1)
+        assert asyncio.get_running_loop().time() - started < 5
+
+    dispatching(jobs, database, [FakeWorker(lambda body: body)], then)
