@@ -36,6 +36,11 @@ SegmentQueries = Annotated[
     int | None,
     typer.Option(min=1, max=1 << 50, help="Evaluations of any one server segment, ever, without a budget of its own."),
 ]
+Jobs = Annotated[int | None, typer.Option(min=1, max=1 << 50, help="Jobs kept at once, those that are done included.")]
+DailyUploads = Annotated[
+    int | None,
+    typer.Option("--daily-upload-bytes", min=1, max=1 << 50, help="Bytes of evaluation keys sent in one day (UTC)."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -47,6 +52,8 @@ def add(
     concurrent_evaluations: AtOnce = None,
     daily_evaluations: Daily = None,
     segment_queries: SegmentQueries = None,
+    jobs: Jobs = None,
+    daily_upload_bytes: DailyUploads = None,
     data: Data = None,
     database: Address = None,
     json: Json = False,
@@ -54,7 +61,15 @@ def add(
     """Add a tenant and print its token, once: only a digest of it is kept."""
     from cryptml_server.tenants import Quotas, TenantStore
 
-    given = _given(key_bytes, keys, concurrent_evaluations, daily_evaluations, segment_queries)
+    given = _given(
+        key_bytes=key_bytes,
+        keys=keys,
+        concurrent_evaluations=concurrent_evaluations,
+        daily_evaluations=daily_evaluations,
+        segment_queries=segment_queries,
+        jobs=jobs,
+        daily_upload_bytes=daily_upload_bytes,
+    )
     with _opened(data, database, new=True) as opened:
         tenant, token = TenantStore(opened).add(name, Quotas(**given))
     _print_token(name, token, json=json, tenant=tenant.to_json())
@@ -104,6 +119,8 @@ def change(
     concurrent_evaluations: AtOnce = None,
     daily_evaluations: Daily = None,
     segment_queries: SegmentQueries = None,
+    jobs: Jobs = None,
+    daily_upload_bytes: DailyUploads = None,
     data: Data = None,
     database: Address = None,
     json: Json = False,
@@ -111,7 +128,15 @@ def change(
     """Give a tenant other quotas; what is not given stays."""
     from cryptml_server.tenants import TenantStore
 
-    given = _given(key_bytes, keys, concurrent_evaluations, daily_evaluations, segment_queries)
+    given = _given(
+        key_bytes=key_bytes,
+        keys=keys,
+        concurrent_evaluations=concurrent_evaluations,
+        daily_evaluations=daily_evaluations,
+        segment_queries=segment_queries,
+        jobs=jobs,
+        daily_upload_bytes=daily_upload_bytes,
+    )
     if not given:
         raise SettingError("nothing is to be changed; give at least one quota")
     with _opened(data, database) as opened:
@@ -220,17 +245,9 @@ def _opened(data: Path | None, database: str | None, *, new: bool = False) -> It
         opened.close()
 
 
-def _given(
-    key_bytes: int | None, keys: int | None, at_once: int | None, daily: int | None, segment_queries: int | None
-) -> dict[str, int]:
-    named = {
-        "key_bytes": key_bytes,
-        "keys": keys,
-        "concurrent_evaluations": at_once,
-        "daily_evaluations": daily,
-        "segment_queries": segment_queries,
-    }
-    return {name: value for name, value in named.items() if value is not None}
+def _given(**quotas: int | None) -> dict[str, int]:
+    """Return the quotas that were given."""
+    return {name: value for name, value in quotas.items() if value is not None}
 
 
 def _print_token(name: str, token: str, *, json: bool, **more: Any) -> None:

@@ -16,20 +16,25 @@ from cryptml_server.authentication import no_authentication, token_authenticatio
 from cryptml_server.database import Database, DatabaseUnavailable
 from cryptml_server.dispatcher import Dispatcher
 from cryptml_server.jobs import JobStore
+from cryptml_server.key_files import KeyFiles
 from cryptml_server.key_store import KeyStore
 from cryptml_server.models import ModelRegistry
 from cryptml_server.pool import WorkerPool
 from cryptml_server.problems import Problem, add_problem_handlers
 from cryptml_server.replicas import Replica
-from cryptml_server.routes import create_router
+from cryptml_server.routes import Services, create_router
 from cryptml_server.routes.jobs import JobDesk
 from cryptml_server.settings import Settings
 from cryptml_server.supervisor import Supervisor
 from cryptml_server.tenants import TenantStore
+from cryptml_server.uploads import UploadDesk
 from cryptml_server.usage import DAY, UsageMeter
 
 SWEEP_SECONDS = 600.0
 """Between two looks for keys that nobody uses any more."""
+
+FORGET_SECONDS = 15.0
+"""Between two looks for keys in memory that another service has deleted."""
 
 HOUR = 3600
 
@@ -47,13 +52,13 @@ def create_app(settings: Settings) -> FastAPI:
     registry = ModelRegistry(settings.bundles)
     database = open_database(settings)
     tenants = TenantStore(database)
-    store = KeyStore(
+    files = KeyFiles(
         settings.data / "evaluation-keys",
-        database,
-        limit=settings.stored_key_bytes,
-        upload_seconds=settings.upload_seconds,
-        unused_seconds=settings.unused_key_days * DAY,
+        object_store=settings.object_store,
+        cache_bytes=settings.stored_key_bytes,
     )
+    store = KeyStore(files, database, unused_seconds=settings.unused_key_days * DAY)
+    uploads = UploadDesk(files, database, limit=settings.stored_key_bytes, seconds=settings.upload_seconds)
     cached_keys = settings.cached_keys or max(2, registry.most_key_sets)
     pool = WorkerPool(
         tuple(
@@ -81,6 +86,7 @@ def create_app(settings: Settings) -> FastAPI:
                 _log.error("a worker did not load every circuit: %s", problem.detail)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_sweep, store, jobs, pool)
+                tasks.start_soon(_forget, store, pool)
                 tasks.start_soon(pool.watch)
                 tasks.start_soon(dispatcher.run)
                 yield
@@ -89,7 +95,7 @@ def create_app(settings: Settings) -> FastAPI:
             await pool.stop()
             await run_in_threadpool(_leave, replica)
             await run_in_threadpool(database.close)
-            store.close()
+            files.close()
 
     authenticate = no_authentication(tenants) if settings.insecure_anonymous else token_authentication(tenants)
     app = FastAPI(
@@ -101,11 +107,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.authenticate = authenticate
     app.state.models = tuple(sorted(registry.models))
     add_problem_handlers(app)
-    app.include_router(
-        create_router(
-            registry, store, pool, JobDesk(jobs, dispatcher, pool), UsageMeter(database), settings.upload_seconds
-        )
-    )
+    services = Services(registry, store, uploads, pool, JobDesk(jobs, dispatcher, pool), UsageMeter(database))
+    app.include_router(create_router(services, settings.upload_seconds))
     return app
 
 
@@ -148,3 +151,15 @@ async def _sweep(store: KeyStore, jobs: JobStore, pool: WorkerPool) -> None:
             if gone:
                 _log.info("%d unused evaluation keys were deleted", len(gone))
         await anyio.sleep(SWEEP_SECONDS)
+
+
+async def _forget(store: KeyStore, pool: WorkerPool) -> None:
+    """Let workers forget keys that are stored no more, whoever deleted them."""
+    while True:
+        await anyio.sleep(FORGET_SECONDS)
+        remembered = pool.remembered
+        if remembered:
+            try:
+                pool.forget(await run_in_threadpool(store.deleted, remembered))
+            except DatabaseUnavailable:
+                _log.warning("deleted keys may stay in memory for a while: the database is unavailable")

@@ -157,6 +157,11 @@ class WorkerPool:
                 if name in seat.keys:
                     seat.unwanted.add(name)
 
+    @property
+    def remembered(self) -> set[str]:
+        """Names of the evaluation keys that workers have in memory."""
+        return {name for seat in self._seats for name in seat.keys}
+
     async def watch(self) -> None:
         """Start workers again that died while nobody asked, and let them forget what is deleted; until cancelled."""
         while True:

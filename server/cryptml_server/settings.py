@@ -33,6 +33,13 @@ class Settings(BaseSettings):
         repr=False,
         description="Address of the database; a file in data if not given, PostgreSQL as postgresql+psycopg://USER@HOST/NAME.",
     )
+    object_store: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1000,
+        description="Where evaluation keys are that several services share, as fsspec writes it: s3://BUCKET/KEYS; the data "
+        "folder of each is then a cache of it.",
+    )
     insecure_anonymous: bool = Field(
         default=False, description="Answer whoever asks, without tokens; only where host is this machine itself."
     )

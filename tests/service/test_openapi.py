@@ -43,6 +43,9 @@ def test_the_routes_are_those_of_version_1(found: dict[str, Any]) -> None:
     assert sorted(found["paths"]) == [
         "/v1/health/live",
         "/v1/health/ready",
+        "/v1/jobs",
+        "/v1/jobs/{job}",
+        "/v1/jobs/{job}/result",
         "/v1/models",
         "/v1/models/{model}",
         "/v1/models/{model}/client-bundle",

@@ -20,13 +20,15 @@ import pytest
 from cryptml_client import Client, KeyStore
 from cryptml_server.app import open_database
 from cryptml_server.database import Database, DatabaseUnavailable, daily_usage, evaluation_keys
-from cryptml_server.key_store import KeyStore as KeyFiles
+from cryptml_server.key_files import KeyFiles
+from cryptml_server.key_store import KeyStore as StoredKeys
 from cryptml_server.models import Circuit
 from cryptml_server.problems import Problem
 from cryptml_server.settings import Settings
 from cryptml_server.tenants import ANONYMOUS, Quotas, TenantStore
+from cryptml_server.uploads import UploadDesk
 from cryptml_server.usage import UsageMeter
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text, update
 from typer.testing import CliRunner
@@ -289,34 +291,44 @@ def test_budgets_of_a_profile_lie_below_what_recovers_a_segment(tmp_path: Path) 
 BODY = bytes(range(200))
 
 
+class Keys:
+    """Files, rows and uploads of evaluation keys."""
+
+    def __init__(self, folder: Path, database: Database) -> None:
+        self.files = KeyFiles(folder)
+        self.folder = folder
+        self.store = StoredKeys(self.files, database, unused_seconds=1000)
+        self.uploads = UploadDesk(self.files, database, limit=10_000, seconds=5)
+
+    def on_disk(self) -> list[Path]:
+        return [path for path in self.folder.rglob("*") if path.is_file()]
+
+
 @pytest.fixture
-def keys(database: Database, tmp_path: Path) -> Iterator[KeyFiles]:
-    made = KeyFiles(tmp_path / "keys", database, limit=10_000, upload_seconds=5, unused_seconds=1000)
+def keys(database: Database, tmp_path: Path) -> Iterator[Keys]:
+    made = Keys(tmp_path / "keys", database)
     yield made
-    made.close()
+    made.files.close()
 
 
 def small(index: int = 0) -> Circuit:
     return Circuit("tiny", index, (0, 1), Path(), "0" * 64, str(index) * 64, (1, 2), (100, 300))
 
 
-async def upload(keys: KeyFiles, tenant: Any, body: bytes = BODY, index: int = 0, hold: float = 0.0) -> str:
-    async def stream() -> Any:
-        yield body[:50]
-        yield body[50:]
+async def stream(*blocks: bytes) -> Any:
+    for block in blocks:
+        yield block
 
+
+async def upload(keys: Keys, tenant: Any, body: bytes = BODY, index: int = 0, hold: float = 0.0) -> str:
     digest = sha256(body)
-    async with keys.receiving(tenant, small(index), digest, stream()) as received:
+    async with keys.uploads.whole(tenant, small(index), digest, stream(body[:50], body[50:])) as received:
         await anyio.sleep(hold)
-        await anyio.to_thread.run_sync(keys.keep, tenant, small(index), digest, received)
+        await anyio.to_thread.run_sync(keys.store.keep, tenant, small(index), digest, received)
     return digest
 
 
-def files(keys: KeyFiles) -> list[Path]:
-    return [path for path in keys._folder.rglob("*") if path.is_file()]
-
-
-def test_quotas_hold_while_uploads_wait_to_be_checked(store: TenantStore, keys: KeyFiles) -> None:
+def test_quotas_hold_while_uploads_wait_to_be_checked(store: TenantStore, keys: Keys) -> None:
     tenant, _ = store.add("clinic", Quotas(keys=2))
     other, _ = store.add("other", Quotas())
 
@@ -341,10 +353,10 @@ def test_quotas_hold_while_uploads_wait_to_be_checked(store: TenantStore, keys: 
     assert len([each for each in outcomes if len(each) == 64]) == 3
     with pytest.raises(Problem, match="you have stored 2 of 2"):
         anyio.run(upload, keys, tenant, BODY + b"x")
-    assert len(files(keys)) == 3
+    assert len(keys.on_disk()) == 3
 
 
-def test_the_same_keys_twice_at_once_are_stored_once(store: TenantStore, keys: KeyFiles) -> None:
+def test_the_same_keys_twice_at_once_are_stored_once(store: TenantStore, keys: Keys) -> None:
     tenant, _ = store.add("clinic", Quotas())
 
     async def run() -> None:
@@ -353,64 +365,155 @@ def test_the_same_keys_twice_at_once_are_stored_once(store: TenantStore, keys: K
             tasks.start_soon(upload, keys, tenant)
 
     anyio.run(run)
-    assert len(files(keys)) == 1
-    assert keys.find(tenant, small(), sha256(BODY)).path.read_bytes() == BODY
+    assert len(keys.on_disk()) == 1
+    assert keys.store.find(tenant, small(), sha256(BODY)).path.read_bytes() == BODY
 
 
 def test_what_nobody_uses_and_what_a_crash_left_is_swept(
-    store: TenantStore, keys: KeyFiles, database: Database, monkeypatch: pytest.MonkeyPatch
+    store: TenantStore, keys: Keys, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tenant, _ = store.add("clinic", Quotas())
     used, unused, lost = (anyio.run(upload, keys, tenant, BODY + bytes([number])) for number in range(3))
-    assert keys.sweep() == []
-    orphan = keys._folder / tenant.id / small().key_set / ("f" * 32)
+    assert keys.store.sweep() == []
+    orphan = keys.folder / tenant.id / small().key_set / ("f" * 32)
     orphan.write_bytes(b"no row")
-    assert keys.sweep() == [], "it may be about to get one"
+    assert keys.store.sweep() == [], "it may be about to get one"
     assert orphan.exists()
     old = time.time() - 10_000
     os.utime(orphan, (old, old))
-    keys.find(tenant, small(), lost).path.unlink()
+    keys.store.find(tenant, small(), lost).path.unlink()
     with database.writing() as connection:
         connection.execute(
             update(evaluation_keys).where(evaluation_keys.c.digest == unused).values(last_used=time.time() - 2000)
         )
-    assert sorted(keys.sweep()) == sorted(f"{tenant.id}/{small().key_set}/{digest}" for digest in (unused, lost))
-    assert [path.read_bytes() for path in files(keys)] == [BODY + bytes([0])]
-    assert keys.holds(tenant, small(), used)
-    assert not keys.holds(tenant, small(), unused)
+    assert sorted(keys.store.sweep()) == sorted(f"{tenant.id}/{small().key_set}/{digest}" for digest in (unused, lost))
+    assert [path.read_bytes() for path in keys.on_disk()] == [BODY + bytes([0])]
+    assert keys.store.holds(tenant, small(), used)
+    assert not keys.store.holds(tenant, small(), unused)
     assert anyio.run(upload, keys, tenant, BODY + bytes([2])) == lost, "what was lost may come again"
     with database.writing() as connection:  # used once in a while, they stay
         connection.execute(update(evaluation_keys).values(last_used=time.time() - 900))
-    keys.find(tenant, small(), used)
-    monkeypatch.setattr(keys, "_unused_seconds", 500.0)
-    assert len(keys.sweep()) == 1
-    assert keys.holds(tenant, small(), used)
+    keys.store.find(tenant, small(), used)
+    monkeypatch.setattr(keys.store, "_unused_seconds", 500.0)
+    assert len(keys.store.sweep()) == 1
+    assert keys.store.holds(tenant, small(), used)
 
 
-def test_a_revoked_tenants_keys_go_whenever_they_came(store: TenantStore, keys: KeyFiles) -> None:
+def test_a_revoked_tenants_keys_go_whenever_they_came(store: TenantStore, keys: Keys) -> None:
     tenant, _ = store.add("leaving", Quotas())
     staying, _ = store.add("staying", Quotas())
     for who in (tenant, staying):
         anyio.run(upload, keys, who)
 
     async def late() -> None:
-        async with keys.receiving(tenant, small(1), sha256(BODY), _stream()) as received:
+        async with keys.uploads.whole(tenant, small(1), sha256(BODY), stream(BODY)) as received:
             store.revoke("leaving")
-            keys.keep(tenant, small(1), sha256(BODY), received)
+            keys.store.keep(tenant, small(1), sha256(BODY), received)
 
     with pytest.raises(Problem, match="was revoked"):
         anyio.run(late)
-    assert len(keys.sweep()) == 1
-    assert [path.parent.parent.name for path in files(keys)] == [staying.id]
+    assert len(keys.store.sweep()) == 1
+    assert [path.parent.parent.name for path in keys.on_disk()] == [staying.id]
 
 
-async def _stream() -> Any:
-    yield BODY
-
-
-def test_one_service_has_a_folder(keys: KeyFiles, database: Database, tmp_path: Path) -> None:
+def test_one_service_has_a_folder(keys: Keys, tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="another service has its keys in"):
-        KeyFiles(tmp_path / "keys", database, limit=1, upload_seconds=1, unused_seconds=1)
+        KeyFiles(tmp_path / "keys")
+
+
+def put_part(keys: Keys, tenant: Any, offset: int, *blocks: bytes, length: int = len(BODY)) -> int:
+    """Send a part of `BODY`, keep the keys where it was the last, and return how many bytes are there."""
+
+    async def run() -> int:
+        digest = sha256(BODY)
+        part = keys.uploads.part(tenant, small(), digest, stream(*blocks), offset=offset, length=length)
+        async with part as (path, there):
+            if there == length:
+                keys.store.keep(tenant, small(), digest, path)
+            return there
+
+    return anyio.run(run)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.integers(1, len(BODY) - 1), max_size=5, unique=True).map(sorted))
+def test_keys_in_any_parts_are_the_keys(tmp_path_factory: pytest.TempPathFactory, cuts: list[int]) -> None:
+    opened = open_database(Settings(data=tmp_path_factory.mktemp("data")))
+    tenant, _ = TenantStore(opened).add("clinic", Quotas())
+    made = Keys(tmp_path_factory.mktemp("keys"), opened)
+    for start, stop in zip([0, *cuts], [*cuts, len(BODY)], strict=True):
+        assert made.uploads.offset(tenant, small(), sha256(BODY)) == start
+        assert put_part(made, tenant, start, BODY[start:stop]) == stop
+    assert made.store.find(tenant, small(), sha256(BODY)).path.read_bytes() == BODY
+    assert len(made.on_disk()) == 1
+    made.files.close()
+
+
+def test_an_upload_goes_on_where_it_broke_off(
+    store: TenantStore, keys: Keys, database: Database, tmp_path: Path
+) -> None:
+    tenant, _ = store.add("clinic", Quotas(keys=2))
+
+    async def broken() -> Any:
+        yield BODY[:70]
+        raise OSError("the client is gone")
+
+    async def run() -> None:
+        async with keys.uploads.part(tenant, small(), sha256(BODY), broken(), offset=0, length=len(BODY)):
+            pytest.fail("it broke off")
+
+    with pytest.raises(Problem):
+        anyio.run(run)
+    keys.files.close()
+    again = Keys(tmp_path / "keys", database)  # the service starts again
+    assert again.uploads.offset(tenant, small(), sha256(BODY)) == 70
+    with pytest.raises(Problem) as refused:
+        put_part(again, tenant, 60, BODY[60:])
+    assert (refused.value.status, refused.value.headers["Upload-Offset"]) == (409, "70")
+    assert put_part(again, tenant, 70, BODY[70:100]) == 100
+    assert again.store.sweep() == []
+    assert len(again.on_disk()) == 1, "it may still go on"
+    with pytest.raises(Problem, match="more came than"):
+        put_part(again, tenant, 100, BODY[100:], b"more")
+    assert put_part(again, tenant, 200) == 200, "what came before the excess counts"
+    assert again.store.holds(tenant, small(), sha256(BODY))
+    other, _ = store.add("other", Quotas())
+    assert put_part(again, other, 0, BODY[:10]) == 10
+    for path in again.files.parts():
+        os.utime(path, (1, 1))
+    again.store.sweep()
+    assert again.files.parts() == [], "nobody went on with it"
+    again.files.close()
+
+
+def test_parts_that_are_not_the_keys_are_dropped_and_bounded(store: TenantStore, keys: Keys) -> None:
+    tenant, _ = store.add("clinic", Quotas(keys=100))
+    with pytest.raises(Problem, match="SHA-256 is not the one"):
+        put_part(keys, tenant, 0, BODY[1:] + b"x")
+    assert keys.on_disk() == []
+    for length in (99, 301):
+        with pytest.raises(Problem, match="are said to have"):
+            put_part(keys, tenant, 0, BODY, length=length)
+
+    async def leave(number: int) -> None:
+        digest = sha256(bytes([number]))
+        async with keys.uploads.part(tenant, small(), digest, stream(b"some"), offset=0, length=100):
+            pass
+
+    for number in range(4):
+        anyio.run(leave, number)
+    with pytest.raises(Problem, match="4 uploads of yours are unfinished"):
+        anyio.run(leave, 4)
+
+
+def test_a_days_uploads_are_bounded(store: TenantStore, keys: Keys) -> None:
+    tenant, _ = store.add("clinic", Quotas(daily_upload_bytes=700))
+    for number in range(2):
+        anyio.run(upload, keys, tenant, BODY + bytes([number]))
+    with pytest.raises(Problem, match="bytes of uploads of this day"):
+        anyio.run(upload, keys, tenant, BODY)
+    other, _ = store.add("other", Quotas())
+    anyio.run(upload, keys, other, BODY)
 
 
 def test_everybody_cannot_be_rotated_or_revoked(store: TenantStore) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from fastapi import APIRouter, Depends
 
 from cryptml_server.authentication import SCHEME, current_tenant
@@ -14,13 +16,25 @@ from cryptml_server.routes.evaluations import evaluation_routes
 from cryptml_server.routes.health import health_routes
 from cryptml_server.routes.jobs import JobDesk, job_routes
 from cryptml_server.routes.models import model_routes
+from cryptml_server.uploads import UploadDesk
 from cryptml_server.usage import UsageMeter
 
 
-def create_router(
-    registry: ModelRegistry, store: KeyStore, pool: WorkerPool, jobs: JobDesk, meter: UsageMeter, body_seconds: float
-) -> APIRouter:
+@dataclass(frozen=True)
+class Services:
+    """What the routes delegate to."""
+
+    registry: ModelRegistry
+    store: KeyStore
+    uploads: UploadDesk
+    pool: WorkerPool
+    jobs: JobDesk
+    meter: UsageMeter
+
+
+def create_router(services: Services, body_seconds: float) -> APIRouter:
     """Return the routes below ``/v1``; all but those of health are for tenants alone."""
+    registry, pool = services.registry, services.pool
     router = APIRouter(prefix="/v1")
     router.include_router(health_routes(pool))
     of_tenants = APIRouter(
@@ -30,8 +44,10 @@ def create_router(
         ),
     )
     of_tenants.include_router(model_routes(registry))
-    of_tenants.include_router(evaluation_key_routes(registry, store, pool))
-    of_tenants.include_router(evaluation_routes(registry, store, pool, jobs, meter, body_seconds))
-    of_tenants.include_router(job_routes(jobs))
+    of_tenants.include_router(evaluation_key_routes(registry, services.store, services.uploads, pool))
+    of_tenants.include_router(
+        evaluation_routes(registry, services.store, pool, services.jobs, services.meter, body_seconds)
+    )
+    of_tenants.include_router(job_routes(services.jobs))
     router.include_router(of_tenants)
     return router

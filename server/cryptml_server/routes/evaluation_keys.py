@@ -1,50 +1,56 @@
-"""Evaluation keys: uploaded once, found by their digest, deleted for good; a tenant's own, whatever others have."""
+"""Evaluation keys: uploaded once, whole or in parts, found by their digest, deleted for good; a tenant's own, whatever others have."""
 
 from __future__ import annotations
+
+from pathlib import Path as FilePath
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from cryptml_server.authentication import CurrentTenant
-from cryptml_server.key_store import KeyStore
-from cryptml_server.models import ModelRegistry
+from cryptml_server.key_store import KeyStore, keys_name
+from cryptml_server.models import Circuit, ModelRegistry
 from cryptml_server.openapi import problems, takes_octets
 from cryptml_server.pool import WorkerPool
+from cryptml_server.problems import Problem
 from cryptml_server.routes.parameters import (
     CircuitHeader,
     Digest,
     ModelName,
     SegmentQuery,
+    UploadLength,
+    UploadOffset,
     check_length,
     circuit_of,
 )
+from cryptml_server.tenants import Tenant
+from cryptml_server.uploads import UploadDesk
 
 
-def evaluation_key_routes(registry: ModelRegistry, store: KeyStore, pool: WorkerPool) -> APIRouter:
+def evaluation_key_routes(registry: ModelRegistry, store: KeyStore, uploads: UploadDesk, pool: WorkerPool) -> APIRouter:
     """Return the routes below ``/models/{model}/evaluation-keys``."""
     router = APIRouter(prefix="/models/{model}/evaluation-keys", tags=["evaluation keys"])
     found = problems(s404="The tenant has not stored them.", s422="The request breaks the interface.")
+
+    refused = problems(
+        s403="The tenant's quota of keys is used up.",
+        s404="No such model or segment.",
+        s408="The upload took too long.",
+        s409="The keys are of another circuit, or the part does not begin where the last one ended.",
+        s413="The body is longer than the segment's keys.",
+        s422="The keys are malformed, too short, or not those of the address; or the request breaks the interface.",
+        s429="Uploads of this day, or unfinished ones, are used up, or too many workers were lost; Retry-After says when to come back.",
+        s503="Too many requests or uploads; Retry-After says when to come back.",
+        s504="Checking the keys took too long.",
+        s507="The service has no room for them.",
+    )
 
     @router.put(
         "/{digest}",
         status_code=201,
         openapi_extra=takes_octets("Concrete's serialised evaluation keys."),
-        responses={
-            200: {"description": "They were stored before."},
-            **problems(
-                s403="The tenant's quota of keys is used up.",
-                s404="No such model or segment.",
-                s408="The upload took too long.",
-                s409="The keys are of another circuit.",
-                s413="The body is longer than the segment's keys.",
-                s422="The keys are malformed, too short, or not those of the address; or the request breaks the interface.",
-                s429="Too many workers were lost in the tenant's requests; Retry-After says when to come back.",
-                s503="Too many requests or uploads; Retry-After says when to come back.",
-                s504="Checking the keys took too long.",
-                s507="The service has no room for them.",
-            ),
-        },
+        responses={200: {"description": "They were stored before."}, **refused},
     )
     async def put_keys(
         model: ModelName,
@@ -59,16 +65,56 @@ def evaluation_key_routes(registry: ModelRegistry, store: KeyStore, pool: Worker
         check_length(request, circuit.key_bytes, "evaluation keys")
         if await run_in_threadpool(store.holds, tenant, circuit, digest):
             return JSONResponse({"sha256": digest, "segment": segment}, status_code=200)
-        async with store.receiving(tenant, circuit, digest, request.stream()) as upload:
-            await pool.check_keys(tenant.id, upload.path, upload.name)
-            await run_in_threadpool(store.keep, tenant, circuit, digest, upload)
+        async with uploads.whole(tenant, circuit, digest, request.stream()) as upload:
+            await keep(tenant, circuit, digest, upload)
         return JSONResponse({"sha256": digest, "segment": segment}, status_code=201)
+
+    async def keep(tenant: Tenant, circuit: Circuit, digest: str, upload: FilePath) -> None:
+        await pool.check_keys(tenant.id, upload, keys_name(tenant.id, circuit, digest))
+        await run_in_threadpool(store.keep, tenant, circuit, digest, upload)
+
+    @router.patch(
+        "/{digest}",
+        status_code=204,
+        openapi_extra=takes_octets("The next part of Concrete's serialised evaluation keys."),
+        responses={
+            200: {"description": "They were stored before."},
+            201: {"description": "All parts are there, and the keys are stored."},
+            204: {"description": "The part is there; Upload-Offset says how many bytes are, all together."},
+            **refused,
+        },
+    )
+    async def patch_keys(
+        model: ModelName,
+        digest: Digest,
+        segment: SegmentQuery,
+        circuit_header: CircuitHeader,
+        offset: UploadOffset,
+        length: UploadLength,
+        request: Request,
+        tenant: CurrentTenant,
+    ) -> Response:
+        """Store evaluation keys in parts, each behind the last; HEAD says in Upload-Offset where to go on."""
+        circuit = circuit_of(registry, model, segment, circuit_header)
+        stored = JSONResponse({"sha256": digest, "segment": segment}, status_code=201)
+        if await run_in_threadpool(store.holds, tenant, circuit, digest):
+            stored.status_code = 200
+            return stored
+        body = request.stream()
+        async with uploads.part(tenant, circuit, digest, body, offset=offset, length=length) as (upload, there):
+            if there < length:
+                return Response(status_code=204, headers={"Upload-Offset": str(there)})
+            await keep(tenant, circuit, digest, upload)
+        return stored
 
     @router.head("/{digest}", responses=found)
     async def head_keys(model: ModelName, digest: Digest, segment: SegmentQuery, tenant: CurrentTenant) -> Response:
-        """Say whether evaluation keys are stored."""
-        await run_in_threadpool(store.find, tenant, registry.find(model).circuit(segment), digest)
-        return Response(status_code=200)
+        """Say whether evaluation keys are stored, and if not, in Upload-Offset, how much of them is there."""
+        circuit = registry.find(model).circuit(segment)
+        if await run_in_threadpool(store.holds, tenant, circuit, digest):
+            return Response(status_code=200)
+        there = await run_in_threadpool(uploads.offset, tenant, circuit, digest)
+        raise Problem(404, "Unknown evaluation keys", "they are not stored", headers={"Upload-Offset": str(there)})
 
     @router.delete("/{digest}", status_code=204, responses=found)
     async def delete_keys(model: ModelName, digest: Digest, segment: SegmentQuery, tenant: CurrentTenant) -> Response:

@@ -100,7 +100,7 @@ async def while_connected(request: Request) -> AsyncIterator[None]:
     Raises:
         ClientDisconnect: If it did.
     """
-    gone = False
+    gone, failure = False, None
 
     async def watch() -> None:
         nonlocal gone
@@ -111,7 +111,12 @@ async def while_connected(request: Request) -> AsyncIterator[None]:
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(watch)
-        yield
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 (the group would wrap it)
+            failure = error
         tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
     if gone:
         raise ClientDisconnect

@@ -25,6 +25,11 @@ KeysHeader = Annotated[
     str, Header(alias="CryptML-Evaluation-Keys", pattern=HEX, description="the key set that encrypted the body")
 ]
 
+MOST_BYTES = 1 << 50
+UploadOffset = Annotated[
+    int, Header(alias="Upload-Offset", ge=0, le=MOST_BYTES, description="bytes of the whole before this part")
+]
+UploadLength = Annotated[int, Header(alias="Upload-Length", ge=1, le=MOST_BYTES, description="bytes of the whole")]
 PreferHeader = Annotated[
     str,
     Header(

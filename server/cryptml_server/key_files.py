@@ -1,0 +1,299 @@
+"""Where the files of evaluation keys lie: in a folder, or in an object store with a folder in front of it."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+from cryptml.errors import SettingError
+
+SETTLING_SECONDS = 120.0
+"""A file without a row that is younger may be about to get one; one that was used so lately may be about to be read."""
+
+UNFINISHED_SECONDS = 6 * 3600.0
+"""For which an upload in parts may pause."""
+
+UPLOAD_PREFIX = ".upload-"
+"""Of files that are of one request, and go with it."""
+
+PART_PREFIX = ".part-"
+"""Of files that the next request goes on with."""
+
+LOCK = ".lock"
+"""Behind the folder's name: who holds it has the folder."""
+
+BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class KeyFile:
+    """One file, by names that the service has drawn.
+
+    Attributes:
+        tenant: Id of whose it is.
+        key_set: Name of the key set.
+        file: Random.
+    """
+
+    tenant: str
+    key_set: str
+    file: str
+
+
+class KeyFiles:
+    """The files of evaluation keys; which of them count says the database.
+
+    Args:
+        folder: Made where it is missing, mode 0700; one service at a time.
+        object_store: Address that fsspec knows, such as ``s3://bucket/keys``, for all services together; None where the folder is all.
+        cache_bytes: That the folder keeps of an object store's files, those used last.
+
+    Raises:
+        SettingError: If another service has the folder, or the object store cannot be used.
+        OSError: If the folder cannot be made or written.
+    """
+
+    def __init__(self, folder: Path, *, object_store: str | None = None, cache_bytes: int = 1 << 60) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._folder = folder
+        self._cache_bytes = cache_bytes
+        self._remote = None if object_store is None else _Remote(object_store)
+        self._lock = os.open(folder.with_name(folder.name + LOCK), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._lock)
+            raise SettingError(
+                f"another service has its keys in {folder}; stop it, or give this one a data folder of its own"
+            ) from error
+        for leftover in folder.rglob(f"{UPLOAD_PREFIX}*"):
+            leftover.unlink(missing_ok=True)
+        for leftover in folder.glob("*/*"):  # of versions without tenants
+            if leftover.is_file():
+                leftover.unlink(missing_ok=True)
+
+    @property
+    def shared(self) -> bool:
+        """Whether other services see the same files."""
+        return self._remote is not None
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        if self._lock >= 0:
+            os.close(self._lock)
+        self._lock = -1
+
+    def upload(self, tenant: str, key_set: str) -> Path:
+        """Return a new name for the file of one request; its folder is there."""
+        return self._in_folder(tenant, key_set, f"{UPLOAD_PREFIX}{secrets.token_hex(16)}")
+
+    def part(self, tenant: str, key_set: str, digest: str) -> Path:
+        """Return the name of an upload in parts; its folder is there."""
+        return self._in_folder(tenant, key_set, f"{PART_PREFIX}{digest}")
+
+    def parts(self, tenant: str | None = None) -> list[Path]:
+        """Return the unfinished uploads in parts, of one tenant or of all."""
+        return list(self._folder.glob(f"{tenant or '*'}/*/{PART_PREFIX}*"))
+
+    def keep(self, upload: Path, place: KeyFile) -> None:
+        """Move a whole upload to its place, durably.
+
+        Raises:
+            OSError: If it cannot be.
+        """
+        path, now = self._path(place), time.time()
+        os.utime(upload, (now, now))
+        if self._remote is not None:
+            self._remote.put(upload, place)
+        upload.replace(path)
+        _sync_folder(path.parent)
+
+    def fetch(self, place: KeyFile, digest: str) -> Path | None:
+        """Return where a file lies on this machine, brought from the object store where it must be; None where it is lost.
+
+        Args:
+            place: Of the file.
+            digest: SHA-256 that it must have.
+
+        Raises:
+            OSError: If it cannot be brought, or is another than it should be.
+        """
+        path = self._path(place)
+        if self._remote is None:
+            return path if path.is_file() else None
+        if not path.is_file():
+            upload = self.upload(place.tenant, place.key_set)
+            try:
+                if not self._remote.get(place, upload):
+                    return None
+                upload.chmod(0o600)
+                if file_digest(upload) != digest:
+                    raise OSError(0, "the object store returned something else than was stored")
+                self._make_room(upload.stat().st_size)
+                upload.replace(path)
+            finally:
+                upload.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.utime(path)
+        return path
+
+    def is_there(self, place: KeyFile) -> bool:
+        """Return whether a file is there, wherever.
+
+        Raises:
+            OSError: If that cannot be told.
+        """
+        return self._path(place).is_file() or (self._remote is not None and self._remote.exists(place))
+
+    def delete(self, place: KeyFile) -> None:
+        """Delete a file everywhere, if it is there.
+
+        Raises:
+            OSError: If it cannot be.
+        """
+        self._path(place).unlink(missing_ok=True)
+        if self._remote is not None:
+            self._remote.delete(place)
+
+    def sweep(self, wanted: set[KeyFile], known: set[KeyFile]) -> None:
+        """Delete files that nobody wants, and uploads that pause for too long.
+
+        Args:
+            wanted: That have rows.
+            known: That had one lately; any other may be about to get one, while it is young.
+        """
+        for path in self._folder.glob("*/*/*"):
+            place = KeyFile(path.parent.parent.name, path.parent.name, path.name)
+            if path.name.startswith(PART_PREFIX):
+                unwanted = _age(path) > UNFINISHED_SECONDS
+            else:
+                settled = place in known or _age(path) > SETTLING_SECONDS
+                unwanted = place not in wanted and settled and not path.name.startswith(UPLOAD_PREFIX)
+            if unwanted:
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
+        if self._remote is not None:
+            for place, age in self._remote.files():
+                if place not in wanted and (place in known or age > SETTLING_SECONDS):
+                    self._remote.delete(place)
+
+    def _make_room(self, size: int) -> None:
+        """Delete files of the object store here that were not used for longest, so that so many bytes more fit."""
+        found = sorted(
+            ((path.stat().st_mtime, path.stat().st_size, path) for path in self._folder.glob("*/*/[!.]*")),
+            reverse=True,
+        )
+        total = size
+        for used, each, path in found:
+            total += each
+            if total > self._cache_bytes and time.time() - used > SETTLING_SECONDS:
+                path.unlink(missing_ok=True)
+
+    def _path(self, place: KeyFile) -> Path:
+        return self._in_folder(place.tenant, place.key_set, place.file)
+
+    def _in_folder(self, tenant: str, key_set: str, name: str) -> Path:
+        folder = self._folder / tenant / key_set
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return folder / name
+
+
+class _Remote:
+    """An object store, by fsspec; what goes wrong in it is an `OSError`."""
+
+    def __init__(self, address: str) -> None:
+        try:
+            self._system, self._root = fsspec.core.url_to_fs(address, use_listings_cache=False)
+        except (ValueError, ImportError, OSError) as error:
+            raise SettingError(
+                f"the object store cannot be used ({error}); give an address such as s3://bucket/keys, and install what it needs "
+                "(cryptml[s3])"
+            ) from error
+
+    def put(self, path: Path, place: KeyFile) -> None:
+        with _as_os_error():
+            target = self._name(place)
+            self._system.makedirs(target.rpartition("/")[0], exist_ok=True)
+            self._system.put_file(str(path), f"{target}{UPLOAD_PREFIX}")
+            self._system.mv(f"{target}{UPLOAD_PREFIX}", target)
+
+    def get(self, place: KeyFile, path: Path) -> bool:
+        with _as_os_error():
+            try:
+                self._system.get_file(self._name(place), str(path))
+            except FileNotFoundError:
+                return False
+            return True
+
+    def exists(self, place: KeyFile) -> bool:
+        with _as_os_error():
+            return bool(self._system.exists(self._name(place)))
+
+    def delete(self, place: KeyFile) -> None:
+        with _as_os_error(), suppress(FileNotFoundError):
+            self._system.rm_file(self._name(place))
+
+    def files(self) -> list[tuple[KeyFile, float]]:
+        """Return all files with their ages in seconds."""
+        with _as_os_error():
+            try:
+                found: dict[str, Any] = self._system.find(self._root, detail=True)
+            except FileNotFoundError:
+                return []
+            entries = []
+            for name in found:
+                parts = name.split("/")[-3:]
+                if len(parts) == 3:
+                    changed = self._system.modified(name)
+                    entries.append((KeyFile(*parts), time.time() - changed.timestamp()))
+            return entries
+
+    def _name(self, place: KeyFile) -> str:
+        return f"{self._root}/{place.tenant}/{place.key_set}/{place.file}"
+
+
+@contextmanager
+def _as_os_error() -> Iterator[None]:
+    """Turn whatever an object store's library raises into an `OSError`."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError(0, f"the object store failed ({type(error).__name__})") from error
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    hasher = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(BLOCK):
+            hasher.update(block)
+    return hasher.hexdigest()
+
+
+def _sync_folder(folder: Path) -> None:
+    """See to it that a renamed file is found under its new name after a loss of power."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _age(path: Path) -> float:
+    """Seconds since a file was last written; none where it is gone."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0

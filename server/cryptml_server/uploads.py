@@ -1,0 +1,211 @@
+"""Evaluation keys on their way in: in one request, or in parts that go on where the last one broke off."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterable, AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+from sqlalchemy import func, select
+from starlette.concurrency import run_in_threadpool
+
+from cryptml_server.database import Database, evaluation_keys
+from cryptml_server.key_files import KeyFiles, file_digest
+from cryptml_server.key_store import no_room, stored_keys
+from cryptml_server.models import Circuit
+from cryptml_server.problems import Problem
+from cryptml_server.tenants import Tenant
+from cryptml_server.usage import count_upload
+
+MOST_UPLOADS = 8
+"""Under way at once; a further one is told to come back."""
+
+MOST_UPLOADS_EACH = 2
+"""Of one tenant."""
+
+MOST_PARTS_EACH = 4
+"""Uploads in parts that a tenant may leave unfinished."""
+
+
+class UploadDesk:
+    """Receives evaluation keys into files that are not stored yet, and holds bounds and quotas before a byte is read.
+
+    Args:
+        files: Where they lie.
+        database: Knows what is stored.
+        limit: Bytes of all keys together, uploads under way and unfinished ones included.
+        seconds: Within which a request must end.
+    """
+
+    def __init__(self, files: KeyFiles, database: Database, *, limit: int, seconds: float) -> None:
+        self._files = files
+        self._database = database
+        self._limit = limit
+        self._seconds = seconds
+        self._under_way: dict[Path, tuple[str, int]] = {}
+
+    @asynccontextmanager
+    async def whole(
+        self, tenant: Tenant, circuit: Circuit, digest: str, body: AsyncIterable[bytes]
+    ) -> AsyncIterator[Path]:
+        """Receive keys in one request, and give their file, checked for size and digest; it goes at the end of the block.
+
+        Raises:
+            Problem: 413 or 422 for a wrong size, 422 for another digest, 403 or 429 beyond the tenant's quotas, 408 past the time, 503
+                where too many upload, 507 where there is no room.
+        """
+        upload = self._files.upload(tenant.id, circuit.key_set)
+        most = circuit.key_bytes[1]
+        async with self._reserved(tenant, upload, most, arriving=most):
+            try:
+                await self._receive(body, upload, most)
+                await run_in_threadpool(_check, upload, circuit, digest)
+                yield upload
+            finally:
+                upload.unlink(missing_ok=True)
+
+    @asynccontextmanager
+    async def part(
+        self, tenant: Tenant, circuit: Circuit, digest: str, body: AsyncIterable[bytes], *, offset: int, length: int
+    ) -> AsyncIterator[tuple[Path, int]]:
+        """Receive a part, and give the file with the bytes that are there now; what came stays, even of a part that broke off.
+
+        Where all bytes are there, they are checked for their digest, and the file goes at the end of the block.
+
+        Args:
+            tenant: Whose keys they are.
+            circuit: That they are for.
+            digest: Of the whole.
+            body: The part.
+            offset: Where it begins; what is there already.
+            length: Of the whole.
+
+        Raises:
+            Problem: As `whole`; 409 where another offset is there, with the right one in ``Upload-Offset``.
+        """
+        least, most = circuit.key_bytes
+        if not least <= length <= most:
+            raise Problem(
+                413 if length > most else 422,
+                "Keys too long" if length > most else "Keys truncated",
+                f"the keys are said to have {length} bytes, those of this segment have {least} to {most}",
+            )
+        upload = self._files.part(tenant.id, circuit.key_set, digest)
+        async with self._reserved(tenant, upload, length, arriving=max(0, length - offset)):
+            there = self.offset(tenant, circuit, digest)
+            if offset != there:
+                raise Problem(
+                    409,
+                    "Another offset",
+                    f"the part begins at byte {offset}, and {there} bytes are there; go on behind them",
+                    headers={"Upload-Offset": str(there)},
+                )
+            await self._receive(body, upload, length, append=True)
+            there = self.offset(tenant, circuit, digest)
+            if there < length:
+                yield upload, there
+                return
+            try:
+                await run_in_threadpool(_check, upload, circuit, digest)
+                yield upload, there
+            finally:
+                upload.unlink(missing_ok=True)
+
+    def offset(self, tenant: Tenant, circuit: Circuit, digest: str) -> int:
+        """Return how many bytes of an unfinished upload are there."""
+        try:
+            return self._files.part(tenant.id, circuit.key_set, digest).stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    @asynccontextmanager
+    async def _reserved(self, tenant: Tenant, upload: Path, size: int, *, arriving: int) -> AsyncIterator[None]:
+        """Keep room for an upload until the end of the block, and count what is about to arrive."""
+        own = sum(1 for name, _ in self._under_way.values() if name == tenant.id)
+        if upload in self._under_way:
+            raise Problem(409, "Upload under way", "another request sends a part of these very keys", retry_after=5)
+        if len(self._under_way) >= MOST_UPLOADS or own >= MOST_UPLOADS_EACH:
+            raise Problem(
+                503,
+                "Too busy",
+                f"{own} uploads of yours and {len(self._under_way)} in all are under way; try again later",
+                retry_after=10,
+            )
+        self._under_way[upload] = (tenant.id, size)
+        try:
+            await run_in_threadpool(self._require_room, tenant, upload, arriving)
+            yield
+        finally:
+            del self._under_way[upload]
+
+    async def _receive(self, body: AsyncIterable[bytes], upload: Path, most: int, *, append: bool = False) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if append else os.O_EXCL)
+        try:
+            with os.fdopen(os.open(upload, flags, 0o600), "ab") as stream:
+                try:
+                    with anyio.fail_after(self._seconds):
+                        received = stream.tell()
+                        async for block in body:
+                            received += len(block)
+                            if received > most:
+                                raise Problem(
+                                    413, "Keys too long", f"more came than the {most} bytes that there may be"
+                                )
+                            stream.write(block)
+                finally:
+                    stream.flush()
+                await run_in_threadpool(os.fsync, stream.fileno())
+        except TimeoutError as error:
+            raise Problem(
+                408, "Upload too slow", f"the upload took more than {self._seconds:g} s; try again"
+            ) from error
+        except OSError as error:
+            raise no_room(error) from error
+
+    def _require_room(self, tenant: Tenant, upload: Path, arriving: int) -> None:
+        with self._database.reading() as connection:
+            everything = int(
+                connection.execute(select(func.coalesce(func.sum(evaluation_keys.c.bytes), 0))).scalar_one()
+            )
+        count, size = stored_keys(self._database, tenant)
+        reserved = list(self._under_way.values())
+        own = [each for name, each in reserved if name == tenant.id]
+        paused = [path for path in self._files.parts(tenant.id) if path not in self._under_way]
+        quotas = tenant.quotas
+        if count + len(own) + len(paused) > quotas.keys or size + sum(own) + _sizes(paused) > quotas.key_bytes:
+            raise Problem(
+                403,
+                "Key quota used up",
+                f"you have stored {count} of {quotas.keys} evaluation keys, {size} of {quotas.key_bytes} bytes, and these do not fit "
+                "beside them and what you upload; delete keys that you do not need",
+            )
+        if upload.name.startswith(".part") and len(paused) >= MOST_PARTS_EACH:
+            raise Problem(
+                429,
+                "Too many unfinished uploads",
+                f"{len(paused)} uploads of yours are unfinished, {MOST_PARTS_EACH} at most; go on with one of them",
+                retry_after=60,
+            )
+        all_paused = [path for path in self._files.parts() if path not in self._under_way]
+        if everything + sum(each for _, each in reserved) + _sizes(all_paused) > self._limit:
+            raise Problem(507, "No room for keys", "the service has no room for further keys; try later")
+        with self._database.writing() as connection:
+            count_upload(connection, tenant, arriving)
+
+
+def _check(upload: Path, circuit: Circuit, digest: str) -> None:
+    least, received = circuit.key_bytes[0], upload.stat().st_size
+    if received < least:
+        raise Problem(
+            422,
+            "Keys truncated",
+            f"the keys have {received} bytes, those of this segment at least {least}; upload them again",
+        )
+    if file_digest(upload) != digest:
+        raise Problem(422, "Digest mismatch", "the keys' SHA-256 is not the one in the address; upload them again")
+
+
+def _sizes(paths: list[Path]) -> int:
+    return sum(path.stat().st_size for path in paths if path.is_file())

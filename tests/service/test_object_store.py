@@ -1,0 +1,164 @@
+"""Evaluation keys in an object store that several services share: a real one of S3's protocol, over real sockets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptml_server.app import open_database
+from cryptml_server.database import Database
+from cryptml_server.key_files import KeyFile, KeyFiles
+from cryptml_server.key_store import KeyStore
+from cryptml_server.models import Circuit
+from cryptml_server.problems import Problem
+from cryptml_server.settings import Settings
+from cryptml_server.tenants import Quotas, Tenant, TenantStore
+
+from cryptml.errors import SettingError
+from cryptml.files import sha256
+
+BODY = bytes(range(256)) * 40
+CIRCUIT = Circuit("tiny", 0, (0, 1), Path(), "0" * 64, "1" * 64, (1, 2), (100, 20_000))
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    """The address of an empty bucket."""
+    pytest.importorskip("s3fs", reason="s3fs is not installed; cryptml[s3] has it")
+    server = pytest.importorskip("moto.server", reason="moto is not installed").ThreadedMotoServer(port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FSSPEC_S3_ENDPOINT_URL", f"http://{host}:{port}")
+        for name, value in (
+            ("AWS_ACCESS_KEY_ID", "id"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+            ("AWS_DEFAULT_REGION", "us-east-1"),
+        ):
+            patch.setenv(name, value)
+        import fsspec.config
+        import s3fs
+
+        fsspec.config.set_conf_env(fsspec.config.conf)
+        s3fs.S3FileSystem(endpoint_url=f"http://{host}:{port}").mkdir("clinic-keys")
+        yield "s3://clinic-keys/some/folder"
+        fsspec.config.conf.pop("s3", None)
+    server.stop()
+
+
+@pytest.fixture(params=["s3", "folder"])
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return f"file://{tmp_path}/shared" if request.param == "folder" else str(request.getfixturevalue("s3"))
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    opened = open_database(Settings(data=tmp_path))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def tenant(database: Database) -> Tenant:
+    return TenantStore(database).add("clinic", Quotas())[0]
+
+
+class Service:
+    """The keys of one of several services."""
+
+    def __init__(self, folder: Path, database: Database, address: str, cache_bytes: int = 1 << 30) -> None:
+        self.folder = folder
+        self.files = KeyFiles(folder, object_store=address, cache_bytes=cache_bytes)
+        self.store = KeyStore(self.files, database, unused_seconds=1000)
+
+    def keep(self, tenant: Tenant, body: bytes = BODY) -> str:
+        upload = self.files.upload(tenant.id, CIRCUIT.key_set)
+        upload.write_bytes(body)
+        self.store.keep(tenant, CIRCUIT, sha256(body), upload)
+        return sha256(body)
+
+    def on_disk(self) -> list[Path]:
+        return [path for path in self.folder.rglob("*") if path.is_file()]
+
+
+@pytest.fixture
+def services(tmp_path: Path, database: Database, address: str) -> Iterator[tuple[Service, Service]]:
+    made = Service(tmp_path / "one", database, address), Service(tmp_path / "two", database, address, 15_000)
+    yield made
+    for each in made:
+        each.files.close()
+
+
+def test_what_one_stores_another_finds_and_deletes(services: tuple[Service, Service], tenant: Tenant) -> None:
+    one, two = services
+    digest = one.keep(tenant)
+    assert two.store.holds(tenant, CIRCUIT, digest)
+    found = two.store.find(tenant, CIRCUIT, digest)
+    assert found.path.read_bytes() == BODY
+    assert two.folder in found.path.parents
+    assert found.path.stat().st_mode & 0o077 == 0
+    assert one.store.deleted([found.name]) == []
+    assert two.store.delete(tenant, CIRCUIT, digest) == found.name
+    assert one.store.deleted([found.name]) == [found.name]
+    assert not one.store.holds(tenant, CIRCUIT, digest)
+    for path in one.on_disk():
+        os.utime(path, (1, 1))
+    assert one.store.sweep() == []
+    assert one.on_disk() == [], "its copy goes with a sweep"
+    assert two.on_disk() == []
+
+
+def test_an_altered_object_is_not_used(services: tuple[Service, Service], tenant: Tenant) -> None:
+    one, two = services
+    digest = one.keep(tenant)
+    (path,) = one.on_disk()
+    remote = one.files._remote
+    assert remote is not None
+    other = path.with_name("other")
+    other.write_bytes(BODY[::-1])
+    remote.put(other, KeyFile(tenant.id, CIRCUIT.key_set, path.name))
+    with pytest.raises(Problem, match="something else than was stored"):
+        two.store.find(tenant, CIRCUIT, digest)
+    assert two.on_disk() == []
+
+
+def test_a_lost_object_may_come_again_and_one_without_a_row_goes(
+    services: tuple[Service, Service], tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = services
+    digest = one.keep(tenant)
+    (path,) = one.on_disk()
+    place = KeyFile(tenant.id, CIRCUIT.key_set, path.name)
+    one.files.delete(place)
+    assert not two.store.holds(tenant, CIRCUIT, digest)
+    assert one.keep(tenant) == digest
+    orphan = one.files.upload(tenant.id, CIRCUIT.key_set)
+    orphan.write_bytes(b"no row")
+    one.files.keep(orphan, KeyFile(tenant.id, CIRCUIT.key_set, "f" * 32))
+    two.store.sweep()
+    assert two.files.is_there(KeyFile(tenant.id, CIRCUIT.key_set, "f" * 32)), "it may be about to get one"
+    monkeypatch.setattr("cryptml_server.key_files.SETTLING_SECONDS", -100.0)
+    two.store.sweep()
+    assert not two.files.is_there(KeyFile(tenant.id, CIRCUIT.key_set, "f" * 32))
+    assert two.store.find(tenant, CIRCUIT, digest).path.read_bytes() == BODY
+
+
+def test_the_folder_keeps_what_was_used_last(services: tuple[Service, Service], tenant: Tenant) -> None:
+    one, two = services
+    digests = [one.keep(tenant, bytes([number]) + BODY) for number in range(3)]
+    two.store.find(tenant, CIRCUIT, digests[0])
+    (first,) = two.on_disk()
+    two.store.find(tenant, CIRCUIT, digests[1])
+    assert len(two.on_disk()) == 2, "it was used a moment ago, and may be about to be read"
+    os.utime(first, (1, 1))
+    two.store.find(tenant, CIRCUIT, digests[2])
+    assert first not in two.on_disk()
+    assert len(two.on_disk()) == 2
+    assert two.store.find(tenant, CIRCUIT, digests[0]).path.read_bytes() == b"\0" + BODY
+
+
+def test_an_address_that_is_none_is_said_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="the object store cannot be used"):
+        KeyFiles(tmp_path / "keys", object_store="nonsense://bucket")
