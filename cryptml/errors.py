@@ -28,7 +28,7 @@ Each message names what was wrong, the offending value, the bound it broke and w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -140,11 +140,13 @@ class ServiceRefused(ServiceError):
     Attributes:
         status: The HTTP status, 400 to 599.
         title: The problem's short name.
+        headers: Of the answer.
     """
 
-    def __init__(self, status: int, title: str, detail: str) -> None:
+    def __init__(self, status: int, title: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
         self.status = status
         self.title = title
+        self.headers = headers if headers is not None else {}
         super().__init__(f"the service refused ({status} {title}): {detail}")
 
 

@@ -1,9 +1,10 @@
 """The clinic's side: keys that never leave it, client segments in the clear, everything else encrypted."""
 
+from cryptml_client.asynchronous import AsyncClient
 from cryptml_client.client import Client
 from cryptml_client.key_store import KeyStore
 from cryptml_client.prediction import Prediction
 from cryptml_client.progress import Progress
 from cryptml_client.scan import Scan, TileAnswer
 
-__all__ = ["Client", "KeyStore", "Prediction", "Progress", "Scan", "TileAnswer"]
+__all__ = ["AsyncClient", "Client", "KeyStore", "Prediction", "Progress", "Scan", "TileAnswer"]

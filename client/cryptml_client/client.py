@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
 from cryptml.bundle import ClientBundle, ServerStep
 from cryptml.bundle.manifest import check_name
-from cryptml.errors import ServiceProtocolError, ServiceRefused, printable
+from cryptml.errors import CryptmlError, ServiceProtocolError, ServiceRefused, SettingError, printable
 from cryptml.fhe.client import ClientCircuit, KeySet
-from cryptml.files import MAX_JSON_BYTES, sha256
+from cryptml.files import MAX_JSON_BYTES
 from cryptml.images import Image, Region, central_region, crop, load_image
 from cryptml.networks.boundary import FloatArray
 from cryptml.runtime import run_split
@@ -19,16 +22,18 @@ from cryptml_client.key_store import KeyStore
 from cryptml_client.prediction import Prediction
 from cryptml_client.progress import Progress, Silent
 from cryptml_client.transport import Transport
+from cryptml_client.uploading import KeyUpload
 
 MAX_BUNDLE_BYTES = 256 << 20
-UPLOAD_BLOCK = 1 << 20
+MOST_IN_FLIGHT = 256
+PATIENCE_SECONDS = 60.0
 
 
 class Client:
     """Asks a service about pictures that the service never sees.
 
     The bundle is fetched and checked at the first use; keys are made or found again, and their evaluation half
-    uploaded, before the first prediction. Not safe to share between threads.
+    uploaded, before the first prediction. Safe to share between threads.
 
     Args:
         url: Of the service.
@@ -37,6 +42,9 @@ class Client:
         timeout_seconds: For connecting and for each answer.
         token: That the provider gave; None for a service that asks for none.
         progress: Told of stages that take long.
+        ca_file: Certificates (PEM) of those who may vouch for the service; the usual ones if None.
+        patience_seconds: For which what may help itself is tried again: a busy service, a connection that broke.
+        background: Whether the service is to answer evaluations as jobs: they survive broken connections, and its restarts.
     """
 
     def __init__(
@@ -48,8 +56,15 @@ class Client:
         timeout_seconds: float = 900.0,
         token: str | None = None,
         progress: Progress | None = None,
+        ca_file: Path | None = None,
+        patience_seconds: float = PATIENCE_SECONDS,
+        background: bool = False,
     ) -> None:
-        self._transport = Transport(url, timeout_seconds, token)
+        self._transport = Transport(url, timeout_seconds, token, ca_file=ca_file, patience_seconds=patience_seconds)
+        self._timeout = timeout_seconds
+        self._background = background
+        self._preparing = threading.RLock()
+        self._native = threading.Lock()
         self._model = model
         self._keys = keys if keys is not None else KeyStore()
         self._progress: Progress = progress if progress is not None else Silent()
@@ -78,10 +93,11 @@ class Client:
             ServiceError: If it cannot be fetched.
             BundleError: If it is damaged or contradicts itself.
         """
-        if self._bundle is None:
-            with self._progress.stage("fetching the client bundle"):
-                self._bundle = self._fetch_bundle()
-        return self._bundle
+        with self._preparing:
+            if self._bundle is None:
+                with self._progress.stage("fetching the client bundle"):
+                    self._bundle = self._fetch_bundle()
+            return self._bundle
 
     @property
     def evaluation_key_bytes(self) -> int:
@@ -101,10 +117,11 @@ class Client:
             KeySetError: If a key file is damaged or locked.
             ServiceError: If the upload fails.
         """
-        sharing: dict[str, list[ServerStep]] = {}
-        for step in self.bundle.server_steps:
-            sharing.setdefault(step.circuit.key_set, []).append(step)
-        self._key_sets = [self._prepare_key_set(steps) for steps in sharing.values()]
+        with self._preparing:
+            sharing: dict[str, list[ServerStep]] = {}
+            for step in self.bundle.server_steps:
+                sharing.setdefault(step.circuit.key_set, []).append(step)
+            self._key_sets = [self._prepare_key_set(steps) for steps in sharing.values()]
 
     def predict(self, image: Path | str | Image, region: Region | None = None) -> Prediction:
         """Return the answer for one picture.
@@ -123,19 +140,64 @@ class Client:
 
     def predict_region(self, region: FloatArray) -> Prediction:
         """Return the answer for (side, side) float32 pixels in [0, 1], already cropped and reduced."""
-        if not self.prepared:
-            self.prepare()
-        evaluator = RemoteEvaluator(self._transport, self.bundle.model, self._circuits, self._digests)
+        with self._preparing:
+            if not self.prepared:
+                self.prepare()
         with self._progress.stage("asking the service"):
+            evaluator = self._evaluator()
             try:
                 answer = run_split(self.bundle, region, evaluator)
             except ServiceRefused as refusal:
                 if refusal.title != "Unknown evaluation keys":
                     raise
                 self.prepare()  # the service forgot the keys; it gets them once more
-                evaluator = RemoteEvaluator(self._transport, self.bundle.model, self._circuits, self._digests)
+                evaluator = self._evaluator()
                 answer = run_split(self.bundle, region, evaluator)
         return Prediction(answer, self.bundle.split.letters, evaluator.upload_bytes, evaluator.download_bytes)
+
+    def predict_regions(
+        self, regions: Iterable[FloatArray], *, in_flight: int = 4
+    ) -> Iterator[Prediction | CryptmlError]:
+        """Yield the answers for many regions in their order, several of them on their way at once.
+
+        Args:
+            regions: (side, side) float32 pixels in [0, 1] each; read as they are needed.
+            in_flight: That are asked about at once, 1 to `MOST_IN_FLIGHT`.
+
+        Yields:
+            An answer, or the error that took its place: one that fails does not keep the others from theirs.
+
+        Raises:
+            SettingError: If that many cannot be in flight.
+            CryptmlError: As `prepare`.
+        """
+        if not 1 <= in_flight <= MOST_IN_FLIGHT:
+            raise SettingError(f"{in_flight} pictures cannot be in flight; give 1 to {MOST_IN_FLIGHT}")
+        if not self.prepared:
+            self.prepare()
+        with ThreadPoolExecutor(in_flight, thread_name_prefix="cryptml") as threads:
+            waiting: deque[Future[Prediction]] = deque()
+            try:
+                for region in regions:
+                    waiting.append(threads.submit(self.predict_region, region))
+                    if len(waiting) >= in_flight:
+                        yield _outcome(waiting.popleft())
+                while waiting:
+                    yield _outcome(waiting.popleft())
+            finally:
+                for each in waiting:
+                    each.cancel()
+
+    def _evaluator(self) -> RemoteEvaluator:
+        return RemoteEvaluator(
+            self._transport,
+            self.bundle.model,
+            self._circuits,
+            self._digests,
+            native=self._native,
+            jobs=self._progress if self._background else None,
+            job_seconds=self._timeout,
+        )
 
     def _prepare_key_set(self, steps: list[ServerStep]) -> KeySet:
         """Make or find the key set of the circuits that share it, and see to it that the service has its evaluation half."""
@@ -151,26 +213,11 @@ class Client:
         for each in steps:
             self._circuits[each.index] = ClientCircuit(each.circuit, key_set)
             self._digests[each.index] = key_set.digest
-        path = f"/v1/models/{self.bundle.model}/evaluation-keys/{key_set.digest}"
-        if not self._transport.exists(path, {"segment": step.index}):
+        upload = KeyUpload(self._transport, self.bundle.model, step, key_set, self._progress)
+        if not upload.is_stored():
             with self._progress.stage(f"uploading evaluation keys for {name}"):
-                self._upload(path, step, key_set)
+                upload.send()
         return key_set
-
-    def _upload(self, path: str, step: ServerStep, key_set: KeySet) -> None:
-        data = key_set.evaluation_keys
-        self._transport.request(
-            "PUT",
-            path,
-            content=_blocks(data),
-            headers={
-                "Content-Type": "application/octet-stream",
-                "Content-Length": str(len(data)),
-                "CryptML-Circuit": sha256(step.circuit.client_specs),
-            },
-            query={"segment": step.index},
-            limit=MAX_JSON_BYTES,
-        )
 
     def _fetch_bundle(self) -> ClientBundle:
         model = self._model or self._only_model()
@@ -203,6 +250,8 @@ class Client:
         return names[0]
 
 
-def _blocks(data: bytes) -> Iterator[bytes]:
-    for start in range(0, len(data), UPLOAD_BLOCK):
-        yield data[start : start + UPLOAD_BLOCK]
+def _outcome(asked: Future[Prediction]) -> Prediction | CryptmlError:
+    try:
+        return asked.result()
+    except CryptmlError as error:
+        return error

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 
 from cryptml.bundle import ServerStep
+from cryptml.errors import ServiceError
 from cryptml.fhe.client import ClientCircuit
 from cryptml.fhe.parameters import OVERHEAD_BYTES
 from cryptml.files import sha256
 from cryptml.networks.extent import IntArray
 from cryptml.runtime import Timings
+from cryptml_client.jobs import RemoteJob
+from cryptml_client.progress import Progress
 from cryptml_client.transport import Transport
 
 
@@ -23,6 +28,9 @@ class RemoteEvaluator:
         model: Its name there.
         circuits: By segment index, with this client's keys.
         key_digests: By segment index, of the evaluation keys that the service stores.
+        native: Held while native code encrypts or decrypts, which is not safe in several threads.
+        jobs: What is told of the progress of jobs; None for evaluations that are waited for in one request.
+        job_seconds: For which a job is waited for.
     """
 
     def __init__(
@@ -31,33 +39,31 @@ class RemoteEvaluator:
         model: str,
         circuits: Mapping[int, ClientCircuit],
         key_digests: Mapping[int, str],
+        *,
+        native: threading.Lock,
+        jobs: Progress | None = None,
+        job_seconds: float = 900.0,
     ) -> None:
         self._transport = transport
         self._model = model
         self._circuits = circuits
         self._key_digests = key_digests
+        self._native = native
+        self._jobs = jobs
+        self._job_seconds = job_seconds
         self.upload_bytes = 0
         self.download_bytes = 0
 
     def evaluate(self, step: ServerStep, values: IntArray, timings: Timings) -> IntArray:
         """See `cryptml.runtime.SegmentEvaluator.evaluate`."""
         circuit = self._circuits[step.index]
-        started = time.perf_counter()
-        ciphertext = circuit.encrypt(values)
-        timings.add("encrypt", started)
+        with self._native:
+            started = time.perf_counter()
+            ciphertext = circuit.encrypt(values)
+            timings.add("encrypt", started)
 
         started = time.perf_counter()
-        result, headers = self._transport.request(
-            "POST",
-            f"/v1/models/{self._model}/segments/{step.index}/evaluations",
-            content=ciphertext,
-            headers={
-                "Content-Type": "application/octet-stream",
-                "CryptML-Circuit": sha256(step.circuit.client_specs),
-                "CryptML-Evaluation-Keys": self._key_digests[step.index],
-            },
-            limit=step.circuit.parameters.output_bytes + OVERHEAD_BYTES,
-        )
+        result, headers = self._ask(step, ciphertext)
         elapsed = (time.perf_counter() - started) * 1000
         evaluated = min(elapsed, _evaluation_ms(headers.get("server-timing", "")))
         timings.stages["server_evaluate"] = timings.stages.get("server_evaluate", 0.0) + evaluated
@@ -65,10 +71,29 @@ class RemoteEvaluator:
         self.upload_bytes += len(ciphertext)
         self.download_bytes += len(result)
 
-        started = time.perf_counter()
-        answer = circuit.decrypt(result)
-        timings.add("decrypt", started)
+        with self._native:
+            started = time.perf_counter()
+            answer = circuit.decrypt(result)
+            timings.add("decrypt", started)
         return answer
+
+    def _ask(self, step: ServerStep, ciphertext: bytes) -> tuple[bytes, Mapping[str, str]]:
+        path = f"/v1/models/{self._model}/segments/{step.index}/evaluations"
+        headers = {
+            "Content-Type": "application/octet-stream",
+            "CryptML-Circuit": sha256(step.circuit.client_specs),
+            "CryptML-Evaluation-Keys": self._key_digests[step.index],
+        }
+        limit = step.circuit.parameters.output_bytes + OVERHEAD_BYTES
+        if self._jobs is None:
+            return self._transport.request("POST", path, content=ciphertext, headers=headers, limit=limit)
+        job = RemoteJob.submit(self._transport, path, ciphertext, headers)
+        try:
+            job.wait(self._jobs, self._job_seconds)
+            return job.result(limit)
+        finally:  # fetched, or not wanted any more: the service need not keep it, nor work on it
+            with suppress(ServiceError):
+                job.delete()
 
 
 def _evaluation_ms(server_timing: str) -> float:

@@ -14,6 +14,10 @@ class Progress(Protocol):
         """Return a context that lasts as long as the stage, for example ``"making keys"``."""
         ...
 
+    def portion(self, done: float, total: float) -> None:
+        """Say how much of the stage is done, where that is known: bytes, or seconds of what was expected."""
+        ...
+
 
 class Silent:
     """Says nothing."""
@@ -22,3 +26,6 @@ class Silent:
     def stage(self, what: str) -> Iterator[None]:  # noqa: ARG002
         """See `Progress.stage`."""
         yield
+
+    def portion(self, done: float, total: float) -> None:
+        """See `Progress.portion`."""

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
+import ssl
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
+import tenacity
 
 from cryptml import __version__
 from cryptml.errors import (
@@ -23,6 +28,9 @@ from cryptml.errors import (
 
 MAX_JSON_BYTES = 16 << 20
 MAX_PORT = 65_535
+MOST_PATIENCE = 86_400
+
+T = TypeVar("T")
 
 
 class Transport:
@@ -32,12 +40,22 @@ class Transport:
         url: ``http://`` or ``https://`` and a host.
         timeout_seconds: For each request from its start to the end of its answer, evaluation included.
         token: Of the tenant; None for a service that asks for none.
+        ca_file: Certificates (PEM) of those who may vouch for the service; the usual ones if None.
+        patience_seconds: For which what may help itself is tried again; 0 for never.
 
     Raises:
-        SettingError: If the address, the timeout or the token cannot be used, or the token would travel in the clear.
+        SettingError: If one of them cannot be used, or the token would travel in the clear.
     """
 
-    def __init__(self, url: str, timeout_seconds: float, token: str | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        timeout_seconds: float,
+        token: str | None = None,
+        *,
+        ca_file: Path | None = None,
+        patience_seconds: float = 0.0,
+    ) -> None:
         try:
             parsed = httpx.URL(url)
         except (httpx.InvalidURL, TypeError, UnicodeError) as error:
@@ -46,6 +64,8 @@ class Transport:
             raise SettingError(f"{url!r} is not an address of a service; write it as http://host:port")
         if not 0 < timeout_seconds <= 86_400:
             raise SettingError(f"a timeout of {timeout_seconds} s is out of bounds; give more than 0 and at most 86400")
+        if not 0 <= patience_seconds <= MOST_PATIENCE:
+            raise SettingError(f"a patience of {patience_seconds} s is out of bounds; give 0 to {MOST_PATIENCE}")
         if token is not None:
             _require_safe(token, parsed)
         self._url = str(parsed).rstrip("/")
@@ -61,6 +81,14 @@ class Transport:
             },
             follow_redirects=False,
             trust_env=False,
+            verify=_trusted(ca_file),
+        )
+        self._reached = False
+        self._retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(self._may_help_itself),
+            stop=tenacity.stop_before_delay(patience_seconds),
+            wait=_pause,
+            reraise=True,
         )
 
     def __enter__(self) -> Transport:
@@ -75,13 +103,13 @@ class Transport:
         """Close the connections."""
         self._http.close()
 
-    def get_json(self, path: str) -> dict[str, Any]:
+    def get_json(self, path: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Return a JSON object.
 
         Raises:
             ServiceError: See `request`; `ServiceProtocolError` if it is no JSON object.
         """
-        body, _ = self.request("GET", path, limit=MAX_JSON_BYTES)
+        body, _ = self.request("GET", path, headers=headers, limit=MAX_JSON_BYTES)
         try:
             document = json.loads(body)
         except (ValueError, RecursionError) as error:
@@ -94,8 +122,8 @@ class Transport:
             )
         return document
 
-    def exists(self, path: str, query: Mapping[str, int]) -> bool:
-        """Return whether a resource is there (HEAD).
+    def stored(self, path: str, query: Mapping[str, int]) -> tuple[bool, int]:
+        """Return whether a resource is there (HEAD), and if not, how many bytes of it are.
 
         Raises:
             ServiceError: For anything but yes or no.
@@ -104,9 +132,30 @@ class Transport:
             self.request("HEAD", path, limit=0, query=query)
         except ServiceRefused as refusal:
             if refusal.status == 404:
-                return False
+                there = refusal.headers.get("upload-offset", "0")
+                return False, int(there) if re.fullmatch("[0-9]{1,18}", there) else 0
             raise
-        return True
+        return True, 0
+
+    def persist(self, attempt: Callable[[], T]) -> T:
+        """Return what an attempt returns; where it fails in a way that may help itself, after another one, for as long as patience goes.
+
+        The pauses are those that the service asks for, or grow, and are never quite the same: clients that failed together do not come
+        back together.
+
+        Args:
+            attempt: Safe to make again, whatever came of the last one.
+
+        Raises:
+            ServiceError: Of the last attempt.
+        """
+        return self._retrying(attempt)
+
+    def _may_help_itself(self, error: BaseException) -> bool:
+        if isinstance(error, ServiceRefused):
+            return error.status in (429, 503)
+        # An address where nothing ever answered is more likely wrong than away.
+        return isinstance(error, ServiceUnavailable) and self._reached
 
     def request(
         self,
@@ -114,11 +163,12 @@ class Transport:
         path: str,
         *,
         limit: int,
-        content: bytes | Iterable[bytes] | None = None,
+        content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, int] | None = None,
+        once: bool = False,
     ) -> tuple[bytes, Mapping[str, str]]:
-        """Send a request and return body and headers of a successful answer.
+        """Send a request and return body and headers of a successful answer; see `persist`.
 
         Args:
             method: HTTP method.
@@ -127,6 +177,7 @@ class Transport:
             content: The request's body.
             headers: Beside the usual ones.
             query: Parameters.
+            once: Whether it is not to be sent again, whatever happens.
 
         Raises:
             ServiceUnavailable: If nothing accepts the connection, or it breaks.
@@ -134,9 +185,22 @@ class Transport:
             ServiceRefused: If it is a problem document.
             ServiceProtocolError: If it is anything else that this protocol does not know, or too long.
         """
+        send = partial(self._send, method, path, limit, content, headers, query)
+        return send() if once else self.persist(send)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        limit: int,
+        content: bytes | None,
+        headers: Mapping[str, str] | None,
+        query: Mapping[str, int] | None,
+    ) -> tuple[bytes, Mapping[str, str]]:
         deadline = time.monotonic() + self._timeout
         try:
             with self._http.stream(method, path, content=content, headers=headers, params=query) as answer:
+                self._reached = True
                 ceiling = limit if answer.is_success else MAX_JSON_BYTES
                 body = bytearray()
                 for block in answer.iter_raw():
@@ -159,6 +223,10 @@ class Transport:
                 f"nothing answers at {self._url}; check the address and that the service runs"
             ) from error
         except (httpx.RemoteProtocolError, httpx.DecodingError) as error:
+            if self._reached:
+                raise ServiceUnavailable(
+                    f"{self._url} broke off in the middle of {method} {path}; try again"
+                ) from error
             raise ServiceProtocolError(
                 f"{self._url} broke off or does not speak HTTP; check the address ({type(error).__name__})"
             ) from error
@@ -176,7 +244,7 @@ class Transport:
         self, method: str, path: str, answer: httpx.Response, body: bytes
     ) -> ServiceRefused | ServiceProtocolError:
         if method == "HEAD":  # has no body by definition
-            return ServiceRefused(answer.status_code, answer.reason_phrase, f"{method} {path}")
+            return ServiceRefused(answer.status_code, answer.reason_phrase, f"{method} {path}", answer.headers)
         try:
             problem = json.loads(body)
             title, detail = str(problem["title"])[:200], str(problem["detail"])[:1000]
@@ -184,7 +252,23 @@ class Transport:
             return ServiceProtocolError(
                 f"{self._url} answers {method} {path} with status {answer.status_code} and no problem document; check the address"
             )
-        return ServiceRefused(answer.status_code, printable(title), printable(detail))
+        return ServiceRefused(answer.status_code, printable(title), printable(detail), answer.headers)
+
+
+def _pause(state: tenacity.RetryCallState) -> float:
+    """Return how long to wait before the next attempt: a little longer than the service asks for, or than the last time."""
+    error = state.outcome.exception() if state.outcome is not None else None
+    asked = error.headers.get("retry-after", "") if isinstance(error, ServiceRefused) else ""
+    least = float(asked) if re.fullmatch("[0-9]{1,9}", asked) else 0.0
+    growing: float = tenacity.wait_random_exponential(multiplier=0.5, max=15)(state)
+    return least + (min(growing, 0.1 * least + 0.2) if least else growing)
+
+
+def _trusted(ca_file: Path | None) -> ssl.SSLContext:
+    try:
+        return httpx.create_ssl_context() if ca_file is None else ssl.create_default_context(cafile=str(ca_file))
+    except (OSError, ssl.SSLError) as error:
+        raise SettingError(f"the certificates in {ca_file} cannot be used ({error}); give a PEM file") from error
 
 
 def _require_safe(token: str, url: httpx.URL) -> None:

@@ -13,11 +13,14 @@ from rich.progress import (
     BarColumn,
     Progress,
     SpinnerColumn,
+    Task,
+    TaskID,
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from cryptml.errors import printable
 
@@ -48,6 +51,7 @@ class Stages:
 
     def __init__(self) -> None:
         self.quiet = False
+        self._shown: tuple[Progress, TaskID] | None = None
 
     @contextmanager
     def stage(self, what: str) -> Iterator[None]:
@@ -62,12 +66,30 @@ class Stages:
         with Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
+            _Portion(),
             TimeElapsedColumn(),
             console=err,
             transient=True,
         ) as progress:
-            progress.add_task(what, total=None)
-            yield
+            self._shown = progress, progress.add_task(what, total=None)
+            try:
+                yield
+            finally:
+                self._shown = None
+
+    def portion(self, done: float, total: float) -> None:
+        """See `cryptml_client.Progress.portion`."""
+        if self._shown is not None:
+            progress, task = self._shown
+            progress.update(task, completed=done, total=total)
+
+
+class _Portion(BarColumn):
+    """A bar where it is known how much is done, nothing else."""
+
+    def render(self, task: Task) -> Any:
+        """Return what is shown."""
+        return Text() if task.total is None else super().render(task)
 
 
 @contextmanager

@@ -22,6 +22,11 @@ TokenFile = Annotated[
     typer.Option("--token-file", help=f"Holds the token that the provider gave; else the variable {TOKEN_VARIABLE}."),
 ]
 
+CaFile = Annotated[
+    Path | None,
+    typer.Option("--ca-file", help="PEM file of those who may vouch for the service; the usual authorities otherwise."),
+]
+
 
 def read_passphrase(file: Path | None) -> str | None:
     """Return the passphrase, None where none is given.

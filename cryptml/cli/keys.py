@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cryptml.cli.console import Stages, out, print_json, say
-from cryptml.cli.credentials import PassphraseFile, TokenFile, read_passphrase, read_token
+from cryptml.cli.credentials import CaFile, PassphraseFile, TokenFile, read_passphrase, read_token
 from cryptml.reports.table import bytes_text, plain_table
 
 app = typer.Typer(help="Make, list and delete this client's keys.", no_args_is_help=True)
@@ -22,12 +22,15 @@ def make(
     keys: Folder = None,
     passphrase_file: PassphraseFile = None,
     token_file: TokenFile = None,
+    ca_file: CaFile = None,
 ) -> None:
     """Make the keys for a service's model where there are none, and upload their evaluation half."""
     from cryptml_client import Client, KeyStore
 
     store = KeyStore(keys, read_passphrase(passphrase_file))
-    with Client(server, model=model, keys=store, token=read_token(token_file), progress=Stages()) as client:
+    with Client(
+        server, model=model, keys=store, token=read_token(token_file), ca_file=ca_file, progress=Stages()
+    ) as client:
         client.prepare()
         size = bytes_text(client.evaluation_key_bytes)
         say(f"keys for {client.bundle.model} in {store.folder}; evaluation half ({size}) stored there")

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cryptml.cli.console import Stages, err, out, print_json
-from cryptml.cli.credentials import PassphraseFile, TokenFile, read_passphrase, read_token
+from cryptml.cli.console import Stages, bar, err, out, print_json
+from cryptml.cli.credentials import CaFile, PassphraseFile, TokenFile, read_passphrase, read_token
 from cryptml.errors import CryptmlError, ImageError, RangeError
 from cryptml.images import Image, Region, central_region, crop, load_image
-from cryptml.networks import IntArray, Network, load_network
+from cryptml.networks import FloatArray, IntArray, Network, load_network
 from cryptml.networks.clamping import within_bins
 from cryptml.networks.envelope import split_envelope
 from cryptml.reports.table import bytes_text, milliseconds_text, plain_table
 from cryptml.splits import Segment, Split
+
+if TYPE_CHECKING:
+    from cryptml_client import Client, Prediction
 
 
 def predict(
@@ -26,10 +30,15 @@ def predict(
     keys: Annotated[Path | None, typer.Option(help="Folder of the keys.")] = None,
     passphrase_file: PassphraseFile = None,
     token_file: TokenFile = None,
+    ca_file: CaFile = None,
     clear_check: Annotated[
         str | None, typer.Option(help="Network to compare with in the clear: a folder or a name.")
     ] = None,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for each answer.")] = 900.0,
+    background: Annotated[
+        bool, typer.Option("--background", help="Ask for jobs, which survive broken connections and restarts.")
+    ] = False,
+    in_flight: Annotated[int, typer.Option(min=1, max=256, help="Pictures asked about at once.")] = 1,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line and picture.")] = False,
 ) -> None:
     """Predict each picture: client layers here, server layers on ciphertexts; exit 1 if one fails."""
@@ -37,44 +46,79 @@ def predict(
 
     region = Region.parse(roi) if roi is not None else None
     expected = load_network(clear_check) if clear_check is not None else None
-    failed = False
+    stages = Stages()
     with Client(
         server,
         model=model,
         keys=KeyStore(keys, read_passphrase(passphrase_file)),
         timeout_seconds=timeout,
         token=read_token(token_file),
-        progress=Stages(),
+        ca_file=ca_file,
+        progress=stages,
+        background=background,
     ) as client:
-        for path in images:
-            try:
-                picture = load_image(path)
-                square = crop(picture, region or central_region(picture), client.bundle.front_end.side)
-            except ImageError as error:
-                failed = True
-                _report_failure(path, error, json=json)
-                continue
-            try:
-                prediction = client.predict_region(square)
-                rounded = any(step.circuit.approximate for step in client.bundle.server_steps)
-                result = {
-                    "image": str(path),
-                    **prediction.to_json(),
-                    "approximate": rounded,
-                    "matches_clear": None,
-                }
-                if expected is not None:
-                    result["matches_clear"] = matches_clear(
-                        expected, picture, region, client.bundle.split, prediction.answer.integers
-                    )
-                    failed = failed or not result["matches_clear"]
-            except RangeError as error:
-                failed = True
-                _report_failure(path, error, json=json)
-                continue
-            _show(result, json=json)
+        side = client.bundle.front_end.side
+        read = [(path, _read(path, region, side)) for path in images]
+        squares = [found for _, found in read if not isinstance(found, CryptmlError)]
+        if squares:
+            client.prepare()
+        stages.quiet = in_flight > 1
+        answers = client.predict_regions(squares, in_flight=in_flight) if squares else iter(())
+        failed = False
+        with bar("asking the service", len(squares)) if in_flight > 1 else nullcontext((None, None)) as (shown, task):
+            for path, found in read:
+                outcome = found if isinstance(found, CryptmlError) else next(answers)
+                if shown is not None and task is not None and found is not outcome:
+                    shown.advance(task)
+                failed = not _report(path, outcome, client, expected, region, json=json) or failed
     if failed:
         raise typer.Exit(1)
+
+
+def _read(path: Path, region: Region | None, side: int) -> FloatArray | ImageError:
+    """Return the (side, side) pixels of a picture to ask about, or why there are none."""
+    try:
+        picture = load_image(path)
+        return crop(picture, region or central_region(picture), side)
+    except ImageError as error:
+        return error
+
+
+def _report(
+    path: Path,
+    outcome: Prediction | CryptmlError,
+    client: Client,
+    expected: Network | None,
+    region: Region | None,
+    *,
+    json: bool,
+) -> bool:
+    """Show what came of one picture, and return whether it is what it should be.
+
+    Raises:
+        CryptmlError: If it failed for a reason that the next one would fail for too.
+    """
+    if isinstance(outcome, CryptmlError):
+        if not isinstance(outcome, (ImageError, RangeError)):
+            raise outcome
+        _report_failure(path, outcome, json=json)
+        return False
+    result = {
+        "image": str(path),
+        **outcome.to_json(),
+        "approximate": any(step.circuit.approximate for step in client.bundle.server_steps),
+        "matches_clear": None,
+    }
+    if expected is not None:
+        try:
+            result["matches_clear"] = matches_clear(
+                expected, load_image(path), region, client.bundle.split, outcome.answer.integers
+            )
+        except RangeError as error:
+            _report_failure(path, error, json=json)
+            return False
+    _show(result, json=json)
+    return result["matches_clear"] is not False
 
 
 def matches_clear(network: Network, picture: Image, region: Region | None, split: Split, answer: IntArray) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cryptml.cli.console import Stages, bar, err, out, print_json, say
-from cryptml.cli.credentials import PassphraseFile, TokenFile, read_passphrase, read_token
+from cryptml.cli.credentials import CaFile, PassphraseFile, TokenFile, read_passphrase, read_token
 from cryptml.errors import CryptmlError, SettingError
 from cryptml.files import write_bytes
 from cryptml.images import Image, load_image, tile_breast
@@ -41,6 +41,7 @@ def scan(
     keys: Annotated[Path | None, typer.Option(help="Folder of the keys.")] = None,
     passphrase_file: PassphraseFile = None,
     token_file: TokenFile = None,
+    ca_file: CaFile = None,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for each answer.")] = 900.0,
     resume: Annotated[bool, typer.Option("--resume", help="Continue a scan that was interrupted.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing heat map.")] = False,
@@ -60,6 +61,7 @@ def scan(
         keys=KeyStore(keys, read_passphrase(passphrase_file)),
         timeout_seconds=timeout,
         token=read_token(token_file),
+        ca_file=ca_file,
         progress=stages,
     ) as client:
         bundle = client.bundle

@@ -10,7 +10,7 @@ import pytest
 
 ALLOWED = {
     "annotated_types", "anyio", "certifi", "cffi", "charset_normalizer", "concrete", "cryptml", "cryptml_client", "cryptography",
-    "attr", "attrs", "backports", "dill", "h11", "httpcore", "httpx", "idna", "importlib_metadata", "importlib_resources", "jaraco", "jsonpickle",
+    "attr", "attrs", "backports", "dill", "tenacity", "h11", "httpcore", "httpx", "idna", "importlib_metadata", "importlib_resources", "jaraco", "jsonpickle",
     "jsonschema", "jsonschema_specifications", "mlir", "more_itertools", "mpmath", "networkx", "numpy", "packaging", "pkg_resources",
     "platformdirs", "referencing", "rpds", "safetensors", "scipy", "sniffio", "sympy", "torch", "torchgen", "tqdm", "typing_extensions",
     "yaml", "z3", "zipp", "autocommand", "inflect", "typeguard", "setuptools", "functorch", "filelock", "jinja2", "markupsafe", "rich", "pygments",

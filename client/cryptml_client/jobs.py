@@ -1,0 +1,95 @@
+"""One evaluation as a job of the service: accepted at once, waited for, fetched, and deleted."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from cryptml.errors import ServiceProtocolError, ServiceTimeout
+from cryptml_client.progress import Progress
+from cryptml_client.transport import MAX_JSON_BYTES, Transport
+
+WAIT_SECONDS = 5
+"""Of one question whether it is done: then its user hears how far it is, and no connection is silent for long."""
+
+
+class RemoteJob:
+    """A job, as its client sees it.
+
+    Args:
+        transport: To the service.
+        document: What the service said of it.
+
+    Raises:
+        ServiceProtocolError: If that is no job.
+    """
+
+    def __init__(self, transport: Transport, document: Any) -> None:
+        self._transport = transport
+        name = document.get("job") if isinstance(document, Mapping) else None
+        if not isinstance(name, str) or len(name) != 32 or set(name) - set("0123456789abcdef"):
+            raise ServiceProtocolError("the service answers with something that is no job; check the address")
+        self._path = f"/v1/jobs/{name}"
+
+    @classmethod
+    def submit(cls, transport: Transport, path: str, ciphertext: bytes, headers: Mapping[str, str]) -> RemoteJob:
+        """Ask for an evaluation; sent twice, it is still one.
+
+        Raises:
+            ServiceError: If it is not accepted.
+        """
+        own = {"Prefer": "respond-async", "Idempotency-Key": secrets.token_hex(16)}
+        body, _ = transport.request("POST", path, content=ciphertext, headers={**headers, **own}, limit=MAX_JSON_BYTES)
+        try:
+            return cls(transport, json.loads(body))
+        except (ValueError, RecursionError) as error:
+            raise ServiceProtocolError(
+                "the service answers with something that is no job; check the address"
+            ) from error
+
+    def wait(self, progress: Progress, seconds: float) -> None:
+        """Wait until the job ended.
+
+        Args:
+            progress: Told of the seconds that have passed, and those that are expected.
+            seconds: For which to wait.
+
+        Raises:
+            ServiceTimeout: If it has not ended by then.
+            ServiceError: If the service does not say.
+        """
+        started = time.monotonic()
+        while True:
+            left = seconds - (time.monotonic() - started)
+            if left <= 0:
+                raise ServiceTimeout(f"the job did not end within {seconds:g} s; allow more time")
+            wait = {"Prefer": f"wait={max(1, min(WAIT_SECONDS, round(left)))}"}
+            document = self._transport.get_json(self._path, headers=wait)
+            if document.get("state") in ("done", "failed"):
+                return
+            expected = document.get("expected_seconds")
+            passed = time.monotonic() - started
+            if isinstance(expected, (int, float)):
+                progress.portion(passed, passed + expected)
+
+    def result(self, limit: int) -> tuple[bytes, Mapping[str, str]]:
+        """Return the encrypted output and the answer's headers.
+
+        Args:
+            limit: Bytes that it may have.
+
+        Raises:
+            ServiceRefused: With what the job failed with.
+        """
+        return self._transport.request("GET", f"{self._path}/result", limit=limit)
+
+    def delete(self) -> None:
+        """Delete the job at the service; where it is at work, it stops.
+
+        Raises:
+            ServiceError: If that cannot be done; it will expire.
+        """
+        self._transport.request("DELETE", self._path, limit=0)
