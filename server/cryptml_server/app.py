@@ -7,15 +7,19 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from cryptml import __version__
 from cryptml.errors import SettingError
 from cryptml_server.authentication import no_authentication, token_authentication
 from cryptml_server.database import Database, DatabaseUnavailable
+from cryptml_server.draining import Draining, refuse_while_draining
 from cryptml_server.key_store import KeyStore
+from cryptml_server.logs import RequestLog
+from cryptml_server.metrics import Metrics
 from cryptml_server.models import ModelRegistry
+from cryptml_server.observation import observe
 from cryptml_server.pool import WorkerPool
 from cryptml_server.problems import Problem, add_problem_handlers
 from cryptml_server.routes import create_router
@@ -49,18 +53,17 @@ def create_app(settings: Settings) -> FastAPI:
         unused_seconds=settings.unused_key_days * DAY,
     )
     cached_keys = settings.cached_keys or max(2, registry.most_key_sets)
-    pool = WorkerPool(
-        tuple(
-            Supervisor(
-                threads=settings.threads_each,
-                cached_keys=cached_keys,
-                deadline_seconds=settings.evaluation_seconds,
-            )
-            for _ in range(settings.workers)
-        ),
-        cached_keys=cached_keys,
-        waiting=settings.waiting_requests,
+    workers = tuple(
+        Supervisor(
+            threads=settings.threads_each,
+            cached_keys=cached_keys,
+            deadline_seconds=settings.evaluation_seconds,
+        )
+        for _ in range(settings.workers)
     )
+    pool = WorkerPool(workers, cached_keys=cached_keys, waiting=settings.waiting_requests)
+    metrics, draining = Metrics(), Draining()
+    observe(metrics, workers, pool, database, draining)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -69,11 +72,12 @@ def create_app(settings: Settings) -> FastAPI:
                 await pool.start(registry.circuits)
             except Problem as problem:  # the service stays up and says what is wrong to who asks
                 _log.error("a worker did not load every circuit: %s", problem.detail)
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_sweep, store, pool)
-                tasks.start_soon(pool.watch)
-                yield
-                tasks.cancel_scope.cancel()
+            with metrics.serving(settings.metrics_host, settings.metrics_port):
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(_sweep, store, pool)
+                    tasks.start_soon(pool.watch)
+                    yield
+                    tasks.cancel_scope.cancel()
         finally:
             await pool.stop()
             await run_in_threadpool(database.close)
@@ -87,9 +91,16 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.authenticate = authenticate
+    app.state.metrics = metrics
+    app.state.draining = draining
+    app.state.stop_workers = pool.stop
     app.state.models = tuple(sorted(registry.models))
     add_problem_handlers(app)
-    app.include_router(create_router(registry, store, pool, UsageMeter(database), settings.upload_seconds))
+    app.add_middleware(RequestLog, metrics=metrics)
+    app.include_router(
+        create_router(registry, store, pool, UsageMeter(database), settings.upload_seconds),
+        dependencies=[Depends(refuse_while_draining)],
+    )
     return app
 
 
