@@ -27,7 +27,7 @@ def documents(running: Running) -> list[dict[str, Any]]:
 
 
 def line_of(running: Running, identity: str) -> dict[str, Any]:
-    running.wait_for_line(identity)
+    running.wait_for_line(f'"message": "request", "request_id": "{identity}"')
     found = [each for each in documents(running) if each["request_id"] == identity and each["message"] == "request"]
     assert len(found) == 1
     return found[0]

@@ -84,9 +84,9 @@ def test_the_port_is_free_again_when_the_service_has_ended(tmp_path: Path) -> No
 def test_a_port_that_is_taken_is_said() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(SettingError, match=rf"metrics on 127.0.0.1 port {port} \(Address already in use\)"):
-            with Metrics().serving("127.0.0.1", port):
-                pass
+        said = rf"metrics on 127.0.0.1 port {port} \(Address already in use\)"
+        with pytest.raises(SettingError, match=said), Metrics().serving("127.0.0.1", port):
+            pass
     with pytest.raises(SettingError, match="cannot listen for metrics"), Metrics().serving("no such host", 1):
         pass
     with Metrics().serving("127.0.0.1", None):
