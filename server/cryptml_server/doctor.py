@@ -213,6 +213,8 @@ def check_worker(patient: Patient) -> Iterator[Finding]:
         worker.start(())
         for circuit in patient.circuits:
             yield _loading(worker, circuit)
+        if not patient.circuits:
+            yield Finding("worker", "ok", "a worker process starts; there is no circuit to load")
     except Problem as problem:
         yield Finding("worker", "wrong", problem.detail, "check memory and the limit of processes")
     finally:

@@ -7,6 +7,7 @@ import socket
 import ssl
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -19,6 +20,7 @@ from pydantic import ValidationError
 from slow_service import slow_service
 from typer.testing import CliRunner
 
+from cryptml.cli.local_service import local_service
 from cryptml.cli.main import app
 from cryptml.errors import SettingError
 
@@ -72,6 +74,16 @@ def test_a_service_with_a_certificate_is_asked_over_https(tmp_path: Path) -> Non
             old.wrap_socket(plain)
         running.tell()
         assert running.process.wait(20) == 0
+
+
+@pytest.mark.encrypted
+def test_serve_says_https(build_tiny: Any, tmp_path: Path) -> None:
+    certificate, key = make_pair(tmp_path)
+    files = {"CRYPTML_TLS_CERTIFICATE": str(certificate), "CRYPTML_TLS_KEY": str(key)}
+    with local_service([build_tiny("CCSCC").folder], tmp_path / "data", files) as service:
+        assert service.url.startswith("https://127.0.0.1:")
+        trusted = ssl.create_default_context(cafile=str(certificate))
+        assert httpx.get(f"{service.url}/v1/health/ready", verify=trusted).status_code == 200
 
 
 def test_files_that_cannot_be_used_are_one_sentence(tmp_path: Path) -> None:
