@@ -47,10 +47,12 @@ def bounded_protocol(*, head_seconds: float, most: int) -> type[H11Protocol]:
 
         def on_response_complete(self) -> None:
             super().on_response_complete()
-            if self.cycle.response_complete and not self.transport.is_closing():
-                self.waiting[self] = None  # until the time to keep it is over
+            if not self.cycle.response_complete or self.transport.is_closing():
+                return  # the next request was here already, or none can come
             if self.conn.trailing_data[0] or self.conn.their_state is h11.SEND_BODY:
                 self._wait()
+            else:
+                self.waiting[self] = None  # until the time to keep it is over
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._work()

@@ -101,10 +101,6 @@ def main() -> None:
         await anyio.sleep(seconds)
         return {"read": str(len(body))}
 
-    @app.get("/v1/large")
-    async def large() -> dict[str, str]:
-        return {"large": "x" * 50_000_000}
-
     @app.get("/v1/broken/{secret}")
     async def broken(secret: str) -> None:
         raise RuntimeError("unlucky")
