@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from fastapi import Request
 
@@ -20,6 +22,8 @@ class Draining:
 
     def __init__(self) -> None:
         self._begun = threading.Event()
+        self._lock = threading.Lock()
+        self._at_work = 0
 
     def begin(self) -> None:
         """Take nothing new from now on."""
@@ -28,6 +32,22 @@ class Draining:
     def is_set(self) -> bool:
         """Return whether it has begun."""
         return self._begun.is_set()
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Let the end of the service wait for the block, as it waits for requests: for what is at work without one."""
+        with self._lock:
+            self._at_work += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._at_work -= 1
+
+    @property
+    def at_work(self) -> int:
+        """Blocks of `working` that have not ended."""
+        return self._at_work
 
     def refusal(self) -> Problem:
         """Return what is answered meanwhile."""

@@ -127,10 +127,12 @@ class _Ending:
         await self._told.wait()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
-        tasks = self._server.server_state.tasks
-        while tasks and loop.time() < deadline and not self._told_twice.is_set():
+        while self._at_work() and loop.time() < deadline and not self._told_twice.is_set():
             await asyncio.sleep(LOOK_SECONDS)
-        if tasks:
-            _log.warning("%d requests are broken off", len(tasks))
+        if self._at_work():
+            _log.warning("%d requests are broken off", self._at_work())
             await self._stop_workers()
         self._server.should_exit = True
+
+    def _at_work(self) -> int:
+        return len(self._server.server_state.tasks) + self._draining.at_work

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -95,10 +96,20 @@ def main() -> None:
     configure_logging(settings)
     app = create_app(settings)
 
+    later: list[asyncio.Future[None]] = []
+
+    async def work(seconds: float) -> None:
+        with app.state.draining.working():
+            await anyio.sleep(seconds)
+        sys.stdout.write("worked\n")
+        sys.stdout.flush()
+
     @app.post("/v1/slow/{seconds}")
     async def slow(seconds: float, request: Request) -> dict[str, str]:
         body = await request.body()
         await anyio.sleep(seconds)
+        if "later" in request.headers:  # what goes on when its request has been answered
+            later.append(asyncio.ensure_future(work(float(request.headers["later"]))))
         return {"read": str(len(body))}
 
     @app.get("/v1/broken/{secret}")

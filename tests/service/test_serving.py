@@ -85,6 +85,14 @@ def test_a_service_at_rest_ends_at_once(tmp_path: Path) -> None:
         assert running.process.wait(20) == 0
 
 
+def test_what_is_at_work_without_a_request_is_finished_too(tmp_path: Path) -> None:
+    with slow_service(tmp_path, drain_seconds=30) as running:
+        assert httpx.post(f"{running.url}/v1/slow/0", headers={"later": "2"}).status_code == 200
+        running.tell()
+        assert running.process.wait(20) == 0
+        assert running.wait_for_line("worked")
+
+
 def test_what_does_not_finish_in_time_is_broken_off(tmp_path: Path) -> None:
     with slow_service(tmp_path, drain_seconds=1) as running:
         answers: list[httpx.Response | Exception] = []
