@@ -116,7 +116,11 @@ def main() -> None:
     async def broken(secret: str) -> None:
         raise RuntimeError("unlucky")
 
-    listening = socket.create_server(("127.0.0.1", 0))
+    listening = socket.socket(
+        socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP
+    )  # as serve does: nothing is held back
+    listening.bind(("127.0.0.1", 0))
+    listening.listen(256)
     sys.stdout.write(f"listening on {listening.getsockname()[1]}\n")
     sys.stdout.flush()
     serve(app, settings, listening)
