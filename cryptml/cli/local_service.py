@@ -22,6 +22,9 @@ START_SECONDS = 120.0
 OWN = "CRYPTML_"
 """A service for demonstrations takes nothing of the settings of one that is deployed, least of all its database."""
 
+QUICK = {"CRYPTML_DRAIN_SECONDS": "5"}
+"""Nobody waits for what it is at when it is stopped."""
+
 
 @dataclass(frozen=True)
 class LocalService:
@@ -84,7 +87,11 @@ def local_service(
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        env={**{name: value for name, value in os.environ.items() if not name.startswith(OWN)}, **(settings or {})},
+        env={
+            **{name: value for name, value in os.environ.items() if not name.startswith(OWN)},
+            **QUICK,
+            **(settings or {}),
+        },
     )
     try:
         yield LocalService(_wait_for_address(process), process.pid)
@@ -119,7 +126,7 @@ def _wait_for_address(process: subprocess.Popen[str]) -> str:
             ) from None
         if line is None:
             raise ServiceUnavailable(f"the service ended before it listened; its last words: {last}")
-        found = re.search(r"\bat (http://\S+)$", line)
+        found = re.search(r"\bat (https?://\S+)$", line)
         if found:
             return found[1]
         last = line or last

@@ -10,6 +10,7 @@ from cryptml.cli import (
     database,
     datasets,
     demo,
+    doctor,
     evaluate,
     keys,
     predict,
@@ -38,6 +39,7 @@ app.command("search")(search.search)
 app.command("evaluate")(evaluate.evaluate)
 app.command("build")(build.build)
 app.command("serve")(serve.serve)
+app.command("doctor")(doctor.doctor)
 app.command("settings")(settings.settings)
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(database.app, name="database")

@@ -29,6 +29,10 @@ def serve(
     settings_file: Annotated[
         Path | None, typer.Option("--settings", help="TOML file of settings; cryptml settings lists them.")
     ] = None,
+    tls_certificate: Annotated[
+        Path | None, typer.Option(help="PEM file; with --tls-key the service speaks https.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM file of the certificate's key.")] = None,
     evaluation_seconds: Annotated[float | None, typer.Option(help="Limit for one evaluation; 900 by default.")] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Evaluations at once, a process each; 1 by default.")
@@ -37,13 +41,17 @@ def serve(
         int | None, typer.Option(min=1, help="Of each worker; the cores divided among them by default.")
     ] = None,
 ) -> None:
-    """Serve bundles over HTTP until interrupted; prints the address once it listens.
+    """Serve bundles over HTTP until told to end; prints the address once it listens.
+
+    At SIGTERM or SIGINT it finishes what is at work, within drain_seconds, and begins nothing new; at a second one it leaves at once.
 
     Only tenants are answered: cryptml tenants add gives a client its token.
     What is not given is taken from the environment (CRYPTML_HOST, CRYPTML_PORT, CRYPTML_DATA, ...).
     """
-    import uvicorn
     from cryptml_server import create_app
+    from cryptml_server.logs import configure_logging
+    from cryptml_server.serving import serve as serve_until_told
+    from cryptml_server.tls import tls_context
 
     settings = read_settings(
         {
@@ -53,21 +61,24 @@ def serve(
             "data": data,
             "database": database,
             "insecure_anonymous": insecure_anonymous or None,
+            "tls_certificate": tls_certificate,
+            "tls_key": tls_key,
             "evaluation_seconds": evaluation_seconds,
             "workers": workers,
             "threads": threads,
         },
         file=settings_file,
     )
+    configure_logging(settings)
+    if settings.tls_certificate is not None and settings.tls_key is not None:
+        tls_context(settings.tls_certificate, settings.tls_key)  # refused before anything is touched
     listening = _listen(settings.host, settings.port)  # before anything of a service that runs already is touched
     app = create_app(settings)
     address = f"[{settings.host}]" if ":" in settings.host else settings.host
-    say(f"serving {', '.join(app.state.models)} at http://{address}:{listening.getsockname()[1]}")
+    scheme = "http" if settings.tls_certificate is None else "https"
+    say(f"serving {', '.join(app.state.models)} at {scheme}://{address}:{listening.getsockname()[1]}")
     out.file.flush()
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5, server_header=False))
-    server.run(sockets=[listening])
-    if not server.started:
-        raise SettingError("the service did not start; its log above says why")
+    serve_until_told(app, settings, listening)
 
 
 def _listen(host: str, port: int) -> socket.socket:

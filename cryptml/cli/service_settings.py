@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MAX_FILE_BYTES = 1 << 20
 PREFIX = "CRYPTML_"
+FILE_VARIABLE = f"{PREFIX}SETTINGS"
 
 
 def read_settings(given: Mapping[str, Any], *, file: Path | None = None, needs_bundles: bool = True) -> Settings:
@@ -28,7 +29,7 @@ def read_settings(given: Mapping[str, Any], *, file: Path | None = None, needs_b
 
     Args:
         given: By name; these come first, then the environment, then the file.
-        file: TOML, settings by their names in small letters.
+        file: TOML, settings by their names in small letters; the one that the variable CRYPTML_SETTINGS names if not given.
         needs_bundles: Whether anything is to be served.
 
     Raises:
@@ -39,6 +40,8 @@ def read_settings(given: Mapping[str, Any], *, file: Path | None = None, needs_b
     from pydantic_settings import SettingsError
 
     named = {name: value for name, value in given.items() if value is not None}
+    if file is None and os.environ.get(FILE_VARIABLE):
+        file = Path(os.environ[FILE_VARIABLE])
     if file is not None:
         named = {**_in_file(file), **named}
     try:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import anyio
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from cryptml import __version__
@@ -17,8 +17,12 @@ from cryptml_server.database import Database, DatabaseUnavailable
 from cryptml_server.dispatcher import Dispatcher
 from cryptml_server.jobs import JobStore
 from cryptml_server.key_files import KeyFiles
+from cryptml_server.draining import Draining, refuse_while_draining
 from cryptml_server.key_store import KeyStore
+from cryptml_server.logs import RequestLog
+from cryptml_server.metrics import Metrics
 from cryptml_server.models import ModelRegistry
+from cryptml_server.observation import observe
 from cryptml_server.pool import WorkerPool
 from cryptml_server.problems import Problem, add_problem_handlers
 from cryptml_server.replicas import Replica
@@ -60,18 +64,17 @@ def create_app(settings: Settings) -> FastAPI:
     store = KeyStore(files, database, unused_seconds=settings.unused_key_days * DAY)
     uploads = UploadDesk(files, database, limit=settings.stored_key_bytes, seconds=settings.upload_seconds)
     cached_keys = settings.cached_keys or max(2, registry.most_key_sets)
-    pool = WorkerPool(
-        tuple(
-            Supervisor(
-                threads=settings.threads_each,
-                cached_keys=cached_keys,
-                deadline_seconds=settings.evaluation_seconds,
-            )
-            for _ in range(settings.workers)
-        ),
-        cached_keys=cached_keys,
-        waiting=settings.waiting_requests,
+    workers = tuple(
+        Supervisor(
+            threads=settings.threads_each,
+            cached_keys=cached_keys,
+            deadline_seconds=settings.evaluation_seconds,
+        )
+        for _ in range(settings.workers)
     )
+    pool = WorkerPool(workers, cached_keys=cached_keys, waiting=settings.waiting_requests)
+    metrics, draining = Metrics(), Draining()
+    observe(metrics, workers, pool, database, draining)
 
     replica = Replica(database, workers=settings.workers, alone=settings.database is None)
     jobs = JobStore(database, waiting=settings.waiting_jobs, kept_seconds=settings.job_hours * HOUR)
@@ -84,13 +87,14 @@ def create_app(settings: Settings) -> FastAPI:
                 await pool.start(registry.circuits)
             except Problem as problem:  # the service stays up and says what is wrong to who asks
                 _log.error("a worker did not load every circuit: %s", problem.detail)
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(_sweep, store, jobs, pool)
-                tasks.start_soon(_forget, store, pool)
-                tasks.start_soon(pool.watch)
-                tasks.start_soon(dispatcher.run)
-                yield
-                tasks.cancel_scope.cancel()
+            with metrics.serving(settings.metrics_host, settings.metrics_port):
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(_sweep, store, jobs, pool)
+                    tasks.start_soon(_forget, store, pool)
+                    tasks.start_soon(pool.watch)
+                    tasks.start_soon(dispatcher.run)
+                    yield
+                    tasks.cancel_scope.cancel()
         finally:
             await pool.stop()
             await run_in_threadpool(_leave, replica)
@@ -105,10 +109,16 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.authenticate = authenticate
+    app.state.metrics = metrics
+    app.state.draining = draining
+    app.state.stop_workers = pool.stop
     app.state.models = tuple(sorted(registry.models))
     add_problem_handlers(app)
     services = Services(registry, store, uploads, pool, JobDesk(jobs, dispatcher, pool), UsageMeter(database))
-    app.include_router(create_router(services, settings.upload_seconds))
+    app.add_middleware(RequestLog, metrics=metrics)
+    app.include_router(
+        create_router(services, settings.upload_seconds), dependencies=[Depends(refuse_while_draining)]
+    )
     return app
 
 

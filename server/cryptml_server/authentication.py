@@ -19,8 +19,9 @@ SCHEME = HTTPBearer(auto_error=False, description="token that cryptml tenants ad
 
 
 async def current_tenant(request: Request) -> Tenant:
-    """Return whose request it is, by the application's ``state.authenticate``."""
+    """Return whose request it is, by the application's ``state.authenticate``; the log learns the tenant's id."""
     tenant: Tenant = await request.app.state.authenticate(request)
+    request.state.tenant_id = tenant.id
     return tenant
 
 

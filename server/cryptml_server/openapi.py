@@ -8,12 +8,13 @@ OCTETS = "application/octet-stream"
 PROBLEM = "application/problem+json"
 _PROBLEM_SCHEMA = {
     "type": "object",
-    "required": ["type", "title", "status", "detail"],
+    "required": ["type", "title", "status", "detail", "request_id"],
     "properties": {
         "type": {"type": "string", "description": "a URN that names the kind of problem"},
         "title": {"type": "string", "description": "the kind in words, the same each time"},
         "status": {"type": "integer", "minimum": 400, "maximum": 599},
         "detail": {"type": "string", "description": "what, which value, which bound, what to do"},
+        "request_id": {"type": "string", "description": "that the service's log has; the header X-Request-Id too"},
     },
 }
 

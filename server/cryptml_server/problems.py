@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from cryptml_server.database import DatabaseUnavailable
+from cryptml_server.request_id import request_id
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -50,48 +51,52 @@ class Problem(Exception):
 
 
 def add_problem_handlers(app: FastAPI) -> None:
-    """Answer every error of the application, expected or not, with a problem document."""
+    """Answer every error that the application knows of with a problem document; `unexpected` answers the others."""
 
-    async def on_problem(_: Request, problem: Exception) -> JSONResponse:
+    async def on_problem(request: Request, problem: Exception) -> JSONResponse:
         if not isinstance(problem, Problem):
             raise TypeError(type(problem).__name__)
-        return _answer(problem)
+        return _answer(problem, request)
 
-    async def on_http(_: Request, error: Exception) -> JSONResponse:
+    async def on_http(request: Request, error: Exception) -> JSONResponse:
         if not isinstance(error, HTTPException):
             raise TypeError(type(error).__name__)
-        return _answer(Problem(error.status_code, str(error.detail), f"{error.detail}; see /docs for what is offered"))
+        problem = Problem(error.status_code, str(error.detail), f"{error.detail}; see /docs for what is offered")
+        return _answer(problem, request)
 
-    async def on_validation(_: Request, error: Exception) -> JSONResponse:
+    async def on_validation(request: Request, error: Exception) -> JSONResponse:
         if not isinstance(error, RequestValidationError):
             raise TypeError(type(error).__name__)
         # The offending value is left out: it is the client's, and may be anything.
         found = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()[:5])
-        return _answer(Problem(422, "Invalid request", found))
+        return _answer(Problem(422, "Invalid request", found), request)
 
-    async def on_database(_: Request, error: Exception) -> JSONResponse:
+    async def on_database(request: Request, error: Exception) -> JSONResponse:
         _log.error("the database is unavailable (%s)", error)
         return _answer(
-            Problem(503, "Database unavailable", "the service cannot reach its records; try again", retry_after=5)
+            Problem(503, "Database unavailable", "the service cannot reach its records; try again", retry_after=5),
+            request,
         )
 
     async def on_disconnect(_: Request, __: Exception) -> Response:
         return Response(status_code=400)  # nobody is there to read it
-
-    async def on_anything(request: Request, error: Exception) -> JSONResponse:
-        _log.error("unexpected %s in %s", type(error).__name__, request.scope.get("route"), exc_info=error)
-        return _answer(Problem(500, "Internal error", "the service failed; its log says why"))
 
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_validation)
     app.add_exception_handler(DatabaseUnavailable, on_database)
     app.add_exception_handler(ClientDisconnect, on_disconnect)
-    app.add_exception_handler(Exception, on_anything)
 
 
-def _answer(problem: Problem) -> JSONResponse:
+def unexpected(error: Exception, request: Request) -> JSONResponse:
+    """Return the answer to an error that nobody expected; the log says which it was."""
+    _log.error("unexpected %s", type(error).__name__, exc_info=error)
+    return _answer(Problem(500, "Internal error", "the service failed; its log says why"), request)
+
+
+def _answer(problem: Problem, request: Request) -> JSONResponse:
     kind = problem.title.lower().replace(" ", "-")
+    request.state.problem = kind
     headers = dict(problem.headers)
     if problem.retry_after is not None:
         headers["Retry-After"] = str(problem.retry_after)
@@ -101,6 +106,7 @@ def _answer(problem: Problem) -> JSONResponse:
             "title": problem.title,
             "status": problem.status,
             "detail": problem.detail,
+            "request_id": request_id.get(),
         },
         status_code=problem.status,
         headers=headers,

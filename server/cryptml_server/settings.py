@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from pathlib import Path
+from typing import Literal
 
 from platformdirs import user_data_path
 from pydantic import Field, model_validator
@@ -45,6 +46,45 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", min_length=1, max_length=255, description="Address to listen on.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    tls_certificate: Path | None = Field(
+        default=None,
+        description="PEM file of the certificate, those of its authorities behind it; with tls_key the service speaks https.",
+    )
+    tls_key: Path | None = Field(
+        default=None, description="PEM file of the certificate's private key, without a passphrase."
+    )
+    connections: int = Field(
+        default=512,
+        ge=16,
+        le=65_536,
+        description="Connections at once; one that has no request at work makes room for a new one.",
+    )
+    head_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        le=3600,
+        description="Within which the head of a request must come; its connection is closed then.",
+    )
+    keep_alive_seconds: int = Field(
+        default=15, ge=1, le=3600, description="For which a connection is kept for a next request."
+    )
+    drain_seconds: float = Field(
+        default=30.0,
+        ge=0,
+        le=3600,
+        description="What is at work when the service is told to end has so long to finish; nothing new is begun meanwhile.",
+    )
+    metrics_port: int | None = Field(
+        default=None, ge=1, le=65535, description="Port that answers Prometheus; none if not given."
+    )
+    metrics_host: str = Field(
+        default="127.0.0.1", min_length=1, max_length=255, description="Address of metrics_port; it asks for no token."
+    )
+    log_format: Literal["text", "json"] = Field(default="text", description="Of each line on stderr; text or json.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info",
+        description="Least level that is logged: debug, info (a line for each request), warning or error.",
+    )
     evaluation_seconds: float = Field(
         default=900.0, gt=0, le=86_400, description="An evaluation that takes longer is stopped."
     )
@@ -97,6 +137,13 @@ class Settings(BaseSettings):
                 f"insecure_anonymous answers whoever asks, and {self.host} may be reached by others; listen on 127.0.0.1, or "
                 "leave it out and give each client a token (cryptml tenants add)"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _require_both(self) -> Settings:
+        """Refuse half of what TLS takes."""
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key go together; give both, or neither")
         return self
 
     @property

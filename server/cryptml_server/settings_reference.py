@@ -12,8 +12,8 @@ from cryptml_server.settings import Settings
 
 INTRODUCTION = """# Settings of the service
 
-Each is an option of `cryptml serve` where it has one, else a variable, else an entry of the TOML file that `--settings` names (under its
-name in small letters, without `CRYPTML_`), else the default. `cryptml settings` prints this list.
+Each is an option of `cryptml serve` where it has one, else a variable, else an entry of the TOML file that `--settings` or the variable
+`CRYPTML_SETTINGS` names (under its name in small letters, without `CRYPTML_`), else the default. `cryptml settings` prints this list.
 
 | variable | default | bounds | meaning |
 |---|---|---|---|

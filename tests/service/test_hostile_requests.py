@@ -61,7 +61,8 @@ def problem(answer: httpx.Response, status: int, title: str) -> str:
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     document = answer.json()
-    assert set(document) == {"type", "title", "status", "detail"}
+    assert set(document) == {"type", "title", "status", "detail", "request_id"}
+    assert document["request_id"] == answer.headers["x-request-id"]
     assert (document["title"], document["status"]) == (title, status)
     return document["detail"]
 

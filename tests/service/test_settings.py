@@ -41,6 +41,11 @@ def test_options_come_before_the_environment_and_that_before_the_file(
     assert found.bundles == (Path("a"), Path("b"))
     monkeypatch.delenv("CRYPTML_PORT")
     assert read_settings({}, file=file).port == 1001
+    monkeypatch.setenv("CRYPTML_SETTINGS", str(file))
+    assert read_settings({}).port == 1001
+    other = tmp_path / "other.toml"
+    other.write_text('bundles = ["c"]')
+    assert read_settings({}, file=other).bundles == (Path("c"),)
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
+from cryptml_server.draining import Draining
 from cryptml_server.openapi import problems
 from cryptml_server.pool import WorkerPool
 from cryptml_server.problems import Problem
@@ -18,9 +19,12 @@ def health_routes(pool: WorkerPool) -> APIRouter:
         """Say that the process answers."""
         return {"status": "live"}
 
-    @router.get("/ready", responses=problems(s503="A worker is being started."))
-    async def ready() -> dict[str, str]:
-        """Say that the worker processes stand by."""
+    @router.get("/ready", responses=problems(s503="A worker is being started, or the service is about to end."))
+    async def ready(request: Request) -> dict[str, str]:
+        """Say that the worker processes stand by, and that the service is not about to end."""
+        draining: Draining = request.app.state.draining
+        if draining.is_set():
+            raise draining.refusal()
         if not pool.alive:
             raise Problem(503, "Not ready", "a worker is being started; try again", retry_after=2)
         return {"status": "ready"}

@@ -1,0 +1,180 @@
+"""What the doctor finds: each check on something sound and on something broken; all findings, no traceback."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptml_server import doctor
+from cryptml_server.app import open_database
+from cryptml_server.database import Database
+from cryptml_server.doctor import CHECKS, Finding, Patient, examine
+from cryptml_server.settings import Settings
+from cryptml_server.tenants import TenantStore
+from slow_service import free_port, slow_service
+from test_tls import make_pair
+from typer.testing import CliRunner
+
+from cryptml.cli.main import app
+
+runner = CliRunner()
+
+
+def found(check: Callable[[Patient], Any], **settings: Any) -> list[Finding]:
+    return list(check(Patient(Settings(**settings))))
+
+
+def states(findings: list[Finding]) -> list[tuple[str, str]]:
+    return [(each.check, each.state) for each in findings]
+
+
+@pytest.mark.encrypted
+def test_a_sound_deployment_is_ok(build_tiny: Any, tmp_path: Path) -> None:
+    bundle, data = build_tiny("CCSCC").folder, tmp_path / "data"
+    data.mkdir(mode=0o700)
+    open_database(Settings(data=data)).close()
+    command = ["doctor", str(bundle), "--data", str(data), "--port", str(free_port())]
+    result = runner.invoke(app, [*command, "--json"], catch_exceptions=False)
+    findings = {each["check"]: each for each in json.loads(result.stdout)["findings"]}
+    assert result.exit_code == 0, result.stdout
+    names = "settings bundles data disk database durability clock worker memory cores tls port metrics"
+    assert set(names.split()) <= set(findings)
+    assert all(each["state"] != "wrong" for each in findings.values())
+    assert "estimate" in findings["memory"]["what"]
+    assert "loads" in findings["worker"]["what"]
+    shown = runner.invoke(app, command, catch_exceptions=False)
+    assert shown.exit_code == 0
+    assert "check" in shown.stdout
+    assert "what to do" in shown.stdout
+
+
+@pytest.mark.encrypted
+def test_everything_that_is_wrong_is_said_at_once(build_tiny: Any, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged"
+    shutil.copytree(build_tiny("CCSCC").folder, damaged)
+    victim = next(each for each in sorted((damaged / "server").rglob("*")) if each.is_file() and each.suffix != ".json")
+    victim.write_bytes(b"x" + victim.read_bytes()[1:] + b"y")
+    certificate, _ = make_pair(tmp_path)
+    _, other = make_pair(tmp_path, "other")
+    file = tmp_path / "settings.toml"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        file.write_text(
+            f'bundles = ["{damaged}", "{tmp_path / "none"}"]\nport = {taken.getsockname()[1]}\ndata = "/proc/none"\n'
+            f'tls_certificate = "{certificate}"\ntls_key = "{other}"\nmetrics_host = "0.0.0.0"\nmetrics_port = {free_port()}\n'
+            'connections = 65536\ndatabase = "postgresql+psycopg://nobody@127.0.0.1:1/none"\nworkers = 1000\nthreads = 1000\n'
+        )
+        result = runner.invoke(app, ["doctor", "--settings", str(file), "--json"], catch_exceptions=False)
+    assert result.exit_code == 1
+    findings = [(each["check"], each["state"]) for each in json.loads(result.stdout)["findings"]]
+    assert findings.count(("bundles", "wrong")) == 2
+    wrong = {"data", "database", "tls", "port"}
+    assert wrong <= {name for name, state in findings if state == "wrong"}
+    assert {("cores", "warning"), ("metrics", "warning")} <= set(findings)
+    assert "Traceback" not in result.output
+
+
+def test_settings_that_cannot_be_used_are_all_that_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text("workers = 0\nprot = 1\n")
+    result = runner.invoke(app, ["doctor", "--settings", str(file), "--json"], catch_exceptions=False)
+    (finding,) = json.loads(result.stdout)["findings"]
+    assert (result.exit_code, finding["check"], finding["state"]) == (1, "settings", "wrong")
+    assert "workers" in finding["what"]
+    assert "prot" in finding["what"]
+
+
+def test_a_check_that_fails_takes_no_other_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check_luck(_: Patient) -> Any:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr(doctor, "CHECKS", (check_luck, doctor.check_cores))
+    findings = examine(Settings(data=tmp_path, workers=1, threads=1))
+    assert states(findings) == [("luck", "wrong"), ("cores", "ok")]
+    assert "secret" not in findings[0].what
+
+
+def test_the_data_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    assert states(found(doctor.check_data, data=folder, stored_key_bytes=1 << 20)) == [("data", "ok"), ("disk", "ok")]
+    assert not folder.exists(), "nothing is made"
+    folder.mkdir(mode=0o755)
+    open_to_all, disk = found(doctor.check_data, data=folder, stored_key_bytes=1 << 60)
+    assert (open_to_all.state, open_to_all.instead) == ("warning", f"chmod 700 {folder}")
+    assert disk.state == "warning"
+    folder.chmod(0o700)
+    assert found(doctor.check_data, data=folder)[0].state == "ok"
+
+
+def test_an_embedded_database(tmp_path: Path) -> None:
+    assert states(found(doctor.check_database, data=tmp_path)) == [("database", "ok")]
+    assert list(tmp_path.iterdir()) == [], "nothing is made"
+    opened = open_database(Settings(data=tmp_path))
+    assert states(found(doctor.check_database, data=tmp_path)) == [
+        ("database", "ok"),
+        ("durability", "ok"),
+        ("clock", "ok"),
+    ]
+    assert TenantStore(opened).list() == [], "what was written is taken back"
+    opened.close()
+    (tmp_path / "cryptml.db").write_bytes(b"no database" * 100)
+    assert "wrong" in {each.state for each in examine(Settings(data=tmp_path)) if each.check == "database"}
+
+
+def test_another_database(postgresql: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    address = postgresql()
+    (finding,) = found(doctor.check_database, database=address)
+    assert (finding.state, finding.instead) == ("wrong", "stop the service, run cryptml database upgrade")
+    opened = Database(address)
+    opened.upgrade()
+    assert {each.state for each in found(doctor.check_database, database=address)} == {"ok"}
+    assert TenantStore(opened).list() == []
+    opened.close()
+    ahead = doctor.time.time() + 100
+    monkeypatch.setattr(doctor.time, "time", lambda: ahead)
+    assert ("clock", "warning") in states(found(doctor.check_database, database=address))
+
+
+@pytest.mark.parametrize(("days", "state"), [(90, "ok"), (10, "warning"), (-1, "wrong")])
+def test_a_certificate_is_valid_for_a_time(tmp_path: Path, days: float, state: str) -> None:
+    certificate, key = make_pair(tmp_path, days=days)
+    (finding,) = found(doctor.check_tls, tls_certificate=certificate, tls_key=key)
+    assert finding.state == state
+
+
+def test_who_can_reach_the_service_in_the_clear() -> None:
+    assert found(doctor.check_tls)[0].state == "ok"
+    assert found(doctor.check_tls, host="0.0.0.0")[0].state == "warning"
+
+
+def test_ports(tmp_path: Path) -> None:
+    port = free_port()
+    assert states(found(doctor.check_port, port=port)) == [("port", "ok")]
+    with slow_service(tmp_path) as running:
+        (finding,) = found(doctor.check_port, port=running.port)
+        assert (finding.state, "answers" in finding.what) == ("ok", True)
+    assert found(doctor.check_port, host="no such host")[0].state == "wrong"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        number = taken.getsockname()[1]
+        assert found(doctor.check_metrics, port=port, metrics_port=number)[0].state == "wrong"
+    assert found(doctor.check_metrics, port=port, metrics_port=port)[0].state == "wrong"
+    assert found(doctor.check_metrics, port=port, metrics_port=free_port())[0].state == "ok"
+
+
+def test_files_cores_and_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(doctor.resource, "getrlimit", lambda _: (256, 256))
+    assert found(doctor.check_open_files, connections=512)[0].state == "wrong"
+    assert found(doctor.check_open_files, connections=16)[0].state == "ok"
+    assert found(doctor.check_cores, workers=1000, threads=2)[0].state == "warning"
+    limit = tmp_path / "memory.max"
+    limit.write_text("max\n")
+    monkeypatch.setattr(doctor, "CGROUP", limit)
+    assert found(doctor.check_memory)[0].state == "ok"
+
+
+def test_every_check_says_what_it_is_for() -> None:
+    assert all((each.__doc__ or "").endswith(".") and each.__name__.startswith("check_") for each in CHECKS)

@@ -1,0 +1,123 @@
+"""Encrypted connections: real handshakes, and what is said of files that cannot be used."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import ssl
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from cryptml_server.settings import Settings
+from cryptml_server.tls import tls_context
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from pydantic import ValidationError
+from slow_service import slow_service
+from typer.testing import CliRunner
+
+from cryptml.cli.local_service import local_service
+from cryptml.cli.main import app
+from cryptml.errors import SettingError
+
+
+def make_pair(
+    folder: Path, name: str = "service", *, days: float = 90, passphrase: bytes | None = None
+) -> tuple[Path, Path]:
+    """Write a certificate for 127.0.0.1, signed by itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    ends = datetime.now(timezone.utc) + timedelta(days=days)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(ends - timedelta(days=365))
+        .not_valid_after(ends)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    files = folder / f"{name}.pem", folder / f"{name}.key"
+    files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    hiding: serialization.KeySerializationEncryption = serialization.NoEncryption()
+    if passphrase:
+        hiding = serialization.BestAvailableEncryption(passphrase)
+    files[1].write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, hiding))
+    return files
+
+
+def test_a_service_with_a_certificate_is_asked_over_https(tmp_path: Path) -> None:
+    certificate, key = make_pair(tmp_path)
+    with slow_service(tmp_path, tls_certificate=str(certificate), tls_key=str(key)) as running:
+        url = f"https://127.0.0.1:{running.port}"
+        trusted = ssl.create_default_context(cafile=str(certificate))
+        with httpx.Client(base_url=url, verify=trusted) as http:
+            assert http.get("/v1/health/live").json() == {"status": "live"}
+            assert http.post("/v1/slow/0", content=b"x" * 1_000_000).json() == {"read": "1000000"}
+        with pytest.raises(httpx.ConnectError, match="(?i)certificate"):
+            httpx.get(f"{url}/v1/health/live")
+        with pytest.raises(httpx.HTTPError):
+            httpx.get(f"http://127.0.0.1:{running.port}/v1/health/live")
+        old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
+        old.set_ciphers("ALL:@SECLEVEL=0")
+        old.minimum_version = ssl.TLSVersion.TLSv1
+        old.maximum_version = ssl.TLSVersion.TLSv1_1
+        plain = socket.create_connection(("127.0.0.1", running.port), timeout=10)
+        with plain, pytest.raises((ssl.SSLError, ConnectionError)):
+            old.wrap_socket(plain)
+        running.tell()
+        assert running.process.wait(20) == 0
+
+
+@pytest.mark.encrypted
+def test_serve_says_https(build_tiny: Any, tmp_path: Path) -> None:
+    certificate, key = make_pair(tmp_path)
+    files = {"CRYPTML_TLS_CERTIFICATE": str(certificate), "CRYPTML_TLS_KEY": str(key)}
+    with local_service([build_tiny("CCSCC").folder], tmp_path / "data", files) as service:
+        assert service.url.startswith("https://127.0.0.1:")
+        trusted = ssl.create_default_context(cafile=str(certificate))
+        assert httpx.get(f"{service.url}/v1/health/ready", verify=trusted).status_code == 200
+
+
+def test_files_that_cannot_be_used_are_one_sentence(tmp_path: Path) -> None:
+    certificate, key = make_pair(tmp_path)
+    _, other = make_pair(tmp_path, "other")
+    _, locked = make_pair(tmp_path, "locked", passphrase=b"secret")
+    rubbish = tmp_path / "rubbish"
+    rubbish.write_bytes(b"no certificate")
+    tls_context(certificate, key)
+    for wrong in (
+        (certificate, other),
+        (certificate, locked),
+        (rubbish, key),
+        (certificate, rubbish),
+        (key, certificate),
+    ):
+        with pytest.raises(SettingError, match="cannot be used .*belong together"):
+            tls_context(*wrong)
+    with pytest.raises(SettingError, match=r"the TLS key .*none cannot be read \(No such file or directory\)"):
+        tls_context(certificate, tmp_path / "none")
+    with pytest.raises(SettingError, match=r"the TLS certificate .* cannot be read \(Is a directory\)"):
+        tls_context(tmp_path, key)
+
+
+def test_half_of_what_tls_takes_is_refused(tmp_path: Path) -> None:
+    for half in ("tls_certificate", "tls_key"):
+        with pytest.raises(ValidationError, match="give both, or neither"):
+            Settings(**{half: tmp_path / "x"})
+
+
+def test_serve_refuses_before_it_touches_anything(tmp_path: Path) -> None:
+    certificate, _ = make_pair(tmp_path)
+    _, other = make_pair(tmp_path, "other")
+    command = ["serve", str(tmp_path), "--data", str(tmp_path / "data"), "--port", "0"]
+    result = CliRunner().invoke(app, [*command, "--tls-certificate", str(certificate), "--tls-key", str(other)])
+    assert isinstance(result.exception, SettingError)
+    assert not (tmp_path / "data").exists()
