@@ -20,9 +20,9 @@ from cryptml_server.pool import WorkerPool
 from cryptml_server.problems import Problem, add_problem_handlers
 from cryptml_server.routes import create_router
 from cryptml_server.settings import Settings
-from cryptml_server.supervisor import Supervisor
 from cryptml_server.tenants import TenantStore
 from cryptml_server.usage import DAY, UsageMeter
+from cryptml_server.workers import create_workers
 
 SWEEP_SECONDS = 600.0
 """Between two looks for keys that nobody uses any more."""
@@ -36,7 +36,8 @@ def create_app(settings: Settings) -> FastAPI:
     Raises:
         BundleError: If a bundle is damaged or a model is there twice.
         OSError: If the data folder cannot be written.
-        SettingError: If the database cannot be used, or its tables are of another version.
+        SettingError: If the database cannot be used, or its tables are of another version; or if workers are to run on a Ray cluster
+            that cannot be joined.
     """
     registry = ModelRegistry(settings.bundles)
     database = open_database(settings)
@@ -50,14 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     cached_keys = settings.cached_keys or max(2, registry.most_key_sets)
     pool = WorkerPool(
-        tuple(
-            Supervisor(
-                threads=settings.threads_each,
-                cached_keys=cached_keys,
-                deadline_seconds=settings.evaluation_seconds,
-            )
-            for _ in range(settings.workers)
-        ),
+        create_workers(settings, cached_keys),
         cached_keys=cached_keys,
         waiting=settings.waiting_requests,
     )

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptml_server.executor import Evaluation, WorkerLost
 from cryptml_server.models import Circuit
 from cryptml_server.pool import WorkerPool
 from cryptml_server.problems import Problem
-from cryptml_server.executor import Evaluation, WorkerLost
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
