@@ -18,7 +18,6 @@ MARK = f"CRYPTML_TEST_OF={os.getpid()}"
 """In the environment of the nodes and of what they start."""
 
 
-
 class TwoNodes:
     """The cluster; its head is the node that services and tests join."""
 
