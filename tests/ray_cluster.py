@@ -37,12 +37,12 @@ class TwoNodes:
                 found[each.process.pid] = name
         return found
 
-    def actors(self) -> dict[int, str]:
+    def actors(self, kind: str = "NodeWorker") -> dict[int, str]:
         """Process ids of this cluster's actors, and on which node each is."""
         raylets = self.raylets()
         found = {}
         for pid in processes():
-            if "ray::NodeWorker" in command(pid) and parent(pid) in raylets:
+            if f"ray::{kind}" in command(pid) and parent(pid) in raylets:
                 found[pid] = raylets[parent(pid)]
         return found
 

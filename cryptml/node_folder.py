@@ -1,4 +1,4 @@
-"""A private folder on a node of a cluster, for the circuits and keys of one worker there; what killed ones left is removed."""
+"""A private folder on a node of a cluster, for the circuits and keys of one actor there; what killed ones left is removed."""
 
 from __future__ import annotations
 
@@ -46,6 +46,10 @@ class NodeFolder:
                 raise ValueError(f"{file[:100]!r} is not a file's name of letters, digits, dots and dashes")
             (folder / file).write_bytes(content)
         return folder
+
+    def drop(self, name: str) -> None:
+        """Delete what `write` has written."""
+        shutil.rmtree(self.path / name, ignore_errors=True)
 
     def remove(self) -> None:
         """Delete all of it."""
