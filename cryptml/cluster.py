@@ -20,6 +20,9 @@ ANSWER_SECONDS = 30.0
 
 CONNECT_SECONDS = 5.0
 
+MOST_REASON = 200
+"""Characters of an error of Ray in a message."""
+
 HEALTH_COMMAND = [sys.executable, "-m", "ray.scripts.scripts", "health-check"]
 
 
@@ -88,7 +91,7 @@ def _require_health(address: str) -> None:
             check=False,
         )
         healthy = done.returncode == 0
-    except (subprocess.TimeoutExpired, OSError, UnicodeError, OverflowError):
+    except (subprocess.TimeoutExpired, OSError, ValueError, OverflowError):
         healthy = False
     if not healthy:
         raise SettingError(
@@ -97,5 +100,10 @@ def _require_health(address: str) -> None:
         )
 
 
+def last_line(error: Exception) -> str:
+    """Return what an error of Ray says at its end, which names the cause."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()[:MOST_REASON]
+
+
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:MOST_REASON]

@@ -38,6 +38,10 @@ class Machines(Protocol):
         """Try divisions of the threads; see `cryptml.profiler.trials.try_allocations`."""
         ...
 
+    def close(self) -> None:
+        """End what is being measured, and give the machines back."""
+        ...
+
 
 class ThisMachine:
     """The one that runs this process; `Machines`.
@@ -78,6 +82,9 @@ class ThisMachine:
         except MeasurementError as error:
             found = [_not_tried(each, str(error)) for each in allocations(self._limits.threads)]
         return {"allocations": found}
+
+    def close(self) -> None:
+        """See `Machines.close`: it measures in the thread that asks, so there is nothing to end."""
 
 
 def _not_tried(allocation: Allocation, reason: str) -> dict[str, Any]:

@@ -269,6 +269,7 @@ class _Run:
                     each.result()
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
+                self.machines.close()
                 raise
 
     def _record(self, name: str, find: Callable[[], Entry]) -> None:

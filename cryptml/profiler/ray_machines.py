@@ -14,7 +14,7 @@ from queue import Queue
 from types import TracebackType
 from typing import Any
 
-from cryptml.cluster import connect
+from cryptml.cluster import connect, last_line
 from cryptml.errors import ReportError, SettingError
 from cryptml.networks import load_network
 from cryptml.networks.storage import resolve_network
@@ -153,10 +153,9 @@ class ClusterMachines:
         return self._run("divide", segment, [folder], measured, tell)
 
     def close(self) -> None:
-        """Give the nodes back."""
+        """See `Machines.close`."""
         for actor in self._actors.values():
             self._end(actor)
-        self._actors.clear()
 
     def _run(
         self, what: str, segment: Segment, folders: Sequence[Path], measured: Mapping[str, Any], tell: Tell
@@ -206,7 +205,7 @@ class ClusterMachines:
                 ) from error
             except self._ray.exceptions.RayError as error:
                 raise SettingError(
-                    f"machine {machine} of the cluster cannot measure ({type(error).__name__}); install the same version of "
+                    f"machine {machine} of the cluster cannot measure ({last_line(error)}); install the same version of "
                     "cryptml[ray] on every machine"
                 ) from error
             differing = [name for name in ALIKE if found[name] != own[name]]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptml import __version__
+from cryptml.cluster import last_line
 from cryptml_server.executor import Evaluation, WorkerLost
 from cryptml_server.models import Circuit
 from cryptml_server.problems import Problem
@@ -220,7 +221,7 @@ class RayWorker:
         except self._ray.exceptions.RayError as error:
             self._discard()
             self._require_going_on(error)
-            _log.exception("a worker could not be started on the cluster")
+            _log.error("a worker could not be started on the cluster: %s", last_line(error))
             raise Problem(
                 503, "No worker", "no worker can be started on the cluster; the service's log says why", retry_after=30
             ) from error

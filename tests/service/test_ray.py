@@ -324,11 +324,15 @@ def test_a_cluster_that_cannot_be_joined_is_said(monkeypatch: pytest.MonkeyPatch
     )  # fmt: skip
     assert served.returncode == 1
     assert "there is nothing to serve" in served.stderr
+    script = "import sys, cryptml_server, cryptml.profiler.profiling; sys.exit('ray' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0  # imported where it is asked for
     import ray
 
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     with pytest.raises(SettingError, match=r"no Ray cluster answers at 127.0.0.1:1; check the address"):
         cluster.connect("127.0.0.1:1")
+    with pytest.raises(SettingError, match="no Ray cluster answers at somewhere"):
+        cluster.connect("somewhere")
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(SettingError, match=r"install cryptml\[ray\]"):
         cluster.connect("auto")
