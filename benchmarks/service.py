@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -96,8 +96,10 @@ class Deployment:
         self.expected = self.network.run(self.values, segment)
         self.rounds = self.step.circuit.approximate
 
-    def service(self, stack: ExitStack, workers: int, threads: int, tenants: int) -> tuple[LocalService, list[Tenant]]:
-        """Start a service for some tenants that have uploaded their keys and been answered once."""
+    def service(
+        self, stack: ExitStack, workers: int, threads: int, tenants: int, more: Mapping[str, str] | None = None
+    ) -> tuple[LocalService, list[Tenant]]:
+        """Start a service, with more settings if given, for some tenants that have uploaded their keys and been answered once."""
         data = Path(tempfile.mkdtemp(dir=self.work))
         database = open_database(Settings(data=data))
         tokens = [TenantStore(database).add(f"tenant{number}", MANY)[1] for number in range(tenants)]
@@ -107,6 +109,7 @@ class Deployment:
             "CRYPTML_THREADS": str(threads),
             "CRYPTML_WAITING_REQUESTS": "1000",
             "CRYPTML_CACHED_KEYS": str(min(tenants, 4)),
+            **(more or {}),
         }
         running = stack.enter_context(local_service([self.bundle.folder], data, variables, anonymous=False))
         found = [self._tenant(stack, running.url, token) for token in tokens]
@@ -174,7 +177,7 @@ def measure_throughput(deployment: Deployment, workers: int, count: int) -> floa
     """Return the answers a second of some workers of one thread each, for as many tenants with a request always waiting each."""
     with ExitStack() as stack:
         _, tenants = deployment.service(stack, workers=workers, threads=1, tenants=4)
-        return _rate(tenants, count)
+        return rate(tenants, count)
 
 
 def measure_fairness(deployment: Deployment, many: int) -> tuple[float, float]:
@@ -194,7 +197,8 @@ def measure_fairness(deployment: Deployment, many: int) -> tuple[float, float]:
     return max(waited), statistics.median(evaluations)
 
 
-def _rate(tenants: Sequence[Tenant], count: int) -> float:
+def rate(tenants: Sequence[Tenant], count: int) -> float:
+    """Return the answers a second to tenants with a request always waiting each."""
     left = threading.Semaphore(count)
     errors: list[Exception] = []
 

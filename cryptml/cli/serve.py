@@ -40,6 +40,12 @@ def serve(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Of each worker; the cores divided among them by default.")
     ] = None,
+    executor: Annotated[
+        str | None, typer.Option(help="Where workers run: local, the default, or ray, on the machines of a cluster.")
+    ] = None,
+    ray_address: Annotated[
+        str | None, typer.Option(help="HOST:PORT of the Ray cluster's head, or auto; with --executor ray.")
+    ] = None,
 ) -> None:
     """Serve bundles over HTTP until told to end; prints the address once it listens.
 
@@ -66,6 +72,8 @@ def serve(
             "evaluation_seconds": evaluation_seconds,
             "workers": workers,
             "threads": threads,
+            "executor": executor,
+            "ray_address": ray_address,
         },
         file=settings_file,
     )

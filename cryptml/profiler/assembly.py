@@ -121,4 +121,5 @@ def _figures(findings: Findings, variant: Variant, points: list[Point]) -> dict[
         "samples": {stage: samples.get(stage, []) for stage in SAMPLED},
         "memory": {"client": measured["client_bytes"], "server": measured["server_bytes"]} if samples else None,
         "cost": cost,
+        **({"machine": measured["machine"]} if "machine" in measured else {}),
     }

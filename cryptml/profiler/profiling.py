@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,18 +22,18 @@ from cryptml.profiler.composition import Link
 from cryptml.profiler.estimation import expected_evaluate_ms, is_near
 from cryptml.profiler.findings import Findings, Variant
 from cryptml.profiler.machine import describe_machine
+from cryptml.profiler.machines import Entry, Machines, ThisMachine
 from cryptml.profiler.measurement import (
     CLIENT_MODULE,
     LONG_EVALUATION_MS,
     SERVER_MODULE,
     Limits,
     compile_request,
-    measure_segment,
 )
 from cryptml.profiler.probes import Knowledge
 from cryptml.profiler.processes import Child, Replaced
+from cryptml.profiler.ray_machines import ClusterMachines
 from cryptml.profiler.report import network_digest
-from cryptml.profiler.trials import Allocation, allocations, compare_circuits, remove_messages, try_allocations
 from cryptml.splits import Segment
 
 COMPILER_MODULE = "cryptml.profiler.compiler_process"
@@ -59,6 +62,7 @@ class Settings:
         estimate_above_s: Segments whose evaluation is expected to take longer are estimated, once one near them was measured; None
             measures all.
         link: For the splits' figures in the report.
+        ray_address: Of the cluster whose machines measure; None for this one alone.
     """
 
     engine: EngineSettings
@@ -67,6 +71,7 @@ class Settings:
     limits: Limits
     estimate_above_s: float | None
     link: Link
+    ray_address: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the configuration as a report holds it."""
@@ -82,6 +87,7 @@ class Settings:
             "estimate_above_s": self.estimate_above_s,
             "bandwidth_mbps": self.link.bandwidth_mbps,
             "rtt_ms": self.link.rtt_ms,
+            **({} if self.ray_address is None else {"cluster": True}),
         }
 
 
@@ -102,6 +108,8 @@ class _Run:
     settings: Settings
     progress: Progress
     work: Path
+    machines: Machines
+    writing: threading.Lock = field(default_factory=threading.Lock)
     variants: list[Variant] = field(default_factory=list)
 
     def profile(self) -> dict[str, Any]:
@@ -213,25 +221,20 @@ class _Run:
         self._compile(variants)
         first = len(self.variants)
         self.variants += variants
-        for number in range(first, len(self.variants)):
-            self._measure(number)
+        self._at_once(self._measure, range(first, len(self.variants)))
 
     def _compare(self, contenders: list[Variant]) -> None:
         """Evaluate what may be faster than the default settings in turn with these."""
         wanted = [each for each in contenders if self.findings.journal.get(f"compared {each}") is None]
         self._compile([*(Variant(each.segment) for each in wanted), *wanted], anew=True)
-        for number, variant in enumerate(wanted):
+
+        def compare(number: int) -> None:
+            variant = wanted[number]
             tell = self._teller(number, len(wanted), f"{variant} against the default")
             folders = self._folder(Variant(variant.segment)), self._folder(variant)
-            started = time.monotonic()
-            try:
-                network, limits = self.findings.network, self.settings.limits
-                default, other = compare_circuits(network, variant.segment, folders, limits, tell)
-                entry: dict[str, Any] = {"default_ms": default, "other_ms": other}
-            except MeasurementError as error:
-                entry = {"reason": str(error)}
-            elapsed = time.monotonic() - started
-            self.findings.journal.record(f"compared {variant}", {**entry, "elapsed_s": elapsed})
+            self._record(f"compared {variant}", lambda: self.machines.compare(variant.segment, folders, tell))
+
+        self._at_once(compare, range(len(wanted)))
 
     def _divide(self) -> None:
         """Try how threads are best divided, for every segment that was measured and has lookups."""
@@ -244,17 +247,37 @@ class _Run:
             if self.findings.measured(each).get("cost") and self.findings.journal.get(f"divided {each}") is None
         ]
         self._compile(wanted, anew=True)
-        for number, variant in enumerate(wanted):
+
+        def divide(number: int) -> None:
+            variant = wanted[number]
             tell = self._teller(number, len(wanted), str(variant))
-            started = time.monotonic()
-            measured = dict(self.findings.measured(variant))
+            measured, folder = dict(self.findings.measured(variant)), self._folder(variant)
+            self._record(f"divided {variant}", lambda: self.machines.divide(variant.segment, folder, measured, tell))
+
+        self._at_once(divide, range(len(wanted)))
+
+    def _at_once(self, action: Callable[[int], None], numbers: Iterable[int]) -> None:
+        """Do something for each number, in order, for as many at once as there are machines."""
+        if self.machines.count == 1:
+            for number in numbers:
+                action(number)
+            return
+        with ThreadPoolExecutor(self.machines.count) as pool:
+            running = [pool.submit(action, number) for number in numbers]
             try:
-                network, limits = self.findings.network, self.settings.limits
-                found = try_allocations(network, variant.segment, self._folder(variant), limits, measured, tell)
-            except MeasurementError as error:
-                found = [_not_tried(each, str(error)) for each in allocations(self.settings.limits.threads)]
-            elapsed = time.monotonic() - started
-            self.findings.journal.record(f"divided {variant}", {"allocations": found, "elapsed_s": elapsed})
+                for each in as_completed(running):
+                    each.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                self.machines.close()
+                raise
+
+    def _record(self, name: str, find: Callable[[], Entry]) -> None:
+        """Write what is found into the journal, with the time that it took."""
+        started = time.monotonic()
+        entry = find()
+        with self.writing:
+            self.findings.journal.record(name, {**entry, "elapsed_s": time.monotonic() - started})
 
     def _teller(self, number: int, total: int, name: str) -> Callable[[str], None]:
         return lambda what: self.progress.update(done=number, total=total, what=f"{name}: {what}", remaining_s=None)
@@ -284,17 +307,8 @@ class _Run:
                 remaining_s=self._remaining(self.variants[number:]),
             )
 
-        started = time.monotonic()
-        try:
-            measured = measure_segment(
-                self.findings.network, variant.segment, self._folder(variant), self.settings.limits, tell
-            )
-            entry: dict[str, Any] = {**asdict(measured), "cost": measured.cost(), "reason": None}
-        except MeasurementError as error:
-            entry = {"reason": str(error)}
-        finally:
-            remove_messages(self._folder(variant))
-        self.findings.journal.record(f"measured {variant}", {**entry, "elapsed_s": time.monotonic() - started})
+        folder = self._folder(variant)
+        self._record(f"measured {variant}", lambda: self.machines.measure(variant.segment, folder, tell))
 
     def _too_dear(self, variant: Variant) -> bool:
         """Whether a variant is to be estimated: dearer than asked for, and one that is near it was measured."""
@@ -327,10 +341,6 @@ class _Run:
         return total
 
 
-def _not_tried(allocation: Allocation, reason: str) -> dict[str, Any]:
-    return {**asdict(allocation), "reason": reason, "evaluate_ms": [], "round_ms": []}
-
-
 def profile_network(
     name: str, network: Network, settings: Settings, journal_path: Path, progress: Progress, *, resume: bool
 ) -> tuple[dict[str, Any], Journal]:
@@ -347,6 +357,8 @@ def profile_network(
     Raises:
         JournalError: If the journal is another run's.
         MeasurementError: If not even the client's own layers can be run, or nothing starts.
+        ReportError: If the machines of a cluster are not alike.
+        SettingError: If a cluster cannot be used, or one of its machines was lost.
     """
     head = {
         "journal": 1,
@@ -354,18 +366,15 @@ def profile_network(
         "machine": describe_machine(),
         "configuration": settings.to_json(),
     }
-    journal = Journal(journal_path, head, resume=resume)
-    try:
-        return _run_profile(name, network, settings, journal, progress), journal
-    except BaseException:
-        journal.close()
-        raise
-
-
-def _run_profile(
-    name: str, network: Network, settings: Settings, journal: Journal, progress: Progress
-) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory(prefix="cryptml-profile-") as folder:
-        return _Run(
-            name, Findings(network, journal, settings.engine, settings.trials), settings, progress, Path(folder)
-        ).profile()
+    with ExitStack() as stack:
+        machines: Machines = ThisMachine(network, settings.limits)
+        if settings.ray_address is not None:
+            machines = stack.enter_context(ClusterMachines(settings.ray_address, name, settings.limits))
+        journal = Journal(journal_path, head, resume=resume)
+        try:
+            findings = Findings(network, journal, settings.engine, settings.trials)
+            with tempfile.TemporaryDirectory(prefix="cryptml-profile-") as folder:
+                return _Run(name, findings, settings, progress, Path(folder), machines).profile(), journal
+        except BaseException:
+            journal.close()
+            raise

@@ -17,6 +17,16 @@ from cryptml.reports.table import bytes_text, duration_text, plain_table, split_
 from cryptml.splits import Split
 
 
+def _machines(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return which machine of a cluster measured which segments; nothing where there was one."""
+    measured: dict[str, list[str]] = {}
+    for entry in document["segments"]:
+        if (machine := entry["server"].get("machine")) is not None:
+            measured.setdefault(machine, []).append(f"{entry['start']}-{entry['stop']}")
+    said = "; ".join(f"{machine} measured {', '.join(segments)}" for machine, segments in sorted(measured.items()))
+    return [("cluster", f"{len(measured)} alike: {said}")] if measured else []
+
+
 def summary_table(document: Mapping[str, Any]) -> Table:
     """Return what was profiled, where and how."""
     machine, settings, elapsed = document["machine"], document["configuration"], document["elapsed"]
@@ -27,6 +37,7 @@ def summary_table(document: Mapping[str, Any]) -> Table:
             "machine",
             f"{machine['cpu']}, {machine['cores']} cores, {bytes_text(machine['memory_bytes'])}, {machine['os']}",
         ),
+        *_machines(document),
         ("when", document["created"]),
         ("engine", ", ".join(f"{name} {number}" for name, number in machine["versions"].items())),
         ("p_error, security", f"{settings['p_error']:.3g} a lookup, {settings['security_bits']} bits"),

@@ -15,9 +15,9 @@ from cryptml.errors import SettingError
 from cryptml_server.authentication import no_authentication, token_authentication
 from cryptml_server.database import Database, DatabaseUnavailable
 from cryptml_server.dispatcher import Dispatcher
+from cryptml_server.draining import Draining, refuse_while_draining
 from cryptml_server.jobs import JobStore
 from cryptml_server.key_files import KeyFiles
-from cryptml_server.draining import Draining, refuse_while_draining
 from cryptml_server.key_store import KeyStore
 from cryptml_server.logs import RequestLog
 from cryptml_server.metrics import Metrics
@@ -26,13 +26,14 @@ from cryptml_server.observation import observe
 from cryptml_server.pool import WorkerPool
 from cryptml_server.problems import Problem, add_problem_handlers
 from cryptml_server.replicas import Replica
-from cryptml_server.routes import Services, create_router
+from cryptml_server.routes import create_router
 from cryptml_server.routes.jobs import JobDesk
+from cryptml_server.routes.services import Services
 from cryptml_server.settings import Settings
-from cryptml_server.supervisor import Supervisor
 from cryptml_server.tenants import TenantStore
 from cryptml_server.uploads import UploadDesk
 from cryptml_server.usage import DAY, UsageMeter
+from cryptml_server.workers import create_workers
 
 SWEEP_SECONDS = 600.0
 """Between two looks for keys that nobody uses any more."""
@@ -51,7 +52,8 @@ def create_app(settings: Settings) -> FastAPI:
     Raises:
         BundleError: If a bundle is damaged or a model is there twice.
         OSError: If the data folder cannot be written.
-        SettingError: If the database cannot be used, or its tables are of another version.
+        SettingError: If the database cannot be used, or its tables are of another version; or if workers are to run on a Ray cluster
+            that cannot be joined.
     """
     registry = ModelRegistry(settings.bundles)
     database = open_database(settings)
@@ -62,23 +64,17 @@ def create_app(settings: Settings) -> FastAPI:
         cache_bytes=settings.stored_key_bytes,
     )
     store = KeyStore(files, database, unused_seconds=settings.unused_key_days * DAY)
-    uploads = UploadDesk(files, database, limit=settings.stored_key_bytes, seconds=settings.upload_seconds)
-    cached_keys = settings.cached_keys or max(2, registry.most_key_sets)
-    workers = tuple(
-        Supervisor(
-            threads=settings.threads_each,
-            cached_keys=cached_keys,
-            deadline_seconds=settings.evaluation_seconds,
-        )
-        for _ in range(settings.workers)
-    )
-    pool = WorkerPool(workers, cached_keys=cached_keys, waiting=settings.waiting_requests)
     metrics, draining = Metrics(), Draining()
-    observe(metrics, workers, pool, database, draining)
-
-    replica = Replica(database, workers=settings.workers, alone=settings.database is None)
+    uploads = UploadDesk(
+        files, database, limit=settings.stored_key_bytes, seconds=settings.upload_seconds, metrics=metrics
+    )
+    cached_keys = settings.cached_keys or max(2, registry.most_key_sets)
+    workers = create_workers(settings, cached_keys)
+    pool = WorkerPool(workers, cached_keys=cached_keys, waiting=settings.waiting_requests, metrics=metrics)
     jobs = JobStore(database, waiting=settings.waiting_jobs, kept_seconds=settings.job_hours * HOUR)
-    dispatcher = Dispatcher(jobs, tenants, registry, store, pool, replica)
+    replica = Replica(database, workers=settings.workers, alone=database.is_embedded)
+    dispatcher = Dispatcher(jobs, tenants, registry, store, pool, replica, draining=draining, metrics=metrics)
+    observe(metrics, workers, pool, jobs, database, draining)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -114,11 +110,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.stop_workers = pool.stop
     app.state.models = tuple(sorted(registry.models))
     add_problem_handlers(app)
-    services = Services(registry, store, uploads, pool, JobDesk(jobs, dispatcher, pool), UsageMeter(database))
+    services = Services(registry, store, uploads, pool, JobDesk(jobs, dispatcher, pool), UsageMeter(database), metrics)
     app.add_middleware(RequestLog, metrics=metrics)
-    app.include_router(
-        create_router(services, settings.upload_seconds), dependencies=[Depends(refuse_while_draining)]
-    )
+    app.include_router(create_router(services, settings.upload_seconds), dependencies=[Depends(refuse_while_draining)])
     return app
 
 

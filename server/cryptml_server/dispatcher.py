@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -12,9 +13,11 @@ import anyio
 from starlette.concurrency import run_in_threadpool
 
 from cryptml_server.database import DatabaseUnavailable
+from cryptml_server.draining import Draining
 from cryptml_server.executor import Evaluation, WorkerLost
 from cryptml_server.jobs import MOST_BEGUN, Job, JobStore
 from cryptml_server.key_store import KeyStore, keys_name
+from cryptml_server.metrics import Metrics
 from cryptml_server.models import ModelRegistry
 from cryptml_server.pool import Request, WorkerPool
 from cryptml_server.problems import Problem
@@ -56,6 +59,8 @@ class Dispatcher:
         keys: Evaluation keys.
         pool: The workers.
         replica: This process.
+        draining: Whether nothing new is to be begun.
+        metrics: Told how jobs end.
     """
 
     def __init__(
@@ -66,6 +71,9 @@ class Dispatcher:
         keys: KeyStore,
         pool: WorkerPool,
         replica: Replica,
+        *,
+        draining: Draining,
+        metrics: Metrics,
     ) -> None:
         self._jobs = jobs
         self._tenants = tenants
@@ -74,6 +82,8 @@ class Dispatcher:
         self._keys = keys
         self._pool = pool
         self._replica = replica
+        self._draining = draining
+        self._metrics = metrics
         self._asking: dict[str, _Turn] = {}
         self._at_work: dict[str, anyio.CancelScope] = {}
         self._news = asyncio.Event()
@@ -101,7 +111,7 @@ class Dispatcher:
                     _log.warning("jobs are not looked for: the database is unavailable (%s)", error)
                     first = []
                 for job in first:
-                    if job.tenant not in self._asking:
+                    if job.tenant not in self._asking and not self._draining.is_set():
                         turn = self._asking[job.tenant] = _Turn(job.tenant)
                         keys = keys_name(job.tenant, self._circuits[job.circuit], job.key_digest)
                         tasks.start_soon(self._ask, turn, keys)
@@ -134,8 +144,8 @@ class Dispatcher:
     async def _ask(self, turn: _Turn, keys: str) -> None:
         """Wait for a worker in a tenant's name, let it evaluate the tenant's first job, and write how that ended."""
         try:
-            with turn.scope:
-                await self._write(turn, await self._evaluate(turn, keys))
+            with turn.scope, ExitStack() as working:
+                await self._write(turn, await self._evaluate(turn, keys, working))
         finally:
             self._stop_asking(turn)
             if turn.job is not None:
@@ -146,10 +156,10 @@ class Dispatcher:
                     with anyio.CancelScope(shield=True):
                         await run_in_threadpool(self._let_go, turn.job)
 
-    async def _evaluate(self, turn: _Turn, keys: str) -> Callable[[Job], bool]:
+    async def _evaluate(self, turn: _Turn, keys: str, working: ExitStack) -> Callable[[Job], bool]:
         """Return what writes the end of a turn's job, or lets it wait again where trying again may help."""
         try:
-            found = await self._pool.evaluate_next(turn.tenant, keys, partial(self._take, turn))
+            found = await self._pool.evaluate_next(turn.tenant, keys, partial(self._take, turn, working))
         except WorkerLost as lost:
             return partial(self._fail, lost)
         except (Problem, DatabaseUnavailable) as problem:
@@ -163,14 +173,17 @@ class Dispatcher:
             return partial(self._fail, Problem(500, "Internal error", "the service failed; its log says why"))
         return self._release if found is None else partial(self._finish, found)
 
-    async def _take(self, turn: _Turn) -> Request | None:
+    async def _take(self, turn: _Turn, working: ExitStack) -> Request | None:
         """Take up the first job of a turn's tenant, now that a worker is there; None where there is none any more."""
         self._stop_asking(turn)
+        if self._draining.is_set():
+            return None
         found = await run_in_threadpool(self._jobs.claim, turn.tenant, self._identities, self._replica.id)
         if found is None:
             return None
         turn.job, ciphertext = found
         self._at_work[turn.job.id] = turn.scope
+        working.enter_context(self._draining.working())
         self.wake()  # the tenant's next job may ask for the next worker
         if turn.job.begun > MOST_BEGUN:
             raise Problem(500, "Job failure", f"the job was begun {MOST_BEGUN} times and never ended; make it anew")
@@ -211,10 +224,14 @@ class Dispatcher:
         return Request(circuit, keys.path, keys.name, ciphertext)
 
     def _finish(self, found: Evaluation, job: Job) -> bool:
-        return self._jobs.finish(job, self._replica.id, found.ciphertext, found.evaluate_ms)
+        had = self._jobs.finish(job, self._replica.id, found.ciphertext, found.evaluate_ms)
+        self._metrics.job_finished("done" if had else "deleted")
+        return had
 
     def _fail(self, problem: Problem, job: Job) -> bool:
-        return self._jobs.fail(job, self._replica.id, problem, self._circuits.get(job.circuit))
+        had = self._jobs.fail(job, self._replica.id, problem, self._circuits.get(job.circuit))
+        self._metrics.job_finished("failed" if had else "deleted")
+        return had
 
     def _release(self, job: Job) -> bool:
         return self._jobs.release(job, self._replica.id)

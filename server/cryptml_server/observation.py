@@ -9,14 +9,20 @@ from sqlalchemy import func, select
 from cryptml_server.database import Database, evaluation_keys
 from cryptml_server.draining import Draining
 from cryptml_server.executor import Worker
+from cryptml_server.jobs import JobStore
 from cryptml_server.metrics import Metrics
 from cryptml_server.pool import WorkerPool
 
 
 def observe(
-    metrics: Metrics, workers: Sequence[Worker], pool: WorkerPool, database: Database, draining: Draining
+    metrics: Metrics,
+    workers: Sequence[Worker],
+    pool: WorkerPool,
+    jobs: JobStore,
+    database: Database,
+    draining: Draining,
 ) -> None:
-    """Let the metrics ask workers, queue and database."""
+    """Let the metrics ask workers, queue, jobs and database."""
 
     def stored() -> tuple[int, int]:
         with database.reading() as connection:
@@ -29,4 +35,5 @@ def observe(
     metrics.watch("workers_alive", "Workers that stand by or evaluate.", lambda: sum(each.alive for each in workers))
     metrics.watch("stored_keys", "Evaluation keys that are stored.", lambda: stored()[0])
     metrics.watch("stored_key_bytes", "Bytes of the evaluation keys that are stored.", lambda: stored()[1])
+    metrics.watch("jobs", "Jobs that are kept, by state.", jobs.count, label="state")
     metrics.watch("draining", "1 while the service finishes what it has begun and takes nothing new.", draining.is_set)

@@ -19,6 +19,7 @@ import anyio
 import anyio.to_thread
 
 from cryptml_server.executor import Evaluation, Worker, WorkerLost
+from cryptml_server.metrics import Metrics
 from cryptml_server.models import Circuit
 from cryptml_server.problems import Problem
 
@@ -111,9 +112,13 @@ class WorkerPool:
         workers: One or more.
         cached_keys: Evaluation keys that each keeps in memory.
         waiting: Requests that may wait; more are told when to come back.
+        metrics: Told what takes how long.
     """
 
-    def __init__(self, workers: tuple[Worker, ...], *, cached_keys: int, waiting: int) -> None:
+    def __init__(
+        self, workers: tuple[Worker, ...], *, cached_keys: int, waiting: int, metrics: Metrics | None = None
+    ) -> None:
+        self._metrics = metrics if metrics is not None else Metrics()
         self._seats = [_Seat(worker) for worker in workers]
         self._free = list(self._seats)
         self._cached_keys = cached_keys
@@ -164,16 +169,20 @@ class WorkerPool:
 
     async def watch(self) -> None:
         """Start workers again that died while nobody asked, and let them forget what is deleted; until cancelled."""
-        while True:
-            for seat in list(self._free):
-                if seat in self._free and (seat.unwanted or not seat.worker.alive):
-                    self._free.remove(seat)
-                    try:
-                        await self._in_thread(partial(_tidy, seat))
-                    finally:
-                        self._free.append(seat)
-                        self._hand_out()
-            await asyncio.sleep(WATCH_SECONDS)
+        async with anyio.create_task_group() as tasks:
+            while True:
+                for seat in list(self._free):
+                    if seat.unwanted or not seat.worker.alive:
+                        self._free.remove(seat)
+                        tasks.start_soon(self._tend, seat)
+                await asyncio.sleep(WATCH_SECONDS)
+
+    async def _tend(self, seat: _Seat) -> None:
+        try:
+            await self._in_thread(partial(_tidy, seat))
+        finally:
+            self._free.append(seat)
+            self._hand_out()
 
     async def check_keys(self, tenant: str, path: Path, name: str) -> None:
         """Deserialise uploaded keys, which proves them well formed and keeps them ready.
@@ -226,7 +235,7 @@ class WorkerPool:
         self, tenant: str, keys: str, take: Callable[[], Awaitable[Request | None]], *, patient: bool
     ) -> Evaluation | None:
         self._require_calm(tenant)
-        request, mark = None, b""
+        request, mark, began = None, b"", _now()
         for last in (False, True):
             async with self._seat(tenant, keys, patient=patient) as seat:
                 if request is None:
@@ -234,6 +243,8 @@ class WorkerPool:
                     if request is None:
                         return None
                     mark = self._mark(request)
+                    if not patient:  # else most of it was waiting for a job to come
+                        self._metrics.stage("wait", request.circuit.model, _now() - began)
                 action = partial(seat.worker.evaluate, request.circuit, request.keys, request.name, request.ciphertext)
                 try:
                     found = await self._timed(tenant, seat, action)
@@ -245,6 +256,7 @@ class WorkerPool:
                     raise
                 seat.note(request.name, self._cached_keys)
                 self._learn(request.circuit, found.evaluate_ms / 1000)
+                self._metrics.evaluated(request.circuit, found.evaluate_ms / 1000)
                 return found
         raise AssertionError("unreachable: the last attempt returns or raises")
 
@@ -307,6 +319,7 @@ class WorkerPool:
                 seat.keys.clear()  # another process is in its place
                 seat.unwanted.clear()
             if isinstance(problem, WorkerLost):
+                self._metrics.worker_lost()
                 self._lost.setdefault(tenant, deque(maxlen=MOST_LOST)).append(_now())
             raise
         finally:
@@ -383,7 +396,8 @@ class WorkerPool:
                 del self._waiting[tenant]
             if ticket.seat.done():  # given up in the same moment
                 continue
-            seat = next((seat for seat in self._free if ticket.keys in seat.keys), self._free[0])
+            there = [seat for seat in self._free if seat.worker.alive] or self._free
+            seat = next((seat for seat in there if ticket.keys in seat.keys), there[0])
             self._free.remove(seat)
             self._turn += 1
             self._served[tenant] = self._turn

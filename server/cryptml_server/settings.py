@@ -126,7 +126,20 @@ class Settings(BaseSettings):
         description="Processes that evaluate, each one request at a time, each with keys of its own in memory.",
     )
     threads: int | None = Field(
-        default=None, ge=1, le=1024, description="Of each worker; the machine's cores divided among them if not given."
+        default=None,
+        ge=1,
+        le=1024,
+        description="Of each worker; if not given, the machine's cores divided among them, and 1 with executor ray.",
+    )
+    executor: Literal["local", "ray"] = Field(
+        default="local",
+        description="Where workers run: local, on this machine, or ray, on the machines of a Ray cluster, threads CPUs each.",
+    )
+    ray_address: str | None = Field(
+        default=None,
+        max_length=300,
+        pattern=r"^(auto|(\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._-]+):[0-9]{1,5})$",
+        description="HOST:PORT of the head of the Ray cluster that this machine is a node of, or auto to find it; with executor ray alone.",
     )
 
     @model_validator(mode="after")
@@ -146,9 +159,22 @@ class Settings(BaseSettings):
             raise ValueError("tls_certificate and tls_key go together; give both, or neither")
         return self
 
+    @model_validator(mode="after")
+    def _require_address(self) -> Settings:
+        """Refuse a cluster without an address, or an address that nothing is asked of."""
+        if self.executor == "ray" and self.ray_address is None:
+            raise ValueError("executor ray needs ray_address, HOST:PORT of the cluster's head, or auto")
+        if self.executor != "ray" and self.ray_address is not None:
+            raise ValueError(
+                f"ray_address is given, but executor is {self.executor}; make that ray, or leave the address out"
+            )
+        return self
+
     @property
     def threads_each(self) -> int:
         """Threads of each worker."""
+        if self.threads is None and self.executor == "ray":
+            return 1
         return self.threads or max(1, (os.cpu_count() or 1) // self.workers)
 
     @property

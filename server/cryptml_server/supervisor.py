@@ -52,7 +52,7 @@ class Supervisor:
         with self._lock:
             self._connect()
         for circuit in circuits:
-            self._request({"do": "load", "circuit": str(circuit.folder)}, b"")
+            self.request({"do": "load", "circuit": str(circuit.folder)}, b"")
 
     @property
     def alive(self) -> bool:
@@ -62,12 +62,12 @@ class Supervisor:
 
     def check_keys(self, path: Path, name: str) -> None:
         """See `Worker.check_keys`."""
-        self._request({"do": "check_keys", "keys": str(path), "name": name}, b"")
+        self.request({"do": "check_keys", "keys": str(path), "name": name}, b"")
 
     def evaluate(self, circuit: Circuit, keys: Path, name: str, ciphertext: bytes) -> Evaluation:
         """See `Worker.evaluate`."""
         head = {"do": "evaluate", "circuit": str(circuit.folder), "keys": str(keys), "name": name}
-        answer, result = self._request(head, ciphertext)
+        answer, result = self.request(head, ciphertext)
         return Evaluation(result, answer["evaluate_ms"])
 
     def revive(self) -> None:
@@ -77,7 +77,7 @@ class Supervisor:
 
     def forget(self, name: str) -> None:
         """See `Worker.forget`."""
-        self._request({"do": "forget", "name": name}, b"")
+        self.request({"do": "forget", "name": name}, b"")
 
     def interrupt(self) -> None:
         """See `Worker.interrupt`."""
@@ -92,7 +92,13 @@ class Supervisor:
         with self._lock:
             self._discard()
 
-    def _request(self, head: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
+    def request(self, head: dict[str, Any], payload: bytes = b"") -> tuple[dict[str, Any], bytes]:
+        """Return what `cryptml_server.worker.Worker.handle` answers in the worker process.
+
+        Raises:
+            WorkerLost: If the worker ended during it.
+            Problem: What it refuses, or 504 past the deadline.
+        """
         with self._lock:
             answer, result = self._exchange(head, payload)
         if not answer["ok"]:

@@ -14,6 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from cryptml_server.database import Database, evaluation_keys
 from cryptml_server.key_files import KeyFiles, file_digest
 from cryptml_server.key_store import no_room, stored_keys
+from cryptml_server.metrics import Metrics
 from cryptml_server.models import Circuit
 from cryptml_server.problems import Problem
 from cryptml_server.tenants import Tenant
@@ -37,9 +38,13 @@ class UploadDesk:
         database: Knows what is stored.
         limit: Bytes of all keys together, uploads under way and unfinished ones included.
         seconds: Within which a request must end.
+        metrics: Told how much comes in.
     """
 
-    def __init__(self, files: KeyFiles, database: Database, *, limit: int, seconds: float) -> None:
+    def __init__(
+        self, files: KeyFiles, database: Database, *, limit: int, seconds: float, metrics: Metrics | None = None
+    ) -> None:
+        self._metrics = metrics if metrics is not None else Metrics()
         self._files = files
         self._database = database
         self._limit = limit
@@ -154,6 +159,7 @@ class UploadDesk:
                                     413, "Keys too long", f"more came than the {most} bytes that there may be"
                                 )
                             stream.write(block)
+                            self._metrics.uploaded(len(block))
                 finally:
                     stream.flush()
                 await run_in_threadpool(os.fsync, stream.fileno())

@@ -19,9 +19,11 @@ import pytest
 from cryptml_server.app import open_database
 from cryptml_server.database import Database, DatabaseUnavailable
 from cryptml_server.dispatcher import Dispatcher
+from cryptml_server.draining import Draining
 from cryptml_server.executor import Evaluation, WorkerLost
 from cryptml_server.jobs import DONE, FAILED, MOST_BEGUN, RUNNING, WAITING, Job, JobStore
 from cryptml_server.key_store import StoredKeys
+from cryptml_server.metrics import Metrics
 from cryptml_server.models import Circuit
 from cryptml_server.pool import WorkerPool
 from cryptml_server.problems import Problem
@@ -232,7 +234,16 @@ def dispatching(
     replica = Replica(database, workers=len(workers), alone=True)
 
     async def run() -> None:
-        dispatcher = Dispatcher(jobs, TenantStore(database), FakeRegistry(), FakeKeys(), pool, replica)  # type: ignore[arg-type]
+        dispatcher = Dispatcher(
+            jobs,
+            TenantStore(database),
+            FakeRegistry(),  # type: ignore[arg-type]
+            FakeKeys(),  # type: ignore[arg-type]
+            pool,
+            replica,
+            draining=Draining(),
+            metrics=Metrics(),
+        )
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(dispatcher.run)
             with anyio.fail_after(30):

@@ -52,6 +52,12 @@ def run_command(
     ] = True,
     bandwidth_mbps: Annotated[float, typer.Option(help="Of the wire that the report is composed for.")] = 100.0,
     rtt_ms: Annotated[float, typer.Option(help="Its round-trip time.")] = 20.0,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            help="HOST:PORT of a Ray cluster's head, or auto: its machines, which must be alike, measure a segment at a time each."
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue a run that was interrupted.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing report.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -105,6 +111,7 @@ def run_command(
         ),
         estimate_above_s=estimate_above,
         link=Link(bandwidth_mbps, rtt_ms),
+        ray_address=ray_address,
     )
     out_file.parent.mkdir(parents=True, exist_ok=True)
     journal_path = out_file.with_name(f"{out_file.name}.unfinished")

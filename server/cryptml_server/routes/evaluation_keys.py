@@ -9,10 +9,9 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from cryptml_server.authentication import CurrentTenant
-from cryptml_server.key_store import KeyStore, keys_name
-from cryptml_server.models import Circuit, ModelRegistry
+from cryptml_server.key_store import keys_name
+from cryptml_server.models import Circuit
 from cryptml_server.openapi import problems, takes_octets
-from cryptml_server.pool import WorkerPool
 from cryptml_server.problems import Problem
 from cryptml_server.routes.parameters import (
     CircuitHeader,
@@ -24,12 +23,13 @@ from cryptml_server.routes.parameters import (
     check_length,
     circuit_of,
 )
+from cryptml_server.routes.services import Services
 from cryptml_server.tenants import Tenant
-from cryptml_server.uploads import UploadDesk
 
 
-def evaluation_key_routes(registry: ModelRegistry, store: KeyStore, uploads: UploadDesk, pool: WorkerPool) -> APIRouter:
+def evaluation_key_routes(services: Services) -> APIRouter:
     """Return the routes below ``/models/{model}/evaluation-keys``."""
+    registry, store, uploads, pool = services.registry, services.store, services.uploads, services.pool
     router = APIRouter(prefix="/models/{model}/evaluation-keys", tags=["evaluation keys"])
     found = problems(s404="The tenant has not stored them.", s422="The request breaks the interface.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,12 +13,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from cryptml_server.authentication import CurrentTenant
-from cryptml_server.key_store import KeyStore
-from cryptml_server.models import ModelRegistry
 from cryptml_server.openapi import OCTETS, octets, problems, takes_octets
 from cryptml_server.pool import Request as Evaluate
-from cryptml_server.pool import WorkerPool
-from cryptml_server.routes.jobs import JOB_SCHEMA, JobDesk
+from cryptml_server.routes.jobs import JOB_SCHEMA
 from cryptml_server.routes.parameters import (
     CircuitHeader,
     IdempotencyKey,
@@ -30,13 +28,12 @@ from cryptml_server.routes.parameters import (
     circuit_of,
     read_body,
 )
-from cryptml_server.usage import UsageMeter
+from cryptml_server.routes.services import Services
 
 
-def evaluation_routes(
-    registry: ModelRegistry, store: KeyStore, pool: WorkerPool, jobs: JobDesk, meter: UsageMeter, body_seconds: float
-) -> APIRouter:
+def evaluation_routes(services: Services, body_seconds: float) -> APIRouter:
     """Return the routes below ``/models/{model}/segments``; bodies must come within ``body_seconds``."""
+    registry, store, jobs, meter = services.registry, services.store, services.jobs, services.meter
     router = APIRouter(prefix="/models/{model}/segments", tags=["evaluations"])
 
     @router.post(
@@ -77,7 +74,9 @@ def evaluation_routes(
         check_length(request, circuit.input_bytes, "the ciphertext")
         with meter.place(tenant):
             keys = await run_in_threadpool(store.find, tenant, circuit, keys_header)
+            began = time.monotonic()
             ciphertext = await read_body(request, circuit.input_bytes, "the ciphertext", body_seconds)
+            services.metrics.stage("receive", circuit.model, time.monotonic() - began)
             if Preferences.parse(prefer).respond_async:
                 job, _ = await run_in_threadpool(
                     jobs.store.submit, tenant, circuit, keys_header, ciphertext, idempotency_key
@@ -86,7 +85,7 @@ def evaluation_routes(
                 headers = {"Location": f"/v1/jobs/{job.id}", "Preference-Applied": "respond-async"}
                 return JSONResponse(await jobs.describe(job), status_code=202, headers=headers)
             async with meter.evaluation(tenant, circuit), while_connected(request):
-                result = await pool.evaluate(tenant.id, Evaluate(circuit, keys.path, keys.name, ciphertext))
+                result = await services.pool.evaluate(tenant.id, Evaluate(circuit, keys.path, keys.name, ciphertext))
         timing = f"evaluate;dur={result.evaluate_ms:.3f}"
         return Response(result.ciphertext, media_type=OCTETS, headers={"Server-Timing": timing})
 

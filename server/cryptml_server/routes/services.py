@@ -1,0 +1,26 @@
+"""What the routes delegate to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cryptml_server.key_store import KeyStore
+from cryptml_server.metrics import Metrics
+from cryptml_server.models import ModelRegistry
+from cryptml_server.pool import WorkerPool
+from cryptml_server.routes.jobs import JobDesk
+from cryptml_server.uploads import UploadDesk
+from cryptml_server.usage import UsageMeter
+
+
+@dataclass(frozen=True)
+class Services:
+    """The parts of a running service."""
+
+    registry: ModelRegistry
+    store: KeyStore
+    uploads: UploadDesk
+    pool: WorkerPool
+    jobs: JobDesk
+    meter: UsageMeter
+    metrics: Metrics
