@@ -125,6 +125,11 @@ class Settings(BaseSettings):
         le=1024,
         description="Processes that evaluate, each one request at a time, each with keys of its own in memory.",
     )
+    worker_bytes: int | None = Field(
+        default=None,
+        ge=1 << 30,
+        description="Memory of each worker; one that wants more is ended and replaced. No bound if not given.",
+    )
     threads: int | None = Field(
         default=None,
         ge=1,

@@ -36,9 +36,11 @@ class Supervisor:
         threads: Of the worker's evaluations.
         cached_keys: Deserialised keys that it keeps.
         deadline_seconds: For one request; the worker is killed after it.
+        memory_bytes: Of the worker, 0 for no bound.
     """
 
-    def __init__(self, *, threads: int, cached_keys: int, deadline_seconds: float) -> None:
+    def __init__(self, *, threads: int, cached_keys: int, deadline_seconds: float, memory_bytes: int = 0) -> None:
+        self._memory_bytes = memory_bytes
         self._threads = threads
         self._cached_keys = cached_keys
         self._deadline = deadline_seconds
@@ -138,7 +140,8 @@ class Supervisor:
         self._discard()
         ours, theirs = socket.socketpair()
         with theirs:
-            command = [sys.executable, "-m", "cryptml_server.worker", str(theirs.fileno()), str(self._cached_keys)]
+            given = [str(number) for number in (theirs.fileno(), self._cached_keys, self._memory_bytes)]
+            command = [sys.executable, "-m", "cryptml_server.worker", *given]
             try:
                 self._process = subprocess.Popen(
                     command,
@@ -198,6 +201,7 @@ def _lost(code: int | None) -> WorkerLost:
         return WorkerLost(
             422,
             "Evaluation failed",
-            "the evaluation broke off: keys or ciphertext do not fit this segment; make both again",
+            "the evaluation broke off: keys or ciphertext do not fit this segment, or the worker's memory (worker_bytes) does not "
+            "suffice; make both again",
         )
     return WorkerLost(503, "Worker lost", "the worker ended during the request; try again", retry_after=5)

@@ -1,13 +1,15 @@
 """The worker process: the only place where native evaluation code runs.
 
 It speaks over one pipe: a JSON head, then a payload where the head says so. Started as
-``python -m cryptml_server.worker FD CACHED_KEYS``; it ends when the pipe closes. It never sees a secret key.
+``python -m cryptml_server.worker FD CACHED_KEYS MEMORY_BYTES``; it ends when the pipe closes. It never sees a secret key.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
+import resource
 import sys
 import threading
 import time
@@ -21,16 +23,25 @@ from concrete import fhe
 from cryptml.errors import CryptmlError
 from cryptml.fhe.server import ServerCircuit, load_evaluation_keys
 
+RESERVED_BYTES = 1_400 << 20
+"""Address space that Concrete's runtime (HPX) takes for its threads' stacks at the first evaluation and does not fill: 1,361,840 kB of
+VmData, and 7 MB in memory, for two threads."""
+
+KEYS_SHARE = 0.6
+"""Of a worker's memory, beyond which keys that are not needed now make room for those that are."""
+
 
 class Worker:
     """Evaluates requests one after another.
 
     Args:
         cached_keys: Deserialised evaluation keys kept, the least recently used dropped first.
+        memory_bytes: Of this process, 0 for no bound; some of it is left for what evaluations need beside keys.
     """
 
-    def __init__(self, cached_keys: int) -> None:
+    def __init__(self, cached_keys: int, memory_bytes: int = 0) -> None:
         self._cached_keys = cached_keys
+        self._crowded_bytes = memory_bytes * KEYS_SHARE or math.inf
         self._keys: OrderedDict[str, fhe.EvaluationKeys] = OrderedDict()
         self._circuits: dict[str, ServerCircuit] = {}
 
@@ -80,7 +91,7 @@ class Worker:
 
     def _load_keys(self, path: str, name: str) -> fhe.EvaluationKeys:
         if name not in self._keys:
-            while len(self._keys) >= self._cached_keys:
+            while self._keys and (len(self._keys) >= self._cached_keys or _resident_bytes() > self._crowded_bytes):
                 self._keys.popitem(last=False)  # before the new ones are read, so that memory never holds one too many
             self._keys[name] = load_evaluation_keys(Path(path).read_bytes())
         self._keys.move_to_end(name)
@@ -91,7 +102,11 @@ def main() -> None:
     """Answer requests until the pipe closes or the service is gone."""
     threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
     connection = Connection(int(sys.argv[1]))
-    worker = Worker(int(sys.argv[2]))
+    memory_bytes = int(sys.argv[3])
+    if memory_bytes:  # native code that wants more ends this process, which its supervisor replaces
+        most = memory_bytes + RESERVED_BYTES
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    worker = Worker(int(sys.argv[2]), memory_bytes)
     while True:
         try:
             head = json.loads(connection.recv_bytes())
@@ -105,6 +120,12 @@ def main() -> None:
                 connection.send_bytes(result)
         except OSError:
             return
+
+
+def _resident_bytes() -> int:
+    """Return what this process has in memory."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next((int(line.split()[1]) << 10 for line in lines if line.startswith("VmRSS:")), 0)
 
 
 def _leave_with(parent: int) -> None:

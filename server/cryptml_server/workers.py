@@ -22,7 +22,12 @@ def create_workers(settings: Settings, cached_keys: int) -> tuple[Worker, ...]:
     threads, deadline = settings.threads_each, settings.evaluation_seconds
     if settings.executor == "local" or settings.ray_address is None:
         return tuple(
-            Supervisor(threads=threads, cached_keys=cached_keys, deadline_seconds=deadline)
+            Supervisor(
+                threads=threads,
+                cached_keys=cached_keys,
+                deadline_seconds=deadline,
+                memory_bytes=settings.worker_bytes or 0,
+            )
             for _ in range(settings.workers)
         )
     ray = connect(settings.ray_address)

@@ -230,3 +230,17 @@ def test_a_full_store_and_a_broken_upload_are_answered(build_tiny: Callable[[str
         service.terminate()
         assert "Traceback" not in service.stderr.read()
     assert not [left for left in (tmp_path / "evaluation-keys").rglob("*") if left.is_file()]
+
+
+def test_a_worker_has_as_much_memory_as_it_is_given(kit: Kit) -> None:
+    roomy = Supervisor(threads=1, cached_keys=4, deadline_seconds=60, memory_bytes=1 << 30)
+    tight = Supervisor(threads=1, cached_keys=4, deadline_seconds=10, memory_bytes=-(1_200 << 20))
+    try:
+        roomy.start((kit.circuit,))
+        np.testing.assert_array_equal(kit.evaluate(roomy), kit.evaluate(roomy))
+        with pytest.raises(Problem) as refused:
+            kit.evaluate(tight)
+        assert refused.value.status in (422, 503, 504), "it ends, and says so"
+    finally:
+        roomy.stop()
+        tight.stop()
