@@ -106,7 +106,7 @@ def _is_right(tenant: Tenant, place: str) -> bool:
         pass
     answer = tenant.http.get(f"{place}/result")
     tenant.http.delete(place).raise_for_status()
-    return answer.status_code == 200 and tenant.check(answer.content)
+    return answer.status_code == 200 and tenant.is_right(answer.content)
 
 
 def main() -> int:
@@ -119,9 +119,10 @@ def main() -> int:
     today = datetime.now(timezone.utc).date().isoformat()
     out.write(f"{machine['cpu']}, {machine['cores']} cores, {platform.system()}, {today}\n\n")
     out.write(
-        f"scatter SSS, {WORKERS} workers of one thread, {WORKER_BYTES >> 20} MB each (`worker_bytes`), {CACHED_KEYS} keys in memory each\n\n"
+        f"scatter SSS, {WORKERS} workers of one thread, {WORKER_BYTES >> 20} MB each (`worker_bytes`), "
+        f"{CACHED_KEYS} keys in memory each\n\n"
     )
-    out.write("| tenants | jobs | right answers | all within | service alone, most | all processes, most |\n")
+    out.write("| tenants | jobs | right | all within | service, most | all processes, most |\n")
     out.write("|---:|---:|---:|---:|---:|---:|\n")
     with tempfile.TemporaryDirectory(prefix="cryptml-bench-") as folder:
         work = Path(folder) / "scatter"
