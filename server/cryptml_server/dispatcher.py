@@ -120,9 +120,15 @@ class Dispatcher:
 
     async def _beat(self) -> None:
         """Say that this replica is there, and take up what others left."""
+        warned = False
         while True:
             try:
-                await run_in_threadpool(self._replica.beat)
+                others = await run_in_threadpool(self._replica.beat)
+                if others and not self._keys.shared and not warned:
+                    warned = True
+                    _log.error(
+                        "%d other services use this database, but no object_store: none sees the others' keys", others
+                    )
                 taken = await run_in_threadpool(self._jobs.take_up)
             except DatabaseUnavailable as error:
                 _log.warning("this replica could not say that it is there: the database is unavailable (%s)", error)

@@ -52,6 +52,11 @@ class KeyStore:
         self._database = database
         self._unused_seconds = unused_seconds
 
+    @property
+    def shared(self) -> bool:
+        """Whether other services see the same keys."""
+        return self._files.shared
+
     def find(self, tenant: Tenant, circuit: Circuit, digest: str) -> StoredKeys:
         """Return a tenant's stored keys, on this machine, and note that they were used.
 

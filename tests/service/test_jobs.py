@@ -216,6 +216,8 @@ class FakeWorker:
 
 
 class FakeKeys:
+    shared = False
+
     def find(self, tenant: Tenant, circuit: Circuit, digest: str) -> StoredKeys:
         if digest != KEYS:
             raise Problem(404, "Unknown evaluation keys", "no keys")
