@@ -10,6 +10,7 @@ from concrete import fhe
 
 from cryptml.errors import CiphertextError, CircuitError, KeySetError
 from cryptml.fhe.circuit import CircuitSpec
+from cryptml.fhe.framing import is_whole
 from cryptml.fhe.parameters import OVERHEAD_BYTES
 from cryptml.networks.extent import IntArray
 
@@ -123,6 +124,10 @@ class ClientCircuit:
             CiphertextError: If it is not a ciphertext of this circuit's output.
             CircuitError: If what it decrypts to cannot come from this segment.
         """
+        if not is_whole(ciphertext):
+            raise CiphertextError(
+                f"the answer of segment {self.spec.segment} is cut off; ask again, or another service"
+            )
         try:
             decrypted = self._client.decrypt(fhe.Value.deserialize(ciphertext))
         except (RuntimeError, ValueError, TypeError) as error:

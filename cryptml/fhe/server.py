@@ -11,6 +11,7 @@ from concrete import fhe
 from concrete.compiler import Library
 
 from cryptml.errors import CiphertextError, CircuitError, KeySetError
+from cryptml.fhe.framing import is_whole
 
 
 class ServerCircuit:
@@ -46,6 +47,8 @@ class ServerCircuit:
         Raises:
             CiphertextError: If it is not a ciphertext for this circuit.
         """
+        if not is_whole(ciphertext):
+            raise CiphertextError("the ciphertext is not as long as it says; encrypt the input again")
         try:
             value = fhe.Value.deserialize(ciphertext)
         except (RuntimeError, ValueError) as error:
@@ -65,6 +68,8 @@ def load_evaluation_keys(data: bytes) -> fhe.EvaluationKeys:
     Raises:
         KeySetError: If they are malformed or truncated.
     """
+    if not is_whole(data):
+        raise KeySetError("the evaluation keys are not as long as they say; make and upload them again")
     try:
         return fhe.EvaluationKeys.deserialize(data)
     except (RuntimeError, ValueError) as error:

@@ -103,6 +103,7 @@ def create_app(settings: Settings) -> FastAPI:
         version=__version__,
         summary="Evaluates server segments of split networks on ciphertexts",
         lifespan=lifespan,
+        redirect_slashes=False,  # it would send clients to whatever host they were made to name
     )
     app.state.authenticate = authenticate
     app.state.metrics = metrics

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cryptml_server.metrics import Metrics
-from cryptml_server.problems import unexpected
+from cryptml_server.problems import ambiguous, unexpected
 from cryptml_server.request_id import request_id
 from cryptml_server.settings import Settings
 
@@ -53,7 +53,7 @@ def configure_logging(settings: Settings) -> None:
 
 
 class RequestLog:
-    """Gives each request an id, a line in the log and a place in the metrics; answers what nobody expected.
+    """Gives each request an id, a line in the log and a place in the metrics; answers what is ambiguous, or what nobody expected.
 
     Args:
         app: The application.
@@ -90,7 +90,10 @@ class RequestLog:
             await send(message)
 
         try:
-            await self._app(scope, receive_counted, send_counted)
+            if {b"content-length", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}:
+                await ambiguous(Request(scope))(scope, receive_counted, send_counted)
+            else:
+                await self._app(scope, receive_counted, send_counted)
         except Exception as error:  # noqa: BLE001 (answered here, so that it has the request's id and is logged once)
             answer = unexpected(error, Request(scope))
             if not status:

@@ -49,6 +49,8 @@ FIRST_GUESS_SECONDS = 5.0
 """For the mean, before anything was asked."""
 
 SERVER_FAULT = 500
+TOO_SLOW = 504
+"""What a worker was ended for that exceeded its time: it is lost as well."""
 
 _log = logging.getLogger(__name__)
 
@@ -254,6 +256,10 @@ class WorkerPool:
                     self._quarantine(mark)
                     lost.counts = True
                     raise
+                except Problem as problem:
+                    if problem.status == TOO_SLOW:
+                        self._quarantine(mark)
+                    raise
                 seat.note(request.name, self._cached_keys)
                 self._learn(request.circuit, found.evaluate_ms / 1000)
                 self._metrics.evaluated(request.circuit, found.evaluate_ms / 1000)
@@ -318,7 +324,7 @@ class WorkerPool:
             if problem.status >= SERVER_FAULT or isinstance(problem, WorkerLost):
                 seat.keys.clear()  # another process is in its place
                 seat.unwanted.clear()
-            if isinstance(problem, WorkerLost):
+            if isinstance(problem, WorkerLost) or problem.status == TOO_SLOW:
                 self._metrics.worker_lost()
                 self._lost.setdefault(tenant, deque(maxlen=MOST_LOST)).append(_now())
             raise

@@ -94,6 +94,17 @@ def unexpected(error: Exception, request: Request) -> JSONResponse:
     return _answer(Problem(500, "Internal error", "the service failed; its log says why"), request)
 
 
+def ambiguous(request: Request) -> JSONResponse:
+    """Return the answer to a request that says its length in two ways: a proxy may have read another one than it is."""
+    problem = Problem(
+        400,
+        "Ambiguous length",
+        "the request has both Content-Length and Transfer-Encoding; send one of them",
+        headers={"Connection": "close"},
+    )
+    return _answer(problem, request)
+
+
 def _answer(problem: Problem, request: Request) -> JSONResponse:
     kind = problem.title.lower().replace(" ", "-")
     request.state.problem = kind

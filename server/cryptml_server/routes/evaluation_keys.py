@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path as FilePath
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
@@ -26,11 +27,18 @@ from cryptml_server.routes.parameters import (
 from cryptml_server.routes.services import Services
 from cryptml_server.tenants import Tenant
 
+STORED_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["sha256", "segment"],
+    "properties": {"sha256": {"type": "string"}, "segment": {"type": "integer"}},
+}
+
 
 def evaluation_key_routes(services: Services) -> APIRouter:
     """Return the routes below ``/models/{model}/evaluation-keys``."""
     registry, store, uploads, pool = services.registry, services.store, services.uploads, services.pool
     router = APIRouter(prefix="/models/{model}/evaluation-keys", tags=["evaluation keys"])
+    stored = {"content": {"application/json": {"schema": STORED_SCHEMA}}}
     found = problems(s404="The tenant has not stored them.", s422="The request breaks the interface.")
 
     refused = problems(
@@ -50,7 +58,11 @@ def evaluation_key_routes(services: Services) -> APIRouter:
         "/{digest}",
         status_code=201,
         openapi_extra=takes_octets("Concrete's serialised evaluation keys."),
-        responses={200: {"description": "They were stored before."}, **refused},
+        responses={
+            200: {"description": "They were stored before.", **stored},
+            201: {"description": "They are stored.", **stored},
+            **refused,
+        },
     )
     async def put_keys(
         model: ModelName,
@@ -78,9 +90,12 @@ def evaluation_key_routes(services: Services) -> APIRouter:
         status_code=204,
         openapi_extra=takes_octets("The next part of Concrete's serialised evaluation keys."),
         responses={
-            200: {"description": "They were stored before."},
-            201: {"description": "All parts are there, and the keys are stored."},
-            204: {"description": "The part is there; Upload-Offset says how many bytes are, all together."},
+            200: {"description": "They were stored before.", **stored},
+            201: {"description": "All parts are there, and the keys are stored.", **stored},
+            204: {
+                "description": "The part is there; Upload-Offset says how many bytes are, all together.",
+                "headers": {"Upload-Offset": {"required": True, "schema": {"type": "integer", "minimum": 0}}},
+            },
             **refused,
         },
     )
@@ -96,18 +111,18 @@ def evaluation_key_routes(services: Services) -> APIRouter:
     ) -> Response:
         """Store evaluation keys in parts, each behind the last; HEAD says in Upload-Offset where to go on."""
         circuit = circuit_of(registry, model, segment, circuit_header)
-        stored = JSONResponse({"sha256": digest, "segment": segment}, status_code=201)
+        answer = JSONResponse({"sha256": digest, "segment": segment}, status_code=201)
         if await run_in_threadpool(store.holds, tenant, circuit, digest):
-            stored.status_code = 200
-            return stored
+            answer.status_code = 200
+            return answer
         body = request.stream()
         async with uploads.part(tenant, circuit, digest, body, offset=offset, length=length) as (upload, there):
             if there < length:
                 return Response(status_code=204, headers={"Upload-Offset": str(there)})
             await keep(tenant, circuit, digest, upload)
-        return stored
+        return answer
 
-    @router.head("/{digest}", responses=found)
+    @router.head("/{digest}", response_class=Response, responses={200: {"description": "They are stored."}, **found})
     async def head_keys(model: ModelName, digest: Digest, segment: SegmentQuery, tenant: CurrentTenant) -> Response:
         """Say whether evaluation keys are stored, and if not, in Upload-Offset, how much of them is there."""
         circuit = registry.find(model).circuit(segment)
