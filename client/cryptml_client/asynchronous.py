@@ -77,14 +77,19 @@ class AsyncClient:
         await self.prepare()
         found: dict[int, Prediction | CryptmlError] = {}
 
+        places = anyio.Semaphore(self._in_flight)
+
         async def ask(number: int, region: FloatArray) -> None:
             try:
                 found[number] = await self.predict_region(region)
             except CryptmlError as error:
                 found[number] = error
+            finally:
+                places.release()
 
         async with anyio.create_task_group() as asking:
             for number, region in enumerate(regions):
+                await places.acquire()
                 asking.start_soon(ask, number, region)
         return [found[number] for number in sorted(found)]
 

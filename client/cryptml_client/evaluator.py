@@ -86,7 +86,7 @@ class RemoteEvaluator:
         }
         limit = step.circuit.parameters.output_bytes + OVERHEAD_BYTES
         if self._jobs is None:
-            return self._transport.request("POST", path, content=ciphertext, headers=headers, limit=limit)
+            return self._transport.request("POST", path, content=ciphertext, headers=headers, limit=limit, counts=True)
         job = RemoteJob.submit(self._transport, path, ciphertext, headers)
         try:
             job.wait(self._jobs, self._job_seconds)

@@ -15,6 +15,9 @@ from cryptml_client.transport import MAX_JSON_BYTES, Transport
 WAIT_SECONDS = 5
 """Of one question whether it is done: then its user hears how far it is, and no connection is silent for long."""
 
+LEAST_SECONDS = 0.25
+"""Between two questions."""
+
 
 class RemoteJob:
     """A job, as its client sees it.
@@ -67,11 +70,14 @@ class RemoteJob:
             if left <= 0:
                 raise ServiceTimeout(f"the job did not end within {seconds:g} s; allow more time")
             wait = {"Prefer": f"wait={max(1, min(WAIT_SECONDS, round(left)))}"}
+            asked = time.monotonic()
             document = self._transport.get_json(self._path, headers=wait)
             if document.get("state") in ("done", "failed"):
                 return
             expected = document.get("expected_seconds")
             passed = time.monotonic() - started
+            if time.monotonic() - asked < LEAST_SECONDS:
+                time.sleep(LEAST_SECONDS)  # it does not hold its answers
             if isinstance(expected, (int, float)):
                 progress.portion(passed, passed + expected)
 

@@ -29,6 +29,7 @@ from cryptml.errors import (
 MAX_JSON_BYTES = 16 << 20
 MAX_PORT = 65_535
 MOST_PATIENCE = 86_400
+CONFLICT = 409
 
 T = TypeVar("T")
 
@@ -83,12 +84,15 @@ class Transport:
             trust_env=False,
             verify=_trusted(ca_file),
         )
-        self._reached = False
-        self._retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(self._may_help_itself),
-            stop=tenacity.stop_before_delay(patience_seconds),
-            wait=_pause,
-            reraise=True,
+        self._reached = self._reached_before = False
+        self._retrying, self._retrying_refused = (
+            tenacity.Retrying(
+                retry=tenacity.retry_if_exception(helps),
+                stop=tenacity.stop_before_delay(patience_seconds),
+                wait=_pause,
+                reraise=True,
+            )
+            for helps in (self._may_help_itself, _was_put_off)
         )
 
     def __enter__(self) -> Transport:
@@ -152,10 +156,8 @@ class Transport:
         return self._retrying(attempt)
 
     def _may_help_itself(self, error: BaseException) -> bool:
-        if isinstance(error, ServiceRefused):
-            return error.status in (429, 503)
         # An address where nothing ever answered is more likely wrong than away.
-        return isinstance(error, ServiceUnavailable) and self._reached
+        return _was_put_off(error) or (isinstance(error, ServiceUnavailable) and self._reached)
 
     def request(
         self,
@@ -167,6 +169,7 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, int] | None = None,
         once: bool = False,
+        counts: bool = False,
     ) -> tuple[bytes, Mapping[str, str]]:
         """Send a request and return body and headers of a successful answer; see `persist`.
 
@@ -178,6 +181,7 @@ class Transport:
             headers: Beside the usual ones.
             query: Parameters.
             once: Whether it is not to be sent again, whatever happens.
+            counts: Whether the service counts it each time that it comes: then it is sent again only where it was refused.
 
         Raises:
             ServiceUnavailable: If nothing accepts the connection, or it breaks.
@@ -186,7 +190,9 @@ class Transport:
             ServiceProtocolError: If it is anything else that this protocol does not know, or too long.
         """
         send = partial(self._send, method, path, limit, content, headers, query)
-        return send() if once else self.persist(send)
+        if once:
+            return send()
+        return (self._retrying_refused if counts else self._retrying)(send)
 
     def _send(
         self,
@@ -200,7 +206,7 @@ class Transport:
         deadline = time.monotonic() + self._timeout
         try:
             with self._http.stream(method, path, content=content, headers=headers, params=query) as answer:
-                self._reached = True
+                self._reached_before, self._reached = self._reached, True
                 ceiling = limit if answer.is_success else MAX_JSON_BYTES
                 body = bytearray()
                 for block in answer.iter_raw():
@@ -242,17 +248,33 @@ class Transport:
 
     def _refusal(
         self, method: str, path: str, answer: httpx.Response, body: bytes
-    ) -> ServiceRefused | ServiceProtocolError:
+    ) -> ServiceRefused | ServiceProtocolError | ServiceUnavailable:
         if method == "HEAD":  # has no body by definition
             return ServiceRefused(answer.status_code, answer.reason_phrase, f"{method} {path}", answer.headers)
         try:
             problem = json.loads(body)
             title, detail = str(problem["title"])[:200], str(problem["detail"])[:1000]
         except (ValueError, KeyError, TypeError, RecursionError):
+            if self._reached_before and answer.status_code in (
+                429,
+                502,
+                503,
+                504,
+            ):  # a proxy in front, or the service in need
+                return ServiceUnavailable(
+                    f"{self._url} has no answer to {method} {path} now (status {answer.status_code}); try again"
+                )
             return ServiceProtocolError(
                 f"{self._url} answers {method} {path} with status {answer.status_code} and no problem document; check the address"
             )
         return ServiceRefused(answer.status_code, printable(title), printable(detail), answer.headers)
+
+
+def _was_put_off(error: BaseException) -> bool:
+    """Return whether the service refused for now."""
+    if not isinstance(error, ServiceRefused):
+        return False
+    return error.status in (429, 503) or (error.status == CONFLICT and "retry-after" in error.headers)
 
 
 def _pause(state: tenacity.RetryCallState) -> float:

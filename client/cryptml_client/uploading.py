@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from cryptml.bundle import ServerStep
-from cryptml.errors import ServiceProtocolError
+from cryptml.errors import ServiceProtocolError, ServiceRefused
 from cryptml.fhe.client import KeySet
 from cryptml.files import MAX_JSON_BYTES, sha256
 from cryptml_client.progress import Progress
 from cryptml_client.transport import Transport
 
 PART_BYTES = 8 << 20
+CONFLICT = 409
+MOST_DISAGREEMENTS = 20
+"""About where to go on, before the upload is given up."""
 
 
 class KeyUpload:
@@ -31,6 +34,7 @@ class KeyUpload:
         self._data = keys.evaluation_keys
         self._progress = progress
         self._offset: int | None = None
+        self._disagreements = 0
 
     def is_stored(self) -> bool:
         """Return whether the service has the keys; if not, learn how much of them.
@@ -55,8 +59,6 @@ class KeyUpload:
         if self._offset is None and self.is_stored():
             return True
         offset, self._offset = self._offset or 0, None  # unknown again if this attempt breaks off
-        if offset >= len(self._data):
-            offset = 0
         headers = {
             "Content-Type": "application/octet-stream",
             "CryptML-Circuit": self._circuit,
@@ -64,15 +66,27 @@ class KeyUpload:
             "Upload-Length": str(len(self._data)),
         }
         part = self._data[offset : offset + PART_BYTES]
-        _, answered = self._transport.request(
-            "PATCH",
-            self._path,
-            content=part,
-            headers=headers,
-            query=self._query,
-            limit=MAX_JSON_BYTES,
-            once=True,
-        )
+        try:
+            _, answered = self._transport.request(
+                "PATCH",
+                self._path,
+                content=part,
+                headers=headers,
+                query=self._query,
+                limit=MAX_JSON_BYTES,
+                once=True,
+            )
+        except ServiceRefused as refusal:
+            if (
+                refusal.status == CONFLICT
+                and "upload-offset" in refusal.headers
+                and self._disagreements < MOST_DISAGREEMENTS
+            ):
+                self._disagreements += (
+                    1  # another service behind the same address, or another program with the same keys
+                )
+                return False
+            raise
         if offset + len(part) == len(self._data):
             return True
         there = answered.get("upload-offset")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import anyio
 from fastapi import Depends, FastAPI
@@ -76,6 +76,8 @@ def create_app(settings: Settings) -> FastAPI:
     dispatcher = Dispatcher(jobs, tenants, registry, store, pool, replica, draining=draining, metrics=metrics)
     observe(metrics, workers, pool, jobs, database, draining)
 
+    circuits = frozenset(circuit.identity for circuit in registry.circuits)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         try:
@@ -85,7 +87,7 @@ def create_app(settings: Settings) -> FastAPI:
                 _log.error("a worker did not load every circuit: %s", problem.detail)
             with metrics.serving(settings.metrics_host, settings.metrics_port):
                 async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(_sweep, store, jobs, pool)
+                    tasks.start_soon(_sweep, store, jobs, circuits, pool)
                     tasks.start_soon(_forget, store, pool)
                     tasks.start_soon(pool.watch)
                     tasks.start_soon(dispatcher.run)
@@ -111,7 +113,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.stop_workers = pool.stop
     app.state.models = tuple(sorted(registry.models))
     add_problem_handlers(app)
-    services = Services(registry, store, uploads, pool, JobDesk(jobs, dispatcher, pool), UsageMeter(database), metrics)
+    services = Services(
+        registry, store, uploads, pool, JobDesk(jobs, dispatcher, pool, draining), UsageMeter(database), metrics
+    )
     app.add_middleware(RequestLog, metrics=metrics)
     app.include_router(create_router(services, settings.upload_seconds), dependencies=[Depends(refuse_while_draining)])
     return app
@@ -143,15 +147,13 @@ def _leave(replica: Replica) -> None:
         _log.warning("others will notice later that this replica is gone: the database is unavailable")
 
 
-async def _sweep(store: KeyStore, jobs: JobStore, pool: WorkerPool) -> None:
+async def _sweep(store: KeyStore, jobs: JobStore, circuits: frozenset[str], pool: WorkerPool) -> None:
     """Delete what nobody uses, now and from time to time, whatever stood in the way the last time."""
     while True:
-        try:
+        with _going_on("old jobs were not looked for"):
+            await run_in_threadpool(jobs.sweep, circuits)
+        with _going_on("unused evaluation keys were not looked for"):
             gone = await run_in_threadpool(store.sweep)
-            await run_in_threadpool(jobs.sweep)
-        except Exception as error:  # noqa: BLE001 (the service goes on without)
-            _log.warning("unused evaluation keys and old jobs were not looked for (%s)", type(error).__name__)
-        else:
             pool.forget(gone)
             if gone:
                 _log.info("%d unused evaluation keys were deleted", len(gone))
@@ -164,7 +166,14 @@ async def _forget(store: KeyStore, pool: WorkerPool) -> None:
         await anyio.sleep(FORGET_SECONDS)
         remembered = pool.remembered
         if remembered:
-            try:
+            with _going_on("deleted keys may stay in memory for a while"):
                 pool.forget(await run_in_threadpool(store.deleted, remembered))
-            except DatabaseUnavailable:
-                _log.warning("deleted keys may stay in memory for a while: the database is unavailable")
+
+
+@contextmanager
+def _going_on(else_: str) -> Iterator[None]:
+    """Log what fails in something that is done again anyway: it must not end the service."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001
+        _log.warning("%s (%s)", else_, type(error).__name__)

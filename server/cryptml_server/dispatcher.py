@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 
 import anyio
+from anyio.abc import TaskGroup
 from starlette.concurrency import run_in_threadpool
 
 from cryptml_server.database import DatabaseUnavailable
 from cryptml_server.draining import Draining
-from cryptml_server.executor import Evaluation, WorkerLost
+from cryptml_server.executor import OUT_OF_MEMORY, Evaluation, WorkerLost
 from cryptml_server.jobs import MOST_BEGUN, Job, JobStore
 from cryptml_server.key_store import KeyStore, keys_name
 from cryptml_server.metrics import Metrics
@@ -29,6 +30,9 @@ LOOK_SECONDS = 1.0
 
 AGAIN_SECONDS = 1.0
 """Until the next attempt, where the database is unavailable."""
+
+PUT_OFF_SECONDS = 5.0
+"""For which a job waits that could not be evaluated for want of something else."""
 
 UNAVAILABLE = 503
 """What may help itself: no worker, no memory, keys that cannot be read just now."""
@@ -86,6 +90,8 @@ class Dispatcher:
         self._metrics = metrics
         self._asking: dict[str, _Turn] = {}
         self._at_work: dict[str, anyio.CancelScope] = {}
+        self._strays: set[str] = set()
+        self._warned = False
         self._news = asyncio.Event()
         self._ended = asyncio.Event()
 
@@ -100,52 +106,66 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Run jobs until cancelled; those at work then wait again, for the next service or another replica."""
+        await self._go_on(self._say_there)  # before anything is begun in this replica's name
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._beat)
             while True:
                 self._news.clear()
-                try:
-                    await self._stop_deleted()
-                    first = await run_in_threadpool(self._jobs.first, self._identities)
-                except DatabaseUnavailable as error:
-                    _log.warning("jobs are not looked for: the database is unavailable (%s)", error)
-                    first = []
-                for job in first:
-                    if job.tenant not in self._asking and not self._draining.is_set():
-                        turn = self._asking[job.tenant] = _Turn(job.tenant)
-                        keys = keys_name(job.tenant, self._circuits[job.circuit], job.key_digest)
-                        tasks.start_soon(self._ask, turn, keys)
+                await self._go_on(partial(self._look, tasks))
                 with anyio.move_on_after(LOOK_SECONDS):
                     await self._news.wait()
 
-    async def _beat(self) -> None:
-        """Say that this replica is there, and take up what others left."""
-        warned = False
-        while True:
-            try:
-                others = await run_in_threadpool(self._replica.beat)
-                if others and not self._keys.shared and not warned:
-                    warned = True
-                    _log.error(
-                        "%d other services use this database, but no object_store: none sees the others' keys", others
-                    )
-                taken = await run_in_threadpool(self._jobs.take_up)
-            except DatabaseUnavailable as error:
-                _log.warning("this replica could not say that it is there: the database is unavailable (%s)", error)
-            else:
-                if taken:
-                    _log.warning("%d jobs of a replica that is gone wait again", taken)
-                    self.wake()
-            await anyio.sleep(BEAT_SECONDS)
+    async def _go_on(self, action: Callable[[], Awaitable[None]]) -> None:
+        """Do something that is done again anyway, whatever comes of it."""
+        try:
+            await action()
+        except DatabaseUnavailable as error:
+            _log.warning("jobs are not looked after: the database is unavailable (%s)", error)
+        except Exception:  # noqa: BLE001 (nothing may end what looks after all jobs)
+            _log.exception("jobs were not looked after")
 
-    async def _stop_deleted(self) -> None:
-        """Stop what is at work here for a job that was deleted, or that another replica has."""
-        if not self._at_work:
+    async def _look(self, tasks: TaskGroup) -> None:
+        """Stop what is not to go on, and ask for workers for what waits."""
+        await self._compare()
+        if self._draining.is_set():
             return
+        for job in await run_in_threadpool(self._jobs.first, self._identities):
+            if job.tenant not in self._asking:
+                turn = self._asking[job.tenant] = _Turn(job.tenant)
+                keys = keys_name(job.tenant, self._circuits[job.circuit], job.key_digest)
+                tasks.start_soon(self._ask, turn, keys)
+
+    async def _beat(self) -> None:
+        while True:
+            await anyio.sleep(BEAT_SECONDS)
+            await self._go_on(self._say_there)
+
+    async def _say_there(self) -> None:
+        """Say that this replica is there, and take up what others left."""
+        others = await run_in_threadpool(self._replica.beat)
+        if others and not self._keys.shared and not self._warned:
+            self._warned = True
+            _log.error("%d other services use this database, but no object_store: none sees the others' keys", others)
+        taken = await run_in_threadpool(self._jobs.take_up)
+        if taken:
+            _log.warning("%d jobs of a replica that is gone wait again", taken)
+            self.wake()
+
+    async def _compare(self) -> None:
+        """Compare what is at work here with what the database says is.
+
+        What was deleted, or is another replica's, stops; what this replica has without knowing, since the database took it down but
+        could not say so, waits again: where it is so at two looks, and is not just being taken up.
+        """
         before = dict(self._at_work)
         held = await run_in_threadpool(self._jobs.held, self._replica.id)
         for name in before.keys() - held:
             before[name].cancel()
+        strays = held - before.keys() - self._at_work.keys()
+        if again := strays & self._strays:
+            _log.warning("%d jobs that were taken up unnoticed wait again", len(again))
+            await run_in_threadpool(self._jobs.disown, self._replica.id, again)
+        self._strays = strays
 
     async def _ask(self, turn: _Turn, keys: str) -> None:
         """Wait for a worker in a tenant's name, let it evaluate the tenant's first job, and write how that ended."""
@@ -172,12 +192,13 @@ class Dispatcher:
             if turn.job is not None and isinstance(problem, Problem) and problem.status != UNAVAILABLE:
                 return partial(self._fail, problem)
             _log.warning("a job is put off: %s", problem)
-            await anyio.sleep(AGAIN_SECONDS)
-            return self._release
+            await anyio.sleep(PUT_OFF_SECONDS)
+            crowded = isinstance(problem, Problem) and problem.title == OUT_OF_MEMORY
+            return partial(self._release, crowded)  # memory that does not suffice again and again is the job's fault
         except Exception:  # noqa: BLE001 (what one job does must not end the others)
             _log.exception("a job failed in an unexpected way")
             return partial(self._fail, Problem(500, "Internal error", "the service failed; its log says why"))
-        return self._release if found is None else partial(self._finish, found)
+        return partial(self._release, False) if found is None else partial(self._finish, found)
 
     async def _take(self, turn: _Turn, working: ExitStack) -> Request | None:
         """Take up the first job of a turn's tenant, now that a worker is there; None where there is none any more."""
@@ -207,15 +228,18 @@ class Dispatcher:
             _log.info("job %s was deleted, or taken up by another replica, while it was at work", turn.job.id)
         self._ended.set()
         self._ended = asyncio.Event()
+        self.wake()  # one that waited for this one's end, by its tenant's bound, may be taken up
 
     async def _attempt(self, write: Callable[[], bool]) -> bool | None:
-        """Return what writing returns; None, after a while, where the database is unavailable."""
+        """Return what writing returns; None, after a while, where the database does not take it."""
         try:
             return await run_in_threadpool(write)
         except DatabaseUnavailable as error:
             _log.warning("a job's end is not written yet: the database is unavailable (%s)", error)
-            await anyio.sleep(AGAIN_SECONDS)
-            return None
+        except Exception:  # noqa: BLE001 (what was evaluated must not be lost)
+            _log.exception("a job's end is not written yet")
+        await anyio.sleep(AGAIN_SECONDS)
+        return None
 
     def _stop_asking(self, turn: _Turn) -> None:
         if self._asking.get(turn.tenant) is turn:
@@ -239,11 +263,11 @@ class Dispatcher:
         self._metrics.job_finished("failed" if had else "deleted")
         return had
 
-    def _release(self, job: Job) -> bool:
-        return self._jobs.release(job, self._replica.id)
+    def _release(self, begun: bool, job: Job) -> bool:
+        return self._jobs.release(job, self._replica.id, begun=begun)
 
     def _let_go(self, job: Job) -> None:
         try:
-            self._release(job)
+            self._release(False, job)
         except DatabaseUnavailable:
             _log.warning("job %s waits until it is noticed that this replica is gone", job.id)

@@ -9,6 +9,9 @@ from typing import Protocol
 from cryptml_server.models import Circuit
 from cryptml_server.problems import Problem
 
+OUT_OF_MEMORY = "Out of memory"
+"""Title of what is answered where a worker's memory does not suffice."""
+
 
 class WorkerLost(Problem):
     """The worker ended during a request; another has been started."""

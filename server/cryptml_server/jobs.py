@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
+from cryptml_server.clock import now
 from cryptml_server.database import Database, job_bodies, jobs, replicas, tenants
 from cryptml_server.models import Circuit
 from cryptml_server.problems import Problem
@@ -24,6 +24,7 @@ MOST_BEGUN = 100
 """Times that one job is begun: services that end may interrupt it often, but one that ends them must not for ever."""
 
 MOST_LISTED = 1000
+FINAL = 500
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ class JobStore:
         request = hashlib.sha256(f"{circuit.identity} {keys} ".encode() + ciphertext).hexdigest()
         with self._database.writing() as connection:
             connection.execute(  # one at a time of each tenant
-                select(tenants.c.id).where(tenants.c.id == tenant.id).with_for_update()
+                select(tenants.c.id).where(tenants.c.id == tenant.id).with_for_update(key_share=True)
             )
             if idempotency_key is not None:
                 known = connection.execute(
@@ -140,7 +141,7 @@ class JobStore:
                 "request": request,
                 "state": WAITING,
                 "begun": 0,
-                "created": time.time(),
+                "created": now(),
                 "day": count_evaluation(connection, tenant, circuit),
             }
             connection.execute(insert(jobs).values(**row))
@@ -192,14 +193,15 @@ class JobStore:
                 raise Problem(int(job.problem["status"]), str(job.problem["title"]), str(job.problem["detail"]))
             if job.state != DONE:
                 raise Problem(409, "Not finished", f"the job is {job.state}; ask again later", retry_after=1)
-            body = connection.execute(select(job_bodies.c.ciphertext).where(job_bodies.c.job == job.id)).scalar_one()
+            body = connection.execute(
+                select(job_bodies.c.ciphertext).where(job_bodies.c.job == job.id)
+            ).scalar_one_or_none()
+        if body is None:  # deleted in the same moment
+            raise _unknown()
         return job, bytes(body)
 
-    def delete(self, tenant: Tenant, name: str) -> bool:
+    def delete(self, tenant: Tenant, name: str) -> None:
         """Delete a job with its result. It stays counted: whoever may take evaluations back may ask for as many as it likes.
-
-        Returns:
-            Whether it may be at work, so that it is to be stopped.
 
         Raises:
             Problem: 404 if there is no such job.
@@ -207,7 +209,6 @@ class JobStore:
         with self._database.writing() as connection:
             job = _find(connection, tenant, name)
             connection.execute(delete(jobs).where(jobs.c.id == job.id))
-        return job.state == RUNNING
 
     def first(self, circuits: frozenset[str]) -> list[Job]:
         """Return the first job that waits of each tenant that has any, for some circuits."""
@@ -241,7 +242,7 @@ class JobStore:
                     .order_by(jobs.c.number)
                     .limit(1)
                 ).first()
-                if first is None:
+                if first is None or _at_bound(connection, tenant):
                     return None
                 taken = connection.execute(
                     update(jobs)
@@ -271,7 +272,9 @@ class JobStore:
             problem: Why.
             circuit: Of the job; where it is given, and the failure is not the client's, the evaluation counts no more.
         """
-        written = json.dumps({"status": problem.status, "title": problem.title, "detail": problem.detail})
+        # What was refused for now is final for a job: nobody is to ask for its result again and again.
+        status = FINAL if problem.status in (429, 503) else problem.status
+        written = json.dumps({"status": status, "title": problem.title, "detail": problem.detail})
         with self._database.writing() as connection:
             had = _end(connection, job, replica, state=FAILED, problem=written)
             if had:
@@ -280,11 +283,30 @@ class JobStore:
                     take_back_evaluation(connection, job.tenant, circuit, job.day)
         return had
 
-    def release(self, job: Job, replica: str) -> bool:
-        """Let a job that a replica does not end wait again, in its old place, and return whether the replica still had it."""
+    def release(self, job: Job, replica: str, *, begun: bool) -> bool:
+        """Let a job that a replica does not end wait again, in its old place, and return whether the replica still had it.
+
+        Args:
+            job: That waits again.
+            replica: That had it.
+            begun: Whether this counts as one of the times that it was begun.
+        """
         with self._database.writing() as connection:
-            released = connection.execute(update(jobs).where(*_held(job, replica)).values(state=WAITING, replica=None))
+            released = connection.execute(
+                update(jobs)
+                .where(*_held(job, replica))
+                .values(state=WAITING, replica=None, begun=job.begun if begun else job.begun - 1)
+            )
         return bool(released.rowcount)
+
+    def disown(self, replica: str, names: set[str]) -> None:
+        """Let jobs wait again that a replica has without knowing: the database took them down, and its word was lost on the way."""
+        with self._database.writing() as connection:
+            connection.execute(
+                update(jobs)
+                .where(jobs.c.id.in_(names), jobs.c.replica == replica, jobs.c.state == RUNNING)
+                .values(state=WAITING, replica=None)
+            )
 
     def held(self, replica: str) -> set[str]:
         """Return the ids of the jobs that a replica has: those deleted or taken from it are not among them."""
@@ -306,22 +328,26 @@ class JobStore:
             )
         return int(found.rowcount)
 
-    def sweep(self) -> None:
-        """Delete jobs that ended long ago, and fail those that waited as long: no replica has their circuit."""
-        now = time.time()
+    def sweep(self, circuits: frozenset[str]) -> None:
+        """Delete jobs that ended long ago, and fail those that have waited as long for a circuit that is not served.
+
+        Args:
+            circuits: Identities of those that are.
+        """
+        limit = now() - self._kept_seconds
         old = json.dumps(
             {
                 "status": 410,
                 "title": "Not served",
-                "detail": "no service has the job's circuit any more; fetch the bundle again",
+                "detail": "the service has not had the job's circuit for long; fetch the bundle again",
             }
         )
         with self._database.writing() as connection:
-            connection.execute(delete(jobs).where(jobs.c.finished < now - self._kept_seconds))
+            connection.execute(delete(jobs).where(jobs.c.finished < limit))
             connection.execute(
                 update(jobs)
-                .where(jobs.c.state == WAITING, jobs.c.created < now - self._kept_seconds)
-                .values(state=FAILED, finished=now, problem=old)
+                .where(jobs.c.state == WAITING, jobs.c.created < limit, jobs.c.circuit.not_in(circuits))
+                .values(state=FAILED, finished=now(), problem=old)
             )
 
     def expires(self, job: Job) -> float | None:
@@ -337,29 +363,49 @@ class JobStore:
                 f"you keep {own} jobs, {tenant.quotas.jobs} at most; delete those whose results you have, or wait",
                 retry_after=10,
             )
-        waiting = connection.execute(select(func.count()).where(jobs.c.state == WAITING)).scalar_one()
-        if waiting >= self._most_waiting:
+        waiting = {
+            row.tenant: int(row[1])
+            for row in connection.execute(
+                select(jobs.c.tenant, func.count()).where(jobs.c.state == WAITING).group_by(jobs.c.tenant)
+            )
+        }
+        # A tenant with less than its share is let in, so that no few can fill the queue for all; then there are twice as many at most.
+        share = self._most_waiting // (len(waiting.keys() | {tenant.id}))
+        total = sum(waiting.values())
+        if total >= self._most_waiting and (waiting.get(tenant.id, 0) >= share or total >= 2 * self._most_waiting):
             raise Problem(
-                503, "Too busy", f"{waiting} jobs wait, {self._most_waiting} at most; try later", retry_after=30
+                503,
+                "Too busy",
+                f"too many jobs wait, {waiting.get(tenant.id, 0)} of them yours; try later",
+                retry_after=30,
             )
 
 
 def _held(job: Job, replica: str) -> tuple[ColumnElement[bool], ...]:
-    return (jobs.c.id == job.id, jobs.c.replica == replica, jobs.c.state == RUNNING)
+    return (jobs.c.id == job.id, jobs.c.replica == replica, jobs.c.state == RUNNING, jobs.c.begun == job.begun)
 
 
 def _end(connection: Connection, job: Job, replica: str, **values: Any) -> bool:
-    ended = connection.execute(
-        update(jobs).where(*_held(job, replica)).values(finished=time.time(), replica=None, **values)
-    )
+    ended = connection.execute(update(jobs).where(*_held(job, replica)).values(finished=now(), replica=None, **values))
     return bool(ended.rowcount)
 
 
 def _find(connection: Connection, tenant: Tenant, name: str) -> Job:
     row = connection.execute(select(jobs).where(jobs.c.id == name, jobs.c.tenant == tenant.id)).first()
     if row is None:
-        raise Problem(404, "Unknown job", "you have no job of that name; it may have been deleted, or have expired")
+        raise _unknown()
     return _job(row)
+
+
+def _at_bound(connection: Connection, tenant: str) -> bool:
+    """Return whether as many jobs of a tenant are at work as it may have evaluations at once."""
+    running = select(func.count()).where(jobs.c.tenant == tenant, jobs.c.state == RUNNING).scalar_subquery()
+    found = connection.execute(select(tenants.c.concurrent_evaluations <= running).where(tenants.c.id == tenant))
+    return bool(found.scalar_one_or_none())
+
+
+def _unknown() -> Problem:
+    return Problem(404, "Unknown job", "you have no job of that name; it may have been deleted, or have expired")
 
 
 def _same(row: Row[Any], request: str) -> Job:

@@ -20,6 +20,9 @@ from cryptml.errors import SettingError
 SETTLING_SECONDS = 120.0
 """A file without a row that is younger may be about to get one; one that was used so lately may be about to be read."""
 
+REMOTE_SETTLING_SECONDS = 3600.0
+"""The same in an object store, whose clock may be another than this machine's."""
+
 UNFINISHED_SECONDS = 6 * 3600.0
 """For which an upload in parts may pause."""
 
@@ -184,7 +187,7 @@ class KeyFiles:
                     path.unlink(missing_ok=True)
         if self._remote is not None:
             for place, age in self._remote.files():
-                if place not in wanted and (place in known or age > SETTLING_SECONDS):
+                if place not in wanted and (place in known or age > REMOTE_SETTLING_SECONDS):
                     self._remote.delete(place)
 
     def _make_room(self, size: int) -> None:
@@ -216,8 +219,8 @@ class _Remote:
             self._system, self._root = fsspec.core.url_to_fs(address, use_listings_cache=False)
         except (ValueError, ImportError, OSError) as error:
             raise SettingError(
-                f"the object store cannot be used ({error}); give an address such as s3://bucket/keys, and install what it needs "
-                "(cryptml[s3])"
+                f"the object store cannot be used ({type(error).__name__}); give an address such as s3://bucket/keys, "
+                "and install what it needs (cryptml[s3])"
             ) from error
 
     def put(self, path: Path, place: KeyFile) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, delete, func, select, update
 
+from cryptml_server.clock import now
 from cryptml_server.database import Database, evaluation_keys, insert_if_absent, tenants
 from cryptml_server.key_files import KeyFile, KeyFiles
 from cryptml_server.models import Circuit
@@ -76,14 +76,14 @@ class KeyStore:
 
     def _require(self, tenant: Tenant, circuit: Circuit, digest: str) -> KeyFile:
         """Return where a tenant's keys lie by their row, and note that they were used."""
-        now, place = time.time(), _place(tenant, circuit, digest)
+        moment, place = now(), _place(tenant, circuit, digest)
         with self._database.reading() as connection:
             row = connection.execute(select(evaluation_keys.c.file, evaluation_keys.c.last_used).where(*place)).first()
         if row is None:
             raise _unknown(circuit)
-        if now - row.last_used > USE_SECONDS:
+        if moment - row.last_used > USE_SECONDS:
             with self._database.writing() as connection:
-                connection.execute(update(evaluation_keys).where(*place).values(last_used=now))
+                connection.execute(update(evaluation_keys).where(*place).values(last_used=moment))
         return KeyFile(tenant.id, circuit.key_set, row.file)
 
     def holds(self, tenant: Tenant, circuit: Circuit, digest: str) -> bool:
@@ -119,15 +119,15 @@ class KeyStore:
             self._files.keep(upload, place)
         except OSError as error:
             raise no_room(error) from error
-        now = time.time()
+        moment = now()
         row = {
             "tenant": tenant.id,
             "key_set": circuit.key_set,
             "digest": digest,
             "file": place.file,
             "bytes": size,
-            "created": now,
-            "last_used": now,
+            "created": moment,
+            "last_used": moment,
         }
         try:
             with self._database.writing() as connection:
@@ -179,7 +179,7 @@ class KeyStore:
             ).all()
         gone = []
         for row in rows:
-            unused = time.time() - row.last_used > self._unused_seconds
+            unused = now() - row.last_used > self._unused_seconds
             if row.revoked is not None or unused or not self._files.is_there(_file(row)):
                 with self._database.writing() as connection:
                     connection.execute(

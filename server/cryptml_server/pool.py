@@ -442,6 +442,8 @@ def _tidy(seat: _Seat) -> None:
             seat.unwanted.discard(name)
     except Problem as problem:
         _log.warning("a worker could not be tended (%s)", problem.title)
+    except Exception:  # noqa: BLE001 (one worker must not end what looks after all)
+        _log.exception("a worker could not be tended")
 
 
 def _now() -> float:

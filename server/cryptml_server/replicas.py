@@ -36,6 +36,7 @@ class Replica:
         self._alone = alone
         self._clock = clock
         self._seen: dict[str, tuple[int, float]] = {}
+        self._last = clock()
 
     def beat(self) -> int:
         """Say that this process is there, and strike off those that are gone.
@@ -44,6 +45,8 @@ class Replica:
             How many others are there.
         """
         now = self._clock()
+        if now - self._last > GONE_SECONDS / 2:  # nobody could be heard meanwhile: the others get their time anew
+            self._seen.clear()
         with self._database.writing() as connection:
             grown = connection.execute(
                 update(replicas).where(replicas.c.id == self.id).values(beat=replicas.c.beat + 1)
@@ -58,6 +61,7 @@ class Replica:
             gone = [name for name, _ in others if self._alone or now - self._seen[name][1] > GONE_SECONDS]
             if gone:
                 connection.execute(delete(replicas).where(replicas.c.id.in_(gone)))
+        self._last = now
         self._seen = {name: self._seen[name] for name, _ in others if name not in gone}
         return len(self._seen)
 

@@ -38,6 +38,7 @@ class Settings(BaseSettings):
         default=None,
         min_length=1,
         max_length=1000,
+        repr=False,
         description="Where evaluation keys are that several services share, as fsspec writes it: s3://BUCKET/KEYS; the data "
         "folder of each is then a cache of it.",
     )

@@ -14,11 +14,15 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from cryptml_server.executor import Evaluation, WorkerLost
+from cryptml_server.executor import OUT_OF_MEMORY, Evaluation, WorkerLost
 from cryptml_server.models import Circuit
 from cryptml_server.problems import Problem
 
 _log = logging.getLogger(__name__)
+
+MOST_HEAD_BYTES = 1 << 16
+MOST_RESULT_BYTES = 1 << 30
+"""What is taken from a worker, which native code may have taken over."""
 
 GRACE_SECONDS = 0.5
 """A worker that broke off gets so long to end with its own exit code; one that is stuck is killed then."""
@@ -119,8 +123,8 @@ class Supervisor:
                 raise Problem(
                     504, "Evaluation too slow", f"the evaluation took more than {self._deadline:g} s and was stopped"
                 )
-            answer = json.loads(connection.recv_bytes())
-            result = connection.recv_bytes() if answer["ok"] and head["do"] == "evaluate" else b""
+            answer = json.loads(connection.recv_bytes(MOST_HEAD_BYTES))
+            result = connection.recv_bytes(MOST_RESULT_BYTES) if answer["ok"] and head["do"] == "evaluate" else b""
         except (EOFError, OSError) as error:
             code = self._discard()
             if self._stopping:
@@ -138,7 +142,12 @@ class Supervisor:
         if self._stopping:
             raise Problem(503, "Shutting down", "the service is being stopped; try again later", retry_after=30)
         self._discard()
-        ours, theirs = socket.socketpair()
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as error:
+            raise Problem(
+                503, "No worker", f"no worker can be started ({error.strerror}); try later", retry_after=30
+            ) from error
         with theirs:
             given = [str(number) for number in (theirs.fileno(), self._cached_keys, self._memory_bytes)]
             command = [sys.executable, "-m", "cryptml_server.worker", *given]
@@ -191,7 +200,7 @@ def _refusal(answer: dict[str, Any]) -> Problem:
         case "OSError":
             return Problem(503, "Keys unreadable", answer["detail"], retry_after=60)
         case "MemoryError":
-            return Problem(503, "Out of memory", answer["detail"], retry_after=60)
+            return Problem(503, OUT_OF_MEMORY, answer["detail"], retry_after=60)
         case _:
             return Problem(500, "Circuit failure", answer["detail"])
 

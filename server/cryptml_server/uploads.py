@@ -26,6 +26,11 @@ MOST_UPLOADS = 8
 MOST_UPLOADS_EACH = 2
 """Of one tenant."""
 
+IDLE_SECONDS = 60.0
+"""Between two blocks of a body."""
+
+MALFORMED = 422
+
 MOST_PARTS_EACH = 4
 """Uploads in parts that a tenant may leave unfinished."""
 
@@ -53,7 +58,7 @@ class UploadDesk:
 
     @asynccontextmanager
     async def whole(
-        self, tenant: Tenant, circuit: Circuit, digest: str, body: AsyncIterable[bytes]
+        self, tenant: Tenant, circuit: Circuit, digest: str, body: AsyncIterable[bytes], *, announced: int | None = None
     ) -> AsyncIterator[Path]:
         """Receive keys in one request, and give their file, checked for size and digest; it goes at the end of the block.
 
@@ -63,7 +68,7 @@ class UploadDesk:
         """
         upload = self._files.upload(tenant.id, circuit.key_set)
         most = circuit.key_bytes[1]
-        async with self._reserved(tenant, upload, most, arriving=most):
+        async with self._reserved(tenant, upload, most, arriving=most if announced is None else announced):
             try:
                 await self._receive(body, upload, most)
                 await run_in_threadpool(_check, upload, circuit, digest)
@@ -73,7 +78,15 @@ class UploadDesk:
 
     @asynccontextmanager
     async def part(
-        self, tenant: Tenant, circuit: Circuit, digest: str, body: AsyncIterable[bytes], *, offset: int, length: int
+        self,
+        tenant: Tenant,
+        circuit: Circuit,
+        digest: str,
+        body: AsyncIterable[bytes],
+        *,
+        offset: int,
+        length: int,
+        announced: int | None = None,
     ) -> AsyncIterator[tuple[Path, int]]:
         """Receive a part, and give the file with the bytes that are there now; what came stays, even of a part that broke off.
 
@@ -86,6 +99,7 @@ class UploadDesk:
             body: The part.
             offset: Where it begins; what is there already.
             length: Of the whole.
+            announced: Bytes of the part, where they are known.
 
         Raises:
             Problem: As `whole`; 409 where another offset is there, with the right one in ``Upload-Offset``.
@@ -98,7 +112,10 @@ class UploadDesk:
                 f"the keys are said to have {length} bytes, those of this segment have {least} to {most}",
             )
         upload = self._files.part(tenant.id, circuit.key_set, digest)
-        async with self._reserved(tenant, upload, length, arriving=max(0, length - offset)):
+        arriving = max(0, length - offset)
+        if announced is not None:
+            arriving = min(arriving, announced)
+        async with self._reserved(tenant, upload, length, arriving=arriving):
             there = self.offset(tenant, circuit, digest)
             if offset != there:
                 raise Problem(
@@ -115,8 +132,19 @@ class UploadDesk:
             try:
                 await run_in_threadpool(_check, upload, circuit, digest)
                 yield upload, there
-            finally:
-                upload.unlink(missing_ok=True)
+            except Problem as problem:
+                if problem.status == MALFORMED:  # else they are good, as far as is known, and need not come again
+                    upload.unlink(missing_ok=True)
+                raise
+            upload.unlink(missing_ok=True)
+
+    def discard(self, tenant: Tenant, circuit: Circuit, digest: str) -> bool:
+        """Delete what is there of an unfinished upload, and return whether anything was."""
+        upload = self._files.part(tenant.id, circuit.key_set, digest)
+        if upload in self._under_way or not upload.is_file():
+            return False
+        upload.unlink(missing_ok=True)
+        return True
 
     def offset(self, tenant: Tenant, circuit: Circuit, digest: str) -> int:
         """Return how many bytes of an unfinished upload are there."""
@@ -152,7 +180,7 @@ class UploadDesk:
                 try:
                     with anyio.fail_after(self._seconds):
                         received = stream.tell()
-                        async for block in body:
+                        async for block in _steadily(body):
                             received += len(block)
                             if received > most:
                                 raise Problem(
@@ -199,6 +227,17 @@ class UploadDesk:
             raise Problem(507, "No room for keys", "the service has no room for further keys; try later")
         with self._database.writing() as connection:
             count_upload(connection, tenant, arriving)
+
+
+async def _steadily(body: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    """Yield a body's blocks; one that does not come for long is a `TimeoutError`: others may want the place."""
+    blocks = aiter(body)
+    while True:
+        with anyio.fail_after(IDLE_SECONDS):
+            block = await anext(blocks, None)
+        if block is None:
+            return
+        yield block
 
 
 def _check(upload: Path, circuit: Circuit, digest: str) -> None:

@@ -138,7 +138,7 @@ def test_bounds_are_kept_and_a_refused_job_costs_nothing(
     many, _ = tenants.add("many", Quotas())
     for _ in range(20 - 3):
         submit(jobs, many)
-    with pytest.raises(Problem, match="20 jobs wait, 20 at most"):
+    with pytest.raises(Problem, match="too many jobs wait, 17 of them yours"):
         submit(jobs, many)
     assert UsageMeter(database).used_today(few) == 2
     assert jobs.count() == {WAITING: 20, RUNNING: 0, DONE: 0, FAILED: 0}
@@ -172,7 +172,9 @@ def test_old_jobs_go_and_what_nobody_serves_fails(database: Database, tenant: Te
     assert jobs.claim(tenant.id, frozenset(["f" * 64]), "here") is None, "another circuit's"
     jobs.finish(claimed, "here", b"output", 1.0)
     time.sleep(0.3)
-    jobs.sweep()
+    jobs.sweep(CIRCUITS)
+    assert jobs.find(tenant, left.id).state == WAITING, "it only waits for long"
+    jobs.sweep(frozenset(["f" * 64]))
     with pytest.raises(Problem, match="no job of that name"):
         jobs.find(tenant, ended.id)
     assert (jobs.find(tenant, left.id).problem or {})["title"] == "Not served"
@@ -195,6 +197,40 @@ def test_replicas_know_who_is_gone_whatever_the_clocks_say(database: Database, j
     assert one.beat() == 0
     alone = Replica(database, workers=1, alone=True)
     assert alone.beat() == 0, "nobody else can be there"
+
+
+def test_a_tenant_has_as_many_jobs_at_work_as_it_may(jobs: JobStore, tenants: TenantStore) -> None:
+    few, _ = tenants.add("few", Quotas(concurrent_evaluations=2))
+    for _ in range(3):
+        submit(jobs, few)
+    first = [jobs.claim(few.id, CIRCUITS, "here") for _ in range(3)]
+    assert first[2] is None
+    assert first[0] is not None
+    jobs.finish(first[0][0], "here", b"output", 1.0)
+    assert jobs.claim(few.id, CIRCUITS, "here") is not None
+
+
+def test_a_queue_that_is_full_of_one_tenants_jobs_takes_anothers(jobs: JobStore, tenants: TenantStore) -> None:
+    greedy, _ = tenants.add("greedy", Quotas())
+    calm, _ = tenants.add("calm", Quotas())
+    for _ in range(20):
+        submit(jobs, greedy)
+    with pytest.raises(Problem, match="too many jobs wait, 20 of them yours"):
+        submit(jobs, greedy)
+    for _ in range(10):
+        submit(jobs, calm)
+    with pytest.raises(Problem, match="10 of them yours"):
+        submit(jobs, calm)
+
+
+def test_a_turn_that_lost_its_job_cannot_touch_it_again(jobs: JobStore, tenant: Tenant) -> None:
+    submit(jobs, tenant)
+    stale, _ = jobs.claim(tenant.id, CIRCUITS, "here") or pytest.fail("nothing to claim")
+    jobs.disown("here", {stale.id})
+    fresh, _ = jobs.claim(tenant.id, CIRCUITS, "here") or pytest.fail("nothing to claim")
+    assert not jobs.release(stale, "here", begun=False)
+    assert not jobs.fail(stale, "here", Problem(500, "Failure", "stale"), CIRCUIT)
+    assert jobs.finish(fresh, "here", b"answer", 1.0)
 
 
 class FakeWorker:
@@ -499,6 +535,68 @@ def test_who_hangs_up_does_not_keep_the_worker(clinic: Clinic) -> None:
             clinic.post(httpx.Client(base_url=running.url, headers=http.headers, timeout=1.0))
         clinic.check(clinic.post(http))
         assert worker not in children(running.pid)
+
+
+def test_a_job_taken_up_without_a_word_waits_again(
+    jobs: JobStore, database: Database, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database wrote the claim, and the connection broke before it said so."""
+    monkeypatch.setattr("cryptml_server.dispatcher.LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("cryptml_server.dispatcher.PUT_OFF_SECONDS", 0.05)
+    job = submit(jobs, tenant)
+    claim, once = jobs.claim, iter([True])
+
+    def unheard(*arguments: Any) -> Any:
+        found = claim(*arguments)
+        if next(once, False):
+            raise DatabaseUnavailable("the connection broke")
+        return found
+
+    monkeypatch.setattr(jobs, "claim", unheard)
+
+    async def then(_: Dispatcher) -> None:
+        await ended(jobs, tenant, job.id)
+
+    dispatching(jobs, database, [FakeWorker(lambda body: body)], then)
+    assert jobs.output(tenant, job.id)[1] == b"input"
+
+
+def test_what_is_wanting_for_a_while_does_not_fail_a_job(
+    jobs: JobStore, database: Database, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cryptml_server.dispatcher.PUT_OFF_SECONDS", 0.001)
+    job, wanting = submit(jobs, tenant), iter(range(MOST_BEGUN + 10))
+
+    def act(body: bytes) -> bytes:
+        if next(wanting, None) is not None:
+            raise Problem(503, "Keys unreadable", "the object store is away")
+        return body
+
+    async def then(_: Dispatcher) -> None:
+        await ended(jobs, tenant, job.id)
+
+    dispatching(jobs, database, [FakeWorker(act)], then)
+    assert jobs.find(tenant, job.id).state == DONE
+
+
+def test_what_looks_after_jobs_goes_on_whatever_happens(
+    jobs: JobStore, database: Database, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cryptml_server.dispatcher.LOOK_SECONDS", 0.02)
+    first, failures = jobs.first, iter(range(3))
+
+    def odd(circuits: frozenset[str]) -> list[Job]:
+        if next(failures, None) is not None:
+            raise RuntimeError("odd")
+        return first(circuits)
+
+    monkeypatch.setattr(jobs, "first", odd)
+    job = submit(jobs, tenant)
+
+    async def then(_: Dispatcher) -> None:
+        await ended(jobs, tenant, job.id)
+
+    dispatching(jobs, database, [FakeWorker(lambda body: body)], then)
 
 
 def test_waiting_for_an_end_ends_in_time(jobs: JobStore, database: Database) -> None:

@@ -139,7 +139,7 @@ def test_a_lost_object_may_come_again_and_one_without_a_row_goes(
     one.files.keep(orphan, KeyFile(tenant.id, CIRCUIT.key_set, "f" * 32))
     two.store.sweep()
     assert two.files.is_there(KeyFile(tenant.id, CIRCUIT.key_set, "f" * 32)), "it may be about to get one"
-    monkeypatch.setattr("cryptml_server.key_files.SETTLING_SECONDS", -100.0)
+    monkeypatch.setattr("cryptml_server.key_files.REMOTE_SETTLING_SECONDS", -100.0)
     two.store.sweep()
     assert not two.files.is_there(KeyFile(tenant.id, CIRCUIT.key_set, "f" * 32))
     assert two.store.find(tenant, CIRCUIT, digest).path.read_bytes() == BODY

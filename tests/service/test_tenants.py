@@ -506,6 +506,39 @@ def test_parts_that_are_not_the_keys_are_dropped_and_bounded(store: TenantStore,
         anyio.run(leave, 4)
 
 
+def test_parts_count_for_what_they_bring(store: TenantStore, keys: Keys) -> None:
+    tenant, _ = store.add("clinic", Quotas(daily_upload_bytes=len(BODY)))
+
+    async def send(offset: int, part: bytes) -> None:
+        receiving = keys.uploads.part(
+            tenant, small(), sha256(BODY), stream(part), offset=offset, length=len(BODY), announced=len(part)
+        )
+        async with receiving as (path, there):
+            if there == len(BODY):
+                keys.store.keep(tenant, small(), sha256(BODY), path)
+
+    for offset in range(0, len(BODY), 20):
+        anyio.run(send, offset, BODY[offset : offset + 20])
+    assert keys.store.holds(tenant, small(), sha256(BODY))
+
+
+def test_good_keys_that_cannot_be_kept_just_now_need_not_come_again(store: TenantStore, keys: Keys) -> None:
+    tenant, _ = store.add("clinic", Quotas())
+
+    async def busy() -> None:
+        receiving = keys.uploads.part(tenant, small(), sha256(BODY), stream(BODY), offset=0, length=len(BODY))
+        async with receiving:
+            raise Problem(503, "Too busy", "for a test")
+
+    with pytest.raises(Problem, match="for a test"):
+        anyio.run(busy)
+    assert put_part(keys, tenant, len(BODY)) == len(BODY), "nothing is left to send"
+    assert keys.store.holds(tenant, small(), sha256(BODY))
+    put_part(keys, store.add("other", Quotas())[0], 0, BODY[:20])
+    assert keys.uploads.discard(store.find("other"), small(), sha256(BODY))
+    assert not keys.uploads.discard(store.find("other"), small(), sha256(BODY))
+
+
 def test_a_days_uploads_are_bounded(store: TenantStore, keys: Keys) -> None:
     tenant, _ = store.add("clinic", Quotas(daily_upload_bytes=700))
     for number in range(2):

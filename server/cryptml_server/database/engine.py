@@ -17,13 +17,16 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InternalError, NoSuchModuleError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from cryptml.errors import SettingError
 
 BUSY_SECONDS = 15.0
 """For which a locked database is waited for."""
+
+ALIVE = {"keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 15_000}
+"""By which a server that is cut off is noticed (libpq's names; seconds, and milliseconds for the last)."""
 
 DIALECTS = ("sqlite", "postgresql")
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -69,6 +72,7 @@ class Database:
                     pool_size=8,
                     hide_parameters=True,
                     connect_args={
+                        **ALIVE,
                         "connect_timeout": math.ceil(BUSY_SECONDS),
                         "options": f"-c lock_timeout={limit} -c statement_timeout={limit}",
                     },
@@ -177,7 +181,7 @@ def _translated() -> Iterator[None]:
     """Turn what a locked, full or absent database raises into one error, the rest of the drivers' errors as they are."""
     try:
         yield
-    except (OperationalError, PoolTimeout) as error:
+    except (OperationalError, InternalError, PoolTimeout) as error:
         raise DatabaseUnavailable(str(error.__cause__ or type(error).__name__)[:200]) from error
     except DBAPIError as error:
         if error.connection_invalidated:

@@ -21,6 +21,7 @@ from cryptml_server.routes.parameters import (
     SegmentQuery,
     UploadLength,
     UploadOffset,
+    announced_length,
     check_length,
     circuit_of,
 )
@@ -32,6 +33,9 @@ STORED_SCHEMA: dict[str, Any] = {
     "required": ["sha256", "segment"],
     "properties": {"sha256": {"type": "string"}, "segment": {"type": "integer"}},
 }
+
+
+NOT_FOUND = 404
 
 
 def evaluation_key_routes(services: Services) -> APIRouter:
@@ -77,7 +81,9 @@ def evaluation_key_routes(services: Services) -> APIRouter:
         check_length(request, circuit.key_bytes, "evaluation keys")
         if await run_in_threadpool(store.holds, tenant, circuit, digest):
             return JSONResponse({"sha256": digest, "segment": segment}, status_code=200)
-        async with uploads.whole(tenant, circuit, digest, request.stream()) as upload:
+        async with uploads.whole(
+            tenant, circuit, digest, request.stream(), announced=announced_length(request)
+        ) as upload:
             await keep(tenant, circuit, digest, upload)
         return JSONResponse({"sha256": digest, "segment": segment}, status_code=201)
 
@@ -116,7 +122,9 @@ def evaluation_key_routes(services: Services) -> APIRouter:
             answer.status_code = 200
             return answer
         body = request.stream()
-        async with uploads.part(tenant, circuit, digest, body, offset=offset, length=length) as (upload, there):
+        announced = announced_length(request)
+        receiving = uploads.part(tenant, circuit, digest, body, offset=offset, length=length, announced=announced)
+        async with receiving as (upload, there):
             if there < length:
                 return Response(status_code=204, headers={"Upload-Offset": str(there)})
             await keep(tenant, circuit, digest, upload)
@@ -133,9 +141,14 @@ def evaluation_key_routes(services: Services) -> APIRouter:
 
     @router.delete("/{digest}", status_code=204, responses=found)
     async def delete_keys(model: ModelName, digest: Digest, segment: SegmentQuery, tenant: CurrentTenant) -> Response:
-        """Delete stored evaluation keys."""
-        name = await run_in_threadpool(store.delete, tenant, registry.find(model).circuit(segment), digest)
-        pool.forget([name])
+        """Delete stored evaluation keys, and what is there of an unfinished upload."""
+        circuit = registry.find(model).circuit(segment)
+        discarded = await run_in_threadpool(uploads.discard, tenant, circuit, digest)
+        try:
+            pool.forget([await run_in_threadpool(store.delete, tenant, circuit, digest)])
+        except Problem as problem:
+            if problem.status != NOT_FOUND or not discarded:
+                raise
         return Response(status_code=204)
 
     return router

@@ -78,10 +78,7 @@ def evaluation_routes(services: Services, body_seconds: float) -> APIRouter:
             ciphertext = await read_body(request, circuit.input_bytes, "the ciphertext", body_seconds)
             services.metrics.stage("receive", circuit.model, time.monotonic() - began)
             if Preferences.parse(prefer).respond_async:
-                job, _ = await run_in_threadpool(
-                    jobs.store.submit, tenant, circuit, keys_header, ciphertext, idempotency_key
-                )
-                jobs.dispatcher.wake()
+                job = await jobs.submit(tenant, circuit, keys_header, ciphertext, idempotency_key)
                 headers = {"Location": f"/v1/jobs/{job.id}", "Preference-Applied": "respond-async"}
                 return JSONResponse(await jobs.describe(job), status_code=202, headers=headers)
             async with meter.evaluation(tenant, circuit), while_connected(request):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections import Counter
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Response
@@ -11,13 +13,26 @@ from starlette.concurrency import run_in_threadpool
 
 from cryptml_server.authentication import CurrentTenant
 from cryptml_server.dispatcher import Dispatcher
+from cryptml_server.draining import Draining
 from cryptml_server.jobs import WAITING, Job, JobStore
+from cryptml_server.models import Circuit
 from cryptml_server.openapi import OCTETS, octets, problems
 from cryptml_server.pool import WorkerPool
+from cryptml_server.problems import Problem
 from cryptml_server.routes.parameters import Preferences, PreferHeader
+from cryptml_server.tenants import Tenant
 
 MOST_WAIT_SECONDS = 30
 """Of one request for a job that is not done; proxies cut off what is silent for much longer."""
+
+MOST_WATCHED_EACH = 64
+"""Requests of one tenant that wait for jobs to end; further ones are answered at once, and ask again."""
+
+MOST_WATCHED = 256
+"""The same of all tenants, so that connections are left for others."""
+
+LOOK_SECONDS = 1.0
+"""Between two looks for an end that another replica brought about."""
 
 JobName = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="that the answer to the evaluation gave")]
 _NUMBER = {"type": ["number", "null"]}
@@ -48,12 +63,49 @@ class JobDesk:
         store: All jobs.
         dispatcher: Runs them.
         pool: Knows how long evaluations take.
+        draining: Whether nobody is to be kept waiting.
     """
 
-    def __init__(self, store: JobStore, dispatcher: Dispatcher, pool: WorkerPool) -> None:
+    def __init__(self, store: JobStore, dispatcher: Dispatcher, pool: WorkerPool, draining: Draining) -> None:
+        self._draining = draining
+        self._watched: Counter[str] = Counter()
         self.store = store
         self.dispatcher = dispatcher
         self._pool = pool
+
+    async def submit(
+        self, tenant: Tenant, circuit: Circuit, keys: str, ciphertext: bytes, idempotency_key: str | None
+    ) -> Job:
+        """Write a job, and have it run; see `JobStore.submit`. Who is told to come back is told when one more has probably ended."""
+        try:
+            job, _ = await run_in_threadpool(self.store.submit, tenant, circuit, keys, ciphertext, idempotency_key)
+        except Problem as problem:
+            if problem.title == "Too busy":
+                problem.retry_after = math.ceil(self._pool.seconds(circuit.identity)) + 1
+            raise
+        self.dispatcher.wake()
+        return job
+
+    async def watch(self, tenant: Tenant, name: str, seconds: float) -> Job:
+        """Return a job when it ended, or after a while; at once where many of the tenant's requests wait like this.
+
+        Raises:
+            Problem: 404 if there is no such job.
+        """
+        found = await run_in_threadpool(self.store.find, tenant, name)
+        if self._watched[tenant.id] >= MOST_WATCHED_EACH or self._watched.total() >= MOST_WATCHED:
+            return found
+        self._watched[tenant.id] += 1
+        try:
+            until = time.monotonic() + seconds
+            while not (found.ended or self._draining.is_set()) and (left := until - time.monotonic()) > 0:
+                await self.dispatcher.until_ended(min(left, LOOK_SECONDS))
+                found = await run_in_threadpool(self.store.find, tenant, name)
+        finally:
+            self._watched[tenant.id] -= 1
+            if not self._watched[tenant.id]:
+                del self._watched[tenant.id]
+        return found
 
     async def describe(self, job: Job) -> dict[str, Any]:
         """Return a job as `JOB_SCHEMA` has it."""
@@ -107,12 +159,8 @@ def job_routes(desk: JobDesk) -> APIRouter:
     @router.get("/{job}", responses={200: {"description": "Where it stands.", **_JOB}, **unknown})
     async def job_state(job: JobName, tenant: CurrentTenant, prefer: PreferHeader = "") -> JSONResponse:
         """Say where a job stands; Prefer: wait=SECONDS holds the answer until it ended, or as long."""
-        until = time.monotonic() + min(MOST_WAIT_SECONDS, Preferences.parse(prefer).wait_seconds)
-        found = await run_in_threadpool(desk.store.find, tenant, job)
-        while not found.ended and (left := until - time.monotonic()) > 0:
-            await desk.dispatcher.until_ended(min(left, 1.0))
-            found = await run_in_threadpool(desk.store.find, tenant, job)
-        return JSONResponse(await desk.describe(found))
+        seconds = min(MOST_WAIT_SECONDS, Preferences.parse(prefer).wait_seconds)
+        return JSONResponse(await desk.describe(await desk.watch(tenant, job, seconds)))
 
     @router.get(
         "/{job}/result",

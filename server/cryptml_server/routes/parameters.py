@@ -91,11 +91,17 @@ def check_length(request: Request, bounds: tuple[int, int], what: str) -> None:
     Raises:
         Problem: 413 or 422 for a wrong one.
     """
+    length = announced_length(request)
+    if length is not None:
+        _require_within(length, bounds, what)
+
+
+def announced_length(request: Request) -> int | None:
+    """Return how long a body is said to be; -1 where that is no length, None where nothing is said."""
     announced = request.headers.get("content-length")
     if announced is None:
-        return
-    length = int(announced) if announced.isascii() and announced.isdigit() else -1
-    _require_within(length, bounds, what)
+        return None
+    return int(announced) if announced.isascii() and announced.isdigit() and len(announced) < 20 else -1
 
 
 async def read_body(request: Request, bounds: tuple[int, int], what: str, seconds: float) -> bytes:
