@@ -57,7 +57,9 @@ class Metrics:
             "request_seconds", "Time to answer an HTTP request.", REQUEST_BUCKETS, "route", "method"
         )
         self._refusals = self._counter("refusals", "Requests refused, by the kind of problem.", "reason")
-        self._workers_lost = self._counter("workers_lost", "Worker processes that ended during a request.")
+        self._workers_lost = self._counter(
+            "workers_lost", "Worker processes that ended, or were ended, during a request."
+        )
         self._evaluation_seconds = self._histogram(
             "evaluation_seconds", "Time that circuits took, without waiting.", EVALUATION_BUCKETS, "model", "segment"
         )

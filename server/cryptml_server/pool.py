@@ -256,10 +256,6 @@ class WorkerPool:
                     self._quarantine(mark)
                     lost.counts = True
                     raise
-                except Problem as problem:
-                    if problem.status == TOO_SLOW:
-                        self._quarantine(mark)
-                    raise
                 seat.note(request.name, self._cached_keys)
                 self._learn(request.circuit, found.evaluate_ms / 1000)
                 self._metrics.evaluated(request.circuit, found.evaluate_ms / 1000)

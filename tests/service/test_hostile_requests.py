@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,42 @@ def test_a_body_without_announced_length_is_bounded_too(kit: Kit) -> None:
 def test_ciphertexts_that_are_none(kit: Kit) -> None:
     for body in (os.urandom(len(kit.ciphertext)), bytes(len(kit.ciphertext)), kit.ciphertext[::-1]):
         problem(kit.post(body), 422, "Unusable ciphertext")
+
+
+def test_a_body_that_claims_to_be_longer_than_it_is(kit: Kit) -> None:
+    """The engine would take gigabytes, and minutes, for what the table of segments promises."""
+    head = bytearray(kit.ciphertext)
+    head[11] |= 0x80
+    assert "as long as it says" in problem(kit.post(bytes(head)), 422, "Unusable ciphertext")
+    keys = bytearray(kit.keys.evaluation_keys)
+    keys[7] |= 0x80
+    assert "as long as they say" in problem(kit.put(bytes(keys)), 422, "Unusable evaluation keys")
+    assert "as long as it says" in problem(kit.post(kit.ciphertext + bytes(8)), 422, "Unusable ciphertext")
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/models/tiny/segments/0/evaluations", "/v1/nowhere"])
+def test_a_request_that_says_its_length_twice_is_refused_and_its_connection_closed(kit: Kit, path: str) -> None:
+    inner = b"GET /v1/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    body = b"0\r\n\r\n" + inner
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    url = kit.http.base_url
+    with socket.create_connection((url.host, url.port or 80), timeout=30) as connection:
+        connection.sendall(head.encode() + body)
+        raw = b""
+        while block := connection.recv(1 << 16):
+            raw += block
+    assert raw.startswith(b"HTTP/1.1 400 ")
+    assert b"application/problem+json" in raw
+    assert b"Ambiguous length" in raw
+    assert raw.count(b"HTTP/1.1 ") == 1
+
+
+def test_no_answer_sends_a_client_to_another_host(kit: Kit) -> None:
+    answer = kit.http.get("/v1/models/", headers={"Host": "evil.example"})
+    problem(answer, 404, "Not Found")
+    assert "location" not in answer.headers
 
 
 def test_a_ciphertext_for_another_segment_or_of_another_key(kit: Kit, build_tiny: Any) -> None:

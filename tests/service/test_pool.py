@@ -256,6 +256,25 @@ def test_dead_workers_come_back_and_forget_deleted_keys_by_themselves(monkeypatc
     assert [what for _, what in done if what.startswith("forgot")] == ["forgot b/keys"]
 
 
+def test_a_worker_that_was_ended_for_its_time_is_lost_too() -> None:
+    def stall(body: bytes) -> None:
+        if body != b"7":
+            raise Problem(504, "Evaluation too slow", "for a test")
+
+    async def run() -> Problem:
+        pool = pool_of(FakeSupervisor(0, [], stall))
+        for number in range(100, 110):
+            with pytest.raises(Problem, match="for a test"):
+                await ask(pool, "hostile", number)
+        with pytest.raises(Problem) as refused:
+            await ask(pool, "hostile", 7)
+        assert (await ask(pool, "calm", 7)).ciphertext == b"7"
+        return refused.value
+
+    refused = asyncio.run(run())
+    assert (refused.status, refused.title) == (429, "Too many lost workers")
+
+
 def test_a_tenant_that_costs_worker_after_worker_has_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     def lose(body: bytes) -> None:
         if body != b"7":
