@@ -23,9 +23,11 @@ from cryptography import x509
 from sqlalchemy import insert, text
 
 from cryptml.bundle.server import ServerBundle
+from cryptml.cluster import connect
 from cryptml.errors import CryptmlError
 from cryptml_server.database import Database, DatabaseUnavailable, tenants
 from cryptml_server.models import Circuit, ModelRegistry
+from cryptml_server.object_store import ObjectStore
 from cryptml_server.problems import Problem
 from cryptml_server.settings import Settings, is_loopback
 from cryptml_server.supervisor import Supervisor
@@ -206,6 +208,45 @@ def _look_into(database: Database) -> Iterator[Finding]:
         yield Finding("clock", "ok", "the database and this machine tell the same time")
 
 
+def check_object_store(patient: Patient) -> Iterator[Finding]:
+    """Whether what several services share can be stored, read and deleted."""
+    settings = patient.settings
+    if settings.object_store is None:
+        alone = "one service alone may use this database: others would not see its keys"
+        yield Finding(
+            "object store", "ok", f"none; {alone}" if settings.database else "none; keys are in the data folder"
+        )
+        return
+    try:
+        ObjectStore(settings.object_store).probe()
+    except (OSError, CryptmlError) as error:
+        yield Finding(
+            "object store", "wrong", f"it cannot be used ({_reason(error)})", "check its address, rights and network"
+        )
+    else:
+        yield Finding("object store", "ok", "a file was stored, read and deleted")
+
+
+def check_cluster(patient: Patient) -> Iterator[Finding]:
+    """Whether the Ray cluster can be joined, where workers are to run on one."""
+    settings = patient.settings
+    if settings.executor != "ray" or settings.ray_address is None:
+        return
+    try:
+        ray = connect(settings.ray_address)
+    except CryptmlError as error:
+        yield Finding("cluster", "wrong", _reason(error), "start it, or correct ray_address")
+        return
+    cores = int(ray.cluster_resources().get("CPU", 0))
+    ray.shutdown()
+    threads = settings.workers * settings.threads_each
+    what = f"{settings.workers} workers of {settings.threads_each} threads on the cluster's {cores} CPUs"
+    if threads > cores:
+        yield Finding("cluster", "wrong", f"{what}: some have no place", "lower workers or threads, or add nodes")
+    else:
+        yield Finding("cluster", "ok", what)
+
+
 def check_worker(patient: Patient) -> Iterator[Finding]:
     """Whether a worker process starts and loads each circuit."""
     worker = Supervisor(threads=1, cached_keys=1, deadline_seconds=WORKER_SECONDS)
@@ -267,7 +308,9 @@ def check_open_files(patient: Patient) -> Iterator[Finding]:
 
 
 def check_cores(patient: Patient) -> Iterator[Finding]:
-    """Whether there are as many cores as workers have threads."""
+    """Whether there are as many cores of this machine as workers have threads."""
+    if patient.settings.executor == "ray":
+        return
     cores = len(os.sched_getaffinity(0))
     threads = patient.settings.workers * patient.settings.threads_each
     what = f"{patient.settings.workers} workers of {patient.settings.threads_each} threads on {cores} cores"
@@ -346,6 +389,8 @@ CHECKS: tuple[Check, ...] = (
     check_bundles,
     check_data,
     check_database,
+    check_object_store,
+    check_cluster,
     check_worker,
     check_memory,
     check_open_files,

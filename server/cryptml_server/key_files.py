@@ -7,15 +7,12 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import fsspec
 
 from cryptml.errors import SettingError
+from cryptml_server.object_store import ObjectStore
 
 SETTLING_SECONDS = 120.0
 """A file without a row that is younger may be about to get one; one that was used so lately may be about to be read."""
@@ -52,6 +49,11 @@ class KeyFile:
     key_set: str
     file: str
 
+    @property
+    def name(self) -> str:
+        """Of the file in an object store."""
+        return f"{self.tenant}/{self.key_set}/{self.file}"
+
 
 class KeyFiles:
     """The files of evaluation keys; which of them count says the database.
@@ -70,7 +72,7 @@ class KeyFiles:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder = folder
         self._cache_bytes = cache_bytes
-        self._remote = None if object_store is None else _Remote(object_store)
+        self._remote = None if object_store is None else ObjectStore(object_store)
         self._lock = os.open(folder.with_name(folder.name + LOCK), os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -117,7 +119,7 @@ class KeyFiles:
         path, now = self._path(place), time.time()
         os.utime(upload, (now, now))
         if self._remote is not None:
-            self._remote.put(upload, place)
+            self._remote.put(upload, place.name)
         upload.replace(path)
         _sync_folder(path.parent)
 
@@ -137,7 +139,7 @@ class KeyFiles:
         if not path.is_file():
             upload = self.upload(place.tenant, place.key_set)
             try:
-                if not self._remote.get(place, upload):
+                if not self._remote.get(place.name, upload):
                     return None
                 upload.chmod(0o600)
                 if file_digest(upload) != digest:
@@ -156,7 +158,7 @@ class KeyFiles:
         Raises:
             OSError: If that cannot be told.
         """
-        return self._path(place).is_file() or (self._remote is not None and self._remote.exists(place))
+        return self._path(place).is_file() or (self._remote is not None and self._remote.exists(place.name))
 
     def delete(self, place: KeyFile) -> None:
         """Delete a file everywhere, if it is there.
@@ -166,7 +168,7 @@ class KeyFiles:
         """
         self._path(place).unlink(missing_ok=True)
         if self._remote is not None:
-            self._remote.delete(place)
+            self._remote.delete(place.name)
 
     def sweep(self, wanted: set[KeyFile], known: set[KeyFile]) -> None:
         """Delete files that nobody wants, and uploads that pause for too long.
@@ -186,9 +188,10 @@ class KeyFiles:
                 with suppress(OSError):
                     path.unlink(missing_ok=True)
         if self._remote is not None:
-            for place, age in self._remote.files():
-                if place not in wanted and (place in known or age > REMOTE_SETTLING_SECONDS):
-                    self._remote.delete(place)
+            kept, had = ({place.name for place in places} for places in (wanted, known))
+            for name, age in self._remote.files():
+                if name not in kept and (name in had or age > REMOTE_SETTLING_SECONDS):
+                    self._remote.delete(name)
 
     def _make_room(self, size: int) -> None:
         """Delete files of the object store here that were not used for longest, so that so many bytes more fit."""
@@ -209,71 +212,6 @@ class KeyFiles:
         folder = self._folder / tenant / key_set
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return folder / name
-
-
-class _Remote:
-    """An object store, by fsspec; what goes wrong in it is an `OSError`."""
-
-    def __init__(self, address: str) -> None:
-        try:
-            self._system, self._root = fsspec.core.url_to_fs(address, use_listings_cache=False)
-        except (ValueError, ImportError, OSError) as error:
-            raise SettingError(
-                f"the object store cannot be used ({type(error).__name__}); give an address such as s3://bucket/keys, "
-                "and install what it needs (cryptml[s3])"
-            ) from error
-
-    def put(self, path: Path, place: KeyFile) -> None:
-        with _as_os_error():
-            target = self._name(place)
-            self._system.makedirs(target.rpartition("/")[0], exist_ok=True)
-            self._system.put_file(str(path), f"{target}{UPLOAD_PREFIX}")
-            self._system.mv(f"{target}{UPLOAD_PREFIX}", target)
-
-    def get(self, place: KeyFile, path: Path) -> bool:
-        with _as_os_error():
-            try:
-                self._system.get_file(self._name(place), str(path))
-            except FileNotFoundError:
-                return False
-            return True
-
-    def exists(self, place: KeyFile) -> bool:
-        with _as_os_error():
-            return bool(self._system.exists(self._name(place)))
-
-    def delete(self, place: KeyFile) -> None:
-        with _as_os_error(), suppress(FileNotFoundError):
-            self._system.rm_file(self._name(place))
-
-    def files(self) -> list[tuple[KeyFile, float]]:
-        """Return all files with their ages in seconds."""
-        with _as_os_error():
-            try:
-                found: dict[str, Any] = self._system.find(self._root, detail=True)
-            except FileNotFoundError:
-                return []
-            entries = []
-            for name in found:
-                parts = name.split("/")[-3:]
-                if len(parts) == 3:
-                    changed = self._system.modified(name)
-                    entries.append((KeyFile(*parts), time.time() - changed.timestamp()))
-            return entries
-
-    def _name(self, place: KeyFile) -> str:
-        return f"{self._root}/{place.tenant}/{place.key_set}/{place.file}"
-
-
-@contextmanager
-def _as_os_error() -> Iterator[None]:
-    """Turn whatever an object store's library raises into an `OSError`."""
-    try:
-        yield
-    except OSError:
-        raise
-    except Exception as error:
-        raise OSError(0, f"the object store failed ({type(error).__name__})") from error
 
 
 def file_digest(path: Path) -> str:

@@ -37,14 +37,19 @@ class NodeWorker:
         threads: Of the worker's evaluations.
         cached_keys: Deserialised keys that it keeps.
         deadline_seconds: For one request.
+        memory_bytes: Of the worker, 0 for no bound.
         circuits: The folders that it evaluates, by their numbers.
     """
 
-    def __init__(self, threads: int, cached_keys: int, deadline_seconds: float, *circuits: Files) -> None:
+    def __init__(
+        self, threads: int, cached_keys: int, deadline_seconds: float, memory_bytes: int, *circuits: Files
+    ) -> None:
         self._folder = NodeFolder()
         self._circuits = [self._folder.write(f"circuit-{number}", files) for number, files in enumerate(circuits)]
         self._keys = self._folder.path / "evaluation-keys"
-        self._supervisor = Supervisor(threads=threads, cached_keys=cached_keys, deadline_seconds=deadline_seconds)
+        self._supervisor = Supervisor(
+            threads=threads, cached_keys=cached_keys, deadline_seconds=deadline_seconds, memory_bytes=memory_bytes
+        )
         self._supervisor.start(())
 
     def describe(self) -> tuple[str, int, str]:

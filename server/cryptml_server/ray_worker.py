@@ -63,9 +63,20 @@ class RayWorker:
         threads: Of the worker's evaluations, as many of a node's CPUs.
         cached_keys: Deserialised keys that it keeps.
         deadline_seconds: For one request.
+        memory_bytes: Of the worker, 0 for no bound.
     """
 
-    def __init__(self, ray: Any, shipped: Shipped, *, threads: int, cached_keys: int, deadline_seconds: float) -> None:
+    def __init__(
+        self,
+        ray: Any,
+        shipped: Shipped,
+        *,
+        threads: int,
+        cached_keys: int,
+        deadline_seconds: float,
+        memory_bytes: int = 0,
+    ) -> None:
+        self._memory_bytes = memory_bytes
         self._ray = ray
         self._shipped = shipped
         self._threads = threads
@@ -244,7 +255,7 @@ class RayWorker:
             scheduling_strategy="SPREAD",
         )
         circuits = [self._shipped.reference(circuit.folder) for circuit in self._circuits]
-        self._actor = actor.remote(self._threads, self._cached_keys, self._deadline, *circuits)
+        self._actor = actor.remote(self._threads, self._cached_keys, self._deadline, self._memory_bytes, *circuits)
         self._ready = self._actor.describe.remote()
 
     def _discard(self) -> None:

@@ -20,19 +20,17 @@ def create_workers(settings: Settings, cached_keys: int) -> tuple[Worker, ...]:
         SettingError: If they are to run on a Ray cluster that cannot be joined.
     """
     threads, deadline = settings.threads_each, settings.evaluation_seconds
+    memory = settings.worker_bytes or 0
     if settings.executor == "local" or settings.ray_address is None:
         return tuple(
-            Supervisor(
-                threads=threads,
-                cached_keys=cached_keys,
-                deadline_seconds=deadline,
-                memory_bytes=settings.worker_bytes or 0,
-            )
+            Supervisor(threads=threads, cached_keys=cached_keys, deadline_seconds=deadline, memory_bytes=memory)
             for _ in range(settings.workers)
         )
     ray = connect(settings.ray_address)
     shipped = Shipped(ray)
     return tuple(
-        RayWorker(ray, shipped, threads=threads, cached_keys=cached_keys, deadline_seconds=deadline)
+        RayWorker(
+            ray, shipped, threads=threads, cached_keys=cached_keys, deadline_seconds=deadline, memory_bytes=memory
+        )
         for _ in range(settings.workers)
     )

@@ -151,6 +151,17 @@ def test_who_can_reach_the_service_in_the_clear() -> None:
     assert found(doctor.check_tls, host="0.0.0.0")[0].state == "warning"
 
 
+def test_what_several_services_share(tmp_path: Path) -> None:
+    (alone,) = found(doctor.check_object_store, data=tmp_path)
+    assert alone.state == "ok"
+    (shared,) = found(doctor.check_object_store, data=tmp_path, object_store=f"file://{tmp_path}/objects")
+    assert (shared.state, list(tmp_path.glob("objects/probe/*"))) == ("ok", [])
+    (tmp_path / "file").write_text("in the way")
+    (broken,) = found(doctor.check_object_store, data=tmp_path, object_store=f"file://{tmp_path}/file")
+    assert broken.state == "wrong"
+    assert found(doctor.check_cluster, data=tmp_path) == []
+
+
 def test_ports(tmp_path: Path) -> None:
     port = free_port()
     assert states(found(doctor.check_port, port=port)) == [("port", "ok")]

@@ -118,7 +118,7 @@ def test_an_altered_object_is_not_used(services: tuple[Service, Service], tenant
     assert remote is not None
     other = path.with_name("other")
     other.write_bytes(BODY[::-1])
-    remote.put(other, KeyFile(tenant.id, CIRCUIT.key_set, path.name))
+    remote.put(other, KeyFile(tenant.id, CIRCUIT.key_set, path.name).name)
     with pytest.raises(Problem, match="something else than was stored"):
         two.store.find(tenant, CIRCUIT, digest)
     assert two.on_disk() == []
