@@ -178,7 +178,7 @@ class Dispatcher:
                 self._at_work.pop(turn.job.id, None)
                 if not (
                     turn.written or turn.scope.cancel_called
-                ):  # the service ends: the next one has it, or another replica
+                ):  # the service ends: another has the job, or the next one
                     with anyio.CancelScope(shield=True):
                         await run_in_threadpool(self._let_go, turn.job)
 
@@ -194,7 +194,7 @@ class Dispatcher:
             _log.warning("a job is put off: %s", problem)
             await anyio.sleep(PUT_OFF_SECONDS)
             crowded = isinstance(problem, Problem) and problem.title == OUT_OF_MEMORY
-            return partial(self._release, crowded)  # memory that does not suffice again and again is the job's fault
+            return partial(self._release, crowded)  # memory that never suffices is the job's fault, and has an end
         except Exception:  # noqa: BLE001 (what one job does must not end the others)
             _log.exception("a job failed in an unexpected way")
             return partial(self._fail, Problem(500, "Internal error", "the service failed; its log says why"))
