@@ -217,7 +217,7 @@ def test_an_evaluation_past_its_time_is_stopped(
 
 
 def test_a_node_keeps_the_time_itself(tmp_path: Path) -> None:
-    node = NodeWorker(1, 1, 1.0)
+    node = NodeWorker(1, 1, 1.0, 0)
     try:
         process = node._supervisor._process
         assert process is not None
