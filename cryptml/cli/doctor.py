@@ -39,6 +39,12 @@ def doctor(
     evaluation_seconds: Annotated[float | None, typer.Option(help="Limit for one evaluation.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Evaluations at once, a process each.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Of each worker.")] = None,
+    executor: Annotated[
+        str | None, typer.Option(help="Where workers run: local, the default, or ray, on the machines of a cluster.")
+    ] = None,
+    ray_address: Annotated[
+        str | None, typer.Option(help="HOST:PORT of the Ray cluster's head, or auto; with --executor ray.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Look at a deployment before it serves, or while it does: what is wrong, what may become so, and what to do.
@@ -61,6 +67,8 @@ def doctor(
                 "evaluation_seconds": evaluation_seconds,
                 "workers": workers,
                 "threads": threads,
+                "executor": executor,
+                "ray_address": ray_address,
             },
             file=settings_file,
             needs_bundles=False,
