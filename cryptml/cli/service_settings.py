@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from cryptml.errors import SettingError
 from cryptml.files import read_bounded
@@ -22,6 +25,48 @@ if TYPE_CHECKING:
 MAX_FILE_BYTES = 1 << 20
 PREFIX = "CRYPTML_"
 FILE_VARIABLE = f"{PREFIX}SETTINGS"
+
+
+@dataclass(frozen=True)
+class ServiceOptions:
+    """What the commands take that serve, or look at what would be served: settings by their names, and a file of more."""
+
+    bundles: Annotated[
+        list[Path] | None, typer.Argument(help="Folders that cryptml build wrote; may be in the settings instead.")
+    ] = None
+    host: Annotated[str | None, typer.Option(help="Address to listen on; 127.0.0.1 by default.")] = None
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="8000 by default; 0 takes a free port.")] = None
+    data: Annotated[Path | None, typer.Option(help="Where evaluation keys and the database are.")] = None
+    database: Annotated[
+        str | None, typer.Option(help="postgresql+psycopg://USER@HOST/NAME; a file in --data if not given.")
+    ] = None
+    insecure_anonymous: Annotated[
+        bool, typer.Option("--insecure-anonymous", help="Answer whoever asks, without tokens; on this machine alone.")
+    ] = False
+    settings: Annotated[Path | None, typer.Option(help="TOML file of settings; cryptml settings lists them.")] = None
+    tls_certificate: Annotated[Path | None, typer.Option(help="PEM file; with --tls-key the service speaks https.")] = (
+        None
+    )
+    tls_key: Annotated[Path | None, typer.Option(help="PEM file of the certificate's key.")] = None
+    evaluation_seconds: Annotated[float | None, typer.Option(help="Limit for one evaluation; 900 by default.")] = None
+    workers: Annotated[int | None, typer.Option(min=1, help="Evaluations at once, a process each; 1 by default.")] = (
+        None
+    )
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Of each worker; the cores divided among them by default.")
+    ] = None
+    executor: Annotated[
+        str | None, typer.Option(help="Where workers run: local, the default, or ray, on the machines of a cluster.")
+    ] = None
+    ray_address: Annotated[
+        str | None, typer.Option(help="HOST:PORT of the Ray cluster's head, or auto; with --executor ray.")
+    ] = None
+
+    def read(self, *, needs_bundles: bool = True) -> Settings:
+        """Return the settings, as `read_settings` does."""
+        given = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "settings"}
+        given |= {"bundles": tuple(self.bundles or ()) or None, "insecure_anonymous": self.insecure_anonymous or None}
+        return read_settings(given, file=self.settings, needs_bundles=needs_bundles)
 
 
 def read_settings(given: Mapping[str, Any], *, file: Path | None = None, needs_bundles: bool = True) -> Settings:

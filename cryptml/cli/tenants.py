@@ -6,7 +6,9 @@ import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +16,7 @@ import typer
 
 from cryptml.cli.console import err, out, print_json, say
 from cryptml.cli.service_settings import read_settings
+from cryptml.cli.shared_options import with_shared_options
 from cryptml.errors import SettingError
 from cryptml.reports.table import bytes_text, plain_table
 
@@ -28,32 +31,34 @@ Data = Annotated[Path | None, typer.Option("--data", help="The service's data fo
 Address = Annotated[
     str | None, typer.Option("--database", help="The service's database, where it is not in the data folder.")
 ]
-KeyBytes = Annotated[int | None, typer.Option(min=1, max=1 << 50, help="Bytes of all stored evaluation keys together.")]
-Keys = Annotated[int | None, typer.Option(min=1, max=1 << 50, help="Stored evaluation keys.")]
-AtOnce = Annotated[int | None, typer.Option(min=1, max=1 << 50, help="Evaluations that wait or run at once.")]
-Daily = Annotated[int | None, typer.Option(min=1, max=1 << 50, help="Evaluations of one day (UTC).")]
-SegmentQueries = Annotated[
-    int | None,
-    typer.Option(min=1, max=1 << 50, help="Evaluations of any one server segment, ever, without a budget of its own."),
-]
-Jobs = Annotated[int | None, typer.Option(min=1, max=1 << 50, help="Jobs kept at once, those that are done included.")]
-DailyUploads = Annotated[
-    int | None,
-    typer.Option("--daily-upload-bytes", min=1, max=1 << 50, help="Bytes of evaluation keys sent in one day (UTC)."),
-]
+MANY = partial(typer.Option, min=1, max=1 << 50)
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
+@dataclass(frozen=True)
+class QuotaOptions:
+    """A tenant's quotas, by their names."""
+
+    key_bytes: Annotated[int | None, MANY(help="Bytes of all stored evaluation keys together.")] = None
+    keys: Annotated[int | None, MANY(help="Stored evaluation keys.")] = None
+    concurrent_evaluations: Annotated[int | None, MANY(help="Evaluations that wait or run at once.")] = None
+    daily_evaluations: Annotated[int | None, MANY(help="Evaluations of one day (UTC).")] = None
+    segment_queries: Annotated[
+        int | None, MANY(help="Evaluations of any one server segment, ever, without a budget of its own.")
+    ] = None
+    jobs: Annotated[int | None, MANY(help="Jobs kept at once, those that are done included.")] = None
+    daily_upload_bytes: Annotated[int | None, MANY(help="Bytes of evaluation keys sent in one day (UTC).")] = None
+
+    def given(self) -> dict[str, int]:
+        """Return those that were given."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
 @app.command("add")
+@with_shared_options
 def add(
     name: Name,
-    key_bytes: KeyBytes = None,
-    keys: Keys = None,
-    concurrent_evaluations: AtOnce = None,
-    daily_evaluations: Daily = None,
-    segment_queries: SegmentQueries = None,
-    jobs: Jobs = None,
-    daily_upload_bytes: DailyUploads = None,
+    quotas: QuotaOptions,
     data: Data = None,
     database: Address = None,
     json: Json = False,
@@ -61,17 +66,8 @@ def add(
     """Add a tenant and print its token, once: only a digest of it is kept."""
     from cryptml_server.tenants import Quotas, TenantStore
 
-    given = _given(
-        key_bytes=key_bytes,
-        keys=keys,
-        concurrent_evaluations=concurrent_evaluations,
-        daily_evaluations=daily_evaluations,
-        segment_queries=segment_queries,
-        jobs=jobs,
-        daily_upload_bytes=daily_upload_bytes,
-    )
     with _opened(data, database, new=True) as opened:
-        tenant, token = TenantStore(opened).add(name, Quotas(**given))
+        tenant, token = TenantStore(opened).add(name, Quotas(**quotas.given()))
     _print_token(name, token, json=json, tenant=tenant.to_json())
 
 
@@ -112,15 +108,10 @@ def list_tenants(data: Data = None, database: Address = None, json: Json = False
 
 
 @app.command("change")
+@with_shared_options
 def change(
     name: Name,
-    key_bytes: KeyBytes = None,
-    keys: Keys = None,
-    concurrent_evaluations: AtOnce = None,
-    daily_evaluations: Daily = None,
-    segment_queries: SegmentQueries = None,
-    jobs: Jobs = None,
-    daily_upload_bytes: DailyUploads = None,
+    quotas: QuotaOptions,
     data: Data = None,
     database: Address = None,
     json: Json = False,
@@ -128,15 +119,7 @@ def change(
     """Give a tenant other quotas; what is not given stays."""
     from cryptml_server.tenants import TenantStore
 
-    given = _given(
-        key_bytes=key_bytes,
-        keys=keys,
-        concurrent_evaluations=concurrent_evaluations,
-        daily_evaluations=daily_evaluations,
-        segment_queries=segment_queries,
-        jobs=jobs,
-        daily_upload_bytes=daily_upload_bytes,
-    )
+    given = quotas.given()
     if not given:
         raise SettingError("nothing is to be changed; give at least one quota")
     with _opened(data, database) as opened:
@@ -243,11 +226,6 @@ def _opened(data: Path | None, database: str | None, *, new: bool = False) -> It
         raise SettingError("the database is locked or gone; try again, or check that it runs") from error
     finally:
         opened.close()
-
-
-def _given(**quotas: int | None) -> dict[str, int]:
-    """Return the quotas that were given."""
-    return {name: value for name, value in quotas.items() if value is not None}
 
 
 def _print_token(name: str, token: str, *, json: bool, **more: Any) -> None:
