@@ -121,7 +121,8 @@ class KeyFiles:
         if self._remote is not None:
             self._remote.put(upload, place.name)
         upload.replace(path)
-        _sync_folder(path.parent)
+        for folder in (path.parent, path.parent.parent, self._folder):  # either may be new
+            _sync_folder(folder)
 
     def fetch(self, place: KeyFile, digest: str) -> Path | None:
         """Return where a file lies on this machine, brought from the object store where it must be; None where it is lost.
@@ -170,17 +171,18 @@ class KeyFiles:
         if self._remote is not None:
             self._remote.delete(place.name)
 
-    def sweep(self, wanted: set[KeyFile], known: set[KeyFile]) -> None:
+    def sweep(self, wanted: set[KeyFile], known: set[KeyFile], revoked: set[str]) -> None:
         """Delete files that nobody wants, and uploads that pause for too long.
 
         Args:
             wanted: That have rows.
             known: That had one lately; any other may be about to get one, while it is young.
+            revoked: Ids of tenants that may leave nothing unfinished.
         """
         for path in self._folder.glob("*/*/*"):
             place = KeyFile(path.parent.parent.name, path.parent.name, path.name)
             if path.name.startswith(PART_PREFIX):
-                unwanted = _age(path) > UNFINISHED_SECONDS
+                unwanted = place.tenant in revoked or _age(path) > UNFINISHED_SECONDS
             else:
                 settled = place in known or _age(path) > SETTLING_SECONDS
                 unwanted = place not in wanted and settled and not path.name.startswith(UPLOAD_PREFIX)

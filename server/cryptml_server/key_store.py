@@ -170,6 +170,8 @@ class KeyStore:
     def sweep(self) -> list[str]:
         """Delete keys that were not used for long or are of revoked tenants, files without a row and rows without a file.
 
+        Unfinished uploads of revoked tenants go too, and those that pause for too long.
+
         Returns:
             The names of deleted keys that workers may remember.
         """
@@ -190,7 +192,8 @@ class KeyStore:
                 gone.append(f"{row.tenant}/{row.key_set}/{row.digest}")
         with self._database.reading() as connection:  # some may have been used, or stored, in the same moment
             wanted = {_file(row) for row in connection.execute(select(evaluation_keys))}
-        self._files.sweep(wanted, known={_file(row) for row in rows})
+            revoked = set(connection.execute(select(tenants.c.id).where(tenants.c.revoked.is_not(None))).scalars())
+        self._files.sweep(wanted, known={_file(row) for row in rows}, revoked=revoked)
         return gone
 
     def _drop(self, place: KeyFile) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -39,7 +41,7 @@ class Supervisor:
     Args:
         threads: Of the worker's evaluations.
         cached_keys: Deserialised keys that it keeps.
-        deadline_seconds: For one request; the worker is killed after it.
+        deadline_seconds: For one request, and for a worker to take or give one more piece of a message; it is killed after it.
         memory_bytes: Of the worker, 0 for no bound.
     """
 
@@ -128,9 +130,7 @@ class Supervisor:
         except (EOFError, OSError) as error:
             code = self._discard()
             if self._stopping:
-                raise Problem(
-                    503, "Shutting down", "the service is being stopped; try again later", retry_after=30
-                ) from error
+                raise _shutting_down() from error
             self._connect()
             _log.error("the worker ended with code %s during %s; a new one will be started", code, head["do"])
             raise _lost(code) from error
@@ -140,7 +140,7 @@ class Supervisor:
         if self._connection is not None and self.alive:
             return self._connection
         if self._stopping:
-            raise Problem(503, "Shutting down", "the service is being stopped; try again later", retry_after=30)
+            raise _shutting_down()
         self._discard()
         try:
             ours, theirs = socket.socketpair()
@@ -164,7 +164,13 @@ class Supervisor:
                 raise Problem(
                     503, "No worker", f"no worker can be started ({error.strerror}); try later", retry_after=30
                 ) from error
+        bound = struct.pack("ll", math.ceil(self._deadline), 0)  # a timeval
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, bound)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, bound)
         self._connection = Connection(ours.detach())
+        if self._stopping:  # since it was asked above: `stop` found the process before this one
+            self._discard()
+            raise _shutting_down()
         return self._connection
 
     def _discard(self) -> int | None:
@@ -203,6 +209,10 @@ def _refusal(answer: dict[str, Any]) -> Problem:
             return Problem(503, OUT_OF_MEMORY, answer["detail"], retry_after=60)
         case _:
             return Problem(500, "Circuit failure", answer["detail"])
+
+
+def _shutting_down() -> Problem:
+    return Problem(503, "Shutting down", "the service is being stopped; try again later", retry_after=30)
 
 
 def _lost(code: int | None) -> WorkerLost:

@@ -244,3 +244,13 @@ def test_a_worker_has_as_much_memory_as_it_is_given(kit: Kit) -> None:
     finally:
         roomy.stop()
         tight.stop()
+
+
+def test_a_worker_that_takes_nothing_is_replaced(kit: Kit, start: Callable[..., Supervisor]) -> None:
+    supervisor = start(deadline=1)
+    before = pid(supervisor)
+    os.kill(before, signal.SIGSTOP)
+    large = bytes(32 << 20)  # more than the pipe holds
+    assert refusal(lambda: supervisor.evaluate(kit.circuit, kit.keys, "keys", large)) == (503, "Worker lost")
+    assert pid(supervisor) != before
+    assert not Path(f"/proc/{before}").exists()

@@ -412,7 +412,12 @@ def test_a_revoked_tenants_keys_go_whenever_they_came(store: TenantStore, keys: 
 
     with pytest.raises(Problem, match="was revoked"):
         anyio.run(late)
+    for who in (tenant, staying):
+        digest = sha256(BODY[::-1])
+        keys.files.part(who.id, small().key_set, digest).write_bytes(b"some")
     assert len(keys.store.sweep()) == 1
+    assert [path.parent.parent.name for path in keys.files.parts()] == [staying.id]
+    keys.files.parts()[0].unlink()
     assert [path.parent.parent.name for path in keys.on_disk()] == [staying.id]
 
 
