@@ -5,6 +5,8 @@ Native faults abort the process, so this runs in a worker process, never in the 
 
 from __future__ import annotations
 
+import ctypes
+import signal
 from pathlib import Path
 
 from concrete import fhe
@@ -12,6 +14,8 @@ from concrete.compiler import Library
 
 from cryptml.errors import CiphertextError, CircuitError, KeySetError
 from cryptml.fhe.framing import is_whole
+
+_LIBC = ctypes.CDLL(None)
 
 
 class ServerCircuit:
@@ -59,6 +63,8 @@ class ServerCircuit:
             raise CiphertextError(
                 f"the ciphertext does not fit this segment and these keys ({_first_line(error)}); encrypt for this segment"
             ) from error
+        finally:
+            _ignore_broken_pipes()
         return bytes(result.serialize())
 
 
@@ -74,6 +80,14 @@ def load_evaluation_keys(data: bytes) -> fhe.EvaluationKeys:
         return fhe.EvaluationKeys.deserialize(data)
     except (RuntimeError, ValueError) as error:
         raise KeySetError("the evaluation keys are malformed or truncated; make and upload them again") from error
+
+
+def _ignore_broken_pipes() -> None:
+    """Ignore the signal of a broken pipe, as Python does: from its first evaluation on Concrete's runtime (HPX) ends the process at it.
+
+    Python's own function for it works in the main thread alone.
+    """
+    _LIBC.signal(int(signal.SIGPIPE), ctypes.c_void_p(signal.SIG_IGN))
 
 
 def _first_line(error: Exception) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,6 +58,19 @@ def test_encrypted_split_gives_the_clear_integers(
         expected = tiny.run(tiny.quantise(region[None]))[0]
         assert np.array_equal(clear.integers, expected)
         assert np.array_equal(run_split(client, region, evaluator).integers, expected)
+
+
+def test_a_broken_pipe_is_an_error_after_an_evaluation_as_before(build_tiny: Callable[[str], ServerBundle]) -> None:
+    """The engine's runtime takes the signal and ends the process at it, and with it a program whose output nobody reads."""
+    bundle = build_tiny("CCSCC")
+    (step,) = ClientBundle.load(bundle.folder / "client").server_steps
+    LocalEvaluator(bundle).evaluate(step, np.ones((1, *step.circuit.reads.shape), dtype=np.int64), Timings())
+    status = Path("/proc/self/status").read_text().split("SigIgn:")[1].split()[0]
+    assert int(status, 16) >> (signal.SIGPIPE - 1) & 1
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    with ours, pytest.raises(BrokenPipeError):
+        ours.send(b"x")
 
 
 def test_settings_chosen_for_a_segment_are_its_own(tiny: Network, tiny_regions: FloatArray, tmp_path: Path) -> None:
