@@ -349,7 +349,7 @@ class WorkerPool:
         self._hand_out()
 
     async def _take(self, tenant: str, keys: str, *, patient: bool) -> _Seat:
-        if not patient and not self._free and self.waiting >= self._most_waiting:
+        if not patient and self.waiting >= self._most_waiting and not self._ready():
             self._make_room(tenant)
         ticket = _Ticket(keys, patient, asyncio.get_running_loop().create_future())
         self._waiting.setdefault(tenant, deque()).append(ticket)
@@ -390,16 +390,20 @@ class WorkerPool:
             retry_after=max(1, math.ceil(rounds * self._busy_seconds)),
         )
 
+    def _ready(self) -> list[_Seat]:
+        """Return the free seats that may be handed out: those whose worker has died only where none is left that has not."""
+        alive = {seat for seat in self._seats if seat.worker.alive}
+        return [seat for seat in self._free if seat in alive] if alive else list(self._free)
+
     def _hand_out(self) -> None:
-        while self._free and self._waiting:
+        while self._waiting and (ready := self._ready()):
             tenant = min(self._waiting, key=lambda name: (self._at_work[name], self._served.get(name, -1)))
             ticket = self._waiting[tenant].popleft()
             if not self._waiting[tenant]:
                 del self._waiting[tenant]
             if ticket.seat.done():  # given up in the same moment
                 continue
-            there = [seat for seat in self._free if seat.worker.alive] or self._free
-            seat = next((seat for seat in there if ticket.keys in seat.keys), there[0])
+            seat = next((seat for seat in ready if ticket.keys in seat.keys), ready[0])
             self._free.remove(seat)
             self._turn += 1
             self._served[tenant] = self._turn

@@ -159,6 +159,16 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _require_one_service(self) -> Settings:
+        """Refuse an embedded database outside the data folder, which is what keeps a second service from it."""
+        if self.database is not None and self.database.startswith("sqlite"):
+            raise ValueError(
+                "database is an SQLite file, which is of one service: leave it out, and the file lies in data; services that share "
+                "one want PostgreSQL"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _require_both(self) -> Settings:
         """Refuse half of what TLS takes."""
         if (self.tls_certificate is None) != (self.tls_key is None):

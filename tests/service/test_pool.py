@@ -148,6 +148,35 @@ def test_the_worker_that_has_the_keys_is_preferred() -> None:
     assert where["a/keys"] != where["b/keys"]
 
 
+def test_a_dead_worker_is_asked_only_where_no_other_is_left() -> None:
+    done: list[tuple[int, str]] = []
+    first, release = threading.Event(), threading.Event()
+
+    def hold(_: bytes) -> None:
+        first.set()
+        release.wait(10)
+
+    alive, dead = FakeSupervisor(0, done, hold), FakeSupervisor(1, done)
+    dead.alive = False
+
+    async def run() -> None:
+        pool = pool_of(alive, dead, waiting=1)
+        asking = [asyncio.ensure_future(ask(pool, "a", number)) for number in range(2)]
+        await asyncio.to_thread(first.wait, 10)
+        await asyncio.sleep(0.05)
+        assert pool.waiting == 1
+        with pytest.raises(Problem, match="wait for 2 workers"):
+            await ask(pool, "a")
+        release.set()
+        await asyncio.gather(*asking)
+        assert {number for number, _ in done} == {0}
+        alive.alive = False
+        await asyncio.gather(ask(pool, "a"), ask(pool, "b"))
+        assert {number for number, _ in done} == {0, 1}
+
+    asyncio.run(run())
+
+
 def test_a_request_that_is_given_up_leaves_no_place_taken() -> None:
     release = threading.Event()
 

@@ -55,6 +55,7 @@ def test_options_come_before_the_environment_and_that_before_the_file(
         ("prot = 1", "prot: Extra inputs are not permitted"),
         ("port = 1\nworkers = 0\nport2 = 1", "workers: Input should be greater than or equal to 1"),
         ('host = "0.0.0.0"\ninsecure_anonymous = true', "may be reached by others"),
+        ('database = "sqlite:///elsewhere.db"', "SQLite file, which is of one service"),
         ("port = 1", "there is nothing to serve"),
     ],
 )

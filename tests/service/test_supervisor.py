@@ -247,7 +247,7 @@ def test_a_worker_has_as_much_memory_as_it_is_given(kit: Kit) -> None:
 
 
 def test_a_worker_that_takes_nothing_is_replaced(kit: Kit, start: Callable[..., Supervisor]) -> None:
-    supervisor = start(deadline=1)
+    supervisor = start(deadline=1, circuits=())
     before = pid(supervisor)
     os.kill(before, signal.SIGSTOP)
     large = bytes(32 << 20)  # more than the pipe holds
