@@ -195,6 +195,13 @@ def test_addresses_that_lead_nowhere(kit: Kit, path: str, status: int, title: st
     problem(kit.http.get(path), status, title)
 
 
+@pytest.mark.parametrize("part", ["bytes=0-3", "bytes=999999999-", "bytes=0-0,2-3", "nonsense"])
+def test_a_file_is_given_as_a_whole(kit: Kit, part: str) -> None:
+    path = "/v1/models/tiny/client-bundle/weights.safetensors"
+    whole, found = kit.http.get(path), kit.http.get(path, headers={"Range": part})
+    assert (found.status_code, found.content) == (200, whole.content)
+
+
 def test_requests_that_break_the_interface(kit: Kit) -> None:
     problem(kit.post(kit.ciphertext, segment=1), 404, "Unknown segment")
     problem(kit.post(kit.ciphertext, segment=-1), 422, "Invalid request")

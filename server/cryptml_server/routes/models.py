@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Response
 from fastapi.responses import FileResponse
+from starlette.types import Receive, Scope, Send
 
 from cryptml_server.models import ModelRegistry
 from cryptml_server.openapi import OCTETS, octets, problems
@@ -43,6 +44,14 @@ def model_routes(registry: ModelRegistry) -> APIRouter:
         bundle = registry.find(model).bundle
         if name not in bundle.client_files:
             raise Problem(404, "Unknown file", "the client bundle has no file of that name; its manifest lists them")
-        return FileResponse(bundle.folder / "client" / name, media_type=OCTETS)
+        return _WholeFile(bundle.folder / "client" / name, media_type=OCTETS)
 
     return router
+
+
+class _WholeFile(FileResponse):
+    """A file, whatever part of it is asked for: clients check digests of whole files."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
+        await super().__call__({**scope, "headers": headers}, receive, send)
