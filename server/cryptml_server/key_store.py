@@ -104,7 +104,8 @@ class KeyStore:
                 503, "Keys unreadable", f"the keys cannot be looked for ({error.strerror}); try later", retry_after=60
             ) from error
         with self._database.writing() as connection:  # lost by the disk: they may be uploaded again
-            connection.execute(delete(evaluation_keys).where(*_place(tenant, circuit, digest)))
+            lost = evaluation_keys.c.file == place.file  # another may have come meanwhile
+            connection.execute(delete(evaluation_keys).where(*_place(tenant, circuit, digest), lost))
         return False
 
     def keep(self, tenant: Tenant, circuit: Circuit, digest: str, upload: Path) -> None:
