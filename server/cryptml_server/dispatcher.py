@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -42,9 +43,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class _Turn:
-    """One wait for a worker in a tenant's name, and the job that it turned out to be for."""
+    """One wait for a worker in a tenant's name, and the job that it turned out to be for, under a claim of its own."""
 
     tenant: str
+    claim: str = field(default_factory=lambda: secrets.token_hex(16))
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     job: Job | None = None
     written: bool = False
@@ -89,8 +91,8 @@ class Dispatcher:
         self._draining = draining
         self._metrics = metrics
         self._asking: dict[str, _Turn] = {}
-        self._at_work: dict[str, anyio.CancelScope] = {}
-        self._strays: set[str] = set()
+        self._claims: dict[str, _Turn] = {}
+        self._there = False
         self._warned = False
         self._news = asyncio.Event()
         self._ended = asyncio.Event()
@@ -127,7 +129,9 @@ class Dispatcher:
     async def _look(self, tasks: TaskGroup) -> None:
         """Stop what is not to go on, and ask for workers for what waits."""
         await self._compare()
-        if self._draining.is_set():
+        if (
+            self._draining.is_set() or not self._there
+        ):  # what a replica takes up that no other knows of, others take too
             return
         for job in await run_in_threadpool(self._jobs.first, self._identities):
             if job.tenant not in self._asking:
@@ -143,6 +147,7 @@ class Dispatcher:
     async def _say_there(self) -> None:
         """Say that this replica is there, and take up what others left."""
         others = await run_in_threadpool(self._replica.beat)
+        self._there = True
         if others and not self._keys.shared and not self._warned:
             self._warned = True
             _log.error("%d other services use this database, but no object_store: none sees the others' keys", others)
@@ -154,18 +159,17 @@ class Dispatcher:
     async def _compare(self) -> None:
         """Compare what is at work here with what the database says is.
 
-        What was deleted, or is another replica's, stops; what this replica has without knowing, since the database took it down but
-        could not say so, waits again: where it is so at two looks, and is not just being taken up.
+        What was deleted, or is another replica's, stops. A claim that no turn here has any more waits again: the database took it down,
+        but could not say so.
         """
-        before = dict(self._at_work)
+        before = [turn for turn in self._claims.values() if turn.job is not None]
         held = await run_in_threadpool(self._jobs.held, self._replica.id)
-        for name in before.keys() - held:
-            before[name].cancel()
-        strays = held - before.keys() - self._at_work.keys()
-        if again := strays & self._strays:
-            _log.warning("%d jobs that were taken up unnoticed wait again", len(again))
-            await run_in_threadpool(self._jobs.disown, self._replica.id, again)
-        self._strays = strays
+        for turn in before:
+            if turn.claim not in held:
+                turn.scope.cancel()
+        strays = held - self._claims.keys()
+        if strays and (again := await run_in_threadpool(self._jobs.disown, strays)):
+            _log.warning("%d jobs that were taken up unnoticed wait again", again)
 
     async def _ask(self, turn: _Turn, keys: str) -> None:
         """Wait for a worker in a tenant's name, let it evaluate the tenant's first job, and write how that ended."""
@@ -174,13 +178,13 @@ class Dispatcher:
                 await self._write(turn, await self._evaluate(turn, keys, working))
         finally:
             self._stop_asking(turn)
-            if turn.job is not None:
-                self._at_work.pop(turn.job.id, None)
-                if not (
-                    turn.written or turn.scope.cancel_called
-                ):  # the service ends: another has the job, or the next one
-                    with anyio.CancelScope(shield=True):
-                        await run_in_threadpool(self._let_go, turn.job)
+            ends = not (
+                turn.written or turn.scope.cancel_called
+            )  # the service does: another has the job, or the next one
+            if turn.job is not None and ends:
+                with anyio.CancelScope(shield=True):
+                    await run_in_threadpool(self._let_go, turn.job)
+            self._claims.pop(turn.claim, None)
 
     async def _evaluate(self, turn: _Turn, keys: str, working: ExitStack) -> Callable[[Job], bool]:
         """Return what writes the end of a turn's job, or lets it wait again where trying again may help."""
@@ -205,11 +209,17 @@ class Dispatcher:
         self._stop_asking(turn)
         if self._draining.is_set():
             return None
-        found = await run_in_threadpool(self._jobs.claim, turn.tenant, self._identities, self._replica.id)
+        self._claims[turn.claim] = turn
+        try:
+            found = await run_in_threadpool(
+                self._jobs.claim, turn.tenant, self._identities, self._replica.id, turn.claim
+            )
+        except BaseException:
+            del self._claims[turn.claim]  # should the database have taken it down all the same, it is nobody's
+            raise
         if found is None:
             return None
         turn.job, ciphertext = found
-        self._at_work[turn.job.id] = turn.scope
         working.enter_context(self._draining.working())
         self.wake()  # the tenant's next job may ask for the next worker
         if turn.job.begun > MOST_BEGUN:
@@ -254,17 +264,17 @@ class Dispatcher:
         return Request(circuit, keys.path, keys.name, ciphertext)
 
     def _finish(self, found: Evaluation, job: Job) -> bool:
-        had = self._jobs.finish(job, self._replica.id, found.ciphertext, found.evaluate_ms)
+        had = self._jobs.finish(job, found.ciphertext, found.evaluate_ms)
         self._metrics.job_finished("done" if had else "deleted")
         return had
 
     def _fail(self, problem: Problem, job: Job) -> bool:
-        had = self._jobs.fail(job, self._replica.id, problem, self._circuits.get(job.circuit))
+        had = self._jobs.fail(job, problem, self._circuits.get(job.circuit))
         self._metrics.job_finished("failed" if had else "deleted")
         return had
 
     def _release(self, begun: bool, job: Job) -> bool:
-        return self._jobs.release(job, self._replica.id, begun=begun)
+        return self._jobs.release(job, begun=begun)
 
     def _let_go(self, job: Job) -> None:
         try:

@@ -25,6 +25,7 @@ MOST_BEGUN = 100
 
 MOST_LISTED = 1000
 FINAL = 500
+_FREE = {"state": WAITING, "replica": None, "claim": None}
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Job:
         circuit: Identity of the circuit that the input was made for.
         key_digest: Of the evaluation keys.
         state: `WAITING`, `RUNNING`, `DONE` or `FAILED`.
-        begun: How often.
+        begun: How often, but for the times that count for nothing.
+        claim: Which of its runs this is, by a name that whoever took it up drew; None while it does not run.
         created: Seconds since 1970, UTC.
         finished: The same; None while it is not.
         day: Days since 1970, whose quota it counts for.
@@ -57,6 +59,7 @@ class Job:
     key_digest: str
     state: str
     begun: int
+    claim: str | None
     created: float
     finished: float | None
     day: int
@@ -85,8 +88,8 @@ class Place:
 class JobStore:
     """The jobs of a service; every change is one transaction.
 
-    A job waits, runs on a replica, and is done or failed: only the replica that has it can end it, so it is answered once. What a
-    replica that is gone has begun waits again.
+    A job waits, runs on a replica, and is done or failed: only the claim that it runs under can end it, so it is answered once. What
+    a replica that is gone has begun waits again.
 
     Args:
         database: Where they are.
@@ -226,13 +229,14 @@ class JobStore:
             found = connection.execute(select(jobs.c.state, func.count()).group_by(jobs.c.state)).all()
         return dict.fromkeys((WAITING, RUNNING, DONE, FAILED), 0) | {state: int(count) for state, count in found}
 
-    def claim(self, tenant: str, circuits: frozenset[str], replica: str) -> tuple[Job, bytes] | None:
+    def claim(self, tenant: str, circuits: frozenset[str], replica: str, claim: str) -> tuple[Job, bytes] | None:
         """Give a tenant's first waiting job to a replica, with its input; None where there is none.
 
         Args:
             tenant: Its id.
             circuits: Identities of those that the replica has.
             replica: Its id.
+            claim: Drawn for this; none is used twice.
         """
         while True:
             with self._database.writing() as connection:
@@ -247,28 +251,27 @@ class JobStore:
                 taken = connection.execute(
                     update(jobs)
                     .where(jobs.c.number == first.number, jobs.c.state == WAITING)
-                    .values(state=RUNNING, replica=replica, begun=first.begun + 1)
+                    .values(state=RUNNING, replica=replica, claim=claim, begun=first.begun + 1)
                 )
                 if taken.rowcount:  # else another replica was faster
                     body = connection.execute(
                         select(job_bodies.c.ciphertext).where(job_bodies.c.job == first.id)
                     ).scalar_one()
-                    return replace(_job(first), state=RUNNING, begun=first.begun + 1), bytes(body)
+                    return replace(_job(first), state=RUNNING, claim=claim, begun=first.begun + 1), bytes(body)
 
-    def finish(self, job: Job, replica: str, ciphertext: bytes, evaluate_ms: float) -> bool:
-        """Write a job's encrypted result, and return whether the replica still had it: it is answered once."""
+    def finish(self, job: Job, ciphertext: bytes, evaluate_ms: float) -> bool:
+        """Write a job's encrypted result, and return whether its claim still held: it is answered once."""
         with self._database.writing() as connection:
-            had = _end(connection, job, replica, state=DONE, evaluate_ms=evaluate_ms)
+            had = _end(connection, job, state=DONE, evaluate_ms=evaluate_ms)
             if had:
                 connection.execute(update(job_bodies).where(job_bodies.c.job == job.id).values(ciphertext=ciphertext))
         return had
 
-    def fail(self, job: Job, replica: str, problem: Problem, circuit: Circuit | None) -> bool:
-        """Write why a job failed, and return whether the replica still had it.
+    def fail(self, job: Job, problem: Problem, circuit: Circuit | None) -> bool:
+        """Write why a job failed, and return whether its claim still held.
 
         Args:
             job: That failed.
-            replica: That had it.
             problem: Why.
             circuit: Of the job; where it is given, and the failure is not the client's, the evaluation counts no more.
         """
@@ -276,44 +279,44 @@ class JobStore:
         status = FINAL if problem.status in (429, 503) else problem.status
         written = json.dumps({"status": status, "title": problem.title, "detail": problem.detail})
         with self._database.writing() as connection:
-            had = _end(connection, job, replica, state=FAILED, problem=written)
+            had = _end(connection, job, state=FAILED, problem=written)
             if had:
                 connection.execute(update(job_bodies).where(job_bodies.c.job == job.id).values(ciphertext=b""))
                 if circuit is not None and not problem.counts:
                     take_back_evaluation(connection, job.tenant, circuit, job.day)
         return had
 
-    def release(self, job: Job, replica: str, *, begun: bool) -> bool:
-        """Let a job that a replica does not end wait again, in its old place, and return whether the replica still had it.
+    def release(self, job: Job, *, begun: bool) -> bool:
+        """Let a job that was not ended wait again, in its old place, and return whether its claim still held.
 
         Args:
             job: That waits again.
-            replica: That had it.
             begun: Whether this counts as one of the times that it was begun.
         """
         with self._database.writing() as connection:
             released = connection.execute(
-                update(jobs)
-                .where(*_held(job, replica))
-                .values(state=WAITING, replica=None, begun=job.begun if begun else job.begun - 1)
+                update(jobs).where(*_held(job)).values(**_FREE, begun=job.begun if begun else job.begun - 1)
             )
         return bool(released.rowcount)
 
-    def disown(self, replica: str, names: set[str]) -> None:
-        """Let jobs wait again that a replica has without knowing: the database took them down, and its word was lost on the way."""
+    def disown(self, claims: set[str]) -> int:
+        """Let jobs wait again whose claims nobody knows of, since the database took them down and its word was lost on the way.
+
+        Returns:
+            How many there were.
+        """
         with self._database.writing() as connection:
-            connection.execute(
-                update(jobs)
-                .where(jobs.c.id.in_(names), jobs.c.replica == replica, jobs.c.state == RUNNING)
-                .values(state=WAITING, replica=None)
+            found = connection.execute(
+                update(jobs).where(jobs.c.claim.in_(claims), jobs.c.state == RUNNING).values(**_FREE)
             )
+        return int(found.rowcount)
 
     def held(self, replica: str) -> set[str]:
-        """Return the ids of the jobs that a replica has: those deleted or taken from it are not among them."""
+        """Return the claims that a replica has: of jobs that were deleted, or taken from it, there are none."""
         with self._database.reading() as connection:
             return set(
                 connection.execute(
-                    select(jobs.c.id).where(jobs.c.replica == replica, jobs.c.state == RUNNING)
+                    select(jobs.c.claim).where(jobs.c.replica == replica, jobs.c.state == RUNNING)
                 ).scalars()
             )
 
@@ -322,9 +325,7 @@ class JobStore:
         there = select(replicas.c.id)
         with self._database.writing() as connection:
             found = connection.execute(
-                update(jobs)
-                .where(jobs.c.state == RUNNING, jobs.c.replica.not_in(there))
-                .values(state=WAITING, replica=None)
+                update(jobs).where(jobs.c.state == RUNNING, jobs.c.replica.not_in(there)).values(**_FREE)
             )
         return int(found.rowcount)
 
@@ -344,11 +345,10 @@ class JobStore:
         )
         with self._database.writing() as connection:
             connection.execute(delete(jobs).where(jobs.c.finished < limit))
-            connection.execute(
-                update(jobs)
-                .where(jobs.c.state == WAITING, jobs.c.created < limit, jobs.c.circuit.not_in(circuits))
-                .values(state=FAILED, finished=now(), problem=old)
-            )
+            forgotten = (jobs.c.state == WAITING, jobs.c.created < limit, jobs.c.circuit.not_in(circuits))
+            ids = select(jobs.c.id).where(*forgotten)
+            connection.execute(update(job_bodies).where(job_bodies.c.job.in_(ids)).values(ciphertext=b""))
+            connection.execute(update(jobs).where(*forgotten).values(state=FAILED, finished=now(), problem=old))
 
     def expires(self, job: Job) -> float | None:
         """Return when a job that ended will be deleted."""
@@ -381,12 +381,12 @@ class JobStore:
             )
 
 
-def _held(job: Job, replica: str) -> tuple[ColumnElement[bool], ...]:
-    return (jobs.c.id == job.id, jobs.c.replica == replica, jobs.c.state == RUNNING, jobs.c.begun == job.begun)
+def _held(job: Job) -> tuple[ColumnElement[bool], ...]:
+    return (jobs.c.id == job.id, jobs.c.state == RUNNING, jobs.c.claim == job.claim)
 
 
-def _end(connection: Connection, job: Job, replica: str, **values: Any) -> bool:
-    ended = connection.execute(update(jobs).where(*_held(job, replica)).values(finished=now(), replica=None, **values))
+def _end(connection: Connection, job: Job, **values: Any) -> bool:
+    ended = connection.execute(update(jobs).where(*_held(job)).values(**{**_FREE, "finished": now(), **values}))
     return bool(ended.rowcount)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import signal
 import threading
 import time
@@ -17,7 +18,7 @@ import httpx
 import numpy as np
 import pytest
 from cryptml_server.app import open_database
-from cryptml_server.database import Database, DatabaseUnavailable
+from cryptml_server.database import Database, DatabaseUnavailable, replicas
 from cryptml_server.dispatcher import Dispatcher
 from cryptml_server.draining import Draining
 from cryptml_server.executor import Evaluation, WorkerLost
@@ -33,6 +34,7 @@ from cryptml_server.tenants import Quotas, Tenant, TenantStore
 from cryptml_server.usage import UsageMeter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import delete
 
 from cryptml.bundle import ClientBundle
 from cryptml.cli.local_service import LocalService, local_service
@@ -64,18 +66,22 @@ def submit(jobs: JobStore, tenant: Tenant, body: bytes = b"input", name: str | N
     return jobs.submit(tenant, CIRCUIT, KEYS, body, name)[0]
 
 
+def claim(jobs: JobStore, tenant: str, circuits: frozenset[str], replica: str) -> tuple[Job, bytes] | None:
+    return jobs.claim(tenant, circuits, replica, secrets.token_hex(16))
+
+
 def test_a_job_goes_from_waiting_to_done_and_can_be_fetched(jobs: JobStore, tenant: Tenant) -> None:
     job = submit(jobs, tenant)
     assert job.state == WAITING
     with pytest.raises(Problem, match="the job is waiting"):
         jobs.output(tenant, job.id)
-    claimed = jobs.claim(tenant.id, CIRCUITS, "here")
+    claimed = claim(jobs, tenant.id, CIRCUITS, "here")
     assert claimed is not None
     assert claimed[1] == b"input"
     assert jobs.find(tenant, job.id).state == RUNNING
-    assert jobs.held("here") == {job.id}
-    assert jobs.claim(tenant.id, CIRCUITS, "there") is None
-    assert jobs.finish(claimed[0], "here", b"output", 12.5)
+    assert jobs.held("here") == {claimed[0].claim}
+    assert claim(jobs, tenant.id, CIRCUITS, "there") is None
+    assert jobs.finish(claimed[0], b"output", 12.5)
     found, body = jobs.output(tenant, job.id)
     assert (found.state, found.evaluate_ms, body) == (DONE, 12.5, b"output")
     jobs.delete(tenant, job.id)
@@ -85,13 +91,13 @@ def test_a_job_goes_from_waiting_to_done_and_can_be_fetched(jobs: JobStore, tena
 
 def test_a_job_is_answered_once(jobs: JobStore, tenant: Tenant) -> None:
     submit(jobs, tenant)
-    job, _ = jobs.claim(tenant.id, CIRCUITS, "one") or pytest.fail("nothing to claim")
+    job, _ = claim(jobs, tenant.id, CIRCUITS, "one") or pytest.fail("nothing to claim")
     assert jobs.take_up() == 1, "replica 'one' is not there, so it waits again"
-    again, _ = jobs.claim(tenant.id, CIRCUITS, "two") or pytest.fail("nothing to claim")
-    assert not jobs.finish(job, "one", b"late", 1.0), "it was somebody else's by then"
-    assert jobs.finish(again, "two", b"answer", 1.0)
-    assert not jobs.finish(again, "two", b"twice", 1.0)
-    assert not jobs.fail(again, "two", Problem(500, "Failure", "no"), CIRCUIT)
+    again, _ = claim(jobs, tenant.id, CIRCUITS, "two") or pytest.fail("nothing to claim")
+    assert not jobs.finish(job, b"late", 1.0), "it was somebody else's by then"
+    assert jobs.finish(again, b"answer", 1.0)
+    assert not jobs.finish(again, b"twice", 1.0)
+    assert not jobs.fail(again, Problem(500, "Failure", "no"), CIRCUIT)
     assert jobs.output(tenant, job.id)[1] == b"answer"
 
 
@@ -148,8 +154,8 @@ def test_a_failure_that_is_the_services_own_does_not_count(jobs: JobStore, tenan
     meter = UsageMeter(database)
     for problem, counted in ((Problem(500, "Failure", "ours"), 0), (Problem(422, "Bad", "yours"), 1)):
         job = submit(jobs, tenant)
-        claimed, _ = jobs.claim(tenant.id, CIRCUITS, "here") or pytest.fail("nothing to claim")
-        assert jobs.fail(claimed, "here", problem, CIRCUIT)
+        claimed, _ = claim(jobs, tenant.id, CIRCUITS, "here") or pytest.fail("nothing to claim")
+        assert jobs.fail(claimed, problem, CIRCUIT)
         with pytest.raises(Problem) as refused:
             jobs.output(tenant, job.id)
         assert (refused.value.status, refused.value.detail) == (problem.status, problem.detail)
@@ -168,9 +174,9 @@ def test_places_are_told_in_turn(jobs: JobStore, tenants: TenantStore, tenant: T
 def test_old_jobs_go_and_what_nobody_serves_fails(database: Database, tenant: Tenant) -> None:
     jobs = JobStore(database, waiting=20, kept_seconds=0.2)
     ended, left = submit(jobs, tenant), submit(jobs, tenant)
-    claimed, _ = jobs.claim(tenant.id, CIRCUITS, "here") or pytest.fail("nothing to claim")
-    assert jobs.claim(tenant.id, frozenset(["f" * 64]), "here") is None, "another circuit's"
-    jobs.finish(claimed, "here", b"output", 1.0)
+    claimed, _ = claim(jobs, tenant.id, CIRCUITS, "here") or pytest.fail("nothing to claim")
+    assert claim(jobs, tenant.id, frozenset(["f" * 64]), "here") is None, "another circuit's"
+    jobs.finish(claimed, b"output", 1.0)
     time.sleep(0.3)
     jobs.sweep(CIRCUITS)
     assert jobs.find(tenant, left.id).state == WAITING, "it only waits for long"
@@ -186,7 +192,7 @@ def test_replicas_know_who_is_gone_whatever_the_clocks_say(database: Database, j
     assert one.beat() == 0
     assert two.beat() == 1
     job = submit(jobs, tenant)
-    jobs.claim(tenant.id, CIRCUITS, one.id)
+    claim(jobs, tenant.id, CIRCUITS, one.id)
     assert jobs.place(job).workers == 4
     for _ in range(5):
         now[0] += GONE_SECONDS / 4
@@ -203,11 +209,11 @@ def test_a_tenant_has_as_many_jobs_at_work_as_it_may(jobs: JobStore, tenants: Te
     few, _ = tenants.add("few", Quotas(concurrent_evaluations=2))
     for _ in range(3):
         submit(jobs, few)
-    first = [jobs.claim(few.id, CIRCUITS, "here") for _ in range(3)]
+    first = [claim(jobs, few.id, CIRCUITS, "here") for _ in range(3)]
     assert first[2] is None
     assert first[0] is not None
-    jobs.finish(first[0][0], "here", b"output", 1.0)
-    assert jobs.claim(few.id, CIRCUITS, "here") is not None
+    jobs.finish(first[0][0], b"output", 1.0)
+    assert claim(jobs, few.id, CIRCUITS, "here") is not None
 
 
 def test_a_queue_that_is_full_of_one_tenants_jobs_takes_anothers(jobs: JobStore, tenants: TenantStore) -> None:
@@ -225,12 +231,12 @@ def test_a_queue_that_is_full_of_one_tenants_jobs_takes_anothers(jobs: JobStore,
 
 def test_a_turn_that_lost_its_job_cannot_touch_it_again(jobs: JobStore, tenant: Tenant) -> None:
     submit(jobs, tenant)
-    stale, _ = jobs.claim(tenant.id, CIRCUITS, "here") or pytest.fail("nothing to claim")
-    jobs.disown("here", {stale.id})
-    fresh, _ = jobs.claim(tenant.id, CIRCUITS, "here") or pytest.fail("nothing to claim")
-    assert not jobs.release(stale, "here", begun=False)
-    assert not jobs.fail(stale, "here", Problem(500, "Failure", "stale"), CIRCUIT)
-    assert jobs.finish(fresh, "here", b"answer", 1.0)
+    stale, _ = claim(jobs, tenant.id, CIRCUITS, "here") or pytest.fail("nothing to claim")
+    assert jobs.disown({stale.claim or ""}) == 1
+    fresh, _ = claim(jobs, tenant.id, CIRCUITS, "here") or pytest.fail("nothing to claim")
+    assert not jobs.release(stale, begun=False)
+    assert not jobs.fail(stale, Problem(500, "Failure", "stale"), CIRCUIT)
+    assert jobs.finish(fresh, b"answer", 1.0)
 
 
 class FakeWorker:
@@ -353,6 +359,37 @@ def test_a_deleted_job_stops_and_the_worker_goes_on(jobs: JobStore, database: Da
     assert jobs.output(tenant, after.id)[1] == b"after"
 
 
+def test_a_job_that_is_taken_away_and_comes_back_is_evaluated_once_more(
+    jobs: JobStore, database: Database, tenant: Tenant
+) -> None:
+    """Another replica took this one for gone: the job waits again, and is this one's again while its first turn still unwinds."""
+    job = submit(jobs, tenant)
+    begun: list[float] = []
+
+    def act(_: bytes) -> bytes:
+        begun.append(time.monotonic())
+        time.sleep(1.5)
+        return b"answer"
+
+    def strike_off() -> None:
+        with database.writing() as connection:
+            connection.execute(delete(replicas))
+        assert jobs.take_up() == 1
+
+    async def then(dispatcher: Dispatcher) -> None:
+        while not begun:
+            await anyio.sleep(0.01)
+        await anyio.to_thread.run_sync(strike_off)
+        until = time.monotonic() + 20
+        while time.monotonic() < until and not (await anyio.to_thread.run_sync(jobs.find, tenant, job.id)).ended:
+            dispatcher.wake()  # looks one after the other
+            await anyio.sleep(0.02)
+
+    dispatching(jobs, database, [FakeWorker(act), FakeWorker(act)], then)
+    assert jobs.output(tenant, job.id)[1] == b"answer"
+    assert len(begun) == 2
+
+
 def test_what_is_at_work_when_the_service_ends_waits_again(jobs: JobStore, database: Database, tenant: Tenant) -> None:
     worker = FakeWorker(lambda body: body)
     job = submit(jobs, tenant, b"forever")
@@ -368,7 +405,7 @@ def test_what_is_at_work_when_the_service_ends_waits_again(jobs: JobStore, datab
 def test_a_job_that_is_begun_again_and_again_fails(jobs: JobStore, database: Database, tenant: Tenant) -> None:
     job = submit(jobs, tenant)
     for _ in range(MOST_BEGUN):
-        assert jobs.claim(tenant.id, CIRCUITS, "gone")
+        assert claim(jobs, tenant.id, CIRCUITS, "gone")
         jobs.take_up()
 
     async def then(_: Dispatcher) -> None:

@@ -125,6 +125,7 @@ jobs = Table(
     Column("request", String(DIGEST), nullable=False, comment="SHA-256 of all that was asked"),
     Column("state", String(8), nullable=False, comment="waiting, running, done or failed"),
     Column("replica", String(32), comment="that runs it"),
+    Column("claim", String(32), comment="random: which of its runs that is"),
     Column("begun", Integer, nullable=False, comment="how often"),
     Column("created", Float, nullable=False),
     Column("finished", Float),

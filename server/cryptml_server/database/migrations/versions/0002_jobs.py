@@ -54,6 +54,7 @@ def upgrade() -> None:
         sa.Column("request", sa.String(length=64), nullable=False, comment="SHA-256 of all that was asked"),
         sa.Column("state", sa.String(length=8), nullable=False, comment="waiting, running, done or failed"),
         sa.Column("replica", sa.String(length=32), nullable=True, comment="that runs it"),
+        sa.Column("claim", sa.String(length=32), nullable=True, comment="random: which of its runs that is"),
         sa.Column("begun", sa.Integer(), nullable=False, comment="how often"),
         sa.Column("created", sa.Float(), nullable=False),
         sa.Column("finished", sa.Float(), nullable=True),
