@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import math
 import time
@@ -17,24 +16,15 @@ from typing import Any, TypeVar
 
 import anyio
 import anyio.to_thread
+from anyio.abc import TaskGroup
 
 from cryptml_server.executor import Evaluation, Worker, WorkerLost
 from cryptml_server.metrics import Metrics
 from cryptml_server.models import Circuit
 from cryptml_server.problems import Problem
+from cryptml_server.quarantine import Quarantine
 
 T = TypeVar("T")
-
-MOST_QUARANTINED = 1024
-"""Bodies that are remembered because workers died of them."""
-
-QUARANTINE_SECONDS = 3600.0
-"""For which: two workers may also have died of something else."""
-
-MOST_LOST = 10
-"""Workers that may be lost in a tenant's requests within `LOSS_SECONDS`, before it is told to wait."""
-
-LOSS_SECONDS = 600.0
 
 WATCH_SECONDS = 1.0
 """Between two looks for workers that died while nobody asked."""
@@ -48,7 +38,6 @@ LEARNING = 0.2
 FIRST_GUESS_SECONDS = 5.0
 """For the mean, before anything was asked."""
 
-SERVER_FAULT = 500
 TOO_SLOW = 504
 """What a worker was ended for that exceeded its time: it is lost as well."""
 
@@ -131,8 +120,8 @@ class WorkerPool:
         self._turn = 0
         self._busy_seconds = FIRST_GUESS_SECONDS
         self._seconds: dict[str, float] = {}
-        self._quarantined: OrderedDict[bytes, float] = OrderedDict()
-        self._lost: dict[str, deque[float]] = {}
+        self._quarantine = Quarantine()
+        self._tending: TaskGroup | None = None
         self._limiter: anyio.CapacityLimiter | None = None
 
     async def start(self, circuits: tuple[Circuit, ...]) -> None:
@@ -154,8 +143,8 @@ class WorkerPool:
 
     @property
     def waiting(self) -> int:
-        """Requests that wait for a worker."""
-        return sum(map(self._waiting_of, self._waiting))
+        """Requests that wait for a worker; other threads may ask too."""
+        return sum(map(self._waiting_of, list(self._waiting)))
 
     def forget(self, names: Iterable[str]) -> None:
         """Let workers drop deleted evaluation keys, each as soon as it is free."""
@@ -171,12 +160,12 @@ class WorkerPool:
 
     async def watch(self) -> None:
         """Start workers again that died while nobody asked, and let them forget what is deleted; until cancelled."""
-        async with anyio.create_task_group() as tasks:
+        async with anyio.create_task_group() as self._tending:
             while True:
                 for seat in list(self._free):
                     if seat.unwanted or not seat.worker.alive:
                         self._free.remove(seat)
-                        tasks.start_soon(self._tend, seat)
+                        self._tending.start_soon(self._tend, seat)
                 await asyncio.sleep(WATCH_SECONDS)
 
     async def _tend(self, seat: _Seat) -> None:
@@ -197,7 +186,7 @@ class WorkerPool:
         Raises:
             Problem: 422 if they are malformed, 429 after too many lost workers, 503 if too many wait.
         """
-        self._require_calm(tenant)
+        self._quarantine.require_calm(tenant)
         async with self._seat(tenant, name) as seat:
             await self._timed(tenant, seat, lambda: seat.worker.check_keys(path, name))
             seat.note(name, self._cached_keys)
@@ -236,7 +225,7 @@ class WorkerPool:
     async def _evaluate(
         self, tenant: str, keys: str, take: Callable[[], Awaitable[Request | None]], *, patient: bool
     ) -> Evaluation | None:
-        self._require_calm(tenant)
+        self._quarantine.require_calm(tenant)
         request, mark, began = None, b"", _now()
         for last in (False, True):
             async with self._seat(tenant, keys, patient=patient) as seat:
@@ -244,7 +233,7 @@ class WorkerPool:
                     request = await take()
                     if request is None:
                         return None
-                    mark = self._mark(request)
+                    mark = self._quarantine.mark(request.name, request.circuit.identity, request.ciphertext)
                     if not patient:  # else most of it was waiting for a job to come
                         self._metrics.stage("wait", request.circuit.model, _now() - began)
                 action = partial(seat.worker.evaluate, request.circuit, request.keys, request.name, request.ciphertext)
@@ -253,7 +242,7 @@ class WorkerPool:
                 except WorkerLost as lost:
                     if not last:
                         continue
-                    self._quarantine(mark)
+                    self._quarantine.condemn(mark)
                     lost.counts = True
                     raise
                 seat.note(request.name, self._cached_keys)
@@ -270,42 +259,6 @@ class WorkerPool:
         before = self._seconds.get(circuit.identity, seconds)
         self._seconds[circuit.identity] = before + LEARNING * (seconds - before)
 
-    def _mark(self, request: Request) -> bytes:
-        """Return what a request is known by in the quarantine.
-
-        Raises:
-            Problem: 422 if it is there.
-        """
-        name = request.name.encode() + request.circuit.identity.encode()
-        mark = hashlib.sha256(name + request.ciphertext).digest()
-        if self._quarantined.get(mark, -math.inf) > _now() - QUARANTINE_SECONDS:
-            raise Problem(
-                422,
-                "Evaluation failed",
-                "workers ended during this very request before, so it is not tried again for an hour: make keys and ciphertext anew",
-                counts=False,
-            )
-        return mark
-
-    def _quarantine(self, mark: bytes) -> None:
-        self._quarantined[mark] = _now()
-        self._quarantined.move_to_end(mark)
-        while len(self._quarantined) > MOST_QUARANTINED:
-            self._quarantined.popitem(last=False)
-
-    def _require_calm(self, tenant: str) -> None:
-        """Refuse a tenant in whose requests worker after worker is lost: everybody's keys go with each."""
-        lost = self._lost.get(tenant, deque())
-        while lost and lost[0] < _now() - LOSS_SECONDS:
-            lost.popleft()
-        if len(lost) >= MOST_LOST:
-            raise Problem(
-                429,
-                "Too many lost workers",
-                f"{len(lost)} workers were lost in your requests within {LOSS_SECONDS:g} s; make keys and ciphertexts anew, then try again",
-                retry_after=math.ceil(lost[0] + LOSS_SECONDS - _now()) + 1,
-            )
-
     async def _timed(self, tenant: str, seat: _Seat, action: Callable[[], T]) -> T:
         """Run an action of a worker in a thread, and learn from the time that it took and from what came of it."""
         started = _now()
@@ -314,15 +267,15 @@ class WorkerPool:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
             with anyio.CancelScope(shield=True):
-                await _stop(running, seat)
+                if await _stop(running, seat):
+                    self._quarantine.stopped(tenant)
             raise
         except Problem as problem:
-            if problem.status >= SERVER_FAULT or isinstance(problem, WorkerLost):
+            if isinstance(problem, WorkerLost) or problem.status == TOO_SLOW:
                 seat.keys.clear()  # another process is in its place
                 seat.unwanted.clear()
-            if isinstance(problem, WorkerLost) or problem.status == TOO_SLOW:
                 self._metrics.worker_lost()
-                self._lost.setdefault(tenant, deque(maxlen=MOST_LOST)).append(_now())
+                self._quarantine.lost(tenant)
             raise
         finally:
             self._busy_seconds += LEARNING * (_now() - started - self._busy_seconds)
@@ -345,6 +298,9 @@ class WorkerPool:
         self._at_work[tenant] -= 1
         if not self._at_work[tenant]:
             del self._at_work[tenant]
+        if seat.unwanted and self._tending is not None:  # before the next request: a busy worker would never forget
+            self._tending.start_soon(self._tend, seat)
+            return
         self._free.append(seat)
         self._hand_out()
 
@@ -379,7 +335,7 @@ class WorkerPool:
             ticket.seat.set_exception(self._busy())
 
     def _waiting_of(self, tenant: str) -> int:
-        return sum(not ticket.patient for ticket in self._waiting.get(tenant, ()))
+        return sum(not ticket.patient for ticket in list(self._waiting.get(tenant, ())))
 
     def _busy(self) -> Problem:
         rounds = (self.waiting + 1) / len(self._seats)
@@ -418,15 +374,17 @@ class WorkerPool:
                 del self._waiting[tenant]
 
 
-async def _stop(running: asyncio.Future[Any], seat: _Seat) -> None:
-    """Wait for a moment for what nobody wants any more, and then end the worker that is at it."""
+async def _stop(running: asyncio.Future[Any], seat: _Seat) -> bool:
+    """Wait for a moment for what nobody wants any more, and then end the worker that is at it; return whether that was done."""
     await asyncio.wait([running], timeout=NEARLY_SECONDS)
-    if not running.done():
+    ended = not running.done()
+    if ended:
         seat.worker.interrupt()
         seat.keys.clear()
         seat.unwanted.clear()
     with suppress(Problem):
         await running
+    return ended
 
 
 def _tidy(seat: _Seat) -> None:

@@ -125,7 +125,7 @@ class Supervisor:
                 raise Problem(
                     504, "Evaluation too slow", f"the evaluation took more than {self._deadline:g} s and was stopped"
                 )
-            answer = json.loads(connection.recv_bytes(MOST_HEAD_BYTES))
+            answer = self._checked(head, connection.recv_bytes(MOST_HEAD_BYTES))
             result = connection.recv_bytes(MOST_RESULT_BYTES) if answer["ok"] and head["do"] == "evaluate" else b""
         except (EOFError, OSError) as error:
             code = self._discard()
@@ -134,7 +134,28 @@ class Supervisor:
             self._connect()
             _log.error("the worker ended with code %s during %s; a new one will be started", code, head["do"])
             raise _lost(code) from error
+        except Problem:
+            raise
+        except BaseException:
+            self._discard()  # the next request must not read what is left of this one's answer
+            raise
         return answer, result
+
+    def _checked(self, head: dict[str, Any], said: bytes) -> dict[str, Any]:
+        """Return a worker's answer, if it is one: native code may have written it.
+
+        Raises:
+            OSError: If it is none.
+        """
+        try:
+            answer = json.loads(said)
+            if not answer["ok"]:
+                return {"ok": False, "kind": str(answer["kind"]), "detail": str(answer["detail"])}
+            if head["do"] == "evaluate" and not 0 <= answer["evaluate_ms"] <= 1000 * self._deadline:
+                raise ValueError("no time that an evaluation takes")
+        except (ValueError, LookupError, TypeError) as error:
+            raise OSError(0, "the worker answered something that is no answer") from error
+        return answer
 
     def _connect(self) -> Connection:
         if self._connection is not None and self.alive:

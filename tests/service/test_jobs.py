@@ -29,6 +29,7 @@ from cryptml_server.models import Circuit
 from cryptml_server.pool import WorkerPool
 from cryptml_server.problems import Problem
 from cryptml_server.replicas import GONE_SECONDS, Replica
+from cryptml_server.routes.jobs import JobDesk
 from cryptml_server.settings import Settings
 from cryptml_server.tenants import Quotas, Tenant, TenantStore
 from cryptml_server.usage import UsageMeter
@@ -237,6 +238,20 @@ def test_a_turn_that_lost_its_job_cannot_touch_it_again(jobs: JobStore, tenant: 
     assert not jobs.release(stale, begun=False)
     assert not jobs.fail(stale, Problem(500, "Failure", "stale"), CIRCUIT)
     assert jobs.finish(fresh, b"answer", 1.0)
+
+
+def test_an_accepted_job_is_said_to_be_accepted_though_the_database_has_gone(
+    jobs: JobStore, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_: Job) -> None:
+        raise DatabaseUnavailable("for a test")
+
+    job, pool = submit(jobs, tenant), WorkerPool((), cached_keys=1, waiting=1)
+    desk = JobDesk(jobs, None, pool, Draining())  # type: ignore[arg-type]
+    assert anyio.run(desk.describe_accepted, job)["ahead"] == 0
+    monkeypatch.setattr(jobs, "place", gone)
+    found = anyio.run(desk.describe_accepted, job)
+    assert (found["job"], found["state"], found["ahead"]) == (job.id, WAITING, None)
 
 
 class FakeWorker:

@@ -317,9 +317,67 @@ def test_a_tenant_that_costs_worker_after_worker_has_to_wait(monkeypatch: pytest
         with pytest.raises(Problem) as refused:
             await ask(pool, "hostile", 7)
         assert (await ask(pool, "calm", 7)).ciphertext == b"7"
-        monkeypatch.setattr("cryptml_server.pool.LOSS_SECONDS", 0.0)
+        monkeypatch.setattr("cryptml_server.quarantine.LOSS_SECONDS", 0.0)
         assert (await ask(pool, "hostile", 7)).ciphertext == b"7"
         return refused.value
 
     refused = asyncio.run(run())
     assert (refused.status, refused.title) == (429, "Too many lost workers")
+
+
+def test_a_tenant_that_gives_up_evaluation_after_evaluation_has_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cryptml_server.pool.NEARLY_SECONDS", 0.0)
+    monkeypatch.setattr("cryptml_server.quarantine.MOST_STOPPED", 3)
+    ended = threading.Event()
+
+    class Endable(FakeSupervisor):
+        def interrupt(self) -> None:
+            super().interrupt()
+            ended.set()
+
+    def stay(body: bytes) -> None:
+        if body != b"7":
+            ended.wait(10)
+            ended.clear()
+            raise WorkerLost(503, "Worker lost", "ended")
+
+    async def run() -> Problem:
+        pool = pool_of(Endable(0, [], stay))
+        for number in range(100, 103):
+            asking = asyncio.ensure_future(ask(pool, "restless", number))
+            await asyncio.sleep(0.05)
+            asking.cancel()
+            await asyncio.wait([asking])
+        with pytest.raises(Problem) as refused:
+            await ask(pool, "restless", 7)
+        assert (await ask(pool, "calm", 7)).ciphertext == b"7"
+        return refused.value
+
+    refused = asyncio.run(run())
+    assert (refused.status, refused.title) == (429, "Too many stopped evaluations")
+    assert (refused.retry_after or 0) > 500
+
+
+def test_a_busy_worker_forgets_before_its_next_request_and_after_a_failure_too() -> None:
+    done: list[tuple[int, str]] = []
+
+    def fail(body: bytes) -> None:
+        if body == b"1":
+            raise Problem(500, "Circuit failure", "for a test")
+
+    async def run() -> None:
+        pool = pool_of(FakeSupervisor(0, done, fail))
+        watching = asyncio.ensure_future(pool.watch())
+        await ask(pool, "a")
+        with pytest.raises(Problem, match="for a test"):
+            await ask(pool, "b", 1)  # the worker lives on, and what it has in memory
+        asking = [asyncio.ensure_future(ask(pool, "c", number)) for number in range(3, 6)]
+        await asyncio.sleep(0)
+        pool.forget(["a/keys"])
+        await asyncio.gather(*asking)
+        assert "a/keys" not in pool.remembered
+        watching.cancel()
+
+    asyncio.run(run())
+    told = [what for _, what in done]
+    assert told.index("forgot a/keys") < len(told) - 1, "other requests came behind it"

@@ -254,3 +254,28 @@ def test_a_worker_that_takes_nothing_is_replaced(kit: Kit, start: Callable[..., 
     assert refusal(lambda: supervisor.evaluate(kit.circuit, kit.keys, "keys", large)) == (503, "Worker lost")
     assert pid(supervisor) != before
     assert not Path(f"/proc/{before}").exists()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"no JSON",
+        b"[]",
+        b'{"ok": true}',
+        b'{"ok": true, "evaluate_ms": NaN}',
+        b'{"ok": true, "evaluate_ms": "1"}',
+        b'{"ok": false}',
+    ],
+)
+def test_an_answer_that_is_none_ends_the_worker(
+    kit: Kit, start: Callable[..., Supervisor], said: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left of it must not be read as the next request's answer."""
+    supervisor = start(circuits=())
+    worker, connection = pid(supervisor), supervisor._connection
+    assert connection is not None
+    os.kill(worker, signal.SIGSTOP)  # it says nothing by itself
+    monkeypatch.setattr(connection, "poll", lambda _: True)
+    monkeypatch.setattr(connection, "recv_bytes", lambda _: said)
+    assert refusal(lambda: kit.evaluate(supervisor)) == (503, "Worker lost")
+    assert pid(supervisor) != worker

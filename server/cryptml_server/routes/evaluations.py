@@ -80,7 +80,7 @@ def evaluation_routes(services: Services, body_seconds: float) -> APIRouter:
             if Preferences.parse(prefer).respond_async:
                 job = await jobs.submit(tenant, circuit, keys_header, ciphertext, idempotency_key)
                 headers = {"Location": f"/v1/jobs/{job.id}", "Preference-Applied": "respond-async"}
-                return JSONResponse(await jobs.describe(job), status_code=202, headers=headers)
+                return JSONResponse(await jobs.describe_accepted(job), status_code=202, headers=headers)
             async with meter.evaluation(tenant, circuit), while_connected(request):
                 result = await services.pool.evaluate(tenant.id, Evaluate(circuit, keys.path, keys.name, ciphertext))
         timing = f"evaluate;dur={result.evaluate_ms:.3f}"

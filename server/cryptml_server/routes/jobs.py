@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from cryptml_server.authentication import CurrentTenant
+from cryptml_server.database import DatabaseUnavailable
 from cryptml_server.dispatcher import Dispatcher
 from cryptml_server.draining import Draining
 from cryptml_server.jobs import WAITING, Job, JobStore
@@ -117,6 +118,16 @@ class JobDesk:
                 place = await run_in_threadpool(self.store.place, job)
                 ahead = place.ahead
                 expected = seconds * (1 + (ahead + 1) / place.workers)
+        return self._described(job, ahead, expected)
+
+    async def describe_accepted(self, job: Job) -> dict[str, Any]:
+        """The same; a job that was accepted is described without its place where the database has gone since."""
+        try:
+            return await self.describe(job)
+        except DatabaseUnavailable:
+            return self._described(job, None, None)
+
+    def _described(self, job: Job, ahead: int | None, expected: float | None) -> dict[str, Any]:
         return {
             "job": job.id,
             "state": job.state,
