@@ -195,11 +195,15 @@ class WorkerPool:
         """Evaluate a circuit on one ciphertext; where the worker is lost, once more. Cancelled, it stops the worker.
 
         Raises:
-            Problem: 422 if it does not fit, or workers died of it; 429 after too many lost workers; 503 if too many wait or two
-                workers were lost; 504 past the deadline.
+            Problem: 422 if it does not fit, or workers died of it; 429 after too many lost workers; 503 if too many wait, two
+                workers were lost or its keys went; 504 past the deadline.
         """
 
         async def take() -> Request:
+            if (
+                not request.keys.exists()
+            ):  # deleted, or out of this machine's cache, while it waited: who asks again finds out
+                raise Problem(503, "Keys unreadable", "the keys are not at hand any more; try again", retry_after=1)
             return request
 
         found = await self._evaluate(tenant, request.name, take, patient=False)

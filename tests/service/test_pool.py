@@ -381,3 +381,17 @@ def test_a_busy_worker_forgets_before_its_next_request_and_after_a_failure_too()
     asyncio.run(run())
     told = [what for _, what in done]
     assert told.index("forgot a/keys") < len(told) - 1, "other requests came behind it"
+
+
+def test_keys_that_went_while_a_request_waited_are_asked_for_again(tmp_path: Path) -> None:
+    done: list[tuple[int, str]] = []
+
+    async def run() -> None:
+        pool = pool_of(FakeSupervisor(0, done))
+        with pytest.raises(Problem, match="not at hand any more") as refused:
+            await pool.evaluate("a", Request(CIRCUIT, tmp_path / "gone", "a/keys", b""))
+        assert (refused.value.status, refused.value.retry_after) == (503, 1)
+        await ask(pool, "a")
+
+    asyncio.run(run())
+    assert done == [(0, "a/keys")]
