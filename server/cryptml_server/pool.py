@@ -160,13 +160,16 @@ class WorkerPool:
 
     async def watch(self) -> None:
         """Start workers again that died while nobody asked, and let them forget what is deleted; until cancelled."""
-        async with anyio.create_task_group() as self._tending:
-            while True:
-                for seat in list(self._free):
-                    if seat.unwanted or not seat.worker.alive:
-                        self._free.remove(seat)
-                        self._tending.start_soon(self._tend, seat)
-                await asyncio.sleep(WATCH_SECONDS)
+        try:
+            async with anyio.create_task_group() as self._tending:
+                while True:
+                    for seat in list(self._free):
+                        if seat.unwanted or not seat.worker.alive:
+                            self._free.remove(seat)
+                            self._tending.start_soon(self._tend, seat)
+                    await asyncio.sleep(WATCH_SECONDS)
+        finally:
+            self._tending = None
 
     async def _tend(self, seat: _Seat) -> None:
         try:
