@@ -68,9 +68,10 @@ class UploadDesk:
         """
         upload = self._files.upload(tenant.id, circuit.key_set)
         most = circuit.key_bytes[1]
-        async with self._reserved(tenant, upload, most, arriving=most if announced is None else announced):
+        arriving = _counted(most, announced)
+        async with self._reserved(tenant, upload, most, arriving=arriving):
             try:
-                await self._receive(body, upload, most)
+                await self._receive(body, upload, arriving)
                 await run_in_threadpool(_check, upload, circuit, digest)
                 yield upload
             finally:
@@ -112,9 +113,7 @@ class UploadDesk:
                 f"the keys are said to have {length} bytes, those of this segment have {least} to {most}",
             )
         upload = self._files.part(tenant.id, circuit.key_set, digest)
-        arriving = max(0, length - offset)
-        if announced is not None:
-            arriving = min(arriving, announced)
+        arriving = _counted(length - offset, announced)
         async with self._reserved(tenant, upload, length, arriving=arriving):
             there = self.offset(tenant, circuit, digest)
             if offset != there:
@@ -124,7 +123,7 @@ class UploadDesk:
                     f"the part begins at byte {offset}, and {there} bytes are there; go on behind them",
                     headers={"Upload-Offset": str(there)},
                 )
-            await self._receive(body, upload, length, append=True)
+            await self._receive(body, upload, offset + arriving, append=True)
             there = self.offset(tenant, circuit, digest)
             if there < length:
                 yield upload, there
@@ -227,6 +226,11 @@ class UploadDesk:
             raise Problem(507, "No room for keys", "the service has no room for further keys; try later")
         with self._database.writing() as connection:
             count_upload(connection, tenant, arriving)
+
+
+def _counted(most: int, announced: int | None) -> int:
+    """Return how many bytes count before they come, and no more may come: those announced, if there may be so many."""
+    return max(0, most if announced is None else min(most, announced))
 
 
 async def _steadily(body: AsyncIterable[bytes]) -> AsyncIterator[bytes]:

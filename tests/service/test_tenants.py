@@ -527,6 +527,34 @@ def test_parts_count_for_what_they_bring(store: TenantStore, keys: Keys) -> None
     assert keys.store.holds(tenant, small(), sha256(BODY))
 
 
+def uploaded_today(database: Database) -> int:
+    with database.reading() as connection:
+        return int(connection.execute(text("SELECT coalesce(sum(upload_bytes), 0) FROM daily_usage")).scalar_one())
+
+
+def test_no_announced_length_makes_an_upload_free(store: TenantStore, keys: Keys, database: Database) -> None:
+    tenant, _ = store.add("clinic", Quotas(daily_upload_bytes=len(BODY)))
+
+    async def send(body: bytes, offset: int, announced: int) -> None:
+        digest = sha256(BODY)
+        receiving = keys.uploads.part(
+            tenant, small(), digest, stream(body), offset=offset, length=len(BODY), announced=announced
+        )
+        async with receiving:
+            pass
+
+    with pytest.raises(Problem, match="more came than"):
+        anyio.run(send, BODY, 0, -1)
+    assert uploaded_today(database) == keys.uploads.offset(tenant, small(), sha256(BODY)) == 0
+    with pytest.raises(Problem, match="more came than"):
+        anyio.run(send, BODY, 0, 50)
+    anyio.run(send, BODY[:30], 0, 30)
+    assert uploaded_today(database) == 80
+    with pytest.raises(Problem, match="bytes of uploads of this day"):
+        anyio.run(send, BODY[30:], 30, 10**18)
+    assert uploaded_today(database) == 80
+
+
 def test_good_keys_that_cannot_be_kept_just_now_need_not_come_again(store: TenantStore, keys: Keys) -> None:
     tenant, _ = store.add("clinic", Quotas())
 

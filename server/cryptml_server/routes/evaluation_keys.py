@@ -117,6 +117,7 @@ def evaluation_key_routes(services: Services) -> APIRouter:
     ) -> Response:
         """Store evaluation keys in parts, each behind the last; HEAD says in Upload-Offset where to go on."""
         circuit = circuit_of(registry, model, segment, circuit_header)
+        check_length(request, (0, max(0, length - offset)), "the part")
         answer = JSONResponse({"sha256": digest, "segment": segment}, status_code=201)
         if await run_in_threadpool(store.holds, tenant, circuit, digest):
             answer.status_code = 200
