@@ -197,12 +197,13 @@ class KeyFiles:
 
     def _make_room(self, size: int) -> None:
         """Delete files of the object store here that were not used for longest, so that so many bytes more fit."""
-        found = sorted(
-            ((path.stat().st_mtime, path.stat().st_size, path) for path in self._folder.glob("*/*/[!.]*")),
-            reverse=True,
-        )
+        found = []
+        for path in self._folder.glob("*/*/[!.]*"):
+            with suppress(FileNotFoundError):  # a sweep may take it meanwhile
+                status = path.stat()
+                found.append((status.st_mtime, status.st_size, path))
         total = size
-        for used, each, path in found:
+        for used, each, path in sorted(found, reverse=True):
             total += each
             if total > self._cache_bytes and time.time() - used > SETTLING_SECONDS:
                 path.unlink(missing_ok=True)

@@ -159,6 +159,15 @@ def test_the_folder_keeps_what_was_used_last(services: tuple[Service, Service], 
     assert two.store.find(tenant, CIRCUIT, digests[0]).path.read_bytes() == b"\0" + BODY
 
 
+def test_a_cached_file_that_is_swept_meanwhile_is_no_fault(services: tuple[Service, Service], tenant: Tenant) -> None:
+    one, two = services
+    digest = one.keep(tenant)
+    swept = two.folder / tenant.id / CIRCUIT.key_set / ("f" * 32)
+    swept.parent.mkdir(parents=True)
+    swept.symlink_to("nowhere")  # it is listed, and not there
+    assert two.store.find(tenant, CIRCUIT, digest).path.read_bytes() == BODY
+
+
 def test_an_address_that_is_none_is_said_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="the object store cannot be used"):
         KeyFiles(tmp_path / "keys", object_store="nonsense://bucket")
