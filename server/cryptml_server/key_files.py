@@ -7,9 +7,11 @@ import hashlib
 import os
 import secrets
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 from cryptml.errors import SettingError
 from cryptml_server.object_store import ObjectStore
@@ -55,6 +57,10 @@ class KeyFile:
         return f"{self.tenant}/{self.key_set}/{self.file}"
 
 
+class FileAltered(Exception):
+    """A file in the object store is not the one that was stored."""
+
+
 class KeyFiles:
     """The files of evaluation keys; which of them count says the database.
 
@@ -73,6 +79,8 @@ class KeyFiles:
         self._folder = folder
         self._cache_bytes = cache_bytes
         self._remote = None if object_store is None else ObjectStore(object_store)
+        self._guard = Lock()
+        self._bringing: dict[KeyFile, tuple[Lock, int]] = {}
         self._lock = os.open(folder.with_name(folder.name + LOCK), os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -124,6 +132,18 @@ class KeyFiles:
         for folder in (path.parent, path.parent.parent, self._folder):  # either may be new
             _sync_folder(folder)
 
+    def require_store(self, known: Callable[[], Iterable[KeyFile]]) -> None:
+        """See to it that the object store is marked as the one of these files, so that what is not in it may count as lost.
+
+        Args:
+            known: Gives the files that have rows; one of them shows that a store without a mark is theirs.
+
+        Raises:
+            OSError: If it is not there, or another one.
+        """
+        if self._remote is not None and not self._remote.is_marked():
+            self._remote.mark(place.name for place in known())
+
     def fetch(self, place: KeyFile, digest: str) -> Path | None:
         """Return where a file lies on this machine, brought from the object store where it must be; None where it is lost.
 
@@ -132,26 +152,48 @@ class KeyFiles:
             digest: SHA-256 that it must have.
 
         Raises:
-            OSError: If it cannot be brought, or is another than it should be.
+            OSError: If it cannot be brought.
+            FileAltered: If it is another than it should be.
         """
         path = self._path(place)
         if self._remote is None:
             return path if path.is_file() else None
-        if not path.is_file():
-            upload = self.upload(place.tenant, place.key_set)
-            try:
-                if not self._remote.get(place.name, upload):
-                    return None
-                upload.chmod(0o600)
-                if file_digest(upload) != digest:
-                    raise OSError(0, "the object store returned something else than was stored")
-                self._make_room(upload.stat().st_size)
-                upload.replace(path)
-            finally:
-                upload.unlink(missing_ok=True)
+        with self._alone(place):
+            if not path.is_file() and not self._bring(self._remote, place, digest):
+                return None
         with suppress(FileNotFoundError):
             os.utime(path)
         return path
+
+    def _bring(self, remote: ObjectStore, place: KeyFile, digest: str) -> bool:
+        """Copy a file from the object store into the folder, and return whether it is there at all."""
+        upload = self.upload(place.tenant, place.key_set)
+        try:
+            if not remote.get(place.name, upload):
+                return False
+            upload.chmod(0o600)
+            if file_digest(upload) != digest:
+                raise FileAltered
+            self._make_room(upload.stat().st_size)
+            upload.replace(self._path(place))
+        finally:
+            upload.unlink(missing_ok=True)
+        return True
+
+    @contextmanager
+    def _alone(self, place: KeyFile) -> Iterator[None]:
+        """Let one thread at a time bring a file, so that the others find it here; locks that nobody holds are forgotten."""
+        with self._guard:
+            lock, holders = self._bringing.get(place, (Lock(), 0))
+            self._bringing[place] = lock, holders + 1
+        try:
+            with lock:
+                yield
+        finally:
+            with self._guard:
+                lock, holders = self._bringing.pop(place)
+                if holders > 1:
+                    self._bringing[place] = lock, holders - 1
 
     def is_there(self, place: KeyFile) -> bool:
         """Return whether a file is there, wherever.
@@ -197,12 +239,13 @@ class KeyFiles:
 
     def _make_room(self, size: int) -> None:
         """Delete files of the object store here that were not used for longest, so that so many bytes more fit."""
-        found = sorted(
-            ((path.stat().st_mtime, path.stat().st_size, path) for path in self._folder.glob("*/*/[!.]*")),
-            reverse=True,
-        )
+        found = []
+        for path in self._folder.glob("*/*/[!.]*"):
+            with suppress(FileNotFoundError):  # a sweep may take it meanwhile
+                status = path.stat()
+                found.append((status.st_mtime, status.st_size, path))
         total = size
-        for used, each, path in found:
+        for used, each, path in sorted(found, reverse=True):
             total += each
             if total > self._cache_bytes and time.time() - used > SETTLING_SECONDS:
                 path.unlink(missing_ok=True)

@@ -2,24 +2,48 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
+import anyio.to_thread
+from anyio import CapacityLimiter
+from anyio.lowlevel import RunVar
 from sqlalchemy import ColumnElement, Row, delete, func, select, update
 
 from cryptml_server.clock import now
 from cryptml_server.database import Database, evaluation_keys, insert_if_absent, tenants
-from cryptml_server.key_files import KeyFile, KeyFiles
+from cryptml_server.key_files import FileAltered, KeyFile, KeyFiles
 from cryptml_server.models import Circuit
 from cryptml_server.problems import Problem
 from cryptml_server.tenants import Tenant
 
 USE_SECONDS = 60.0
 """Uses that follow each other so closely are noted once."""
+
+KEY_THREADS = 8
+"""That look for keys, bring and keep them: an object store may be slow, and must not hold the threads that ask the database."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_limiter: RunVar[CapacityLimiter] = RunVar("cryptml_key_threads")
+_log = logging.getLogger(__name__)
+
+
+async def in_key_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call what may wait for the object store in one of few threads of its own."""
+    try:
+        limiter = _limiter.get()
+    except LookupError:  # the first call of this event loop
+        limiter = CapacityLimiter(KEY_THREADS)
+        _limiter.set(limiter)
+    return await anyio.to_thread.run_sync(functools.partial(function, *args, **kwargs), limiter=limiter)
 
 
 @dataclass(frozen=True)
@@ -70,6 +94,13 @@ class KeyStore:
             raise Problem(
                 503, "Keys unreadable", f"the keys cannot be read ({error.strerror}); try later", retry_after=60
             ) from error
+        except FileAltered:
+            _log.warning(
+                "stored evaluation keys of tenant %s were altered in the object store: they are deleted", tenant.id
+            )
+            self._strike_off(tenant, circuit, digest, place)
+            self._drop(place)
+            raise _unknown(circuit) from None
         if path is None:
             raise _unknown(circuit)
         return StoredKeys(keys_name(tenant.id, circuit, digest), path)
@@ -103,10 +134,14 @@ class KeyStore:
             raise Problem(
                 503, "Keys unreadable", f"the keys cannot be looked for ({error.strerror}); try later", retry_after=60
             ) from error
-        with self._database.writing() as connection:  # lost by the disk: they may be uploaded again
+        self._strike_off(tenant, circuit, digest, place)
+        return False
+
+    def _strike_off(self, tenant: Tenant, circuit: Circuit, digest: str, place: KeyFile) -> None:
+        """Delete the row of a file that is lost, so that the keys may be uploaded again."""
+        with self._database.writing() as connection:
             lost = evaluation_keys.c.file == place.file  # another may have come meanwhile
             connection.execute(delete(evaluation_keys).where(*_place(tenant, circuit, digest), lost))
-        return False
 
     def keep(self, tenant: Tenant, circuit: Circuit, digest: str, upload: Path) -> None:
         """Move a whole upload, now known to be good, to its place, and write its row; nothing where there is one already.
@@ -117,6 +152,7 @@ class KeyStore:
         place = KeyFile(tenant.id, circuit.key_set, secrets.token_hex(16))
         try:
             size = upload.stat().st_size
+            self._files.require_store(self._known)
             self._files.keep(upload, place)
         except OSError as error:
             raise no_room(error) from error
@@ -175,7 +211,11 @@ class KeyStore:
 
         Returns:
             The names of deleted keys that workers may remember.
+
+        Raises:
+            OSError: If the object store is not there; no row is deleted then.
         """
+        self._files.require_store(self._known)
         with self._database.reading() as connection:
             rows = connection.execute(
                 select(evaluation_keys, tenants.c.revoked).join(tenants, tenants.c.id == evaluation_keys.c.tenant)
@@ -183,7 +223,7 @@ class KeyStore:
         gone = []
         for row in rows:
             unused = now() - row.last_used > self._unused_seconds
-            if row.revoked is not None or unused or not self._files.is_there(_file(row)):
+            if row.revoked is not None or unused or self._is_lost(_file(row)):
                 with self._database.writing() as connection:
                     connection.execute(
                         delete(evaluation_keys).where(
@@ -196,6 +236,19 @@ class KeyStore:
             revoked = set(connection.execute(select(tenants.c.id).where(tenants.c.revoked.is_not(None))).scalars())
         self._files.sweep(wanted, known={_file(row) for row in rows}, revoked=revoked)
         return gone
+
+    def _known(self) -> list[KeyFile]:
+        """Return all files that have rows."""
+        with self._database.reading() as connection:
+            return [_file(row) for row in connection.execute(select(evaluation_keys))]
+
+    def _is_lost(self, place: KeyFile) -> bool:
+        """Return whether a file is known not to be there; where that cannot be told, a later sweep may."""
+        try:
+            return not self._files.is_there(place)
+        except OSError as error:
+            _log.warning("a file of evaluation keys could not be looked for (%s)", type(error).__name__)
+            return False
 
     def _drop(self, place: KeyFile) -> None:
         """Delete a file without a row; the next sweep does where it cannot be."""

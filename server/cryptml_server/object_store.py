@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -15,6 +16,14 @@ from cryptml.errors import SettingError
 
 UPLOAD_SUFFIX = ".upload"
 """Of what is not whole yet."""
+
+MARK = "cryptml-store"
+"""A file that says which store this is: without it nothing counts as lost, since an empty mount point looks like a store without files."""
+
+_MARK_BODY = b"This is CRYPTML's store of evaluation keys. Without this file they count as out of reach, not as lost.\n"
+
+
+_log = logging.getLogger(__name__)
 
 
 class ObjectStore:
@@ -57,7 +66,9 @@ class ObjectStore:
         with _as_os_error():
             try:
                 self._system.get_file(self._of(name), str(path))
-            except FileNotFoundError:
+            except FileNotFoundError:  # what some stores say of any failure
+                if self.exists(name):
+                    raise
                 return False
             return True
 
@@ -68,7 +79,38 @@ class ObjectStore:
             OSError: If that cannot be told.
         """
         with _as_os_error():
-            return bool(self._system.exists(self._of(name)))
+            if self._is_there(name):
+                return True
+            if not self._is_there(MARK):
+                raise OSError(0, "the object store is not there, or is another one")
+            return self._is_there(name)  # the store may have come back between the two looks
+
+    def is_marked(self) -> bool:
+        """Return whether this is known to be the store: what is not in it is lost.
+
+        Raises:
+            OSError: If that cannot be told.
+        """
+        with _as_os_error():
+            return self._is_there(MARK)
+
+    def mark(self, names: Iterable[str]) -> None:
+        """Mark this as the store, where one of some files is there, or none should be.
+
+        Raises:
+            OSError: If all of them are missing, or it cannot be marked.
+        """
+        with _as_os_error():
+            expected = list(names)
+            if expected and not any(self._is_there(name) for name in expected):
+                _log.error(
+                    "the object store has no stored keys and no file %r: is it mounted, and its address right? Where all keys are "
+                    "really lost, make an empty file of that name in it",
+                    MARK,
+                )
+                raise OSError(0, "the object store is not there, or is another one")
+            self._system.makedirs(self._root, exist_ok=True)
+            self._system.pipe_file(self._of(MARK), _MARK_BODY)
 
     def delete(self, name: str) -> None:
         """Delete a file, if it is there.
@@ -90,8 +132,11 @@ class ObjectStore:
                 found = self._system.find(self._root)
             except FileNotFoundError:
                 return []
-            begin = len(self._root) + 1
-            return [(path[begin:], time.time() - self._system.modified(path).timestamp()) for path in found]
+            begin, ages = len(self._root) + 1, []
+            for path in found:
+                with suppress(FileNotFoundError):  # another service may delete it meanwhile
+                    ages.append((path[begin:], time.time() - self._system.modified(path).timestamp()))
+            return [(name, age) for name, age in ages if name != MARK]
 
     def probe(self) -> None:
         """Store a file, read it back, and delete it.
@@ -109,6 +154,14 @@ class ObjectStore:
                     raise OSError(0, "it returns something else than was stored")
             finally:
                 self.delete(name)
+
+    def _is_there(self, name: str) -> bool:
+        """Not `exists` of the store's library, for some of which whatever fails is not there."""
+        try:
+            self._system.info(self._of(name))
+        except FileNotFoundError:
+            return False
+        return True
 
     def _of(self, name: str) -> str:
         return f"{self._root}/{name}"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import AsyncIterable, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import anyio
@@ -28,6 +29,16 @@ MOST_UPLOADS_EACH = 2
 
 IDLE_SECONDS = 60.0
 """Between two blocks of a body."""
+
+LEAST_BYTES_PER_SECOND = 4096
+"""Of one upload on average: a byte a minute would keep its place for as long as a request may take, and there are few places. Much slower
+than any line that keys come over in the time that a request has."""
+
+RATE_SECONDS = 60.0
+"""After which an upload is asked for that rate: a line may begin slowly, or pause."""
+
+WRITTEN_AT_ONCE = 1 << 20
+"""Bytes that are gathered for one write: each is handed to a thread."""
 
 MALFORMED = 422
 
@@ -68,13 +79,14 @@ class UploadDesk:
         """
         upload = self._files.upload(tenant.id, circuit.key_set)
         most = circuit.key_bytes[1]
-        async with self._reserved(tenant, upload, most, arriving=most if announced is None else announced):
+        arriving = _counted(most, announced)
+        async with self._reserved(tenant, upload, most, arriving=arriving):
             try:
-                await self._receive(body, upload, most)
+                await self._receive(body, upload, arriving)
                 await run_in_threadpool(_check, upload, circuit, digest)
                 yield upload
             finally:
-                upload.unlink(missing_ok=True)
+                await _remove(upload)
 
     @asynccontextmanager
     async def part(
@@ -112,11 +124,9 @@ class UploadDesk:
                 f"the keys are said to have {length} bytes, those of this segment have {least} to {most}",
             )
         upload = self._files.part(tenant.id, circuit.key_set, digest)
-        arriving = max(0, length - offset)
-        if announced is not None:
-            arriving = min(arriving, announced)
+        arriving = _counted(length - offset, announced)
         async with self._reserved(tenant, upload, length, arriving=arriving):
-            there = self.offset(tenant, circuit, digest)
+            there = await run_in_threadpool(self.offset, tenant, circuit, digest)
             if offset != there:
                 raise Problem(
                     409,
@@ -124,8 +134,8 @@ class UploadDesk:
                     f"the part begins at byte {offset}, and {there} bytes are there; go on behind them",
                     headers={"Upload-Offset": str(there)},
                 )
-            await self._receive(body, upload, length, append=True)
-            there = self.offset(tenant, circuit, digest)
+            await self._receive(body, upload, offset + arriving, append=True)
+            there = await run_in_threadpool(self.offset, tenant, circuit, digest)
             if there < length:
                 yield upload, there
                 return
@@ -134,9 +144,9 @@ class UploadDesk:
                 yield upload, there
             except Problem as problem:
                 if problem.status == MALFORMED:  # else they are good, as far as is known, and need not come again
-                    upload.unlink(missing_ok=True)
+                    await _remove(upload)
                 raise
-            upload.unlink(missing_ok=True)
+            await _remove(upload)
 
     def discard(self, tenant: Tenant, circuit: Circuit, digest: str) -> bool:
         """Delete what is there of an unfinished upload, and return whether anything was."""
@@ -176,21 +186,23 @@ class UploadDesk:
     async def _receive(self, body: AsyncIterable[bytes], upload: Path, most: int, *, append: bool = False) -> None:
         flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if append else os.O_EXCL)
         try:
-            with os.fdopen(os.open(upload, flags, 0o600), "ab") as stream:
-                try:
-                    with anyio.fail_after(self._seconds):
-                        received = stream.tell()
-                        async for block in _steadily(body):
-                            received += len(block)
-                            if received > most:
-                                raise Problem(
-                                    413, "Keys too long", f"more came than the {most} bytes that there may be"
-                                )
-                            stream.write(block)
-                            self._metrics.uploaded(len(block))
-                finally:
-                    stream.flush()
-                await run_in_threadpool(os.fsync, stream.fileno())
+            file = await run_in_threadpool(_Appended, upload, flags)
+            try:
+                with anyio.fail_after(self._seconds):
+                    received, began, before = file.size, time.monotonic(), file.size
+                    async for block in _steadily(body):
+                        received += len(block)
+                        if received > most:
+                            raise Problem(413, "Keys too long", f"more came than the {most} bytes that there may be")
+                        file.waiting += block
+                        self._metrics.uploaded(len(block))
+                        _require_rate(received - before, time.monotonic() - began)
+                        if len(file.waiting) >= WRITTEN_AT_ONCE:
+                            await run_in_threadpool(file.write)
+                await run_in_threadpool(file.sync)
+            finally:
+                with anyio.CancelScope(shield=True):  # what came is there for the next part, however this one ended
+                    await run_in_threadpool(file.close)
         except TimeoutError as error:
             raise Problem(
                 408, "Upload too slow", f"the upload took more than {self._seconds:g} s; try again"
@@ -229,6 +241,57 @@ class UploadDesk:
             count_upload(connection, tenant, arriving)
 
 
+class _Appended:
+    """A file that grows at its end, by what waits to be written; all of it is for threads: a disk may take long.
+
+    Attributes:
+        size: Of what was there.
+        waiting: Not written yet.
+    """
+
+    def __init__(self, path: Path, flags: int) -> None:
+        self._file = os.open(path, flags, 0o600)
+        self.size = os.fstat(self._file).st_size
+        self.waiting = bytearray()
+
+    def write(self) -> None:
+        """Write what waits; where that fails, what was not written waits still, so that none is there twice."""
+        while self.waiting:
+            del self.waiting[: os.write(self._file, self.waiting)]
+
+    def sync(self) -> None:
+        """Write what waits, durably."""
+        self.write()
+        os.fsync(self._file)
+
+    def close(self) -> None:
+        """Write what waits, and be done."""
+        try:
+            self.write()
+        finally:
+            os.close(self._file)
+
+
+async def _remove(path: Path) -> None:
+    """Delete a file, in a thread and whatever is cancelled: the disk may take long for so large a one."""
+    with anyio.CancelScope(shield=True):
+        await run_in_threadpool(path.unlink, missing_ok=True)
+
+
+def _require_rate(received: int, seconds: float) -> None:
+    if seconds > RATE_SECONDS and received < LEAST_BYTES_PER_SECOND * seconds:
+        raise Problem(
+            408,
+            "Upload too slow",
+            f"{received} bytes came in {seconds:.0f} s, fewer than {LEAST_BYTES_PER_SECOND} a second; try again on a faster line",
+        )
+
+
+def _counted(most: int, announced: int | None) -> int:
+    """Return how many bytes count before they come, and no more may come: those announced, if there may be so many."""
+    return max(0, most if announced is None else min(most, announced))
+
+
 async def _steadily(body: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
     """Yield a body's blocks; one that does not come for long is a `TimeoutError`: others may want the place."""
     blocks = aiter(body)
@@ -253,4 +316,8 @@ def _check(upload: Path, circuit: Circuit, digest: str) -> None:
 
 
 def _sizes(paths: list[Path]) -> int:
-    return sum(path.stat().st_size for path in paths if path.is_file())
+    total = 0
+    for path in paths:
+        with suppress(FileNotFoundError):  # another request may end with it
+            total += path.stat().st_size
+    return total

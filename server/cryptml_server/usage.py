@@ -166,7 +166,7 @@ def count_upload(connection: Connection, tenant: Tenant, size: int) -> None:
     Raises:
         Problem: 429 beyond the day's quota, with the time until the next.
     """
-    now = int(time.time())
+    now, size = int(time.time()), max(0, size)
     day, most = now // DAY, tenant.quotas.daily_upload_bytes
     place = (daily_usage.c.tenant == tenant.id, daily_usage.c.day == day)
     insert_if_absent(connection, daily_usage, {"tenant": tenant.id, "day": day, "evaluations": 0})

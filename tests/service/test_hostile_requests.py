@@ -126,6 +126,24 @@ def test_a_body_that_claims_to_be_longer_than_it_is(kit: Kit) -> None:
     assert "as long as it says" in problem(kit.post(kit.ciphertext + bytes(8)), 422, "Unusable ciphertext")
 
 
+@pytest.mark.parametrize("announced", ["99999999999999999999", "{more}"])
+def test_a_part_that_is_said_to_be_longer_than_what_is_missing_is_refused(kit: Kit, announced: str) -> None:
+    length = len(kit.keys.evaluation_keys)
+    head = (
+        f"PATCH /v1/models/tiny/evaluation-keys/{'a' * 64}?segment=0 HTTP/1.1\r\nHost: localhost\r\n"
+        f"CryptML-Circuit: {kit.identity}\r\nUpload-Offset: 0\r\nUpload-Length: {length}\r\n"
+        f"Content-Length: {announced.format(more=length + 1)}\r\n\r\n"
+    )
+    url = kit.http.base_url
+    with socket.create_connection((url.host, url.port or 80), timeout=30) as connection:
+        connection.sendall(head.encode())
+        raw = connection.recv(1 << 16)
+    assert raw.startswith(b"HTTP/1.1 413 ")
+    assert b"application/problem+json" in raw
+    missing = kit.http.head(f"/v1/models/tiny/evaluation-keys/{'a' * 64}", params={"segment": 0})
+    assert missing.headers["upload-offset"] == "0"
+
+
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/models/tiny/segments/0/evaluations", "/v1/nowhere"])
 def test_a_request_that_says_its_length_twice_is_refused_and_its_connection_closed(kit: Kit, path: str) -> None:
     inner = b"GET /v1/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"

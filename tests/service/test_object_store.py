@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import anyio
+import anyio.to_thread
 import pytest
 from cryptml_server.app import open_database
 from cryptml_server.database import Database
 from cryptml_server.key_files import KeyFile, KeyFiles
-from cryptml_server.key_store import KeyStore
+from cryptml_server.key_store import KEY_THREADS, KeyStore, in_key_thread
 from cryptml_server.models import Circuit
+from cryptml_server.object_store import MARK
 from cryptml_server.problems import Problem
 from cryptml_server.settings import Settings
 from cryptml_server.tenants import Quotas, Tenant, TenantStore
@@ -110,7 +118,9 @@ def test_what_one_stores_another_finds_and_deletes(services: tuple[Service, Serv
     assert two.on_disk() == []
 
 
-def test_an_altered_object_is_not_used(services: tuple[Service, Service], tenant: Tenant) -> None:
+def test_an_altered_object_is_lost_and_may_come_again(
+    services: tuple[Service, Service], tenant: Tenant, caplog: pytest.LogCaptureFixture
+) -> None:
     one, two = services
     digest = one.keep(tenant)
     (path,) = one.on_disk()
@@ -119,9 +129,149 @@ def test_an_altered_object_is_not_used(services: tuple[Service, Service], tenant
     other = path.with_name("other")
     other.write_bytes(BODY[::-1])
     remote.put(other, KeyFile(tenant.id, CIRCUIT.key_set, path.name).name)
-    with pytest.raises(Problem, match="something else than was stored"):
+    place = KeyFile(tenant.id, CIRCUIT.key_set, path.name)
+    with pytest.raises(Problem, match="upload them first") as unknown:
         two.store.find(tenant, CIRCUIT, digest)
+    assert unknown.value.status == 404
+    assert "were altered in the object store" in caplog.text
     assert two.on_disk() == []
+    assert not two.files.is_there(place)
+    assert not one.store.holds(tenant, CIRCUIT, digest)
+    assert one.keep(tenant) == digest
+    assert two.store.find(tenant, CIRCUIT, digest).path.read_bytes() == BODY
+
+
+def test_a_store_that_does_not_answer_loses_nothing(
+    services: tuple[Service, Service], tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = services
+    digest = one.keep(tenant)
+    remote = two.files._remote
+    assert remote is not None
+
+    def stale(path: str, **_: Any) -> Any:
+        raise OSError(116, "Stale file handle")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(remote._system, "info", stale, raising=False)
+        with pytest.raises(Problem, match="Stale file handle") as refused:
+            two.store.holds(tenant, CIRCUIT, digest)
+        assert refused.value.status == 503
+        with pytest.raises(OSError, match="Stale"):
+            two.store.sweep()
+    with monkeypatch.context() as patch, suppress(OSError):  # for all but the mark; a later sweep may do the rest
+        info = remote._system.info
+        patch.setattr(
+            remote._system, "info", lambda path, **_: info(path) if path.endswith(MARK) else stale(path), raising=False
+        )
+        two.store.sweep()
+    assert two.store.holds(tenant, CIRCUIT, digest)
+    assert two.store.find(tenant, CIRCUIT, digest).path.read_bytes() == BODY
+
+
+@pytest.mark.parametrize("empty", [True, False], ids=["empty mount point", "no folder"])
+def test_a_folder_that_is_not_mounted_loses_nothing(
+    tmp_path: Path, database: Database, tenant: Tenant, caplog: pytest.LogCaptureFixture, empty: bool
+) -> None:
+    mount, away = tmp_path / "shared", tmp_path / "away"
+    one, two = (Service(tmp_path / name, database, f"file://{mount}") for name in ("one", "two"))
+    digest = one.keep(tenant)
+    mount.rename(away)
+    if empty:
+        mount.mkdir()
+    for ask in (two.store.holds, two.store.find):
+        with pytest.raises(Problem, match="is not there, or is another one") as refused:
+            ask(tenant, CIRCUIT, digest)
+        assert refused.value.status == 503
+    with pytest.raises(OSError, match="is not there, or is another one"):
+        two.store.sweep()
+    assert "is it mounted" in caplog.text
+    with pytest.raises(Problem, match="is not there, or is another one") as refused:
+        two.keep(tenant, BODY[1:])
+    assert refused.value.status == 507, "else it would lie below the mount"
+    assert not mount.exists() or list(mount.iterdir()) == []
+    if empty:
+        mount.rmdir()
+    away.rename(mount)
+    assert two.store.sweep() == []
+    assert two.store.find(tenant, CIRCUIT, digest).path.read_bytes() == BODY
+    (mount / MARK).unlink()  # of a version that had none
+    assert one.store.sweep() == []
+    assert (mount / MARK).is_file()
+    for each in (one, two):
+        each.files.close()
+
+
+def test_an_object_that_goes_while_others_are_looked_for_stops_no_sweep(
+    services: tuple[Service, Service], tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = services
+    for name in ("e" * 32, "f" * 32):
+        orphan = one.files.upload(tenant.id, CIRCUIT.key_set)
+        orphan.write_bytes(b"no row")
+        one.files.keep(orphan, KeyFile(tenant.id, CIRCUIT.key_set, name))
+    remote = two.files._remote
+    assert remote is not None
+    modified = remote._system.modified
+
+    def vanishing(path: str) -> Any:
+        if path.endswith("e" * 32):
+            one.files.delete(KeyFile(tenant.id, CIRCUIT.key_set, "e" * 32))
+        return modified(path)
+
+    monkeypatch.setattr(remote._system, "modified", vanishing, raising=False)
+    monkeypatch.setattr("cryptml_server.key_files.REMOTE_SETTLING_SECONDS", -100.0)
+    two.store.sweep()
+    assert remote.is_marked(), "the mark is no file without a row"
+    assert remote.files() == []
+
+
+def test_what_many_ask_for_at_once_is_brought_once(
+    services: tuple[Service, Service], tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = services
+    digest = one.keep(tenant)
+    remote = two.files._remote
+    assert remote is not None
+    get, brought = remote.get, list[str]()
+
+    def slow(name: str, path: Path) -> bool:
+        brought.append(name)
+        time.sleep(0.1)
+        return get(name, path)
+
+    monkeypatch.setattr(remote, "get", slow)
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda _: two.store.find(tenant, CIRCUIT, digest).path.read_bytes(), range(4)))
+    assert found == [BODY] * 4
+    assert len(brought) == 1
+    assert two.files._bringing == {}
+
+
+def test_a_slow_store_leaves_threads_to_others() -> None:
+    go_on, running, most = threading.Event(), 0, 0
+    guard = threading.Lock()
+
+    def slow(_: int) -> None:
+        nonlocal running, most
+        with guard:
+            running += 1
+            most = max(most, running)
+        go_on.wait(20)
+        with guard:
+            running -= 1
+
+    async def run() -> None:
+        async with anyio.create_task_group() as tasks:
+            for number in range(60):
+                tasks.start_soon(in_key_thread, slow, number)
+            await anyio.wait_all_tasks_blocked()
+            with anyio.fail_after(5):
+                assert await anyio.to_thread.run_sync(lambda: "authenticated") == "authenticated"
+            go_on.set()
+
+    anyio.run(run)
+    assert 1 <= most <= KEY_THREADS
 
 
 def test_a_lost_object_may_come_again_and_one_without_a_row_goes(
@@ -157,6 +307,15 @@ def test_the_folder_keeps_what_was_used_last(services: tuple[Service, Service], 
     assert first not in two.on_disk()
     assert len(two.on_disk()) == 2
     assert two.store.find(tenant, CIRCUIT, digests[0]).path.read_bytes() == b"\0" + BODY
+
+
+def test_a_cached_file_that_is_swept_meanwhile_is_no_fault(services: tuple[Service, Service], tenant: Tenant) -> None:
+    one, two = services
+    digest = one.keep(tenant)
+    swept = two.folder / tenant.id / CIRCUIT.key_set / ("f" * 32)
+    swept.parent.mkdir(parents=True)
+    swept.symlink_to("nowhere")  # it is listed, and not there
+    assert two.store.find(tenant, CIRCUIT, digest).path.read_bytes() == BODY
 
 
 def test_an_address_that_is_none_is_said_at_the_start(tmp_path: Path) -> None:

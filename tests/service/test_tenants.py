@@ -9,6 +9,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -525,6 +526,125 @@ def test_parts_count_for_what_they_bring(store: TenantStore, keys: Keys) -> None
     for offset in range(0, len(BODY), 20):
         anyio.run(send, offset, BODY[offset : offset + 20])
     assert keys.store.holds(tenant, small(), sha256(BODY))
+
+
+def test_the_disk_is_waited_for_in_threads_and_not_for_every_block(
+    store: TenantStore, keys: Keys, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant, _ = store.add("clinic", Quotas())
+    large = replace(small(), key_bytes=(100, 4 << 20))
+    desk = UploadDesk(keys.files, database, limit=1 << 30, seconds=5)
+    block, written, removed = bytes(1 << 16), list[int](), list[Path]()
+    write, unlink = os.write, Path.unlink
+
+    def slow_write(file: int, data: bytes) -> int:
+        if threading.current_thread() is not threading.main_thread():
+            written.append(len(data))
+        return write(file, data)
+
+    def slow_unlink(path: Path, missing_ok: bool = False) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            removed.append(path)
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(os, "write", slow_write)
+    monkeypatch.setattr(Path, "unlink", slow_unlink)
+
+    async def run() -> list[Path]:
+        digest = sha256(block * 40)
+        async with desk.whole(tenant, large, digest, stream(*[block] * 40)) as one:
+            assert one.read_bytes() == block * 40
+        async with desk.part(tenant, large, digest, stream(*[block] * 40), offset=0, length=40 << 16) as (other, there):
+            assert there == 40 << 16
+        return [one, other]
+
+    received = anyio.run(run)
+    assert written == [1 << 20, 1 << 20, 8 << 16] * 2
+    assert removed == received
+    assert keys.on_disk() == []
+
+
+def test_what_a_full_disk_took_is_there_once(store: TenantStore, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+    tenant, _ = store.add("clinic", Quotas())
+    write, room = os.write, 70
+
+    def full(file: int, data: bytes) -> int:
+        nonlocal room
+        if not room:
+            raise OSError(28, "No space left on device")
+        taken = write(file, data[:room])
+        room -= taken
+        return taken
+
+    with monkeypatch.context() as patch:
+        patch.setattr("cryptml_server.uploads.os.write", full)
+        with pytest.raises(Problem, match="No space left"):
+            put_part(keys, tenant, 0, BODY)
+    assert put_part(keys, tenant, 70, BODY[70:]) == len(BODY)
+    assert keys.store.holds(tenant, small(), sha256(BODY))
+
+
+def test_an_upload_that_trickles_in_is_ended(store: TenantStore, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+    tenant, _ = store.add("clinic", Quotas())
+
+    async def trickle(pause: float, size: int) -> Any:
+        for start in range(0, len(BODY), size):
+            await anyio.sleep(pause)
+            yield BODY[start : start + size]
+
+    async def send(pause: float, size: int) -> None:
+        body = trickle(pause, size)
+        async with keys.uploads.part(tenant, small(), sha256(BODY), body, offset=0, length=len(BODY)) as (path, _):
+            keys.store.keep(tenant, small(), sha256(BODY), path)
+
+    monkeypatch.setattr("cryptml_server.uploads.RATE_SECONDS", 0.05)
+    monkeypatch.setattr("cryptml_server.uploads.LEAST_BYTES_PER_SECOND", 300)
+    with pytest.raises(Problem, match="fewer than 300 a second") as refused:
+        anyio.run(send, 0.02, 1)
+    assert (refused.value.status, refused.value.title) == (408, "Upload too slow")
+    there = keys.uploads.offset(tenant, small(), sha256(BODY))
+    assert 1 <= there <= 3, "it may go on there"
+    keys.uploads.discard(tenant, small(), sha256(BODY))
+    anyio.run(send, 0.07, len(BODY))
+    assert keys.store.holds(tenant, small(), sha256(BODY)), "slow, but fast enough"
+
+
+def test_a_part_that_ends_while_another_is_counted_is_no_fault(
+    store: TenantStore, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant, _ = store.add("clinic", Quotas())
+    gone = keys.files.part(tenant.id, small().key_set, "0" * 64)
+    monkeypatch.setattr(keys.files, "parts", lambda _=None: [gone])
+    monkeypatch.setattr(Path, "is_file", lambda _: True)
+    assert put_part(keys, tenant, 0, BODY[:20]) == 20
+
+
+def uploaded_today(database: Database) -> int:
+    with database.reading() as connection:
+        return int(connection.execute(text("SELECT coalesce(sum(upload_bytes), 0) FROM daily_usage")).scalar_one())
+
+
+def test_no_announced_length_makes_an_upload_free(store: TenantStore, keys: Keys, database: Database) -> None:
+    tenant, _ = store.add("clinic", Quotas(daily_upload_bytes=len(BODY)))
+
+    async def send(body: bytes, offset: int, announced: int) -> None:
+        digest = sha256(BODY)
+        receiving = keys.uploads.part(
+            tenant, small(), digest, stream(body), offset=offset, length=len(BODY), announced=announced
+        )
+        async with receiving:
+            pass
+
+    with pytest.raises(Problem, match="more came than"):
+        anyio.run(send, BODY, 0, -1)
+    assert uploaded_today(database) == keys.uploads.offset(tenant, small(), sha256(BODY)) == 0
+    with pytest.raises(Problem, match="more came than"):
+        anyio.run(send, BODY, 0, 50)
+    anyio.run(send, BODY[:30], 0, 30)
+    assert uploaded_today(database) == 80
+    with pytest.raises(Problem, match="bytes of uploads of this day"):
+        anyio.run(send, BODY[30:], 30, 10**18)
+    assert uploaded_today(database) == 80
 
 
 def test_good_keys_that_cannot_be_kept_just_now_need_not_come_again(store: TenantStore, keys: Keys) -> None:

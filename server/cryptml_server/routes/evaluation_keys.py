@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from cryptml_server.authentication import CurrentTenant
-from cryptml_server.key_store import keys_name
+from cryptml_server.key_store import in_key_thread, keys_name
 from cryptml_server.models import Circuit
 from cryptml_server.openapi import problems, takes_octets
 from cryptml_server.problems import Problem
@@ -79,7 +79,7 @@ def evaluation_key_routes(services: Services) -> APIRouter:
         """Store evaluation keys for a segment and those that share them; their digest is the address: repeat it safely."""
         circuit = circuit_of(registry, model, segment, circuit_header)
         check_length(request, circuit.key_bytes, "evaluation keys")
-        if await run_in_threadpool(store.holds, tenant, circuit, digest):
+        if await in_key_thread(store.holds, tenant, circuit, digest):
             return JSONResponse({"sha256": digest, "segment": segment}, status_code=200)
         async with uploads.whole(
             tenant, circuit, digest, request.stream(), announced=announced_length(request)
@@ -89,7 +89,7 @@ def evaluation_key_routes(services: Services) -> APIRouter:
 
     async def keep(tenant: Tenant, circuit: Circuit, digest: str, upload: FilePath) -> None:
         await pool.check_keys(tenant.id, upload, keys_name(tenant.id, circuit, digest))
-        await run_in_threadpool(store.keep, tenant, circuit, digest, upload)
+        await in_key_thread(store.keep, tenant, circuit, digest, upload)
 
     @router.patch(
         "/{digest}",
@@ -117,8 +117,9 @@ def evaluation_key_routes(services: Services) -> APIRouter:
     ) -> Response:
         """Store evaluation keys in parts, each behind the last; HEAD says in Upload-Offset where to go on."""
         circuit = circuit_of(registry, model, segment, circuit_header)
+        check_length(request, (0, max(0, length - offset)), "the part")
         answer = JSONResponse({"sha256": digest, "segment": segment}, status_code=201)
-        if await run_in_threadpool(store.holds, tenant, circuit, digest):
+        if await in_key_thread(store.holds, tenant, circuit, digest):
             answer.status_code = 200
             return answer
         body = request.stream()
@@ -134,7 +135,7 @@ def evaluation_key_routes(services: Services) -> APIRouter:
     async def head_keys(model: ModelName, digest: Digest, segment: SegmentQuery, tenant: CurrentTenant) -> Response:
         """Say whether evaluation keys are stored, and if not, in Upload-Offset, how much of them is there."""
         circuit = registry.find(model).circuit(segment)
-        if await run_in_threadpool(store.holds, tenant, circuit, digest):
+        if await in_key_thread(store.holds, tenant, circuit, digest):
             return Response(status_code=200)
         there = await run_in_threadpool(uploads.offset, tenant, circuit, digest)
         raise Problem(404, "Unknown evaluation keys", "they are not stored", headers={"Upload-Offset": str(there)})
@@ -145,7 +146,7 @@ def evaluation_key_routes(services: Services) -> APIRouter:
         circuit = registry.find(model).circuit(segment)
         discarded = await run_in_threadpool(uploads.discard, tenant, circuit, digest)
         try:
-            pool.forget([await run_in_threadpool(store.delete, tenant, circuit, digest)])
+            pool.forget([await in_key_thread(store.delete, tenant, circuit, digest)])
         except Problem as problem:
             if problem.status != NOT_FOUND or not discarded:
                 raise

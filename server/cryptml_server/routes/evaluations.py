@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 import anyio
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from cryptml_server.authentication import CurrentTenant
+from cryptml_server.key_store import in_key_thread
 from cryptml_server.openapi import OCTETS, octets, problems, takes_octets
 from cryptml_server.pool import Request as Evaluate
 from cryptml_server.routes.jobs import JOB_SCHEMA
@@ -73,7 +73,7 @@ def evaluation_routes(services: Services, body_seconds: float) -> APIRouter:
         circuit = circuit_of(registry, model, index, circuit_header)
         check_length(request, circuit.input_bytes, "the ciphertext")
         with meter.place(tenant):
-            keys = await run_in_threadpool(store.find, tenant, circuit, keys_header)
+            keys = await in_key_thread(store.find, tenant, circuit, keys_header)
             began = time.monotonic()
             ciphertext = await read_body(request, circuit.input_bytes, "the ciphertext", body_seconds)
             services.metrics.stage("receive", circuit.model, time.monotonic() - began)

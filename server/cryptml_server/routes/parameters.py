@@ -92,6 +92,8 @@ def check_length(request: Request, bounds: tuple[int, int], what: str) -> None:
         Problem: 413 or 422 for a wrong one.
     """
     length = announced_length(request)
+    if length is not None and length < 0:
+        raise Problem(413, "Body too long", f"{what} is said to have more bytes than anything has")
     if length is not None:
         _require_within(length, bounds, what)
 
