@@ -18,7 +18,7 @@ from cryptml_server.database import DatabaseUnavailable
 from cryptml_server.draining import Draining
 from cryptml_server.executor import OUT_OF_MEMORY, Evaluation, WorkerLost
 from cryptml_server.jobs import MOST_BEGUN, Job, JobStore
-from cryptml_server.key_store import KeyStore, keys_name
+from cryptml_server.key_store import KeyStore, in_key_thread, keys_name
 from cryptml_server.metrics import Metrics
 from cryptml_server.models import ModelRegistry
 from cryptml_server.pool import Request, WorkerPool
@@ -224,7 +224,7 @@ class Dispatcher:
         self.wake()  # the tenant's next job may ask for the next worker
         if turn.job.begun > MOST_BEGUN:
             raise Problem(500, "Job failure", f"the job was begun {MOST_BEGUN} times and never ended; make it anew")
-        return await run_in_threadpool(self._request, turn.job, ciphertext)
+        return await in_key_thread(self._request, turn.job, ciphertext)
 
     async def _write(self, turn: _Turn, write: Callable[[Job], bool]) -> None:
         """Write how a turn's job ended, however long the database is unavailable."""
