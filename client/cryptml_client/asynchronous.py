@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,9 @@ from cryptml.images import Image, Region
 from cryptml.networks.boundary import FloatArray
 from cryptml_client.client import MOST_IN_FLIGHT, Client
 from cryptml_client.prediction import Prediction
+
+LEAVING_SECONDS = 10.0
+"""For which cancelled questions may delete their jobs before the connections close; longer than one question about a job takes."""
 
 T = TypeVar("T")
 
@@ -41,6 +45,8 @@ class AsyncClient:
         self._client = Client(url, **settings)
         self._in_flight = in_flight
         self._limiter: anyio.CapacityLimiter | None = None
+        self._running = 0
+        self._ended = threading.Condition()
 
     async def __aenter__(self) -> AsyncClient:
         return self
@@ -49,8 +55,12 @@ class AsyncClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections; keys stay in their files."""
-        await anyio.to_thread.run_sync(self._client.close)
+        """Close the connections, also when this is cancelled; keys stay in their files.
+
+        Questions that were cancelled are waited for until they have deleted their jobs, `LEAVING_SECONDS` at most.
+        """
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(self._leave)
 
     async def bundle(self) -> ClientBundle:
         """See `Client.bundle`."""
@@ -96,4 +106,20 @@ class AsyncClient:
     async def _in_thread(self, action: Callable[[], T]) -> T:
         if self._limiter is None:
             self._limiter = anyio.CapacityLimiter(self._in_flight)
-        return await anyio.to_thread.run_sync(action, abandon_on_cancel=True, limiter=self._limiter)
+        return await anyio.to_thread.run_sync(self._run, action, abandon_on_cancel=True, limiter=self._limiter)
+
+    def _run(self, action: Callable[[], T]) -> T:
+        with self._ended:
+            self._running += 1
+        try:
+            return action()
+        finally:
+            with self._ended:
+                self._running -= 1
+                self._ended.notify_all()
+
+    def _leave(self) -> None:
+        self._client.give_up_jobs()
+        with self._ended:
+            self._ended.wait_for(lambda: not self._running, LEAVING_SECONDS)
+        self._client.close()

@@ -85,6 +85,10 @@ class Client:
         """Close the connections; keys stay in their files."""
         self._transport.close()
 
+    def give_up_jobs(self) -> None:
+        """Let whoever waits for a job delete it instead, in the thread that waits; for good."""
+        self._transport.leaving.set()
+
     @property
     def bundle(self) -> ClientBundle:
         """The service's client bundle, checked.

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from cryptml.errors import ServiceProtocolError, ServiceTimeout
+from cryptml.errors import ServiceError, ServiceProtocolError, ServiceTimeout
 from cryptml_client.progress import Progress
 from cryptml_client.transport import MAX_JSON_BYTES, Transport
 
@@ -62,10 +62,12 @@ class RemoteJob:
 
         Raises:
             ServiceTimeout: If it has not ended by then.
-            ServiceError: If the service does not say.
+            ServiceError: If the service does not say, or the client is about to close.
         """
         started = time.monotonic()
         while True:
+            if self._transport.leaving.is_set():
+                raise ServiceError("the job is not waited for any more: the client is about to close")
             left = seconds - (time.monotonic() - started)
             if left <= 0:
                 raise ServiceTimeout(f"the job did not end within {seconds:g} s; allow more time")

@@ -6,6 +6,7 @@ import ipaddress
 import json
 import re
 import ssl
+import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -18,6 +19,7 @@ import tenacity
 
 from cryptml import __version__
 from cryptml.errors import (
+    ServiceError,
     ServiceProtocolError,
     ServiceRefused,
     ServiceTimeout,
@@ -36,6 +38,9 @@ T = TypeVar("T")
 
 class Transport:
     """A connection to a service.
+
+    Attributes:
+        leaving: Set when nobody is to begin to wait for long.
 
     Args:
         url: ``http://`` or ``https://`` and a host.
@@ -71,6 +76,7 @@ class Transport:
             _require_safe(token, parsed)
         self._url = str(parsed).rstrip("/")
         self._timeout = timeout_seconds
+        self.leaving = threading.Event()
         connecting = min(timeout_seconds, 10.0)
         self._http = httpx.Client(
             base_url=self._url,
@@ -188,6 +194,7 @@ class Transport:
             ServiceTimeout: If the answer takes too long.
             ServiceRefused: If it is a problem document.
             ServiceProtocolError: If it is anything else that this protocol does not know, or too long.
+            ServiceError: If the connection was closed here.
         """
         send = partial(self._send, method, path, limit, content, headers, query)
         if once:
@@ -222,6 +229,10 @@ class Transport:
                 raise self._refusal(method, path, answer, bytes(body))
         except httpx.TimeoutException as error:
             raise self._too_slow(method, path) from error
+        except RuntimeError as error:
+            if not self._http.is_closed:
+                raise
+            raise ServiceError(f"{method} {path} was not asked: the client is closed") from error
         except UnicodeError as error:
             raise SettingError(f"{self._url!r} names no host; check the address") from error
         except httpx.ConnectError as error:

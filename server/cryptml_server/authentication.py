@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
@@ -15,7 +16,11 @@ from cryptml_server.tenants import Tenant, TenantStore
 
 Authenticate = Callable[[Request], Awaitable[Tenant]]
 
+MOST_PORT = 65_535
+
 SCHEME = HTTPBearer(auto_error=False, description="token that cryptml tenants add printed")
+
+_host = re.compile(r"(?:\[([0-9A-Fa-f]*:[0-9A-Fa-f:.]*)\]|([A-Za-z0-9.-]+))(?::([0-9]{0,5}))?")
 
 
 async def current_tenant(request: Request) -> Tenant:
@@ -59,7 +64,7 @@ def no_authentication(tenants: TenantStore) -> Authenticate:
     known: list[Tenant] = []
 
     async def authenticate(request: Request) -> Tenant:
-        if not is_loopback(request.url.hostname or ""):
+        if not is_loopback(_asked_host(request)):
             raise Problem(
                 421,
                 "Misdirected request",
@@ -70,3 +75,15 @@ def no_authentication(tenants: TenantStore) -> Authenticate:
         return known[0]
 
     return authenticate
+
+
+def _asked_host(request: Request) -> str:
+    """Return the host that a request names; nothing where it names none, or several, or what is no host.
+
+    The request's URL would do, but that has this machine's own address wherever the header cannot be read.
+    """
+    named = request.headers.getlist("host")
+    found = _host.fullmatch(named[0]) if len(named) == 1 else None
+    if found is None or int(found[3] or 0) > MOST_PORT:
+        return ""
+    return (found[1] or found[2]).lower()

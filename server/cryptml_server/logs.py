@@ -73,18 +73,19 @@ class RequestLog:
         request_id.set(identity)
         scope.setdefault("state", {})
         started = time.perf_counter()
-        status, bytes_in, bytes_out = 0, 0, 0
+        status, bytes_in, bytes_out, hung_up = 0, 0, 0, False
 
         async def receive_counted() -> Message:
-            nonlocal bytes_in
+            nonlocal bytes_in, hung_up
             message = await receive()
+            hung_up = hung_up or (message["type"] == "http.disconnect" and not status)
             bytes_in += len(message.get("body", b""))
             return message
 
         async def send_counted(message: Message) -> None:
             nonlocal status, bytes_out
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status = 0 if hung_up else message["status"]  # nobody gets that answer
                 message["headers"] = [*message.get("headers", ()), (HEADER.lower().encode(), identity.encode())]
             bytes_out += len(message.get("body", b""))
             await send(message)
@@ -96,7 +97,7 @@ class RequestLog:
                 await self._app(scope, receive_counted, send_counted)
         except Exception as error:  # noqa: BLE001 (answered here, so that it has the request's id and is logged once)
             answer = unexpected(error, Request(scope))
-            if not status:
+            if not status and not hung_up:
                 await answer(scope, receive, send_counted)
         finally:
             seconds = time.perf_counter() - started

@@ -79,7 +79,7 @@ def add_problem_handlers(app: FastAPI) -> None:
         )
 
     async def on_disconnect(_: Request, __: Exception) -> Response:
-        return Response(status_code=400)  # nobody is there to read it
+        return Response(status_code=400)  # nobody is there to read it; the log and the metrics have 0
 
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(HTTPException, on_http)

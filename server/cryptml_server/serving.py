@@ -47,9 +47,12 @@ def serve(app: FastAPI, settings: Settings, listening: socket.socket) -> None:
 
 
 async def _serve(app: FastAPI, settings: Settings, listening: socket.socket) -> None:
+    tls = None
+    if settings.tls_certificate is not None and settings.tls_key is not None:
+        tls = tls_context(settings.tls_certificate, settings.tls_key)
     config = uvicorn.Config(
         app,
-        http=bounded_protocol(head_seconds=settings.head_seconds, most=settings.connections),
+        http=bounded_protocol(head_seconds=settings.head_seconds, most=settings.connections, tls=tls),
         ws="none",
         lifespan="off",  # it is entered here, so that what it raises is raised
         log_config=None,
@@ -62,8 +65,6 @@ async def _serve(app: FastAPI, settings: Settings, listening: socket.socket) -> 
         h11_max_incomplete_event_size=MOST_HEAD_BYTES,
     )
     config.load()
-    if settings.tls_certificate is not None and settings.tls_key is not None:
-        config.ssl = tls_context(settings.tls_certificate, settings.tls_key)
     server = _Server(config)
     draining: Draining = app.state.draining
     ending = _Ending(server, draining, app.state.stop_workers)

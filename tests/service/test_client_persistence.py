@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -17,10 +18,11 @@ import httpx
 import numpy as np
 import pytest
 from cryptml_client import AsyncClient, Client, KeyStore, Prediction
+from cryptml_client.evaluator import RemoteEvaluator
 from cryptml_client.transport import Transport
 
 from cryptml.cli.local_service import local_service
-from cryptml.errors import ServiceRefused, ServiceUnavailable, SettingError
+from cryptml.errors import ServiceError, ServiceRefused, ServiceUnavailable, SettingError
 from cryptml.networks import FloatArray
 from cryptml.runtime import ClearEvaluator, run_split
 
@@ -46,7 +48,7 @@ def scripted(*answers: tuple[int, bytes, dict[str, str]]) -> Iterator[tuple[str,
             self.end_headers()
             self.wfile.write(body)
 
-        do_GET = do_POST = do_HEAD = handle_one  # noqa: N815
+        do_GET = do_POST = do_HEAD = do_DELETE = handle_one  # noqa: N815
 
         def log_message(self, *_: Any) -> None:
             pass
@@ -106,6 +108,38 @@ def test_settings_out_of_bounds(tmp_path: Path) -> None:
         Client("https://127.0.0.1:1", ca_file=tmp_path / "missing.pem")
     with pytest.raises(SettingError, match="in flight"):
         AsyncClient("http://127.0.0.1:1", in_flight=0)
+
+
+def test_a_cancelled_client_deletes_its_job_and_closes(tmp_path: Path) -> None:
+    job = f"/v1/jobs/{'0' * 32}"
+    step: Any = SimpleNamespace(
+        index=0, circuit=SimpleNamespace(client_specs=b"", parameters=SimpleNamespace(output_bytes=1))
+    )
+    answers = (202, json.dumps({"job": "0" * 32}).encode(), {}), (200, b'{"state": "waiting"}', {})
+
+    async def ask(asking: AsyncClient, asked: list[str]) -> None:
+        async def question() -> None:
+            async with asking:
+                await asking.predict_region(np.zeros((1, 1), np.float32))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(question)
+            while f"GET {job}" not in asked:
+                await anyio.sleep(0.01)
+            tasks.cancel_scope.cancel()
+
+    with scripted(*answers) as (url, asked):
+        asking = AsyncClient(url, keys=KeyStore(tmp_path), background=True)
+        inner = asking._client
+        evaluator = RemoteEvaluator(
+            inner._transport, "tiny", {}, {0: "0"}, native=threading.Lock(), jobs=inner._progress
+        )
+        inner.predict_region = lambda _: evaluator._ask(step, b"x")  # type: ignore[method-assign, assignment, return-value]
+        anyio.run(ask, asking, asked)
+        assert inner._transport._http.is_closed
+        assert asked[-1] == f"DELETE {job}"
+        with pytest.raises(ServiceError, match="the client is closed"):
+            inner._transport.get_json("/v1/models")
 
 
 class CuttingProxy:

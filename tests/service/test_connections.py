@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio.constants
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -14,18 +17,23 @@ import pytest
 import uvicorn
 from cryptml_server import connections
 from cryptml_server.connections import bounded_protocol
+from cryptml_server.tls import tls_context
+from test_tls import make_pair
 
 GET = b"GET /{} HTTP/1.1\r\nHost: x\r\n\r\n"
 PATIENCE_SECONDS = 15
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
-    """Answer after as many seconds as the path says with as many megabytes."""
-    seconds, megabytes = scope["path"].strip("/").split("-")
+    """Answer after as many seconds as the path says with as many megabytes, piece by piece or all at once."""
+    seconds, megabytes, *at_once = scope["path"].strip("/").split("-")
     await anyio.sleep(float(seconds))
     length = int(megabytes) << 20
     headers = [(b"content-length", str(length + 1).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
+    if at_once:
+        await send({"type": "http.response.body", "body": b"x" * length + b"!"})
+        return
     for _ in range(int(megabytes)):
         await send({"type": "http.response.body", "body": b"x" * (1 << 20), "more_body": True})
     await send({"type": "http.response.body", "body": b"!"})
@@ -54,8 +62,22 @@ def server(**bounds: Any) -> Iterator[tuple[uvicorn.Server, int]]:
         thread.join()
 
 
-def connect(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS)
+@pytest.fixture(params=["plain", "tls"])
+def tls(request: pytest.FixtureRequest, tmp_path: Path) -> ssl.SSLContext | None:
+    return tls_context(*make_pair(tmp_path)) if request.param == "tls" else None
+
+
+def connect(port: int, *, tls: ssl.SSLContext | None = None, receiving: int | None = None) -> socket.socket:
+    connection = socket.socket()
+    connection.settimeout(PATIENCE_SECONDS)
+    if receiving is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receiving)
+    connection.connect(("127.0.0.1", port))
+    if tls is None:
+        return connection
+    anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
+    return anybody.wrap_socket(connection)
 
 
 def ask(connection: socket.socket, path: str) -> bytes:
@@ -126,3 +148,68 @@ def ended(connection: socket.socket) -> bool:
         return connection.recv(1) == b""
     except ConnectionResetError:
         return True
+
+
+def test_a_client_that_takes_its_answer_slowly_gets_all_of_it(
+    monkeypatch: pytest.MonkeyPatch, tls: ssl.SSLContext | None
+) -> None:
+    monkeypatch.setattr(connections, "STALLED_SECONDS", 0.5)
+    monkeypatch.setattr(asyncio.constants, "SSL_SHUTDOWN_TIMEOUT", 0.5, raising=False)
+    with server(head_seconds=5, most=100, tls=tls) as (_, port), connect(port, tls=tls, receiving=1 << 16) as slow:
+        slow.sendall(GET.replace(b"{}", b"0-16-once").replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        began, found, pausing = time.monotonic(), b"", 0
+        while block := slow.recv(1 << 14):
+            found += block
+            if len(found) >> 19 > pausing:
+                pausing += 1
+                time.sleep(0.08)
+        assert time.monotonic() - began > 2
+        assert len(found.partition(b"\r\n\r\n")[2]) == (16 << 20) + 1
+
+
+def test_who_takes_nothing_of_an_answer_that_is_complete_is_left(
+    monkeypatch: pytest.MonkeyPatch, tls: ssl.SSLContext | None
+) -> None:
+    monkeypatch.setattr(connections, "STALLED_SECONDS", 0.5)
+    with (
+        server(head_seconds=60, most=100, tls=tls) as (running, port),
+        connect(port, tls=tls, receiving=1 << 16) as deaf,
+    ):
+        deaf.sendall(GET.replace(b"{}", b"0-16-once"))
+        until(lambda: running.server_state.total_requests)
+        assert running.server_state.connections
+        until(lambda: not running.server_state.connections)
+
+
+def test_who_takes_its_answer_makes_no_room_for_others(tls: ssl.SSLContext | None) -> None:
+    with (
+        server(head_seconds=60, most=10, tls=tls) as (running, port),
+        connect(port, tls=tls, receiving=1 << 16) as slow,
+    ):
+        slow.sendall(GET.replace(b"{}", b"0-16-once"))
+        until(lambda: running.server_state.total_requests)
+        others = [connect(port, tls=tls) for _ in range(30)]
+        assert ask(others[-1], "0-0").startswith(b"HTTP/1.1 200")
+        assert len(answer(slow).partition(b"\r\n\r\n")[2]) == (16 << 20) + 1
+        for each in others:
+            each.close()
+
+
+def test_the_bounds_hold_before_the_handshake(tmp_path: Path) -> None:
+    tls = tls_context(*make_pair(tmp_path))
+    with server(head_seconds=60, most=20, tls=tls) as (running, port), connect(port, tls=tls) as early:
+        assert ask(early, "0-0").startswith(b"HTTP/1.1 200")
+        silent = [connect(port) for _ in range(60)]
+        assert ended(early)
+        assert all(ended(each) for each in silent[:40])
+        until(lambda: len(running.server_state.connections) <= 20)
+        with connect(port, tls=tls) as late:
+            assert ask(late, "0-0").startswith(b"HTTP/1.1 200")
+        for each in silent:
+            each.close()
+        until(lambda: not running.server_state.connections)
+    with server(head_seconds=0.3, most=20, tls=tls) as (running, port), connect(port) as silent_one:
+        began = time.monotonic()
+        assert ended(silent_one)
+        assert 0.2 < time.monotonic() - began < 5
+        until(lambda: not running.server_state.connections)

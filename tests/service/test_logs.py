@@ -13,7 +13,7 @@ import httpx
 import pytest
 from cryptml_server.logs import RequestLog
 from cryptml_server.metrics import Metrics
-from slow_service import Running, slow_service
+from slow_service import Running, free_port, slow_service
 from starlette.responses import Response
 from starlette.testclient import TestClient
 
@@ -80,6 +80,20 @@ def test_what_nobody_expected_is_logged_once_with_the_id(tmp_path: Path) -> None
         assert "RuntimeError: unlucky" in errors[0]["exc_info"]
         assert not any(line.startswith("Traceback") for line in running.lines)
         assert "hidden" not in "\n".join(running.lines)
+
+
+def test_a_client_that_hung_up_was_not_answered(tmp_path: Path) -> None:
+    port = free_port()
+    with slow_service(tmp_path, log_format="json", metrics_port=port) as running:
+        with socket.create_connection(("127.0.0.1", running.port), timeout=10) as connection:
+            connection.sendall(
+                b"POST /v1/slow/0 HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: hasty\r\nContent-Length: 100\r\n\r\nbegun"
+            )
+        line = line_of(running, "hasty")
+        assert (line["status"], line["bytes_in"], line["level"]) == (0, 5, "INFO")
+        counted = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+        assert 'cryptml_requests_total{method="POST",route="/v1/slow/{seconds}",status="0"} 1.0' in counted
+        assert not any(each["level"] == "ERROR" for each in documents(running))
 
 
 def test_text_lines_have_one_form_and_probes_are_for_debugging(tmp_path: Path) -> None:

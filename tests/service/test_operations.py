@@ -24,7 +24,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
 DEPLOY = DOCS / "deploy"
 PAGE = (DOCS / "operations.md").read_text()
 FILES = sorted(DEPLOY.iterdir())
@@ -123,6 +124,39 @@ def test_the_image_has_no_privileges() -> None:
     assert re.search(r"^USER 10001", text, re.MULTILINE)
     assert "STOPSIGNAL SIGTERM" in text
     command(["serve"])
+
+
+def test_the_image_is_built_from_what_it_needs_alone() -> None:
+    """Secrets, bundles and a repository's history that lie in the folder come into no layer."""
+    text = (DEPLOY / "Containerfile").read_text()
+    copied = {
+        source
+        for line in re.findall(r"^(?:COPY|ADD) +(?!--from)(.+)$", text, re.MULTILINE)
+        for source in line.split()[:-1]
+    }
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packages = {name.split("/")[0] for name in project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]}
+    assert copied == {"pyproject.toml", "constraints.txt", project["project"]["readme"], *packages}
+    assert all((ROOT / source).exists() for source in copied)
+    ignored = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
+    assert ignored[0] == "*"
+    assert {line[1:] for line in ignored if line.startswith("!")} == copied
+    kept_out = (ROOT / ".gitignore").read_text().splitlines()
+    assert {"/docs/deploy/secrets/", "/docs/deploy/bundles/"} <= set(kept_out)
+
+
+def test_what_the_service_is_to_read_and_write_is_there_before_it_is_examined() -> None:
+    systemd, containers = (section.partition("```sh")[2].partition("```")[0] for section in PAGE.split("\n## ")[1:3])
+    unit = (DEPLOY / "cryptml.service").read_text()
+    made = systemd.index("install -d -m 0700 -o cryptml -g cryptml /var/lib/cryptml")
+    assert "CRYPTML_DATA=/var/lib/cryptml" in unit
+    assert systemd.index("useradd") < made < systemd.index("cryptml doctor")
+    # Of another user there, who has no privileges: modes say whether it may read.
+    started = containers.index("docker compose up")
+    for needed in ("mkdir -m 0700 secrets", "mkdir -m 0755 bundles", "chmod 0444 secrets/*", "chmod -R go+rX bundles"):
+        assert containers.index(needed) < started
+    assert containers.index("cp settings.toml") < containers.index("chmod 0444")
+    assert containers.index("cp -r") < containers.index("chmod -R")
 
 
 def test_links_and_commands_of_the_page_exist() -> None:

@@ -181,3 +181,30 @@ def test_a_head_without_bound_is_refused(tmp_path: Path) -> None:
             connection.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Long: " + b"x" * 100_000)
             assert b" 4" in connection.recv(65536)[:16]
         assert httpx.get(f"{running.url}/v1/health/live").status_code == 200
+
+
+def test_without_tokens_a_host_that_cannot_be_read_is_not_this_machine(tmp_path: Path) -> None:
+    wrong = (
+        "[",
+        "a b",
+        "",
+        "evil.example:99999",
+        "localhost:99999",
+        "[::1",
+        "[127.0.0.1]",
+        "::1",
+        "u@localhost",
+        "localhost/",
+    )
+    right = ("localhost", "LOCALHOST:1", "127.0.0.1", "127.1.2.3:80", "[::1]", "[::1]:8000", "localhost:")
+    with slow_service(tmp_path) as running:
+
+        def status(head: str) -> int:
+            with connected(running) as connection:
+                connection.sendall(f"GET /v1/models HTTP/1.{head}\r\n\r\n".encode())
+                return int(connection.recv(65536).split()[1])
+
+        assert {host: status(f"1\r\nHost: {host}") for host in right} == dict.fromkeys(right, 200)
+        assert {host: status(f"1\r\nHost: {host}") for host in wrong} == dict.fromkeys(wrong, 421)
+        assert status("0") == 421
+        assert status("1\r\nHost: localhost\r\nHost: localhost") == 400
