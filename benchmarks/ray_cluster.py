@@ -56,7 +56,7 @@ def measure(deployment: Deployment, nodes: int, count: int) -> float:
 def main() -> int:
     """Measure in turn and print it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--answers", type=int, default=40, help="of each cluster, in each of three rounds")
+    parser.add_argument("--answers", type=int, default=80, help="of each cluster, in each of three rounds")
     arguments = parser.parse_args()
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     out, machine = sys.stdout, describe_machine()
