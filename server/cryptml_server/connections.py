@@ -64,7 +64,12 @@ def bounded_protocol(*, head_seconds: float, most: int, tls: ssl.SSLContext | No
 
         def data_received(self, data: bytes) -> None:
             if self._handshake is not None:
-                self._early += data  # it came with the end of the handshake
+                if (
+                    self._tcp.get_protocol() is self
+                ):  # before TLS: nothing that came in the clear may pass for what came encrypted
+                    self._leave()
+                else:
+                    self._early += data  # it came with the end of the handshake
                 return
             super().data_received(data)
             if self.cycle is not None and not self.cycle.response_complete:

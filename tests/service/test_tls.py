@@ -77,6 +77,17 @@ def test_a_service_with_a_certificate_is_asked_over_https(tmp_path: Path) -> Non
 
 
 @pytest.mark.encrypted
+def test_what_comes_in_the_clear_is_no_part_of_what_comes_encrypted(tmp_path: Path) -> None:
+    certificate, key = make_pair(tmp_path)
+    trusted = ssl.create_default_context(cafile=str(certificate))
+    with slow_service(tmp_path, tls_certificate=str(certificate), tls_key=str(key)) as running:
+        for _ in range(5):
+            with socket.create_connection(("127.0.0.1", running.port), timeout=10) as raw:
+                raw.sendall(b"GET /v1/health/live HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Rest: ")
+                with pytest.raises(OSError):
+                    trusted.wrap_socket(raw, server_hostname="127.0.0.1")
+
+
 def test_serve_says_https(build_tiny: Any, tmp_path: Path) -> None:
     certificate, key = make_pair(tmp_path)
     files = {"CRYPTML_TLS_CERTIFICATE": str(certificate), "CRYPTML_TLS_KEY": str(key)}
