@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-from cryptml.errors import SettingError
+from cryptml.errors import CryptmlError, SettingError
 from cryptml_server.object_store import ObjectStore
 
 SETTLING_SECONDS = 120.0
@@ -57,7 +57,7 @@ class KeyFile:
         return f"{self.tenant}/{self.key_set}/{self.file}"
 
 
-class FileAltered(Exception):
+class FileAltered(CryptmlError):
     """A file in the object store is not the one that was stored."""
 
 
