@@ -62,9 +62,7 @@ def parse_json(
     if len(data) > limit:
         raise error(f"{what} has {len(data)} bytes, more than {limit}")
     try:
-        document = json.loads(
-            data, parse_constant=_refuse_constant, parse_float=_finite_float, parse_int=_bounded_integer
-        )
+        document = loads(data)
     except (ValueError, RecursionError) as problem:
         raise error(f"{what} is not JSON ({problem}); write it again") from problem
     wrong_version = _version_problem(document, _schema(schema))
@@ -76,6 +74,23 @@ def parse_json(
     if violations:
         raise error(f"{what} breaks its schema: {'; '.join(violations[:5])}")
     return document
+
+
+def loads(data: bytes | str) -> Any:
+    """Return what JSON from another party says, where all readers read it alike.
+
+    Raises:
+        ValueError: If it is not JSON, or names a member twice, of which readers take different ones; for numbers that are not finite, and
+            for integers of more than `MAX_INTEGER_DIGITS` characters.
+        RecursionError: If it is nested too deeply.
+    """
+    return json.loads(
+        data,
+        parse_constant=_refuse_constant,
+        parse_float=_finite_float,
+        parse_int=_bounded_integer,
+        object_pairs_hook=_distinct_members,
+    )
 
 
 def describe_violations(document: Any, schema: str) -> list[str]:
@@ -180,6 +195,15 @@ def _version_problem(document: Any, schema: Mapping[str, Any]) -> str | None:
     if found == expected:
         return None
     return f"is of format version {repr(found)[:80]}, this program reads {expected}; write it again with this version"
+
+
+def _distinct_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"member {twice[:40]!r} stands twice in one object")
+    return members
 
 
 def _refuse_constant(name: str) -> None:

@@ -9,7 +9,8 @@ from typing import Protocol
 import numpy as np
 
 from cryptml.bundle import ClientBundle, ClientStep, ServerStep
-from cryptml.networks.boundary import FloatArray
+from cryptml.errors import RangeError
+from cryptml.networks.boundary import Boundary, FloatArray
 from cryptml.networks.extent import IntArray
 from cryptml.networks.network import Network, probabilities
 
@@ -78,25 +79,50 @@ class Answer:
 def run_split(bundle: ClientBundle, region: FloatArray, evaluator: SegmentEvaluator) -> Answer:
     """Run every segment of a bundle's split on one region.
 
+    Every segment is asked for, whatever was decrypted before it: a service that saw which of its answers make a client stop
+    could send altered ones and learn the secret key bit by bit (a reaction attack). So the steps behind an answer that cannot be are run on
+    other values, and the error comes at the end.
+
     Args:
         bundle: The client's half.
         region: (side, side) float32 in [0, 1].
         evaluator: Runs the server segments.
 
     Raises:
+        RangeError: If a decrypted answer cannot be, the first of them.
         CryptmlError: If the region, the bundle and the evaluator do not fit, or the evaluator fails.
     """
     timings = Timings()
+    impossible: RangeError | None = None
     started = time.perf_counter()
     values = bundle.first.quantise(bundle.front_end.apply(region[None]))
     timings.add("quantise", started)
+    answered = False
     for step in bundle.steps:
+        reads = step.reads if isinstance(step, ClientStep) else step.circuit.reads
+        if answered and reads.describe_violation(values):
+            impossible = impossible or RangeError(
+                f"what was decrypted leads to {reads.describe_violation(values)}; look at the picture, then ask again"
+            )
+            values = _lowest(reads)
         if isinstance(step, ClientStep):
             started = time.perf_counter()
             values = step.run(values)
             timings.add("client_layers", started)
-        else:
+            continue
+        answered = True
+        try:
             values = evaluator.evaluate(step, values, timings)
+        except RangeError as error:
+            impossible = impossible or error
+            values = _lowest(step.circuit.writes)
+    if impossible is not None:
+        raise impossible
     logits = bundle.last.dequantise(values)
     chances = probabilities(logits)
     return Answer(values[0], logits[0], chances[0], bundle.classes[int(np.argmax(chances[0]))], timings)
+
+
+def _lowest(boundary: Boundary) -> IntArray:
+    """Return a tensor that any boundary may hold, in place of one that it may not."""
+    return np.full((1, *boundary.shape), boundary.low, np.int64)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from cryptml.bundle.manifest import MANIFEST, check_files, require_same_engine
+from cryptml.bundle.spot_checks import FILE as SPOT_CHECKS_FILE
+from cryptml.bundle.spot_checks import SpotChecks
 from cryptml.errors import BundleError, CryptmlError
 from cryptml.fhe.circuit import CircuitSpec
 from cryptml.files import MAX_JSON_BYTES, parse_json, read_bounded, sha256
@@ -79,6 +81,7 @@ class ClientBundle:
         digest: SHA-256 of the manifest: the bundle's identity. The manifest holds a random number of its own, so that two builds
             never share it, even where they differ in the server's weights alone.
         size_bytes: Size of all its files together.
+        spot_checks: Regions with known answers; None where the provider gave none.
     """
 
     model: str
@@ -90,6 +93,7 @@ class ClientBundle:
     steps: tuple[ClientStep | ServerStep, ...]
     digest: str
     size_bytes: int
+    spot_checks: SpotChecks | None = None
 
     @property
     def server_steps(self) -> tuple[ServerStep, ...]:
@@ -170,16 +174,20 @@ def _assemble(document: Mapping[str, Any], files: Mapping[str, bytes], manifest:
             segment = Segment(step["start"], step["stop"])
             own = tuple(next(layers) for _ in step["layers"])
             steps.append(ClientStep(segment, Boundary.from_json(step["reads"]), own))
+    first, last = Boundary.from_json(document["first"]), Boundary.from_json(document["last"])
+    front_end = restore_front_end(document["front_end"])
+    known = files.get(SPOT_CHECKS_FILE)
     return ClientBundle(
         model=document["model"],
         split=Split(document["split"]),
         classes=tuple(document["classes"]),
-        front_end=restore_front_end(document["front_end"]),
-        first=Boundary.from_json(document["first"]),
-        last=Boundary.from_json(document["last"]),
+        front_end=front_end,
+        first=first,
+        last=last,
         steps=tuple(steps),
         digest=sha256(manifest),
         size_bytes=len(manifest) + sum(entry["bytes"] for entry in document["files"].values()),
+        spot_checks=None if known is None else SpotChecks.unpack(known, front_end.side, last),
     )
 
 
@@ -191,13 +199,17 @@ def _check_order(bundle: ClientBundle) -> None:
     )
     if found != bundle.split.segments:
         raise BundleError(f"the client bundle's steps are not those of split {bundle.split}; build it again")
-    shape = bundle.first.shape
+    shape, answered = bundle.first.shape, False
     for step in bundle.steps:
         reads = step.reads if isinstance(step, ClientStep) else step.circuit.reads
         if reads.shape != shape:
             raise BundleError(f"the client bundle hands {shape} to a step that reads {reads.shape}; build it again")
         if isinstance(step, ServerStep):
-            shape = step.circuit.writes.shape
+            # Whatever was decrypted before must be fit to be encrypted here: whether a client asks on tells nothing about it.
+            untaken = step.circuit.describe_untaken() if answered else None
+            if untaken:
+                raise BundleError(f"the client bundle's {untaken}; build it with --backend integer")
+            shape, answered = step.circuit.writes.shape, True
             continue
         if len(step.layers) != len(step.segment):
             raise BundleError(

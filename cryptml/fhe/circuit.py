@@ -11,15 +11,12 @@ import numpy as np
 
 from cryptml.errors import CircuitError, RangeError
 from cryptml.fhe.parameters import CircuitParameters
+from cryptml.fhe.security import SECURITY_BITS
 from cryptml.files import sha256
 from cryptml.networks.bins import Bins
 from cryptml.networks.boundary import Boundary
 from cryptml.networks.extent import IntArray
 from cryptml.splits import Segment
-
-SECURITY_BITS = 128
-"""Every parameter set is chosen for this level, whatever the p_error."""
-
 
 LARGEST_SCALE = 1 << 20
 """Bound of a codec's scales, far above any that a build makes."""
@@ -64,6 +61,14 @@ class Codec:
                 )
         if self.input_bins is not None and (self.input_scale, self.input_offset) != ((1.0,), (0.0,)):
             raise CircuitError("the circuit's input codec scales the numbers of bins; build the bundle again")
+
+    def entering_bounds(self, reads: Boundary) -> tuple[int, int]:
+        """Return the smallest and the largest integer that `encode` can give for a boundary's values."""
+        if self.input_bins is not None:
+            return 0, self.input_bins.numbers - 1
+        ends = np.array([[reads.low] * reads.channels, [reads.high] * reads.channels])
+        found = _affine(ends, self.input_scale, self.input_offset)
+        return int(found.min()), int(found.max())
 
     def encode(self, values: IntArray) -> IntArray:
         """Return what the circuit takes for (batch, *shape) boundary values."""
@@ -207,12 +212,29 @@ class CircuitSpec:
                 f"the circuit of segment {spec.segment} names a key set that is neither its own nor one of its parameters; "
                 "build the bundle again"
             )
-        spec.codec.require_fit(spec.reads, spec.writes)
-        found = (spec.parameters.input_shape, spec.parameters.output_shape)
-        expected = ((1, *spec.reads.shape), (1, *spec.writes.shape))
+        spec.require_fit()
+        return spec
+
+    def require_fit(self) -> None:
+        """Refuse a specification that does not fit the manifest.
+
+        Raises:
+            CircuitError: With what is said on both sides.
+        """
+        parameters = self.parameters
+        self.codec.require_fit(self.reads, self.writes)
+        found = (parameters.input_shape, parameters.output_shape)
+        expected = ((1, *self.reads.shape), (1, *self.writes.shape))
         if found != expected:
             raise CircuitError(
-                f"the circuit of segment {spec.segment} takes and gives shapes {found}, the manifest says {expected}; "
+                f"the circuit of segment {self.segment} takes and gives shapes {found}, the manifest says {expected}; "
                 "build the bundle again"
             )
-        return spec
+
+    def describe_untaken(self) -> str | None:
+        """Say which values of the boundary before the segment the circuit cannot take, or return None where it takes all."""
+        low, high = self.parameters.input_encoding.bounds
+        least, most = self.codec.entering_bounds(self.reads)
+        if low <= least <= most <= high:
+            return None
+        return f"segment {self.segment} takes integers in [{low}, {high}], and may be handed [{least}, {most}]"

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from cryptml.errors import CircuitError
 from cryptml.fhe.backends.integer import compile_integer_program
-from cryptml.fhe.circuit import SECURITY_BITS, CircuitSpec, Codec
+from cryptml.fhe.circuit import CircuitSpec, Codec
+from cryptml.fhe.security import SECURITY_BITS
 from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS
 from cryptml.networks import Boundary, Network, Standardisation
 from cryptml.networks.bins import Bins

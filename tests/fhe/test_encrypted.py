@@ -101,7 +101,7 @@ def test_every_segment_compiles_securely(name: str, request: pytest.FixtureReque
     network: Network = request.getfixturevalue(name)
     for segment in enumerate_segments(len(network)):
         compiled = compile_integer_program(network, segment, DEFAULT_ENGINE_SETTINGS)
-        compiled.spec.parameters.require_security()
+        compiled.spec.require_fit()
         assert compiled.spec.parameters.input_shape == (1, *network.boundaries[segment.start].shape)
         assert compiled.spec.bootstraps == network.bootstraps(segment)
         assert (compiled.spec.bootstraps == 0) == network.is_linear(segment)

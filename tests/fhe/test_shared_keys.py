@@ -117,7 +117,7 @@ def test_too_small_parameters_are_refused(two_tables: Network, alone: dict[Segme
     again = compile_integer_program(two_tables, small.segment, DEFAULT_ENGINE_SETTINGS, keys_of=large)
     again.discard()
     assert again.spec.parameters.key_parameters == large.parameters.key_parameters
-    again.spec.parameters.require_security()
+    again.spec.require_fit()
 
 
 @pytest.mark.encrypted

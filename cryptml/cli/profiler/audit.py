@@ -219,7 +219,7 @@ def _attack_ciphertexts(
 
 
 def _security_bits() -> int:
-    from cryptml.fhe.circuit import SECURITY_BITS
+    from cryptml.fhe.security import SECURITY_BITS
 
     return SECURITY_BITS
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from concrete import fhe
+from concrete.fhe.compilation.artifacts import FunctionDebugArtifacts
 from concrete.fhe.compilation.configuration import MultiParameterStrategy, SecurityLevel
 
 from cryptml.errors import CircuitError
@@ -85,6 +86,20 @@ def require_key_parameters(spec: CircuitSpec, keys_of: CircuitSpec | None) -> No
             f"segment {spec.segment} cannot be evaluated with the key parameters of segment {keys_of.segment}; give each a "
             "key set of its own"
         )
+
+
+class _NoArtifacts(FunctionDebugArtifacts):  # type: ignore[misc]
+    """Keeps no text of the graphs that are compiled; writing tables out as text takes longer than compiling them."""
+
+    def add_graph(self, name: str, graph: Any) -> None:
+        """Keep nothing."""
+
+
+def no_artifacts(function: str) -> fhe.DebugArtifacts:
+    """Return what Concrete is given to put its debugging texts into, for a function of that name."""
+    found = fhe.DebugArtifacts()
+    found.module_artifacts.functions = {function: _NoArtifacts()}
+    return found
 
 
 def configuration(settings: EngineSettings, keys_of: CircuitSpec | None = None) -> fhe.Configuration:

@@ -128,12 +128,23 @@ class ConcreteMLBackend:
         )
         compiled = Compiled(spec, circuit.server)
         try:
+            _require_taken(spec)
             require_key_parameters(spec, keys_of)
             _require_exact(quantised, module, codec, integers[half:], reals[half:], network, segment)
         except CircuitError:
             compiled.discard()
             raise
         return compiled
+
+
+def _require_taken(spec: CircuitSpec) -> None:
+    """Refuse a circuit that no client takes; narrow linear ones get a secret of a dimension that is too small."""
+    try:
+        spec.require_fit()
+    except CircuitError as error:
+        raise CircuitError(
+            f"Concrete ML compiles segment {spec.segment} to what no client takes ({error}); use --backend integer"
+        ) from error
 
 
 def _configuration(settings: EngineSettings, keys_of: CircuitSpec | None) -> fhe.Configuration:

@@ -8,9 +8,10 @@ import numpy as np
 from concrete import fhe
 
 from cryptml.errors import CircuitError
-from cryptml.fhe.backends.base import Compiled, configuration, require_key_parameters
+from cryptml.fhe.backends.base import Compiled, configuration, no_artifacts, require_key_parameters
 from cryptml.fhe.backends.toolchain import linkable
 from cryptml.fhe.circuit import CircuitSpec, Codec
+from cryptml.fhe.parameters import InsecureParameters
 from cryptml.fhe.settings import EngineSettings, Rounding
 from cryptml.files import sha256
 from cryptml.networks.bins import Bins
@@ -20,6 +21,9 @@ from cryptml.networks.network import Network
 from cryptml.splits import Segment
 
 SAMPLES = 8
+
+MOST_SPARE_BITS = 8
+"""That a circuit without programmable bootstraps is widened by, at most: each adds some 39 to its secret's dimension."""
 
 EXACTNESS = {Rounding.APPROXIMATE: fhe.Exactness.APPROXIMATE, Rounding.EXACT: fhe.Exactness.EXACT}
 
@@ -128,13 +132,71 @@ def compile_integer_program(
     layers, extent, bins = _entering(network, segment)
     low = int(propagate_all(layers, extent).low.min())
     offset = min(low, 0)
+    codec = Codec(output_offset=(float(offset),), input_bins=bins)
+    bootstraps = network.bootstraps(segment)
+    what = f"segment {segment} of network {network.name!r}"
+    for spare_bits in range(1 if bootstraps else MOST_SPARE_BITS + 1):
+        program = _Program(layers, extent, offset, writes.bits + spare_bits if offset or spare_bits else None)
+        circuit = _compile(program, settings, keys_of, what)
+        client_specs = circuit.client.specs.serialize()
+        spec = CircuitSpec(
+            segment=segment,
+            backend="integer",
+            reads=reads.without_grid(),
+            writes=writes.without_grid(),
+            codec=codec,
+            p_error=settings.p_error,
+            bootstraps=bootstraps,
+            lookup_bits=network.lookup_bits(segment),
+            approximate=settings.rounding is Rounding.APPROXIMATE and network.is_approximate(segment),
+            complexity=float(circuit.complexity),
+            key_set=sha256(client_specs),
+            client_specs=client_specs,
+        )
+        compiled = Compiled(spec, circuit.server)
+        try:
+            _require_readable(spec, what)
+            spec.require_fit()
+            require_key_parameters(spec, keys_of)
+        except InsecureParameters as error:  # some dimensions that the optimiser tries are too small
+            compiled.discard()
+            refused: CircuitError = error
+        except CircuitError:
+            compiled.discard()
+            raise
+        else:
+            return compiled
+    raise CircuitError(
+        f"{what} compiles at p_error {settings.p_error:g} to what no client takes ({refused}); make the p_error smaller, or give the "
+        "segment to the client"
+    )
 
+
+@dataclass(frozen=True)
+class _Program:
+    """What Concrete traces: layers, and how their result is made unsigned.
+
+    Attributes:
+        layers: In order.
+        extent: Of what enters the first.
+        offset: Subtracted from the result; the least that it can be where that is negative.
+        bits: That the result is given; None for as many as it needs.
+    """
+
+    layers: tuple[Layer, ...]
+    extent: Extent
+    offset: int
+    bits: int | None
+
+
+def _compile(program: _Program, settings: EngineSettings, keys_of: CircuitSpec | None, what: str) -> fhe.Circuit:
     operations = ConcreteOperations(EXACTNESS[settings.rounding])
+    extent = program.extent
 
-    def program(x: fhe.Tracer) -> fhe.Tracer:
-        y = run_all(layers, x, extent, operations)
+    def trace(x: fhe.Tracer) -> fhe.Tracer:
+        y = run_all(program.layers, x, extent, operations)
         # Concrete learns a result's sign from samples, which may miss it: make every result unsigned.
-        return fhe.hint(y - offset, bit_width=writes.bits) if offset else y
+        return y if program.bits is None else fhe.hint(y - program.offset, bit_width=program.bits)
 
     shape = (1, *extent.shape)
     generator = np.random.default_rng(0)
@@ -142,42 +204,23 @@ def compile_integer_program(
     samples += [generator.integers(*extent.bounds, shape, endpoint=True) for _ in range(SAMPLES)]
     try:
         with linkable():
-            circuit = fhe.Compiler(program, {"x": "encrypted"}).compile(samples, configuration(settings, keys_of))
+            compiler = fhe.Compiler(trace, {"x": "encrypted"})
+            return compiler.compile(samples, configuration(settings, keys_of), no_artifacts(trace.__name__))
     except (RuntimeError, ValueError, IndexError) as error:  # the last where a layer gives the same whatever it takes
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
-        raise CircuitError(
-            f"segment {segment} of network {network.name!r} does not compile at p_error {settings.p_error:g} ({reason})"
-        ) from error
-    client_specs = circuit.client.specs.serialize()
-    spec = CircuitSpec(
-        segment=segment,
-        backend="integer",
-        reads=reads.without_grid(),
-        writes=writes.without_grid(),
-        codec=Codec(output_offset=(float(offset),), input_bins=bins),
-        p_error=settings.p_error,
-        bootstraps=network.bootstraps(segment),
-        lookup_bits=network.lookup_bits(segment),
-        approximate=settings.rounding is Rounding.APPROXIMATE and network.is_approximate(segment),
-        complexity=float(circuit.complexity),
-        key_set=sha256(client_specs),
-        client_specs=client_specs,
-    )
-    compiled = Compiled(spec, circuit.server)
+        raise CircuitError(f"{what} does not compile at p_error {settings.p_error:g} ({reason})") from error
+
+
+def _require_readable(spec: CircuitSpec, what: str) -> None:
+    """Refuse a circuit whose values are cut into several ciphertexts each, as Concrete does with very wide tables."""
     try:
-        spec.parameters  # noqa: B018 - very wide tables make Concrete cut every value into several ciphertexts
-    except CircuitError as error:
-        compiled.discard()
-        raise CircuitError(
-            f"segment {segment} of network {network.name!r} does not compile at p_error {settings.p_error:g} to one ciphertext a value; "
-            "make the inputs of its tables narrower"
-        ) from error
-    try:
-        require_key_parameters(spec, keys_of)
-    except CircuitError:
-        compiled.discard()
+        spec.parameters  # noqa: B018
+    except InsecureParameters:
         raise
-    return compiled
+    except CircuitError as error:
+        raise CircuitError(
+            f"{what} does not compile at p_error {spec.p_error:g} to one ciphertext a value; make the inputs of its tables narrower"
+        ) from error
 
 
 def _entering(network: Network, segment: Segment) -> tuple[tuple[Layer, ...], Extent, Bins | None]:

@@ -1,0 +1,242 @@
+"""Which client bundles are taken: a clinic compares a model's digest once, and a changed model is refused until it is accepted too.
+
+Without that a service, or whoever stands in its place, could hand out another model tomorrow. What was accepted is a line in a file of the
+clinic's; by default it lies beside the keys, for one folder of keys is one identity.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from cryptml.bundle import ClientBundle, ClientStep
+from cryptml.errors import BundleError, SettingError, printable
+from cryptml.files import parse_json, read_bounded, to_json_bytes, write_bytes
+
+FILE = "accepted-bundles.json"
+SCHEMA = "accepted-bundles.schema.json"
+MAX_FILE_BYTES = 1 << 20
+MOST_ACCEPTED = 1000
+
+LEAST_DIGITS = 32
+"""Hexadecimal digits of a digest that somebody gives: 128 bits, too many to make another bundle for."""
+
+GROUP = 4
+"""Digits in a group, as they are read out over a telephone."""
+
+
+class UnacceptedBundle(BundleError):
+    """A service offers a bundle that was not accepted, or another one than was.
+
+    Attributes:
+        digest: Of what it offers, SHA-256 in hexadecimal.
+        known: Of what was accepted before; None at the first use.
+    """
+
+    def __init__(self, message: str, digest: str, known: str | None) -> None:
+        self.digest = digest
+        self.known = known
+        super().__init__(message)
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A model of a service that was accepted.
+
+    Attributes:
+        service: Its address.
+        model: Its name there.
+        digest: Of the client bundle, SHA-256 in hexadecimal.
+        how: ``compared`` by a person or with a digest given, or ``first-use``.
+        accepted_at: ISO 8601, UTC.
+    """
+
+    service: str
+    model: str
+    digest: str
+    how: str
+    accepted_at: str
+
+
+Confirm = Callable[[ClientBundle, str | None], bool]
+"""Asks a person whether a bundle is the provider's; is told the digest that was accepted before, None at the first use."""
+
+
+class AcceptedBundles:
+    """The file of accepted bundles; readable by its owner alone.
+
+    Args:
+        file: JSON; it need not exist.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def entries(self) -> list[Accepted]:
+        """Return what was accepted, in the order in which it was.
+
+        Raises:
+            SettingError: If the file is damaged.
+        """
+        if not self.file.exists():
+            return []
+        data = read_bounded(self.file, MAX_FILE_BYTES, SettingError)
+        document = parse_json(data, SCHEMA, f"the file of accepted bundles {self.file}", SettingError)
+        return [Accepted(**entry) for entry in document["accepted"]]
+
+    def find(self, service: str, model: str) -> Accepted | None:
+        """Return what was accepted for a model of a service.
+
+        Raises:
+            SettingError: As `entries`.
+        """
+        return next((each for each in self.entries() if (each.service, each.model) == (service, model)), None)
+
+    def accept(self, service: str, model: str, digest: str, how: str) -> None:
+        """Write down that a bundle is accepted, in place of another one of the same model.
+
+        Raises:
+            SettingError: If the file is damaged, full, or cannot be written.
+        """
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        others = [each for each in self.entries() if (each.service, each.model) != (service, model)]
+        if len(others) >= MOST_ACCEPTED:
+            raise SettingError(f"{self.file} holds {len(others)} accepted bundles already; forget some of them")
+        self._write([*others, Accepted(service, model, digest, how, now)])
+
+    def forget(self, service: str, model: str | None = None) -> int:
+        """Remove what was accepted of a service, or of one of its models, and return how many there were.
+
+        Raises:
+            SettingError: As `accept`.
+        """
+        every = self.entries()
+        kept = [each for each in every if each.service != service or (model is not None and each.model != model)]
+        if len(kept) < len(every):
+            self._write(kept)
+        return len(every) - len(kept)
+
+    def _write(self, accepted: list[Accepted]) -> None:
+        document = {
+            "format": "cryptml-accepted-bundles",
+            "format_version": 1,
+            "accepted": [vars(each) for each in accepted],
+        }
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write_bytes(self.file, to_json_bytes(document), mode=0o600)
+        except OSError as error:
+            raise SettingError(
+                f"{self.file} cannot be written ({error.strerror}); choose a folder that this user can write"
+            ) from error
+
+
+class Pinning:
+    """Decides whether a bundle is taken.
+
+    Args:
+        accepted: What was.
+        accept_digest: Of the bundle that is to be accepted, as the provider told it: hexadecimal, `LEAST_DIGITS` digits or more from its
+            beginning, spaces between them or not.
+        trust_first_use: Whether to accept whatever a service offers the first time, and nothing else after it.
+        confirm: Asks a person; None where there is nobody to ask.
+
+    Raises:
+        SettingError: If the digest is none.
+    """
+
+    def __init__(
+        self,
+        accepted: AcceptedBundles,
+        *,
+        accept_digest: str | None = None,
+        trust_first_use: bool = False,
+        confirm: Confirm | None = None,
+    ) -> None:
+        self._accepted = accepted
+        self._digits = None if accept_digest is None else _digits(accept_digest)
+        self._trust_first_use = trust_first_use
+        self._confirm = confirm
+
+    def require_accepted(self, service: str, bundle: ClientBundle) -> None:
+        """Return where a bundle is accepted, now or before.
+
+        Raises:
+            UnacceptedBundle: If it is not; nothing of it may be used.
+            SettingError: If what is accepted cannot be read or written.
+        """
+        entry = self._accepted.find(service, bundle.model)
+        known = entry.digest if entry else None
+        if self._digits is not None:
+            if not bundle.digest.startswith(self._digits):
+                raise UnacceptedBundle(
+                    f"the digest of model {bundle.model!r} at {service} is {grouped(bundle.digest)}, not the one that was given; ask the "
+                    "provider, and do not use it",
+                    bundle.digest,
+                    known,
+                )
+            how = "compared"
+        elif known == bundle.digest:
+            return
+        elif known is None and self._trust_first_use:
+            how = "first-use"
+        elif self._confirm is not None and self._confirm(bundle, known):
+            how = "compared"
+        else:
+            raise UnacceptedBundle(_refusal(service, bundle, known), bundle.digest, known)
+        if known != bundle.digest:
+            self._accepted.accept(service, bundle.model, bundle.digest, how)
+
+
+def grouped(digest: str) -> str:
+    """Return a digest's digits in groups of `GROUP`."""
+    return " ".join(digest[start : start + GROUP] for start in range(0, len(digest), GROUP))
+
+
+def describe_bundle(bundle: ClientBundle) -> list[tuple[str, str]]:
+    """Return what a person sees of a bundle before it is accepted: names and values, fit for a terminal."""
+    own = [layer for step in bundle.steps if isinstance(step, ClientStep) for layer in step.layers]
+    circuits = [step.circuit for step in bundle.server_steps]
+    side = bundle.front_end.side
+    rows = [
+        ("model", bundle.model),
+        ("split", f"{bundle.split.letters} ({len(bundle.split.letters)} layers)"),
+        ("layers that run here", ", ".join(layer.name for layer in own) or "none"),
+        ("their parameters", f"{sum(layer.parameters for layer in own):,} integers"),
+        ("front end", f"{bundle.front_end.kind}: a region of {side} x {side} pixels, {bundle.front_end.description}"),
+        ("classes", ", ".join(bundle.classes)),
+    ]
+    for number, circuit in enumerate(circuits, 1):
+        dimensions = ", ".join(map(str, circuit.parameters.dimensions))
+        rows.append(
+            (
+                f"server segment {number}",
+                f"{circuit.segment}, {circuit.bootstraps} table lookups, secret keys of {dimensions} bits, p_error {circuit.p_error:.2g}",
+            )
+        )
+    rows.append(("spot checks", str(len(bundle.spot_checks)) if bundle.spot_checks is not None else "none"))
+    return [(name, printable(value)) for name, value in rows]
+
+
+def _digits(text: str) -> str:
+    digits = re.sub(r"[\s:]", "", text).lower()
+    if not re.fullmatch(f"[0-9a-f]{{{LEAST_DIGITS},64}}", digits):
+        raise SettingError(
+            f"{text[:100]!r} is not a bundle's digest; give {LEAST_DIGITS} to 64 hexadecimal digits, as cryptml build prints them"
+        )
+    return digits
+
+
+def _refusal(service: str, bundle: ClientBundle, known: str | None) -> str:
+    if known is None:
+        return (
+            f"model {bundle.model!r} at {service} was not used before, and its digest {grouped(bundle.digest)} was not accepted; compare "
+            "it with the provider's by another channel, then give it (--accept-digest), or trust the first use (--trust-first-use)"
+        )
+    return (
+        f"model {bundle.model!r} at {service} has changed: its digest is {grouped(bundle.digest)}, accepted was {grouped(known)}; ask the "
+        "provider, and give the new digest (--accept-digest) if it is right"
+    )
