@@ -27,18 +27,17 @@ class Connections(httpx.BaseTransport):
     Raises httpcore's errors as they are: they say where it failed.
 
     Args:
-        tls: What is trusted of the service.
+        tls: What is trusted of the service, and of a proxy that is spoken to by https.
         proxy: On the way, None for none.
-        proxy_tls: What is trusted of the proxy.
     """
 
-    def __init__(self, tls: ssl.SSLContext, proxy: Proxy | None, proxy_tls: ssl.SSLContext) -> None:
+    def __init__(self, tls: ssl.SSLContext, proxy: Proxy | None) -> None:
         between = None
         if proxy is not None:
             between = httpcore.Proxy(
                 httpcore.URL(scheme=proxy.scheme, host=proxy.host, port=proxy.port, target="/"),
                 auth=proxy.credentials,
-                ssl_context=proxy_tls if proxy.scheme == "https" else None,
+                ssl_context=tls if proxy.scheme == "https" else None,
             )
         self._pool = httpcore.ConnectionPool(
             ssl_context=tls,

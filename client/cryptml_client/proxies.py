@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]
 
@@ -15,6 +16,8 @@ NONE = ("none", "direct")
 """What to say instead of an address to use no proxy, whatever the environment says."""
 
 PORTS = {"http": 80, "https": 443}
+
+_host = re.compile(r"[A-Za-z0-9._:-]+")
 
 
 @dataclass(frozen=True)
@@ -82,10 +85,17 @@ def _parse(address: str, source: str) -> Proxy:
         raise SettingError(
             f"{source} names a SOCKS proxy, which is not spoken here; name one that is spoken to by http:// or https://, or say {NONE[0]}"
         )
-    if url.scheme not in PORTS or not url.host or (url.port or 0) > MAX_PORT or url.path != "/" or url.query:
+    host = url.raw_host.decode("ascii")
+    if (
+        url.scheme not in PORTS
+        or (url.port or 0) > MAX_PORT
+        or url.path != "/"
+        or url.query
+        or not _host.fullmatch(host)
+    ):
         raise SettingError(_wrong(source))
     credentials = (url.username.encode(), url.password.encode()) if url.userinfo else None
-    return Proxy(url.scheme, url.raw_host.decode("ascii"), url.port or PORTS[url.scheme], source, credentials)
+    return Proxy(url.scheme, host, url.port or PORTS[url.scheme], source, credentials)
 
 
 def _wrong(source: str) -> str:

@@ -50,7 +50,8 @@ class Transport:
         url: ``http://`` or ``https://`` and a host.
         timeout_seconds: For each request from the look-up of its host to the last byte of its answer, evaluation included.
         token: Of the tenant; None for a service that asks for none.
-        ca_file: Certificates (PEM) of those who may vouch for the service; the usual ones if None.
+        ca_file: Certificates (PEM) of those who may vouch for the service, and for a proxy that is spoken to by https; the usual ones if
+            None.
         patience_seconds: For which what may help itself is tried again, 0 for never: no attempt begins later, and the last one has its
             timeout.
         proxy: ``http://`` or ``https://`` and host and port of a proxy on the way, ``none`` for none; None for what `HTTP_PROXY`,
@@ -85,7 +86,7 @@ class Transport:
         self.leaving = threading.Event()
         self._http = httpx.Client(
             base_url=self._url,
-            transport=Connections(_trusted(ca_file), between, _trusted(ca_file)),
+            transport=Connections(_trusted(ca_file), between),
             headers={
                 "User-Agent": f"cryptml/{__version__}",
                 "Accept-Encoding": "identity",
