@@ -208,11 +208,11 @@ def _refuse_constant(name: str) -> None:
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return an object, in which no name stands twice: readers differ on which of the two counts."""
-    document = dict(pairs)
-    if len(document) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in document if names.count(name) > 1)
-        raise ValueError(f"{printable(twice)[:40]!r} stands twice in one object")
+    document: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in document:
+            raise ValueError(f"{printable(name)[:40]!r} stands twice in one object")
+        document[name] = value
     return document
 
 

@@ -24,7 +24,9 @@ SWITCHING = 101
 class Connections(httpx.BaseTransport):
     """Sends requests to one service, directly or through a proxy.
 
-    Raises httpcore's errors as they are: they say where it failed.
+    Raises httpcore's errors as they are: they say where it failed. An answer's head may have 100 KiB (httpcore's bound for h11, to which
+    one read of 64 KiB comes), and so may each preliminary answer and what stands behind the last chunk of a body; how many of them there
+    are is bounded by the request's time alone, and none is kept.
 
     Args:
         tls: What is trusted of the service, and of a proxy that is spoken to by https.
