@@ -23,6 +23,11 @@ PROXY_AUTHENTICATION = 407
 IN_NEED = (429, 502, 503, 504)
 """What a proxy in front, or the service in need, answers for a while."""
 
+MUCH_BYTES = 1_000_000
+"""Of a request: proxies with a limit of 1 MB, the usual one, may close the connection instead of saying so."""
+
+NO_CONTENT = 204
+
 
 class Failures:
     """Makes the errors for one service.
@@ -43,17 +48,23 @@ class Failures:
             f"{self._url} did not answer {what} within {seconds:.6g} s{self._way}; try later or allow more time"
         )
 
-    def broken(self, what: str, error: Exception, *, reached: bool) -> ServiceError:
+    def broken(self, what: str, error: Exception, sent: int, *, reached: bool) -> ServiceError:
         """Return the error for a connection that ended early, or said something that is not HTTP.
 
         Args:
             what: Was asked.
             error: Of the connection.
+            sent: Bytes of the request's body.
             reached: Whether the service has answered before.
         """
         kind = type(error).__name__
+        again = (
+            f"try again, and if it does so again, have what stands between take requests of {sent} bytes"
+            if sent >= MUCH_BYTES
+            else "try again"
+        )
         if reached or not isinstance(error, httpcore.ProtocolError):
-            return ServiceUnavailable(f"{self._url} broke off in the middle of {what} ({kind}{self._way}); try again")
+            return ServiceUnavailable(f"{self._url} broke off in the middle of {what} ({kind}{self._way}); {again}")
         return ServiceProtocolError(
             f"{self._url} broke off or does not speak HTTP ({kind}{self._way}); check the address"
         )
@@ -90,7 +101,7 @@ class Failures:
                 f"{self._url} answers {what} with Content-Encoding {printable(packed)[:40]}, which was not asked for and is not unpacked"
                 f"{self._way}; let nothing between compress answers"
             )
-        if kind is not None and media_type(answer) not in kind:
+        if kind is not None and answer.status_code != NO_CONTENT and media_type(answer) not in kind:
             wrong = "something that is not JSON" if kind == JSON else "no ciphertext or file"
             return ServiceProtocolError(
                 f"{self._url} answers {what} with {wrong} ({described(answer)}{self._way}); check the address"

@@ -132,12 +132,14 @@ class Transport:
             ServiceError: For anything but yes or no.
         """
         try:
-            self.request("HEAD", path, limit=0, query=query)
+            _, headers = self.request("HEAD", path, limit=0, query=query)
         except ServiceRefused as refused:
             if refused.status == NOT_FOUND:
                 there = refused.headers.get("upload-offset", "0")
                 return False, int(there) if re.fullmatch("[0-9]{1,18}", there) else 0
             raise
+        if headers.get("content-type", "").lower().startswith("text/html"):
+            raise ServiceProtocolError(f"{self._url} answers HEAD {path} with a page of HTML; check the address")
         return True, 0
 
     def persist(self, attempt: Callable[[], T]) -> T:
@@ -260,7 +262,7 @@ class Transport:
         except (httpcore.ProtocolError, httpcore.NetworkError) as error:
             if self._http.is_closed:
                 raise ServiceError(f"{what} has no answer: the client was closed") from error
-            raise self._failures.broken(what, error, reached=self._reached) from error
+            raise self._failures.broken(what, error, len(content or b""), reached=self._reached) from error
 
 
 def _was_put_off(error: BaseException) -> bool:

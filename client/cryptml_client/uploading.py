@@ -6,7 +6,7 @@ from cryptml.bundle import ServerStep
 from cryptml.errors import ServiceProtocolError, ServiceRefused, ServiceUnavailable
 from cryptml.fhe.client import KeySet
 from cryptml.files import MAX_JSON_BYTES, sha256
-from cryptml_client.answers import TOO_LARGE
+from cryptml_client.answers import JSON, TOO_LARGE
 from cryptml_client.progress import Progress
 from cryptml_client.transport import Transport
 
@@ -89,6 +89,7 @@ class KeyUpload:
                 headers=headers,
                 query=self._query,
                 limit=MAX_JSON_BYTES,
+                kind=JSON,
                 once=True,
             )
         except ServiceRefused as refusal:
@@ -96,10 +97,8 @@ class KeyUpload:
                 raise
             self._disagree(refusal)  # another service behind the same address, or another program with the same keys
             return False
-        except (
-            ServiceProtocolError,
-            ServiceUnavailable,
-        ) as error:  # a proxy with a limit says so, or closes the connection
+        except (ServiceProtocolError, ServiceUnavailable) as error:
+            # A proxy with a limit says so, or closes the connection.
             if isinstance(error, ServiceProtocolError) and error.status != TOO_LARGE:
                 raise
             if len(part) <= LEAST_PART_BYTES:

@@ -16,7 +16,7 @@ from cryptml_client.progress import Silent
 from cryptml_client.transport import Transport
 from cryptml_client.uploading import LEAST_PART_BYTES, MOST_DISAGREEMENTS, PART_BYTES, KeyUpload
 
-from cryptml.errors import ServiceError, ServiceProtocolError, ServiceRefused
+from cryptml.errors import ServiceError, ServiceProtocolError, ServiceRefused, ServiceUnavailable
 
 DIGEST = "0" * 64
 TOO_LARGE = answer(413, HTML)
@@ -197,3 +197,34 @@ def test_disagreements_have_an_end(losing: str) -> None:
             upload.send()
     assert len(asked) <= 2 * MOST_DISAGREEMENTS + 4
     assert time.monotonic() - started < 60
+
+
+def test_a_page_is_no_success() -> None:
+    """As the page of a hotel's network, which answers everything so."""
+    page = answer(200, HTML)
+    with uploading(lambda c, _: c.sendall(page), b"x" * 1000) as upload:
+        with pytest.raises(ServiceProtocolError, match="a page of HTML"):
+            upload.is_stored()
+        upload._offset = 0
+        with pytest.raises(ServiceProtocolError, match="a page of HTML"):
+            upload.send()
+
+
+def test_a_connection_that_is_closed_in_the_middle_of_much_is_explained() -> None:
+    with (
+        listening(close) as port,
+        Transport(f"http://127.0.0.1:{port}", 10.0) as transport,
+        pytest.raises(ServiceError, match="broke off"),
+    ):
+        transport.request("POST", "/v1/x", content=b"x" * (2 << 20), limit=10, counts=True)
+
+    def good_at_first(connection: socket.socket, found: bytes) -> None:
+        if found.startswith(b"GET"):
+            connection.sendall(answer(200, b"{}", "application/json"))
+        else:
+            close(connection, found)
+
+    with listening(good_at_first) as port, Transport(f"http://127.0.0.1:{port}", 10.0) as transport:
+        transport.get_json("/v1/models")
+        with pytest.raises(ServiceUnavailable, match="have what stands between take requests of 2097152 bytes"):
+            transport.request("POST", "/v1/x", content=b"x" * (2 << 20), limit=10, counts=True)
