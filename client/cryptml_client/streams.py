@@ -86,8 +86,7 @@ class Tcp(httpcore.NetworkStream):
                     rest = rest[self._socket.send(rest, NO_SIGNAL) :]
                 except BlockingIOError:
                     if self._wait(select.POLLOUT | watched) & select.POLLIN:
-                        start = self._socket.recv(16, socket.MSG_PEEK)
-                        if not start or _final_answer.match(start):
+                        if self._is_answered():
                             raise httpcore.WriteError("answered before all was sent") from None
                         watched = 0  # a preliminary answer, or TLS: not to be told apart from here
         except (OSError, ValueError) as error:
@@ -107,6 +106,14 @@ class Tcp(httpcore.NetworkStream):
             except (OSError, ValueError):
                 return True
         return self._socket if info == "socket" else None
+
+    def _is_answered(self) -> bool:
+        """Return whether what can be read begins with an answer's last head, or is the connection's end."""
+        try:
+            start = self._socket.recv(16, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        return not start or _final_answer.match(start) is not None
 
     def _wait(self, events: int) -> int:
         left = seconds_left()

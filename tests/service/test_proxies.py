@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from awkward import HTML, OK, answer, drip, listening, read_request, tunnels
+from awkward import HTML, OK, answer, drip, listening, raw_listening, read_request, tunnels
 from cryptml_client.proxies import choose_proxy
 from cryptml_client.transport import Transport
 from cryptml_server.tls import tls_context
@@ -250,6 +250,22 @@ def test_a_proxy_that_drips_or_speaks_no_http() -> None:
     found = failing(lambda c, _: drip(c, b"HTTP/1.1 200 OK\r\n\r\n", b""), timeout=0.5)
     assert isinstance(found, ServiceTimeout), "a tunnel that leads nowhere"
     assert "does not speak HTTP" in str(failing(lambda c, _: c.sendall(b"SSH-2.0\r\n" * 5)))
+
+
+def test_tls_within_tls_that_drips(pair: tuple[Path, Path]) -> None:
+    def trickle(connection: socket.socket) -> None:
+        connection.recv(4096)
+        drip(connection, b"\x16\x03\x03\x40\x00", b"\x02")
+
+    started = time.monotonic()
+    with (
+        raw_listening(trickle) as service,
+        listening(tunnels(service, []), tls_context(*pair)) as port,
+        Transport("https://service.test", 1, ca_file=pair[0], proxy=f"https://127.0.0.1:{port}") as transport,
+        pytest.raises(ServiceTimeout, match="within 1 s, through the proxy"),
+    ):
+        transport.get_json("/v1/models")
+    assert time.monotonic() - started < 3
 
 
 def test_what_a_proxy_puts_before_tls_is_not_taken() -> None:
