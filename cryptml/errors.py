@@ -131,7 +131,15 @@ class ServiceTimeout(ServiceError):
 
 
 class ServiceProtocolError(ServiceError):
-    """The answer is not of CRYPTML's protocol."""
+    """The answer is not of CRYPTML's protocol.
+
+    Attributes:
+        status: The HTTP status of an answer that is no success and no problem document of the service; None for what is wrong otherwise.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        self.status = status
+        super().__init__(message)
 
 
 class ServiceRefused(ServiceError):

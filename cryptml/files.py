@@ -18,7 +18,7 @@ from jsonschema import Draft202012Validator, ValidationError, validators
 from jsonschema.protocols import Validator
 from referencing import Registry, Resource
 
-from cryptml.errors import CryptmlError
+from cryptml.errors import CryptmlError, printable
 
 MAX_DEPTH = 40
 """Levels of a JSON document; the deepest of ours, residual blocks in a network, has fewer than half."""
@@ -44,6 +44,35 @@ def read_bounded(path: Path, limit: int, error: type[CryptmlError]) -> bytes:
         raise error(f"{path.name} cannot be read: {problem.strerror}") from problem
 
 
+def read_json(data: bytes, what: str, error: type[CryptmlError], *, limit: int = MAX_JSON_BYTES) -> Any:
+    """Return a JSON document of any form, within bounds: of its size, `MAX_DEPTH`, `MAX_INTEGER_DIGITS` an integer, finite numbers.
+
+    Args:
+        data: UTF-8.
+        what: The document's name, for messages.
+        error: Raised where it is not JSON, breaks a bound, or names a key twice in one object.
+        limit: Bytes that it may have.
+
+    Raises:
+        CryptmlError: As ``error``.
+    """
+    if len(data) > limit:
+        raise error(f"{what} has {len(data)} bytes, more than {limit}")
+    try:
+        document = json.loads(
+            data.decode(),
+            parse_constant=_refuse_constant,
+            parse_float=_finite_float,
+            parse_int=_bounded_integer,
+            object_pairs_hook=_unique,
+        )
+    except (ValueError, RecursionError) as problem:
+        raise error(f"{what} is not JSON ({problem}); write it again") from problem
+    if _is_deep(document):
+        raise error(f"{what} is nested too deeply, more than {MAX_DEPTH} levels; write it again")
+    return document
+
+
 def parse_json(
     data: bytes, schema: str, what: str, error: type[CryptmlError], *, limit: int = MAX_JSON_BYTES
 ) -> dict[str, Any]:
@@ -59,38 +88,14 @@ def parse_json(
     Raises:
         CryptmlError: As ``error``.
     """
-    if len(data) > limit:
-        raise error(f"{what} has {len(data)} bytes, more than {limit}")
-    try:
-        document = loads(data)
-    except (ValueError, RecursionError) as problem:
-        raise error(f"{what} is not JSON ({problem}); write it again") from problem
+    document = read_json(data, what, error, limit=limit)
     wrong_version = _version_problem(document, _schema(schema))
     if wrong_version:
         raise error(f"{what} {wrong_version}")
-    if _is_deep(document):
-        raise error(f"{what} is nested too deeply, more than {MAX_DEPTH} levels; write it again")
     violations = describe_violations(document, schema)
     if violations:
         raise error(f"{what} breaks its schema: {'; '.join(violations[:5])}")
     return document
-
-
-def loads(data: bytes | str) -> Any:
-    """Return what JSON from another party says, where all readers read it alike.
-
-    Raises:
-        ValueError: If it is not JSON, or names a member twice, of which readers take different ones; for numbers that are not finite, and
-            for integers of more than `MAX_INTEGER_DIGITS` characters.
-        RecursionError: If it is nested too deeply.
-    """
-    return json.loads(
-        data,
-        parse_constant=_refuse_constant,
-        parse_float=_finite_float,
-        parse_int=_bounded_integer,
-        object_pairs_hook=_distinct_members,
-    )
 
 
 def describe_violations(document: Any, schema: str) -> list[str]:
@@ -197,17 +202,18 @@ def _version_problem(document: Any, schema: Mapping[str, Any]) -> str | None:
     return f"is of format version {repr(found)[:80]}, this program reads {expected}; write it again with this version"
 
 
-def _distinct_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"member {twice[:40]!r} stands twice in one object")
-    return members
-
-
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object, in which no name stands twice: readers differ on which of the two counts."""
+    document: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in document:
+            raise ValueError(f"{printable(name)[:40]!r} stands twice in one object")
+        document[name] = value
+    return document
 
 
 def _finite_float(text: str) -> float:

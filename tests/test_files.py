@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cryptml import files
-from cryptml.errors import BundleError, NetworkError
-from cryptml.files import MAX_JSON_BYTES, parse_json, read_bounded, sha256, to_json_bytes, write_bytes
+from cryptml.errors import BundleError, NetworkError, SettingError
+from cryptml.files import MAX_JSON_BYTES, parse_json, read_bounded, read_json, sha256, to_json_bytes, write_bytes
 
 SCHEMA = "network.schema.json"
 
@@ -210,3 +210,34 @@ def test_json_is_written_without_numbers_that_json_lacks() -> None:
 
 def test_the_digest_is_sha256() -> None:
     assert sha256(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b'{"a": 1, "b": {"c": 1, "c": 2}}', "'c' stands twice in one object"),
+        (b'{"a": 1' + b"1" * 20 + b"}", "longer than 20"),
+        (b'{"a": -1e999}', "beyond the largest number"),
+        (b'{"a": Infinity}', "Infinity is not a JSON number"),
+        (b"[" * 41 + b"]" * 41, "nested too deeply"),
+        (b"[" * 1_000_000, "is not JSON"),
+        ('{"a": 1}'.encode("utf-16"), "is not JSON"),
+        (b"\xef\xbb\xbf{}", "is not JSON"),
+        (b'{"\x1b[2J": 1, "\x1b[2J": 1}', "is not JSON"),
+        (b'{"\\u001b[2J": 1, "\\u001b[2J": 1}', r"'\[2J' stands twice"),
+        (b" " * 101, "has 101 bytes, more than 100"),
+        (b"", "is not JSON"),
+    ],
+)
+def test_json_of_any_form_is_bounded(data: bytes, message: str) -> None:
+    limit = 100 if data.startswith(b"  ") else 1 << 20
+    with pytest.raises(SettingError, match=message):
+        read_json(data, "it", SettingError, limit=limit)
+
+
+def test_json_of_any_form_is_read() -> None:
+    for text, value in ((b"[]", []), (b' {"a": [1.5, null, "x"]}', {"a": [1.5, None, "x"]}), (b"7", 7)):
+        assert read_json(text, "it", SettingError) == value
+    many = b"{" + b",".join(b'"%d": 0' % number for number in range(200_000)) + b', "0": 1}'
+    with pytest.raises(SettingError, match="'0' stands twice"):
+        read_json(many, "it", SettingError)

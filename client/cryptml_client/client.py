@@ -17,6 +17,7 @@ from cryptml.files import MAX_JSON_BYTES
 from cryptml.images import Image, Region, central_region, crop, load_image
 from cryptml.networks.boundary import FloatArray
 from cryptml.runtime import run_split
+from cryptml_client.answers import JSON, OCTETS
 from cryptml_client.evaluator import RemoteEvaluator
 from cryptml_client.key_store import KeyStore
 from cryptml_client.prediction import Prediction
@@ -39,12 +40,14 @@ class Client:
         url: Of the service.
         model: Its name there; may be left out where the service has one.
         keys: Where key sets are kept; the user's data folder by default.
-        timeout_seconds: For connecting and for each answer.
+        timeout_seconds: For each request, from the look-up of the service's name to the last byte of its answer; for a job in all.
         token: That the provider gave; None for a service that asks for none.
         progress: Told of stages that take long.
         ca_file: Certificates (PEM) of those who may vouch for the service; the usual ones if None.
         patience_seconds: For which what may help itself is tried again: a busy service, a connection that broke.
         background: Whether the service is to answer evaluations as jobs: they survive broken connections, and its restarts.
+        proxy: Address of a proxy on the way (``http://host:port`` or ``https://host:port``, with ``user:password@`` where it wants that),
+            ``none`` for none; None for what the environment says. Services on this machine are asked directly.
     """
 
     def __init__(
@@ -59,8 +62,11 @@ class Client:
         ca_file: Path | None = None,
         patience_seconds: float = PATIENCE_SECONDS,
         background: bool = False,
+        proxy: str | None = None,
     ) -> None:
-        self._transport = Transport(url, timeout_seconds, token, ca_file=ca_file, patience_seconds=patience_seconds)
+        self._transport = Transport(
+            url, timeout_seconds, token, ca_file=ca_file, patience_seconds=patience_seconds, proxy=proxy
+        )
         self._timeout = timeout_seconds
         self._background = background
         self._preparing = threading.RLock()
@@ -226,7 +232,7 @@ class Client:
     def _fetch_bundle(self) -> ClientBundle:
         model = self._model or self._only_model()
         path = f"/v1/models/{check_name(model)}/client-bundle"
-        manifest, _ = self._transport.request("GET", path, limit=MAX_JSON_BYTES)
+        manifest, _ = self._transport.request("GET", path, limit=MAX_JSON_BYTES, kind=JSON)
         entries = ClientBundle.file_names(manifest)
         size = sum(entry["bytes"] for entry in entries.values())
         if size > MAX_BUNDLE_BYTES:
@@ -234,7 +240,7 @@ class Client:
                 f"the client bundle has {size} bytes, more than {MAX_BUNDLE_BYTES}; do not fetch it"
             )
         files = {
-            name: self._transport.request("GET", f"{path}/{check_name(name)}", limit=entry["bytes"])[0]
+            name: self._transport.request("GET", f"{path}/{check_name(name)}", limit=entry["bytes"], kind=OCTETS)[0]
             for name, entry in entries.items()
         }
         bundle = ClientBundle.parse(manifest, files)

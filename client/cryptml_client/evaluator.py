@@ -15,6 +15,7 @@ from cryptml.fhe.parameters import OVERHEAD_BYTES
 from cryptml.files import sha256
 from cryptml.networks.extent import IntArray
 from cryptml.runtime import Timings
+from cryptml_client.answers import OCTETS
 from cryptml_client.jobs import RemoteJob
 from cryptml_client.progress import Progress
 from cryptml_client.transport import Transport
@@ -86,7 +87,9 @@ class RemoteEvaluator:
         }
         limit = step.circuit.parameters.output_bytes + OVERHEAD_BYTES
         if self._jobs is None:
-            return self._transport.request("POST", path, content=ciphertext, headers=headers, limit=limit, counts=True)
+            return self._transport.request(
+                "POST", path, content=ciphertext, headers=headers, limit=limit, kind=OCTETS, counts=True
+            )
         job = RemoteJob.submit(self._transport, path, ciphertext, headers)
         try:
             job.wait(self._jobs, self._job_seconds)

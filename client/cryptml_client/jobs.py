@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from cryptml.errors import ServiceError, ServiceProtocolError, ServiceTimeout
+from cryptml_client.answers import JSON, OCTETS, parse
 from cryptml_client.progress import Progress
 from cryptml_client.transport import MAX_JSON_BYTES, Transport
 
@@ -17,6 +17,12 @@ WAIT_SECONDS = 5
 
 LEAST_SECONDS = 0.25
 """Between two questions."""
+
+DELETE_SECONDS = 10.0
+"""For saying that a job is not wanted any more: where that does not come through, it expires."""
+
+MOST_EXPECTED = 1e9
+"""Seconds; a service that expects more says nothing."""
 
 
 class RemoteJob:
@@ -45,20 +51,17 @@ class RemoteJob:
             ServiceError: If it is not accepted.
         """
         own = {"Prefer": "respond-async", "Idempotency-Key": secrets.token_hex(16)}
-        body, _ = transport.request("POST", path, content=ciphertext, headers={**headers, **own}, limit=MAX_JSON_BYTES)
-        try:
-            return cls(transport, json.loads(body))
-        except (ValueError, RecursionError) as error:
-            raise ServiceProtocolError(
-                "the service answers with something that is no job; check the address"
-            ) from error
+        body, _ = transport.request(
+            "POST", path, content=ciphertext, headers={**headers, **own}, limit=MAX_JSON_BYTES, kind=JSON
+        )
+        return cls(transport, parse(body, "the service's answer about a job"))
 
     def wait(self, progress: Progress, seconds: float) -> None:
         """Wait until the job ended.
 
         Args:
             progress: Told of the seconds that have passed, and those that are expected.
-            seconds: For which to wait.
+            seconds: For which to wait, in all: the last question has what is left of them.
 
         Raises:
             ServiceTimeout: If it has not ended by then.
@@ -70,17 +73,22 @@ class RemoteJob:
                 raise ServiceError("the job is not waited for any more: the client is about to close")
             left = seconds - (time.monotonic() - started)
             if left <= 0:
-                raise ServiceTimeout(f"the job did not end within {seconds:g} s; allow more time")
+                raise _too_slow(seconds)
             wait = {"Prefer": f"wait={max(1, min(WAIT_SECONDS, round(left)))}"}
             asked = time.monotonic()
-            document = self._transport.get_json(self._path, headers=wait)
+            try:
+                document = self._transport.get_json(self._path, headers=wait, within=left)
+            except ServiceTimeout as error:
+                if time.monotonic() - started < seconds:
+                    raise
+                raise _too_slow(seconds) from error
             if document.get("state") in ("done", "failed"):
                 return
             expected = document.get("expected_seconds")
             passed = time.monotonic() - started
             if time.monotonic() - asked < LEAST_SECONDS:
-                time.sleep(LEAST_SECONDS)  # it does not hold its answers
-            if isinstance(expected, (int, float)):
+                time.sleep(min(LEAST_SECONDS, max(0.0, seconds - passed)))  # it does not hold its answers
+            if isinstance(expected, (int, float)) and 0 <= expected <= MOST_EXPECTED:
                 progress.portion(passed, passed + expected)
 
     def result(self, limit: int) -> tuple[bytes, Mapping[str, str]]:
@@ -92,7 +100,7 @@ class RemoteJob:
         Raises:
             ServiceRefused: With what the job failed with.
         """
-        return self._transport.request("GET", f"{self._path}/result", limit=limit)
+        return self._transport.request("GET", f"{self._path}/result", limit=limit, kind=OCTETS)
 
     def delete(self) -> None:
         """Delete the job at the service; where it is at work, it stops.
@@ -100,4 +108,8 @@ class RemoteJob:
         Raises:
             ServiceError: If that cannot be done; it will expire.
         """
-        self._transport.request("DELETE", self._path, limit=0)
+        self._transport.request("DELETE", self._path, limit=0, within=DELETE_SECONDS)
+
+
+def _too_slow(seconds: float) -> ServiceTimeout:
+    return ServiceTimeout(f"the job did not end within {seconds:g} s; allow more time")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import ipaddress
-import json
+import math
 import re
 import ssl
 import threading
@@ -14,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
+import httpcore
 import httpx
 import tenacity
 
@@ -22,16 +22,20 @@ from cryptml.errors import (
     ServiceError,
     ServiceProtocolError,
     ServiceRefused,
-    ServiceTimeout,
     ServiceUnavailable,
     SettingError,
-    printable,
 )
+from cryptml_client.addresses import is_loopback, service_address
+from cryptml_client.answers import JSON, parse
+from cryptml_client.connections import Connections
+from cryptml_client.deadlines import ending_at
+from cryptml_client.failures import Failures
+from cryptml_client.proxies import choose_proxy
 
 MAX_JSON_BYTES = 16 << 20
-MAX_PORT = 65_535
 MOST_PATIENCE = 86_400
 CONFLICT = 409
+NOT_FOUND = 404
 
 T = TypeVar("T")
 
@@ -44,10 +48,14 @@ class Transport:
 
     Args:
         url: ``http://`` or ``https://`` and a host.
-        timeout_seconds: For each request from its start to the end of its answer, evaluation included.
+        timeout_seconds: For each request from the look-up of its host to the last byte of its answer, evaluation included.
         token: Of the tenant; None for a service that asks for none.
-        ca_file: Certificates (PEM) of those who may vouch for the service; the usual ones if None.
-        patience_seconds: For which what may help itself is tried again; 0 for never.
+        ca_file: Certificates (PEM) of those who may vouch for the service, and for a proxy that is spoken to by https; the usual ones if
+            None.
+        patience_seconds: For which what may help itself is tried again, 0 for never: no attempt begins later, and the last one has its
+            timeout.
+        proxy: ``http://`` or ``https://`` and host and port of a proxy on the way, ``none`` for none; None for what `HTTP_PROXY`,
+            `HTTPS_PROXY` and `NO_PROXY` say. See `cryptml_client.proxies.choose_proxy`.
 
     Raises:
         SettingError: If one of them cannot be used, or the token would travel in the clear.
@@ -61,13 +69,9 @@ class Transport:
         *,
         ca_file: Path | None = None,
         patience_seconds: float = 0.0,
+        proxy: str | None = None,
     ) -> None:
-        try:
-            parsed = httpx.URL(url)
-        except (httpx.InvalidURL, TypeError, UnicodeError) as error:
-            raise SettingError(f"{url!r} is not an address of a service; write it as http://host:port") from error
-        if parsed.scheme not in ("http", "https") or not parsed.host or (parsed.port or 0) > MAX_PORT:
-            raise SettingError(f"{url!r} is not an address of a service; write it as http://host:port")
+        parsed = service_address(url)
         if not 0 < timeout_seconds <= 86_400:
             raise SettingError(f"a timeout of {timeout_seconds} s is out of bounds; give more than 0 and at most 86400")
         if not 0 <= patience_seconds <= MOST_PATIENCE:
@@ -75,31 +79,23 @@ class Transport:
         if token is not None:
             _require_safe(token, parsed)
         self._url = str(parsed).rstrip("/")
+        between = choose_proxy(parsed, proxy)
+        self._failures = Failures(self._url, between)
         self._timeout = timeout_seconds
+        self._patience = patience_seconds
         self.leaving = threading.Event()
-        connecting = min(timeout_seconds, 10.0)
         self._http = httpx.Client(
             base_url=self._url,
-            timeout=httpx.Timeout(timeout_seconds, connect=connecting),
+            transport=Connections(_trusted(ca_file), between),
             headers={
                 "User-Agent": f"cryptml/{__version__}",
                 "Accept-Encoding": "identity",
                 **({} if token is None else {"Authorization": f"Bearer {token}"}),
             },
             follow_redirects=False,
-            trust_env=False,
-            verify=_trusted(ca_file),
+            trust_env=False,  # it would read passwords (.netrc) too; `choose_proxy` reads what is wanted
         )
         self._reached = self._reached_before = False
-        self._retrying, self._retrying_refused = (
-            tenacity.Retrying(
-                retry=tenacity.retry_if_exception(helps),
-                stop=tenacity.stop_before_delay(patience_seconds),
-                wait=_pause,
-                reraise=True,
-            )
-            for helps in (self._may_help_itself, _was_put_off)
-        )
 
     def __enter__(self) -> Transport:
         return self
@@ -113,19 +109,16 @@ class Transport:
         """Close the connections."""
         self._http.close()
 
-    def get_json(self, path: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """Return a JSON object.
+    def get_json(
+        self, path: str, headers: Mapping[str, str] | None = None, *, within: float = math.inf
+    ) -> dict[str, Any]:
+        """Return a JSON object; see `request`.
 
         Raises:
             ServiceError: See `request`; `ServiceProtocolError` if it is no JSON object.
         """
-        body, _ = self.request("GET", path, headers=headers, limit=MAX_JSON_BYTES)
-        try:
-            document = json.loads(body)
-        except (ValueError, RecursionError) as error:
-            raise ServiceProtocolError(
-                f"{self._url} answers {path} with something that is not JSON; check the address"
-            ) from error
+        body, _ = self.request("GET", path, headers=headers, limit=MAX_JSON_BYTES, kind=JSON, within=within)
+        document = parse(body, f"what {self._url} answers to {path}")
         if not isinstance(document, dict):
             raise ServiceProtocolError(
                 f"{self._url} answers {path} with a {type(document).__name__}; check the address"
@@ -139,12 +132,14 @@ class Transport:
             ServiceError: For anything but yes or no.
         """
         try:
-            self.request("HEAD", path, limit=0, query=query)
-        except ServiceRefused as refusal:
-            if refusal.status == 404:
-                there = refusal.headers.get("upload-offset", "0")
+            _, headers = self.request("HEAD", path, limit=0, query=query)
+        except ServiceRefused as refused:
+            if refused.status == NOT_FOUND:
+                there = refused.headers.get("upload-offset", "0")
                 return False, int(there) if re.fullmatch("[0-9]{1,18}", there) else 0
             raise
+        if headers.get("content-type", "").lower().startswith("text/html"):
+            raise ServiceProtocolError(f"{self._url} answers HEAD {path} with a page of HTML; check the address")
         return True, 0
 
     def persist(self, attempt: Callable[[], T]) -> T:
@@ -159,7 +154,15 @@ class Transport:
         Raises:
             ServiceError: Of the last attempt.
         """
-        return self._retrying(attempt)
+        return self._retrying(self._may_help_itself, self._patience)(attempt)
+
+    def _retrying(self, helps: Callable[[BaseException], bool], seconds: float) -> tenacity.Retrying:
+        return tenacity.Retrying(
+            retry=tenacity.retry_if_exception(helps),
+            stop=tenacity.stop_before_delay(seconds),
+            wait=_pause,
+            reraise=True,
+        )
 
     def _may_help_itself(self, error: BaseException) -> bool:
         # An address where nothing ever answered is more likely wrong than away.
@@ -174,8 +177,10 @@ class Transport:
         content: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, int] | None = None,
+        kind: frozenset[str] | None = None,
         once: bool = False,
         counts: bool = False,
+        within: float = math.inf,
     ) -> tuple[bytes, Mapping[str, str]]:
         """Send a request and return body and headers of a successful answer; see `persist`.
 
@@ -186,20 +191,23 @@ class Transport:
             content: The request's body.
             headers: Beside the usual ones.
             query: Parameters.
+            kind: Media types that the answer may have; None for an answer whose body is not read.
             once: Whether it is not to be sent again, whatever happens.
             counts: Whether the service counts it each time that it comes: then it is sent again only where it was refused.
+            within: Seconds in which all of it is over, attempts and pauses between them included.
 
         Raises:
             ServiceUnavailable: If nothing accepts the connection, or it breaks.
             ServiceTimeout: If the answer takes too long.
             ServiceRefused: If it is a problem document.
-            ServiceProtocolError: If it is anything else that this protocol does not know, or too long.
+            ServiceProtocolError: If it is anything else that this protocol does not know, too long, compressed, or of another kind.
             ServiceError: If the connection was closed here.
         """
-        send = partial(self._send, method, path, limit, content, headers, query)
+        end = time.monotonic() + within
+        send = partial(self._send, method, path, limit, content, headers, query, kind, end)
         if once:
             return send()
-        return (self._retrying_refused if counts else self._retrying)(send)
+        return self._retrying(_was_put_off if counts else self._may_help_itself, min(self._patience, within))(send)
 
     def _send(
         self,
@@ -209,76 +217,52 @@ class Transport:
         content: bytes | None,
         headers: Mapping[str, str] | None,
         query: Mapping[str, int] | None,
+        kind: frozenset[str] | None,
+        end: float,
     ) -> tuple[bytes, Mapping[str, str]]:
-        deadline = time.monotonic() + self._timeout
+        asked, what = time.monotonic(), f"{method} {path}"
+        seconds = min(self._timeout, max(0.0, end - asked))
         try:
-            with self._http.stream(method, path, content=content, headers=headers, params=query) as answer:
+            with (
+                ending_at(asked + seconds),
+                self._http.stream(
+                    method, path, content=content, headers=headers, params=query, timeout=seconds
+                ) as answer,
+            ):
                 self._reached_before, self._reached = self._reached, True
+                wrong = self._failures.unreadable(what, answer, kind) if answer.is_success else None
+                if wrong is not None:
+                    raise wrong
                 ceiling = limit if answer.is_success else MAX_JSON_BYTES
                 body = bytearray()
                 for block in answer.iter_raw():
-                    if time.monotonic() > deadline:
-                        raise self._too_slow(method, path)
+                    if time.monotonic() > asked + seconds:
+                        raise self._failures.too_slow(what, seconds)
                     body += block
                     if len(body) > ceiling:
                         raise ServiceProtocolError(
-                            f"{self._url} answers {method} {path} with more than {ceiling} bytes; do not trust this service"
+                            f"{self._url} answers {what} with more than {ceiling} bytes; do not trust this service"
                         )
                 if answer.is_success:
                     return bytes(body), answer.headers
-                raise self._refusal(method, path, answer, bytes(body))
-        except httpx.TimeoutException as error:
-            raise self._too_slow(method, path) from error
+                reached, sent = self._reached_before, len(content or b"")
+                raise self._failures.refused(method, path, answer, bytes(body), sent, reached=reached)
+        except httpcore.TimeoutException as error:
+            raise self._failures.too_slow(what, seconds) from error
         except RuntimeError as error:
             if not self._http.is_closed:
                 raise
-            raise ServiceError(f"{method} {path} was not asked: the client is closed") from error
+            raise ServiceError(f"{what} was not asked: the client is closed") from error
         except UnicodeError as error:
             raise SettingError(f"{self._url!r} names no host; check the address") from error
-        except httpx.ConnectError as error:
-            raise ServiceUnavailable(
-                f"nothing answers at {self._url}; check the address and that the service runs"
-            ) from error
-        except (httpx.RemoteProtocolError, httpx.DecodingError) as error:
-            if self._reached:
-                raise ServiceUnavailable(
-                    f"{self._url} broke off in the middle of {method} {path}; try again"
-                ) from error
-            raise ServiceProtocolError(
-                f"{self._url} broke off or does not speak HTTP; check the address ({type(error).__name__})"
-            ) from error
-        except httpx.TransportError as error:
-            raise ServiceUnavailable(
-                f"the connection to {self._url} failed ({type(error).__name__}); try again"
-            ) from error
-
-    def _too_slow(self, method: str, path: str) -> ServiceTimeout:
-        return ServiceTimeout(
-            f"{self._url} did not answer {method} {path} within {self._timeout:g} s; try later or allow more time"
-        )
-
-    def _refusal(
-        self, method: str, path: str, answer: httpx.Response, body: bytes
-    ) -> ServiceRefused | ServiceProtocolError | ServiceUnavailable:
-        if method == "HEAD":  # has no body by definition
-            return ServiceRefused(answer.status_code, answer.reason_phrase, f"{method} {path}", answer.headers)
-        try:
-            problem = json.loads(body)
-            title, detail = str(problem["title"])[:200], str(problem["detail"])[:1000]
-        except (ValueError, KeyError, TypeError, RecursionError):
-            if self._reached_before and answer.status_code in (
-                429,
-                502,
-                503,
-                504,
-            ):  # a proxy in front, or the service in need
-                return ServiceUnavailable(
-                    f"{self._url} has no answer to {method} {path} now (status {answer.status_code}); try again"
-                )
-            return ServiceProtocolError(
-                f"{self._url} answers {method} {path} with status {answer.status_code} and no problem document; check the address"
-            )
-        return ServiceRefused(answer.status_code, printable(title), printable(detail), answer.headers)
+        except httpcore.ProxyError as error:
+            raise self._failures.not_passed_on(error) from error
+        except httpcore.ConnectError as error:
+            raise self._failures.not_reached(error) from error
+        except (httpcore.ProtocolError, httpcore.NetworkError) as error:
+            if self._http.is_closed:
+                raise ServiceError(f"{what} has no answer: the client was closed") from error
+            raise self._failures.broken(what, error, len(content or b""), reached=self._reached) from error
 
 
 def _was_put_off(error: BaseException) -> bool:
@@ -301,7 +285,8 @@ def _trusted(ca_file: Path | None) -> ssl.SSLContext:
     try:
         return httpx.create_ssl_context() if ca_file is None else ssl.create_default_context(cafile=str(ca_file))
     except (OSError, ssl.SSLError) as error:
-        raise SettingError(f"the certificates in {ca_file} cannot be used ({error}); give a PEM file") from error
+        place = ca_file if ca_file is not None else "SSL_CERT_FILE or SSL_CERT_DIR"
+        raise SettingError(f"the certificates in {place} cannot be used ({error}); give a PEM file") from error
 
 
 def _require_safe(token: str, url: httpx.URL) -> None:
@@ -310,14 +295,7 @@ def _require_safe(token: str, url: httpx.URL) -> None:
         raise SettingError(
             "the token holds spaces or characters that no token has; copy it again, without a line's end"
         )
-    if url.scheme == "http" and not _is_loopback(url.host):
+    if url.scheme == "http" and not is_loopback(url.host):
         raise SettingError(
             f"the token would travel to {url.host} in the clear; use the https:// address of the service, or a tunnel to it"
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

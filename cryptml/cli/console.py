@@ -36,6 +36,11 @@ def say(text: str) -> None:
     out.print(printable(text, lines=True), markup=False, soft_wrap=True)
 
 
+def note(text: str) -> None:
+    """Write one line to stderr that its reader is to know of, whatever is shown besides."""
+    err.print(printable(text, lines=True), style="yellow", markup=False, soft_wrap=True)
+
+
 def print_json(document: Any) -> None:
     """Write one JSON document on one line to stdout, whatever the terminal's width."""
     out.file.write(json.dumps(document, allow_nan=False) + "\n")

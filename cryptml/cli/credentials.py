@@ -11,11 +11,18 @@ import typer
 from cryptml.errors import SettingError
 
 PASSPHRASE_VARIABLE = "CRYPTML_PASSPHRASE"  # noqa: S105 (a name)
+NEW_PASSPHRASE_VARIABLE = "CRYPTML_NEW_PASSPHRASE"  # noqa: S105 (a name)
 TOKEN_VARIABLE = "CRYPTML_TOKEN"  # noqa: S105 (a name)
 MAX_BYTES = 4096
 PassphraseFile = Annotated[
     Path | None,
     typer.Option("--passphrase-file", help=f"Holds the keys' passphrase; else the variable {PASSPHRASE_VARIABLE}."),
+]
+NewPassphraseFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--new-passphrase-file", help=f"Holds the passphrase from now on; else the variable {NEW_PASSPHRASE_VARIABLE}."
+    ),
 ]
 TokenFile = Annotated[
     Path | None,
@@ -27,14 +34,32 @@ CaFile = Annotated[
     typer.Option("--ca-file", help="PEM file of those who may vouch for the service; the usual authorities otherwise."),
 ]
 
+ProxyAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--proxy",
+        help="http:// or https:// address of a proxy on the way, or none; else the variables HTTP_PROXY, HTTPS_PROXY and NO_PROXY, "
+        "which are the place for one with a password.",
+    ),
+]
+
 
 def read_passphrase(file: Path | None) -> str | None:
     """Return the passphrase, None where none is given.
 
     Raises:
-        SettingError: If the file cannot be read, is empty or too long.
+        SettingError: If the file cannot be read, is empty or too long; if there is none and the variable is set, but empty.
     """
-    return _read("passphrase", file, PASSPHRASE_VARIABLE)
+    return _read_passphrase("passphrase", file, PASSPHRASE_VARIABLE)
+
+
+def read_new_passphrase(file: Path | None) -> str | None:
+    """Return the passphrase from now on, None where none is given.
+
+    Raises:
+        SettingError: As `read_passphrase`.
+    """
+    return _read_passphrase("new passphrase", file, NEW_PASSPHRASE_VARIABLE)
 
 
 def read_token(file: Path | None) -> str | None:
@@ -44,6 +69,12 @@ def read_token(file: Path | None) -> str | None:
         SettingError: If the file cannot be read, is empty or too long.
     """
     return _read("token", file, TOKEN_VARIABLE)
+
+
+def _read_passphrase(what: str, file: Path | None, variable: str) -> str | None:
+    if file is None and os.environ.get(variable) == "":
+        raise SettingError(f"the variable {variable} is set, but empty; give it the {what}, or unset it")
+    return _read(what, file, variable)
 
 
 def _read(what: str, file: Path | None, variable: str) -> str | None:

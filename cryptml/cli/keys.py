@@ -7,11 +7,22 @@ from typing import Annotated
 
 import typer
 
-from cryptml.cli.console import Stages, out, print_json, say
-from cryptml.cli.credentials import CaFile, PassphraseFile, TokenFile, read_passphrase, read_token
+from cryptml.cli.console import Stages, note, out, print_json, say
+from cryptml.cli.credentials import (
+    NEW_PASSPHRASE_VARIABLE,
+    CaFile,
+    NewPassphraseFile,
+    PassphraseFile,
+    ProxyAddress,
+    TokenFile,
+    read_new_passphrase,
+    read_passphrase,
+    read_token,
+)
+from cryptml.errors import SettingError
 from cryptml.reports.table import bytes_text, plain_table
 
-app = typer.Typer(help="Make, list and delete this client's keys.", no_args_is_help=True)
+app = typer.Typer(help="Make, list, encrypt and delete this client's keys.", no_args_is_help=True)
 Folder = Annotated[Path | None, typer.Option("--keys", help="Folder of the keys; the user's data folder by default.")]
 
 
@@ -23,13 +34,20 @@ def make(
     passphrase_file: PassphraseFile = None,
     token_file: TokenFile = None,
     ca_file: CaFile = None,
+    proxy: ProxyAddress = None,
 ) -> None:
     """Make the keys for a service's model where there are none, and upload their evaluation half."""
     from cryptml_client import Client, KeyStore
 
-    store = KeyStore(keys, read_passphrase(passphrase_file))
+    store = KeyStore(keys, read_passphrase(passphrase_file), notify=note)
     with Client(
-        server, model=model, keys=store, token=read_token(token_file), ca_file=ca_file, progress=Stages()
+        server,
+        model=model,
+        keys=store,
+        token=read_token(token_file),
+        ca_file=ca_file,
+        proxy=proxy,
+        progress=Stages(),
     ) as client:
         client.prepare()
         size = bytes_text(client.evaluation_key_bytes)
@@ -41,7 +59,7 @@ def list_keys(keys: Folder = None, json: Annotated[bool, typer.Option("--json", 
     """List key sets; nothing secret is shown."""
     from cryptml_client import KeyStore
 
-    stored = list(KeyStore(keys).list())
+    stored = list(KeyStore(keys, notify=note).list())
     if json:
         print_json(
             [
@@ -75,4 +93,28 @@ def delete(
     """Delete a key set; new ones are made when they are next needed."""
     from cryptml_client import KeyStore
 
-    KeyStore(keys).delete(key_set)
+    KeyStore(keys, notify=note).delete(key_set)
+
+
+@app.command("passphrase")
+def passphrase(
+    keys: Folder = None,
+    passphrase_file: PassphraseFile = None,
+    new_passphrase_file: NewPassphraseFile = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Leave the files in the clear from now on.")] = False,
+) -> None:
+    """Encrypt all key files under a new passphrase, those in the clear too, or remove theirs; all of them, or none."""
+    from cryptml_client import KeyStore
+
+    new = read_new_passphrase(new_passphrase_file)
+    if (new is None) != remove:
+        raise SettingError(
+            f"give either a new passphrase (--new-passphrase-file, or {NEW_PASSPHRASE_VARIABLE}) or --remove"
+        )
+    store = KeyStore(keys, read_passphrase(passphrase_file), notify=note)
+    changed = store.change_passphrase(new)
+    state = "lie in the clear now" if new is None else "are encrypted under the new passphrase"
+    say(
+        f"all keys in {store.folder} {state}; {changed} files were written anew, and the blocks of the old ones may remain on the disk "
+        "until it reuses them"
+    )

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cryptml.cli.console import Stages, bar, err, out, print_json
-from cryptml.cli.credentials import CaFile, PassphraseFile, TokenFile, read_passphrase, read_token
+from cryptml.cli.console import Stages, bar, err, note, out, print_json
+from cryptml.cli.credentials import CaFile, PassphraseFile, ProxyAddress, TokenFile, read_passphrase, read_token
 from cryptml.errors import CryptmlError, ImageError, RangeError
 from cryptml.images import Image, Region, central_region, crop, load_image
 from cryptml.networks import FloatArray, IntArray, Network, load_network
@@ -31,6 +31,7 @@ def predict(
     passphrase_file: PassphraseFile = None,
     token_file: TokenFile = None,
     ca_file: CaFile = None,
+    proxy: ProxyAddress = None,
     clear_check: Annotated[
         str | None, typer.Option(help="Network to compare with in the clear: a folder or a name.")
     ] = None,
@@ -50,10 +51,11 @@ def predict(
     with Client(
         server,
         model=model,
-        keys=KeyStore(keys, read_passphrase(passphrase_file)),
+        keys=KeyStore(keys, read_passphrase(passphrase_file), notify=note),
         timeout_seconds=timeout,
         token=read_token(token_file),
         ca_file=ca_file,
+        proxy=proxy,
         progress=stages,
         background=background,
     ) as client:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cryptml.cli.console import Stages, bar, err, out, print_json, say
-from cryptml.cli.credentials import CaFile, PassphraseFile, TokenFile, read_passphrase, read_token
+from cryptml.cli.console import Stages, bar, err, note, out, print_json, say
+from cryptml.cli.credentials import CaFile, PassphraseFile, ProxyAddress, TokenFile, read_passphrase, read_token
 from cryptml.errors import CryptmlError, SettingError
 from cryptml.files import write_bytes
 from cryptml.images import Image, load_image, tile_breast
@@ -42,6 +42,7 @@ def scan(
     passphrase_file: PassphraseFile = None,
     token_file: TokenFile = None,
     ca_file: CaFile = None,
+    proxy: ProxyAddress = None,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for each answer.")] = 900.0,
     resume: Annotated[bool, typer.Option("--resume", help="Continue a scan that was interrupted.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing heat map.")] = False,
@@ -58,10 +59,11 @@ def scan(
     with Client(
         server,
         model=model,
-        keys=KeyStore(keys, read_passphrase(passphrase_file)),
+        keys=KeyStore(keys, read_passphrase(passphrase_file), notify=note),
         timeout_seconds=timeout,
         token=read_token(token_file),
         ca_file=ca_file,
+        proxy=proxy,
         progress=stages,
     ) as client:
         bundle = client.bundle

@@ -24,7 +24,7 @@ from cryptml.fhe.security import (
     describe_noise,
     log2_deviation,
 )
-from cryptml.files import describe_violations, loads, sha256
+from cryptml.files import describe_violations, read_json, sha256
 
 OVERHEAD_BYTES = 65_536
 """A serialised message is at most this much longer than its payload (640 bytes were seen)."""
@@ -113,10 +113,6 @@ class CircuitParameters:
             CircuitError: If it is not one, of a kind that this version does not use, or one that no honest build makes, with the
                 first `MOST_PROBLEMS` reasons.
         """
-        if len(client_specs) > MAX_SPECS_BYTES:
-            raise CircuitError(
-                f"a client specification of {len(client_specs)} bytes exceeds {MAX_SPECS_BYTES}; fetch it again"
-            )
         return _parse(client_specs)
 
 
@@ -127,13 +123,10 @@ class InsecureParameters(CircuitError):
 @lru_cache(maxsize=256)
 def _parse(client_specs: bytes) -> CircuitParameters:
     """Read a specification; circuits are asked for their parameters again and again."""
-    try:
-        data = loads(client_specs)
-        violations = describe_violations(data, SCHEMA)
-        if violations:
-            raise ValueError(violations[0])
-    except (ValueError, RecursionError) as error:
-        raise CircuitError(f"the client specification cannot be read ({error}); build the bundle again") from error
+    data = read_json(client_specs, "the client specification", CircuitError, limit=MAX_SPECS_BYTES)
+    violations = describe_violations(data, SCHEMA)
+    if violations:
+        raise CircuitError(f"the client specification breaks its schema: {violations[0]}; build the bundle again")
     problems = list(_describe_problems(data))
     if problems:
         more = f", and {len(problems) - MOST_PROBLEMS} more" if len(problems) > MOST_PROBLEMS else ""

@@ -15,8 +15,9 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cryptml_server.metrics import Metrics
-from cryptml_server.problems import ambiguous, unexpected
+from cryptml_server.problems import ambiguous, answer_problem, unexpected
 from cryptml_server.request_id import request_id
+from cryptml_server.request_target import to_origin_form
 from cryptml_server.settings import Settings
 
 OWN = ("cryptml", "cryptml_server", "cryptml_client")
@@ -91,7 +92,10 @@ class RequestLog:
             await send(message)
 
         try:
-            if {b"content-length", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}:
+            problem_of_target = to_origin_form(scope)
+            if problem_of_target is not None:
+                await answer_problem(problem_of_target, Request(scope))(scope, receive_counted, send_counted)
+            elif {b"content-length", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}:
                 await ambiguous(Request(scope))(scope, receive_counted, send_counted)
             else:
                 await self._app(scope, receive_counted, send_counted)

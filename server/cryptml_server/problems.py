@@ -56,24 +56,24 @@ def add_problem_handlers(app: FastAPI) -> None:
     async def on_problem(request: Request, problem: Exception) -> JSONResponse:
         if not isinstance(problem, Problem):
             raise TypeError(type(problem).__name__)
-        return _answer(problem, request)
+        return answer_problem(problem, request)
 
     async def on_http(request: Request, error: Exception) -> JSONResponse:
         if not isinstance(error, HTTPException):
             raise TypeError(type(error).__name__)
         problem = Problem(error.status_code, str(error.detail), f"{error.detail}; see /docs for what is offered")
-        return _answer(problem, request)
+        return answer_problem(problem, request)
 
     async def on_validation(request: Request, error: Exception) -> JSONResponse:
         if not isinstance(error, RequestValidationError):
             raise TypeError(type(error).__name__)
         # The offending value is left out: it is the client's, and may be anything.
         found = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()[:5])
-        return _answer(Problem(422, "Invalid request", found), request)
+        return answer_problem(Problem(422, "Invalid request", found), request)
 
     async def on_database(request: Request, error: Exception) -> JSONResponse:
         _log.error("the database is unavailable (%s)", error)
-        return _answer(
+        return answer_problem(
             Problem(503, "Database unavailable", "the service cannot reach its records; try again", retry_after=5),
             request,
         )
@@ -91,7 +91,7 @@ def add_problem_handlers(app: FastAPI) -> None:
 def unexpected(error: Exception, request: Request) -> JSONResponse:
     """Return the answer to an error that nobody expected; the log says which it was."""
     _log.error("unexpected %s", type(error).__name__, exc_info=error)
-    return _answer(Problem(500, "Internal error", "the service failed; its log says why"), request)
+    return answer_problem(Problem(500, "Internal error", "the service failed; its log says why"), request)
 
 
 def ambiguous(request: Request) -> JSONResponse:
@@ -102,10 +102,11 @@ def ambiguous(request: Request) -> JSONResponse:
         "the request has both Content-Length and Transfer-Encoding; send one of them",
         headers={"Connection": "close"},
     )
-    return _answer(problem, request)
+    return answer_problem(problem, request)
 
 
-def _answer(problem: Problem, request: Request) -> JSONResponse:
+def answer_problem(problem: Problem, request: Request) -> JSONResponse:
+    """Return a problem as a document; the log learns its kind."""
     kind = problem.title.lower().replace(" ", "-")
     request.state.problem = kind
     headers = dict(problem.headers)

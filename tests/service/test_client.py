@@ -149,6 +149,8 @@ def liar(answers: Answers) -> Iterator[str]:
         def do_GET(self) -> None:
             status, body = answers.get(self.path, (404, b"nothing"))
             self.send_response(status)
+            octets = "/client-bundle/" in self.path or self.path.endswith("/evaluations")
+            self.send_header("Content-Type", f"application/{'octet-stream' if octets else 'json'}")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

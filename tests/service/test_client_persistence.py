@@ -43,7 +43,11 @@ def scripted(*answers: tuple[int, bytes, dict[str, str]]) -> Iterator[tuple[str,
                 self.connection.shutdown(socket.SHUT_RDWR)
                 return
             self.send_response(status)
-            for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            for name, value in {
+                "Content-Type": "application/json",
+                "Content-Length": str(len(body)),
+                **headers,
+            }.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
