@@ -63,7 +63,7 @@ def main() -> int:
         )
         with (
             local_service([work / "bundle"], work / "data") as service,
-            Client(service.url, keys=KeyStore(work / "keys")) as client,
+            Client(service.url, keys=KeyStore(work / "keys"), trust_first_use=True) as client,
             bar("encrypted regions", len(chosen)) as (progress, task),
         ):
             client.prepare()

@@ -3,8 +3,21 @@
 from cryptml_client.asynchronous import AsyncClient
 from cryptml_client.client import Client
 from cryptml_client.key_store import KeyStore
+from cryptml_client.pinning import AcceptedBundles, UnacceptedBundle
 from cryptml_client.prediction import Prediction
 from cryptml_client.progress import Progress
 from cryptml_client.scan import Scan, TileAnswer
+from cryptml_client.spot_checking import SpotCheckFailed
 
-__all__ = ["AsyncClient", "Client", "KeyStore", "Prediction", "Progress", "Scan", "TileAnswer"]
+__all__ = [
+    "AcceptedBundles",
+    "AsyncClient",
+    "Client",
+    "KeyStore",
+    "Prediction",
+    "Progress",
+    "Scan",
+    "SpotCheckFailed",
+    "TileAnswer",
+    "UnacceptedBundle",
+]

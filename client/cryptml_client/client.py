@@ -16,12 +16,15 @@ from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import MAX_JSON_BYTES
 from cryptml.images import Image, Region, central_region, crop, load_image
 from cryptml.networks.boundary import FloatArray
-from cryptml.runtime import run_split
+from cryptml.runtime import Answer, run_split
 from cryptml_client.answers import JSON, OCTETS
 from cryptml_client.evaluator import RemoteEvaluator
 from cryptml_client.key_store import KeyStore
+from cryptml_client.pinning import FILE as ACCEPTED_FILE
+from cryptml_client.pinning import AcceptedBundles, Confirm, Pinning
 from cryptml_client.prediction import Prediction
 from cryptml_client.progress import Progress, Silent
+from cryptml_client.spot_checking import SpotChecking
 from cryptml_client.transport import Transport
 from cryptml_client.uploading import KeyUpload
 
@@ -36,6 +39,9 @@ class Client:
     The bundle is fetched and checked at the first use; keys are made or found again, and their evaluation half
     uploaded, before the first prediction. Safe to share between threads.
 
+    A bundle that was not used before, or is another than before, is refused unless one of ``accept_digest``, ``trust_first_use`` and
+    ``confirm`` lets it in; what was let in is written down beside the keys.
+
     Args:
         url: Of the service.
         model: Its name there; may be left out where the service has one.
@@ -48,6 +54,11 @@ class Client:
         background: Whether the service is to answer evaluations as jobs: they survive broken connections, and its restarts.
         proxy: Address of a proxy on the way (``http://host:port`` or ``https://host:port``, with ``user:password@`` where it wants that),
             ``none`` for none; None for what the environment says. Services on this machine are asked directly.
+        accept_digest: Of the one bundle that may be used, as the provider told it; see `cryptml_client.pinning`.
+        trust_first_use: Whether a bundle is accepted unseen where there was none of that model and service before.
+        confirm: Asks a person about a bundle that is not accepted yet.
+        spot_checks: Share of all requests, 0 to 0.9, that are about regions of the bundle with known answers; see
+            `cryptml_client.spot_checking`. They count against the tenant's quotas as other requests do.
     """
 
     def __init__(
@@ -63,6 +74,10 @@ class Client:
         patience_seconds: float = PATIENCE_SECONDS,
         background: bool = False,
         proxy: str | None = None,
+        accept_digest: str | None = None,
+        trust_first_use: bool = False,
+        confirm: Confirm | None = None,
+        spot_checks: float = 0.0,
     ) -> None:
         self._transport = Transport(
             url, timeout_seconds, token, ca_file=ca_file, patience_seconds=patience_seconds, proxy=proxy
@@ -73,6 +88,13 @@ class Client:
         self._native = threading.Lock()
         self._model = model
         self._keys = keys if keys is not None else KeyStore()
+        self._pinning = Pinning(
+            AcceptedBundles(self._keys.folder / ACCEPTED_FILE),
+            accept_digest=accept_digest,
+            trust_first_use=trust_first_use,
+            confirm=confirm,
+        )
+        self._spot_checking = SpotChecking(spot_checks)
         self._progress: Progress = progress if progress is not None else Silent()
         self._bundle: ClientBundle | None = None
         self._circuits: dict[int, ClientCircuit] = {}
@@ -101,12 +123,16 @@ class Client:
 
         Raises:
             ServiceError: If it cannot be fetched.
-            BundleError: If it is damaged or contradicts itself.
+            BundleError: If it is damaged or contradicts itself; `UnacceptedBundle` if it is not accepted.
+            SettingError: If it holds no spot checks, and there are to be some.
         """
         with self._preparing:
             if self._bundle is None:
                 with self._progress.stage("fetching the client bundle"):
-                    self._bundle = self._fetch_bundle()
+                    bundle = self._fetch_bundle()
+                self._pinning.require_accepted(self._transport.address, bundle)
+                self._spot_checking.require_possible(bundle.spot_checks)
+                self._bundle = bundle
             return self._bundle
 
     @property
@@ -149,21 +175,39 @@ class Client:
         return self.predict_region(crop(picture, region or central_region(picture), side))
 
     def predict_region(self, region: FloatArray) -> Prediction:
-        """Return the answer for (side, side) float32 pixels in [0, 1], already cropped and reduced."""
+        """Return the answer for (side, side) float32 pixels in [0, 1], already cropped and reduced.
+
+        Raises:
+            SpotCheckFailed: If a spot check fails before it, or has failed: then nothing is asked any more.
+            CryptmlError: As `prepare`, or if the service fails.
+        """
         with self._preparing:
             if not self.prepared:
                 self.prepare()
+        checks = self.bundle.spot_checks
+        asked = 0
         with self._progress.stage("asking the service"):
-            evaluator = self._evaluator()
-            try:
-                answer = run_split(self.bundle, region, evaluator)
-            except ServiceRefused as refusal:
-                if refusal.title != "Unknown evaluation keys":
-                    raise
-                self.prepare()  # the service forgot the keys; it gets them once more
-                evaluator = self._evaluator()
-                answer = run_split(self.bundle, region, evaluator)
-        return Prediction(answer, self.bundle.split.letters, evaluator.upload_bytes, evaluator.download_bytes)
+            while self._spot_checking.due() and checks is not None:
+                self._spot_checking.check(checks, lambda known: self._ask(known)[0].integers)
+                asked += 1
+            answer, evaluator = self._ask(region)
+        return Prediction(answer, self.bundle.split.letters, evaluator.upload_bytes, evaluator.download_bytes, asked)
+
+    @property
+    def spot_checks_passed(self) -> int:
+        """Spot checks that the service has passed so far."""
+        return self._spot_checking.passed
+
+    def _ask(self, region: FloatArray) -> tuple[Answer, RemoteEvaluator]:
+        evaluator = self._evaluator()
+        try:
+            return run_split(self.bundle, region, evaluator), evaluator
+        except ServiceRefused as refusal:
+            if refusal.title != "Unknown evaluation keys":
+                raise
+        self.prepare()  # the service forgot the keys; it gets them once more
+        evaluator = self._evaluator()
+        return run_split(self.bundle, region, evaluator), evaluator
 
     def predict_regions(
         self, regions: Iterable[FloatArray], *, in_flight: int = 4

@@ -13,7 +13,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from cryptml.bundle import ClientBundle, ClientStep
+from cryptml.bundle.manifest import grouped
 from cryptml.errors import BundleError, SettingError, printable
+from cryptml.fhe.settings import power
 from cryptml.files import parse_json, read_bounded, to_json_bytes, write_bytes
 
 FILE = "accepted-bundles.json"
@@ -23,9 +25,6 @@ MOST_ACCEPTED = 1000
 
 LEAST_DIGITS = 32
 """Hexadecimal digits of a digest that somebody gives: 128 bits, too many to make another bundle for."""
-
-GROUP = 4
-"""Digits in a group, as they are read out over a telephone."""
 
 
 class UnacceptedBundle(BundleError):
@@ -191,11 +190,6 @@ class Pinning:
             self._accepted.accept(service, bundle.model, bundle.digest, how)
 
 
-def grouped(digest: str) -> str:
-    """Return a digest's digits in groups of `GROUP`."""
-    return " ".join(digest[start : start + GROUP] for start in range(0, len(digest), GROUP))
-
-
 def describe_bundle(bundle: ClientBundle) -> list[tuple[str, str]]:
     """Return what a person sees of a bundle before it is accepted: names and values, fit for a terminal."""
     own = [layer for step in bundle.steps if isinstance(step, ClientStep) for layer in step.layers]
@@ -214,7 +208,7 @@ def describe_bundle(bundle: ClientBundle) -> list[tuple[str, str]]:
         rows.append(
             (
                 f"server segment {number}",
-                f"{circuit.segment}, {circuit.bootstraps} table lookups, secret keys of {dimensions} bits, p_error {circuit.p_error:.2g}",
+                f"{circuit.segment}: {circuit.bootstraps} programmable bootstraps, secret keys of {dimensions} bits, p_error {power(circuit.p_error)}",
             )
         )
     rows.append(("spot checks", str(len(bundle.spot_checks)) if bundle.spot_checks is not None else "none"))

@@ -17,12 +17,14 @@ class Prediction:
         split: Who ran which layer.
         upload_bytes: Ciphertext sent for this picture, without keys.
         download_bytes: Ciphertext received.
+        spot_checks: That were asked about before it, and passed.
     """
 
     answer: Answer
     split: str
     upload_bytes: int
     download_bytes: int
+    spot_checks: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the prediction as JSON values; probability is that of the label."""
@@ -34,4 +36,5 @@ class Prediction:
             "timings_ms": {stage: round(value, 3) for stage, value in self.answer.timings.stages.items()},
             "upload_bytes": self.upload_bytes,
             "download_bytes": self.download_bytes,
+            "spot_checks": self.spot_checks,
         }

@@ -105,6 +105,11 @@ class Transport:
     ) -> None:
         self.close()
 
+    @property
+    def address(self) -> str:
+        """The service's address, in one form however it was written."""
+        return self._url
+
     def close(self) -> None:
         """Close the connections."""
         self._http.close()

@@ -14,6 +14,8 @@ from cryptml.bundle.client import WEIGHTS_FILE, circuit_file
 from cryptml.bundle.manifest import MANIFEST, created_with, describe_files
 from cryptml.bundle.server import SCHEMA as SERVER_SCHEMA
 from cryptml.bundle.server import ServerBundle, circuit_folder_name
+from cryptml.bundle.spot_checks import FILE as SPOT_CHECKS_FILE
+from cryptml.bundle.spot_checks import make_spot_checks
 from cryptml.errors import BundleError
 from cryptml.fhe.backends.base import Backend, Compiled
 from cryptml.fhe.backends.sharing import compile_sharing
@@ -26,6 +28,7 @@ from cryptml.networks.tensors import layer_entries, pack_layers
 from cryptml.splits import Segment, Side, Split
 
 BUILD_ID_BYTES = 16
+SEED_BITS = 63
 
 BuildProgress = Callable[[int, int, Segment], None]
 """Told before each compilation: number of it, how many there are, which segment."""
@@ -40,6 +43,7 @@ def build_bundle(
     settings: EngineSettings = DEFAULT_ENGINE_SETTINGS,
     chosen: Mapping[Segment, EngineSettings] | None = None,
     share_keys: bool = False,
+    spot_checks: int = 0,
     force: bool = False,
     progress: BuildProgress | None = None,
 ) -> ServerBundle:
@@ -53,6 +57,8 @@ def build_bundle(
         settings: Of the engine.
         chosen: Of segments for which others were found better, as a profile holds them.
         share_keys: Compile all server segments for one key set, instead of one for each.
+        spot_checks: Regions with known answers that clients get, so that they can tell whether the service evaluates this network; each is
+            an answer of the network that they need not ask for.
         force: Replace what is there.
         progress: Called before each compilation.
 
@@ -78,6 +84,16 @@ def build_bundle(
             compiled.move_to(work / "server" / circuit_folder_name(index))
             (work / "client" / circuit_file(index)).write_bytes(compiled.spec.client_specs)
             specs.append(compiled.spec)
+        if spot_checks and specs:
+            known = make_spot_checks(
+                network,
+                split,
+                spot_checks,
+                p_error=max(spec.p_error for spec in specs),
+                seed=secrets.randbits(SEED_BITS),
+            )
+            if known is not None:
+                (work / "client" / SPOT_CHECKS_FILE).write_bytes(known.pack())
         manifest = _write_client(work / "client", network, split, specs)
         _write_server(work / "server", network, split, specs, sha256(manifest))
         if out.exists():

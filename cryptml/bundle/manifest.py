@@ -16,6 +16,9 @@ from cryptml.networks.tensors import MAX_WEIGHTS_BYTES
 MANIFEST = "manifest.json"
 MAX_FILE_BYTES = MAX_WEIGHTS_BYTES
 
+GROUP = 4
+"""Digits in a group, as they are read out over a telephone."""
+
 
 def describe_files(folder: Path) -> dict[str, dict[str, Any]]:
     """Return digest and size of every file below a folder but its manifest, by POSIX path."""
@@ -58,6 +61,11 @@ def check_name(name: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{0,79}", name):
         raise BundleError(f"{name[:100]!r} is not the name of a bundle's file")
     return name
+
+
+def grouped(digest: str) -> str:
+    """Return a digest's hexadecimal digits in groups of `GROUP`, as people compare them."""
+    return " ".join(digest[start : start + GROUP] for start in range(0, len(digest), GROUP))
 
 
 def created_with() -> dict[str, str]:

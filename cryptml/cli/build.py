@@ -67,6 +67,15 @@ def build(
     share_keys: Annotated[
         bool, typer.Option("--share-keys", help="One key set for all server segments instead of one for each.")
     ] = False,
+    spot_checks: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=256,
+            help="Regions of nobody, with the intervals of their answers, that clients may ask about to see whether the service evaluates "
+            "this network; each gives an answer of it away.",
+        ),
+    ] = 16,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -75,7 +84,9 @@ def build(
     With --report, segments get the engine settings that were measured to be best. With --split auto as well, the split is what
     split-profiler choose chooses under the same constraints.
     """
+    from cryptml.bundle import ClientBundle
     from cryptml.bundle.build import build_bundle
+    from cryptml.bundle.manifest import grouped
     from cryptml.fhe.backends.registry import load_backend
     from cryptml.profiler.engine_choice import settings_in
 
@@ -130,11 +141,18 @@ def build(
             settings=engine,
             chosen=measured,
             share_keys=share_keys,
+            spot_checks=spot_checks,
             force=force,
         )
     if json:
         print_json(
-            {"bundle": str(out_folder), "model": bundle.model, "split": bundle.split, "circuits": list(bundle.circuits)}
+            {
+                "bundle": str(out_folder),
+                "model": bundle.model,
+                "split": bundle.split,
+                "digest": bundle.digest,
+                "circuits": list(bundle.circuits),
+            }
         )
         return
     out.print(network_table(trained, chosen))
@@ -166,7 +184,14 @@ def build(
         ("down", "right"),
     ]
     out.print(plain_table("Server segments", columns, rows))
-    say(f"bundle written to {out_folder}")
+    checks = ClientBundle.load(out_folder / "client").spot_checks
+    if checks is not None:
+        say(
+            f"{len(checks)} spot checks: every client gets {len(checks)} answers of the network, as so many queries would give it"
+        )
+    elif spot_checks and bundle.circuits:
+        say("no spot checks: the network gives no defined answer about synthetic regions")
+    say(f"bundle written to {out_folder}; the digest that clinics compare:\n  {grouped(bundle.digest)}")
 
 
 def _report_of(network: str, report: Path | None) -> dict[str, Any]:

@@ -50,11 +50,11 @@ def demo(
     with tempfile.TemporaryDirectory(prefix="cryptml-demo-") as name:
         work = Path(name)
         with stages.stage("compiling the server segments"):
-            build_bundle(trained, chosen, work / "bundle", backend=load_backend("integer", network))
+            built = build_bundle(trained, chosen, work / "bundle", backend=load_backend("integer", network))
         with (
             stages.stage("starting the service"),
             local_service([work / "bundle"], work / "data") as service,
-            Client(service.url, keys=KeyStore(work / "keys"), progress=stages) as client,
+            Client(service.url, keys=KeyStore(work / "keys"), progress=stages, accept_digest=built.digest) as client,
         ):
             started = time.perf_counter()
             client.prepare()

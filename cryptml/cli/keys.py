@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from cryptml.cli.acceptance import AcceptDigest, TrustFirstUse, person
 from cryptml.cli.console import Stages, note, out, print_json, say
 from cryptml.cli.credentials import (
     NEW_PASSPHRASE_VARIABLE,
@@ -35,6 +36,8 @@ def make(
     token_file: TokenFile = None,
     ca_file: CaFile = None,
     proxy: ProxyAddress = None,
+    accept_digest: AcceptDigest = None,
+    trust_first_use: TrustFirstUse = False,
 ) -> None:
     """Make the keys for a service's model where there are none, and upload their evaluation half."""
     from cryptml_client import Client, KeyStore
@@ -47,6 +50,9 @@ def make(
         token=read_token(token_file),
         ca_file=ca_file,
         proxy=proxy,
+        accept_digest=accept_digest,
+        trust_first_use=trust_first_use,
+        confirm=person(),
         progress=Stages(),
     ) as client:
         client.prepare()

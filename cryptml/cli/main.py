@@ -7,6 +7,7 @@ import typer
 from cryptml import __version__
 from cryptml.cli import (
     build,
+    bundles,
     database,
     datasets,
     demo,
@@ -44,6 +45,7 @@ app.command("settings")(settings.settings)
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(database.app, name="database")
 app.add_typer(keys.app, name="keys")
+app.add_typer(bundles.app, name="bundles")
 app.command("predict")(predict.predict)
 app.command("scan")(scan.scan)
 app.command("demo")(demo.demo)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cryptml.cli.acceptance import AcceptDigest, SpotChecks, TrustFirstUse, person
 from cryptml.cli.console import Stages, bar, err, note, out, print_json
 from cryptml.cli.credentials import CaFile, PassphraseFile, ProxyAddress, TokenFile, read_passphrase, read_token
 from cryptml.errors import CryptmlError, ImageError, RangeError
@@ -32,6 +33,9 @@ def predict(
     token_file: TokenFile = None,
     ca_file: CaFile = None,
     proxy: ProxyAddress = None,
+    accept_digest: AcceptDigest = None,
+    trust_first_use: TrustFirstUse = False,
+    spot_checks: SpotChecks = 0.0,
     clear_check: Annotated[
         str | None, typer.Option(help="Network to compare with in the clear: a folder or a name.")
     ] = None,
@@ -56,6 +60,10 @@ def predict(
         token=read_token(token_file),
         ca_file=ca_file,
         proxy=proxy,
+        accept_digest=accept_digest,
+        trust_first_use=trust_first_use,
+        confirm=person(),
+        spot_checks=spot_checks,
         progress=stages,
         background=background,
     ) as client:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cryptml.cli.acceptance import AcceptDigest, SpotChecks, TrustFirstUse, person
 from cryptml.cli.console import Stages, bar, err, note, out, print_json, say
 from cryptml.cli.credentials import CaFile, PassphraseFile, ProxyAddress, TokenFile, read_passphrase, read_token
 from cryptml.errors import CryptmlError, SettingError
@@ -43,6 +44,9 @@ def scan(
     token_file: TokenFile = None,
     ca_file: CaFile = None,
     proxy: ProxyAddress = None,
+    accept_digest: AcceptDigest = None,
+    trust_first_use: TrustFirstUse = False,
+    spot_checks: SpotChecks = 0.0,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for each answer.")] = 900.0,
     resume: Annotated[bool, typer.Option("--resume", help="Continue a scan that was interrupted.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing heat map.")] = False,
@@ -64,6 +68,10 @@ def scan(
         token=read_token(token_file),
         ca_file=ca_file,
         proxy=proxy,
+        accept_digest=accept_digest,
+        trust_first_use=trust_first_use,
+        confirm=person(),
+        spot_checks=spot_checks,
         progress=stages,
     ) as client:
         bundle = client.bundle

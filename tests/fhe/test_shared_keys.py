@@ -144,7 +144,7 @@ def test_a_client_makes_and_uploads_one_key_set_for_all(two_tables: Network, tmp
     assert len({step.circuit.client_specs for step in steps}) == 2
     with local_service([bundle.folder], tmp_path / "data") as service:
         store = KeyStore(tmp_path / "keys")
-        with Client(service.url, keys=store) as client:
+        with Client(service.url, keys=store, trust_first_use=True) as client:
             for region in np.random.default_rng(0).random((3, 2, 2), dtype=np.float32):
                 answer = client.predict_region(region).answer
                 assert np.array_equal(answer.integers, two_tables.run(two_tables.quantise(region[None]))[0])

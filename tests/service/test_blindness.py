@@ -127,7 +127,7 @@ def test_the_server_sees_nothing_of_any_real_mammogram(reference: Network, tmp_p
     store = KeyStore(tmp_path / "keys")
     forbidden: list[tuple[str, bytes]] = []
     with local_service([bundle.folder], tmp_path / "data") as running, recorded(running.url) as recorder:
-        with Client(recorder.url, keys=store) as client:
+        with Client(recorder.url, keys=store, trust_first_use=True) as client:
             for path in (path for case in CASES for path in case.values()):
                 picture = load_image(path)
                 region = brightest_region(picture, REGION_PIXELS)

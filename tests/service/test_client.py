@@ -36,7 +36,7 @@ pytestmark = pytest.mark.encrypted
 def test_predictions_equal_the_clear_network(
     tiny_service: Any, tiny: Network, tiny_regions: FloatArray, tmp_path: Path
 ) -> None:
-    with Client(tiny_service.url, keys=KeyStore(tmp_path / "keys")) as client:
+    with Client(tiny_service.url, keys=KeyStore(tmp_path / "keys"), trust_first_use=True) as client:
         for region in tiny_regions[:4]:
             prediction = client.predict_region(region)
             assert np.array_equal(prediction.answer.logits, tiny.logits(region[None])[0])
@@ -61,13 +61,13 @@ def test_keys_are_made_once_and_uploaded_again_when_the_service_forgot_them(
     tiny_service: Any, tiny_regions: FloatArray, tmp_path: Path
 ) -> None:
     store = KeyStore(tmp_path / "keys", passphrase="correct horse")
-    with Client(tiny_service.url, keys=store) as client:
+    with Client(tiny_service.url, keys=store, trust_first_use=True) as client:
         client.prepare()
     (stored,) = store.list()
     assert stored.encrypted
     assert stored.path.stat().st_mode & 0o777 == 0o600
     before = stored.path.read_bytes()
-    with Client(tiny_service.url, keys=store) as client:
+    with Client(tiny_service.url, keys=store, trust_first_use=True) as client:
         first = client.predict_region(tiny_regions[0])
         for path in Path(tiny_service.data).rglob(stored.evaluation_keys):
             path.unlink()
@@ -78,7 +78,7 @@ def test_keys_are_made_once_and_uploaded_again_when_the_service_forgot_them(
 
 def test_a_picture_is_cropped_before_anything_is_sent(tiny_service: Any, tmp_path: Path) -> None:
     picture = image_from_array(np.random.default_rng(0).random((40, 60)))
-    with Client(tiny_service.url, keys=KeyStore(tmp_path / "keys")) as client:
+    with Client(tiny_service.url, keys=KeyStore(tmp_path / "keys"), trust_first_use=True) as client:
         assert client.predict(picture, Region(10, 8, 24)).answer.label
         with pytest.raises(ImageError, match="40"):
             client.predict(picture, Region(50, 30, 24))
@@ -88,7 +88,7 @@ def test_a_picture_is_cropped_before_anything_is_sent(tiny_service: Any, tmp_pat
 
 def test_the_model_must_be_known(tiny_service: Any, tmp_path: Path) -> None:
     with (
-        Client(tiny_service.url, model="nobody", keys=KeyStore(tmp_path)) as client,
+        Client(tiny_service.url, model="nobody", keys=KeyStore(tmp_path), trust_first_use=True) as client,
         pytest.raises(ServiceRefused, match=r"404 Unknown model.*there are: tiny"),
     ):
         client.prepare()
@@ -105,7 +105,7 @@ def test_a_service_that_is_down(tmp_path: Path) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with (
-        Client(f"http://127.0.0.1:{port}", keys=KeyStore(tmp_path)) as client,
+        Client(f"http://127.0.0.1:{port}", keys=KeyStore(tmp_path), trust_first_use=True) as client,
         pytest.raises(ServiceUnavailable, match="nothing answers at"),
     ):
         client.prepare()
@@ -115,7 +115,7 @@ def test_a_service_that_is_slow(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         with (
-            Client(url, keys=KeyStore(tmp_path), timeout_seconds=0.3) as client,
+            Client(url, keys=KeyStore(tmp_path), trust_first_use=True, timeout_seconds=0.3) as client,
             pytest.raises(ServiceTimeout, match=r"within 0\.3 s"),
         ):
             client.prepare()
@@ -132,7 +132,9 @@ def test_a_service_that_speaks_something_else(tmp_path: Path) -> None:
 
         threading.Thread(target=answer, daemon=True).start()
         with (
-            Client(f"http://127.0.0.1:{listening.getsockname()[1]}", keys=KeyStore(tmp_path)) as client,
+            Client(
+                f"http://127.0.0.1:{listening.getsockname()[1]}", keys=KeyStore(tmp_path), trust_first_use=True
+            ) as client,
             pytest.raises(ServiceProtocolError, match="does not speak HTTP"),
         ):
             client.prepare()
@@ -198,7 +200,7 @@ def honest_answers(bundle_folder: Path) -> Answers:
 def test_a_service_that_answers_garbage(body: bytes, message: str, tmp_path: Path) -> None:
     with (
         liar({"/v1/models": (200, body)}) as url,
-        Client(url, keys=KeyStore(tmp_path)) as client,
+        Client(url, keys=KeyStore(tmp_path), trust_first_use=True) as client,
         pytest.raises(ServiceProtocolError, match=message),
     ):
         client.prepare()
@@ -207,7 +209,7 @@ def test_a_service_that_answers_garbage(body: bytes, message: str, tmp_path: Pat
 def test_an_error_that_is_no_problem_document(tmp_path: Path) -> None:
     with (
         liar({"/v1/models": (500, b"oops")}) as url,
-        Client(url, keys=KeyStore(tmp_path)) as client,
+        Client(url, keys=KeyStore(tmp_path), trust_first_use=True) as client,
         pytest.raises(ServiceProtocolError, match="status 500"),
     ):
         client.prepare()
@@ -217,7 +219,7 @@ def test_control_characters_of_a_service_do_not_reach_the_terminal(tmp_path: Pat
     body = json.dumps({"title": "bad\u001b[2J", "detail": "\u0007detail"}).encode()
     with (
         liar({"/v1/models": (400, body)}) as url,
-        Client(url, keys=KeyStore(tmp_path)) as client,
+        Client(url, keys=KeyStore(tmp_path), trust_first_use=True) as client,
         pytest.raises(ServiceRefused) as caught,
     ):
         client.prepare()
@@ -232,7 +234,7 @@ def test_a_bundle_altered_on_the_way(build_tiny: Callable[[str], Any], tmp_path:
     answers[path] = (200, bytes(body))
     with (
         liar(answers) as url,
-        Client(url, keys=KeyStore(tmp_path)) as client,
+        Client(url, keys=KeyStore(tmp_path), trust_first_use=True) as client,
         pytest.raises(BundleError, match=r"weights\.safetensors of the client bundle was altered"),
     ):
         client.prepare()
@@ -254,7 +256,7 @@ def test_a_service_that_offers_weak_encryption(build_tiny: Callable[[str], Any],
     answers["/v1/models/tiny/client-bundle"] = (200, json.dumps(manifest).encode())
     with (
         liar(answers) as url,
-        Client(url, keys=KeyStore(tmp_path)) as client,
+        Client(url, keys=KeyStore(tmp_path), trust_first_use=True) as client,
         pytest.raises(CircuitError, match="below 128-bit security"),
     ):
         client.prepare()
@@ -270,7 +272,7 @@ def test_an_answer_that_is_no_ciphertext(
     answers["/v1/models/tiny/segments/0/evaluations"] = (200, b"\x00" * 4096)
     with (
         liar(answers) as url,
-        Client(url, keys=KeyStore(tmp_path)) as client,
+        Client(url, keys=KeyStore(tmp_path), trust_first_use=True) as client,
         pytest.raises(CiphertextError, match="is cut off"),
     ):
         client.predict_region(tiny_regions[0])

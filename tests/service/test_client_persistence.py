@@ -133,7 +133,7 @@ def test_a_cancelled_client_deletes_its_job_and_closes(tmp_path: Path) -> None:
             tasks.cancel_scope.cancel()
 
     with scripted(*answers) as (url, asked):
-        asking = AsyncClient(url, keys=KeyStore(tmp_path), background=True)
+        asking = AsyncClient(url, keys=KeyStore(tmp_path), trust_first_use=True, background=True)
         inner = asking._client
         evaluator = RemoteEvaluator(
             inner._transport, "tiny", {}, {0: "0"}, native=threading.Lock(), jobs=inner._progress
@@ -202,7 +202,7 @@ def test_an_upload_goes_on_behind_what_is_there(
         def portion(self, done: float, total: float) -> None:
             portions.append(done / total)
 
-    with Client(proxy.url, keys=KeyStore(tmp_path / "keys"), progress=Watching()) as client:
+    with Client(proxy.url, keys=KeyStore(tmp_path / "keys"), trust_first_use=True, progress=Watching()) as client:
         assert client.predict_region(tiny_regions[0]).answer.label
         assert client.evaluation_key_bytes > 2_400_000, "the upload takes more than what the cuts let through"
     assert proxy.cuts == []
@@ -215,7 +215,7 @@ def test_jobs_give_the_same_answers_and_are_cleaned_up(
     service: str, tiny: Any, tiny_regions: FloatArray, tmp_path: Path
 ) -> None:
     keys = KeyStore(tmp_path / "keys")
-    with Client(service, keys=keys, background=True) as client:
+    with Client(service, keys=keys, trust_first_use=True, background=True) as client:
         prediction = client.predict_region(tiny_regions[0])
         expected = run_split(client.bundle, tiny_regions[0], ClearEvaluator(tiny))
         np.testing.assert_array_equal(prediction.answer.integers, expected.integers)
@@ -230,7 +230,7 @@ def test_many_in_flight_come_in_order(
 ) -> None:
     regions = list(tiny_regions[:12])
     regions[5] = np.zeros((3, 3), np.float32)
-    with Client(service, keys=KeyStore(tmp_path / "keys"), background=background) as client:
+    with Client(service, keys=KeyStore(tmp_path / "keys"), trust_first_use=True, background=background) as client:
         found = list(client.predict_regions(regions, in_flight=5))
         expected = [
             None if number == 5 else run_split(client.bundle, region, ClearEvaluator(tiny))
@@ -238,7 +238,9 @@ def test_many_in_flight_come_in_order(
         ]
 
     async def ask() -> list[Any]:
-        async with AsyncClient(service, keys=KeyStore(tmp_path / "keys"), background=background, in_flight=3) as asking:
+        async with AsyncClient(
+            service, keys=KeyStore(tmp_path / "keys"), trust_first_use=True, background=background, in_flight=3
+        ) as asking:
             assert (await asking.bundle()).model == "tiny"
             return [*await asking.predict_regions(regions), await asking.predict_region(regions[0])]
 
@@ -256,7 +258,7 @@ def test_many_in_flight_come_in_order(
 @pytest.mark.encrypted
 def test_an_abandoned_question_stops_no_other(service: str, tiny_regions: FloatArray, tmp_path: Path) -> None:
     async def ask() -> Prediction:
-        async with AsyncClient(service, keys=KeyStore(tmp_path / "keys")) as asking:
+        async with AsyncClient(service, keys=KeyStore(tmp_path / "keys"), trust_first_use=True) as asking:
             await asking.prepare()
             with anyio.move_on_after(0.001):
                 await asking.predict_region(tiny_regions[0])

@@ -31,7 +31,7 @@ def test_answers_are_the_clear_ones_up_to_rounding(letters: str, tmp_path: Path)
     build_bundle(SCATTER, split, tmp_path / "bundle", backend=compile_integer_program)
     with (
         local_service([tmp_path / "bundle"], tmp_path / "data") as service,
-        Client(service.url, keys=KeyStore(tmp_path / "keys")) as client,
+        Client(service.url, keys=KeyStore(tmp_path / "keys"), trust_first_use=True) as client,
     ):
         (step,) = client.bundle.server_steps
         assert step.circuit.approximate == (letters == "SSS")

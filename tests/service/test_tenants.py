@@ -821,11 +821,11 @@ def test_the_client_sends_its_token(
 ) -> None:
     service, _, data = guarded
     token = add(data, "careful")
-    with Client(service.url, keys=KeyStore(tmp_path / "keys"), token=token) as client:
+    with Client(service.url, keys=KeyStore(tmp_path / "keys"), trust_first_use=True, token=token) as client:
         answer = client.predict_region(tiny_regions[0]).answer
         assert np.array_equal(answer.integers, tiny.run(tiny.quantise(tiny_regions[:1]))[0])
     with (
-        Client(service.url, keys=KeyStore(tmp_path / "other")) as client,
+        Client(service.url, keys=KeyStore(tmp_path / "other"), trust_first_use=True) as client,
         pytest.raises(ServiceRefused, match="Not authenticated"),
     ):
         client.predict_region(tiny_regions[0])

@@ -21,9 +21,12 @@ class AskingClient:
         self._client: Client | None = None
 
     def prepare(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Fetch the bundle of the service at ``url``, make keys in the folder ``keys``, upload them."""
+        """Fetch the bundle, of ``digest``, of the service at ``url``, make keys in the folder ``keys``, upload them."""
         self._client = Client(
-            request["url"], keys=KeyStore(Path(request["keys"])), timeout_seconds=request["timeout_s"]
+            request["url"],
+            keys=KeyStore(Path(request["keys"])),
+            timeout_seconds=request["timeout_s"],
+            accept_digest=request["digest"],
         )
         started = time.perf_counter()
         self._client.prepare()

@@ -170,7 +170,7 @@ def _run(
     settings = document["configuration"]
     with tempfile.TemporaryDirectory(prefix="cryptml-verify-") as folder:
         work = Path(folder)
-        build_bundle(
+        built = build_bundle(
             network,
             split,
             work / "bundle",
@@ -184,7 +184,13 @@ def _run(
             local_service([work / "bundle"], work / "data", variables) as service,
             Child(ASKING_MODULE, threads=settings["threads"]) as client,
         ):
-            request = {"do": "prepare", "url": service.url, "keys": str(work / "keys"), "timeout_s": timeout}
+            request = {
+                "do": "prepare",
+                "url": service.url,
+                "keys": str(work / "keys"),
+                "timeout_s": timeout,
+                "digest": built.digest,
+            }
             prepared = client.ask(request, time.monotonic() + timeout)
             rtt = _round_trip_ms(service.url)
             samples = _ask(network, split, client, repeats, timeout)
