@@ -26,8 +26,8 @@ MOST_HEAD_BYTES = 1 << 16
 MOST_RESULT_BYTES = 1 << 30
 """What is taken from a worker, which native code may have taken over."""
 
-GRACE_SECONDS = 0.5
-"""A worker that broke off gets so long to end with its own exit code; one that is stuck is killed then."""
+GRACE_SECONDS = 1.0
+"""A worker whose pipe is closed, or that broke off, gets so long to end with its own exit code; one that is stuck is killed then."""
 
 
 NEEDED = ("PATH", "HOME", "LANG", "LANGUAGE", "TMPDIR", "TZ", "VIRTUAL_ENV")
@@ -96,6 +96,11 @@ class Supervisor:
     def stop(self) -> None:
         """See `Worker.stop`; requests that wait are told to come back."""
         self._stopping = True
+        if self._lock.acquire(blocking=False):  # nothing is asked of it: it ends by itself
+            try:
+                self._discard()
+            finally:
+                self._lock.release()
         self.interrupt()
         with self._lock:
             self._discard()
