@@ -30,6 +30,9 @@ BUILD_ID_BYTES = 16
 BuildProgress = Callable[[int, int, Segment], None]
 """Told before each compilation: number of it, how many there are, which segment."""
 
+Measure = Callable[[CircuitSpec, Path], Mapping[str, int] | None]
+"""Measures a circuit, by its description and its folder, or cannot: see `cryptml.profiler.worker_memory`, which this room cannot reach."""
+
 
 def build_bundle(
     network: Network,
@@ -42,6 +45,7 @@ def build_bundle(
     share_keys: bool = False,
     force: bool = False,
     progress: BuildProgress | None = None,
+    measure: Measure | None = None,
 ) -> ServerBundle:
     """Write ``out/client`` and ``out/server``.
 
@@ -55,6 +59,8 @@ def build_bundle(
         share_keys: Compile all server segments for one key set, instead of one for each.
         force: Replace what is there.
         progress: Called before each compilation.
+        measure: Called with each circuit's description and folder; gives the fields of `WorkerMemory`. What is not measured of every
+            circuit is left out.
 
     Returns:
         The bundle, read back and checked.
@@ -71,15 +77,18 @@ def build_bundle(
         work = Path(name)
         (work / "client").mkdir()
         (work / "server").mkdir()
-        specs = []
+        specs: list[CircuitSpec] = []
+        memory: list[Mapping[str, int] | None] = []
         by_segment = {**dict.fromkeys(split.server_segments, settings), **(chosen or {})}
         circuits = _compile(network, split, by_segment, backend, progress, share_keys=share_keys)
         for index, compiled in enumerate(circuits):
-            compiled.move_to(work / "server" / circuit_folder_name(index))
+            circuit = work / "server" / circuit_folder_name(index)
+            compiled.move_to(circuit)
+            memory.append(None if measure is None else measure(compiled.spec, circuit))
             (work / "client" / circuit_file(index)).write_bytes(compiled.spec.client_specs)
             specs.append(compiled.spec)
         manifest = _write_client(work / "client", network, split, specs)
-        _write_server(work / "server", network, split, specs, sha256(manifest))
+        _write_server(work / "server", network, split, specs, sha256(manifest), memory)
         if out.exists():
             shutil.rmtree(out)
         out.mkdir()
@@ -171,7 +180,14 @@ def _write_client(folder: Path, network: Network, split: Split, specs: list[Circ
     return manifest
 
 
-def _write_server(folder: Path, network: Network, split: Split, specs: list[CircuitSpec], client_digest: str) -> None:
+def _write_server(
+    folder: Path,
+    network: Network,
+    split: Split,
+    specs: list[CircuitSpec],
+    client_digest: str,
+    memory: list[Mapping[str, int] | None],
+) -> None:
     document = {
         "format": "cryptml-server-bundle",
         "format_version": 1,
@@ -181,6 +197,7 @@ def _write_server(folder: Path, network: Network, split: Split, specs: list[Circ
         "client_manifest_sha256": client_digest,
         "circuits": [spec.to_json() for spec in specs],
         "files": describe_files(folder),
+        **({} if None in memory else {"memory": memory}),
     }
     manifest = to_json_bytes(document)
     parse_json(manifest, SERVER_SCHEMA, "the server bundle's manifest", BundleError)

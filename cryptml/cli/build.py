@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -67,6 +68,12 @@ def build(
     share_keys: Annotated[
         bool, typer.Option("--share-keys", help="One key set for all server segments instead of one for each.")
     ] = False,
+    measure: Annotated[
+        bool,
+        typer.Option(
+            help="Measure what each circuit takes of a worker's memory, with keys of its own and two evaluations, for cryptml doctor."
+        ),
+    ] = True,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -78,6 +85,7 @@ def build(
     from cryptml.bundle.build import build_bundle
     from cryptml.fhe.backends.registry import load_backend
     from cryptml.profiler.engine_choice import settings_in
+    from cryptml.profiler.worker_memory import measuring
 
     trained = load_network(network)
     constraints = Constraints(
@@ -121,7 +129,8 @@ def build(
     else:
         letters = split if split is not None else DEFAULT_SPLITS.get(network, "S" * len(trained))
     chosen = Split(letters).require_length(len(trained))
-    with Stages().stage(f"compiling {len(chosen.server_segments)} server segments of {trained.name}, split {chosen}"):
+    what = f"compiling {len(chosen.server_segments)} server segments of {trained.name}, split {chosen}"
+    with Stages().stage(what):
         bundle = build_bundle(
             trained,
             chosen,
@@ -131,6 +140,7 @@ def build(
             chosen=measured,
             share_keys=share_keys,
             force=force,
+            measure=measuring(trained, os.cpu_count() or 1, _say) if measure else None,
         )
     if json:
         print_json(
@@ -167,6 +177,10 @@ def build(
     ]
     out.print(plain_table("Server segments", columns, rows))
     say(f"bundle written to {out_folder}")
+
+
+def _say(text: str) -> None:
+    err.print(text, style="dim", markup=False)
 
 
 def _report_of(network: str, report: Path | None) -> dict[str, Any]:

@@ -75,7 +75,6 @@ class Supervisor:
         """See `Worker.start`."""
         self.loads.want(circuits)
         self.revive()
-        self.ping()
         self.load()
 
     def load(self) -> None:

@@ -312,6 +312,7 @@ def test_one_thread_waits_for_a_database_however_many_ask(monkeypatch: pytest.Mo
 
     async def run() -> None:
         await pool.start(())
+        await asyncio.to_thread(supervisor.ping)
         readiness = Readiness(pool, silent, Draining())  # type: ignore[arg-type]
         for _ in range(3):
             asked = await asyncio.gather(*(readiness.require() for _ in range(20)), return_exceptions=True)
