@@ -1,4 +1,4 @@
-"""What a circuit takes of a service's worker, measured in processes of their own: `cryptml build` writes it, `cryptml doctor` adds it up."""
+"""What a circuit takes of a worker, measured in processes of their own: `cryptml build` writes it, `cryptml doctor` adds it up."""
 
 from __future__ import annotations
 
