@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +17,20 @@ OUT_OF_MEMORY = "Out of memory"
 
 class WorkerLost(Problem):
     """The worker ended during a request; another has been started."""
+
+
+def twice_if_lost(action: Callable[[], object], interrupted: Callable[[], bool]) -> None:
+    """Do something with a worker, and once more where the worker was lost and nobody ended it: it may have died of something else.
+
+    Raises:
+        Problem: What the last attempt raised.
+    """
+    try:
+        action()
+    except WorkerLost:
+        if interrupted():
+            raise
+        action()
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 from cryptml import __version__
 from cryptml.cluster import last_line
-from cryptml_server.executor import Evaluation, WorkerLost
+from cryptml_server.executor import Evaluation, WorkerLost, twice_if_lost
 from cryptml_server.loads import CircuitLoads, unavailable
 from cryptml_server.models import Circuit
 from cryptml_server.problems import Problem
@@ -98,6 +98,7 @@ class RayWorker:
         self.answered = -math.inf
         self.loads = CircuitLoads()
         self._evaluating: int | None = None
+        self._interrupted = False
 
     def start(self, circuits: tuple[Circuit, ...]) -> None:
         """See `Worker.start`."""
@@ -109,6 +110,7 @@ class RayWorker:
 
     def load(self) -> None:
         """See `Worker.load`."""
+        self._interrupted = False
         self.loads.try_due(self._load)
 
     def _load(self, circuit: Circuit) -> None:
@@ -118,10 +120,13 @@ class RayWorker:
             Problem: 503 if it does not load, or there is no actor.
         """
         self.revive()
+        number = self._numbers[circuit.folder]
         try:
-            self._request("load", self._numbers[circuit.folder])
+            twice_if_lost(lambda: self._request("load", number), lambda: self._interrupted)
         except Problem as problem:
-            if self._end is None:  # the actor is gone: the cluster is to blame, or whoever ended it
+            if (
+                self._interrupted or self._end is None
+            ):  # the actor is gone: the cluster is to blame, or whoever ended it
                 raise
             self.loads.failed(circuit)
             _log.error("segment %d of model %s does not load: %s", circuit.index, circuit.model, problem.detail)
@@ -147,6 +152,7 @@ class RayWorker:
 
     def evaluate(self, circuit: Circuit, keys: Path, name: str, ciphertext: bytes) -> Evaluation:
         """See `Worker.evaluate`."""
+        self._interrupted = False
         if not self.alive:
             self.revive()
         if self.loads.lacks(circuit):
@@ -165,6 +171,7 @@ class RayWorker:
 
     def interrupt(self) -> None:
         """See `Worker.interrupt`."""
+        self._interrupted = True
         self._kill(self._actor)  # ends what the request that holds the lock waits for
 
     def stop(self) -> None:

@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from cryptml_server.executor import OUT_OF_MEMORY, Evaluation, WorkerLost
+from cryptml_server.executor import OUT_OF_MEMORY, Evaluation, WorkerLost, twice_if_lost
 from cryptml_server.loads import UNAVAILABLE, CircuitLoads, unavailable
 from cryptml_server.models import Circuit
 from cryptml_server.problems import Problem
@@ -68,6 +68,7 @@ class Supervisor:
         self._connection: Connection | None = None
         self._stopping = False
         self._new = True
+        self._interrupted = False
         self.answered = -math.inf
         self.loads = CircuitLoads()
 
@@ -79,6 +80,7 @@ class Supervisor:
 
     def load(self) -> None:
         """See `Worker.load`."""
+        self._interrupted = False
         self.loads.try_due(self._load)
 
     def _load(self, circuit: Circuit) -> None:
@@ -87,10 +89,11 @@ class Supervisor:
         Raises:
             Problem: 503 if it does not load, whatever became of the process meanwhile.
         """
+        head = {"do": "load", "circuit": str(circuit.folder)}
         try:
-            self.request({"do": "load", "circuit": str(circuit.folder)})
+            twice_if_lost(lambda: self.request(head), lambda: self._interrupted)
         except Problem as problem:
-            if problem.title in (NO_WORKER, SHUTTING_DOWN):
+            if self._interrupted or problem.title in (NO_WORKER, SHUTTING_DOWN):
                 raise
             self.loads.failed(circuit)
             _log.error("segment %d of model %s does not load: %s", circuit.index, circuit.model, problem.detail)
@@ -128,6 +131,7 @@ class Supervisor:
 
     def evaluate(self, circuit: Circuit, keys: Path, name: str, ciphertext: bytes) -> Evaluation:
         """See `Worker.evaluate`."""
+        self._interrupted = False
         if not self.alive:
             self.revive()
         if self.loads.lacks(circuit):
@@ -147,6 +151,7 @@ class Supervisor:
 
     def interrupt(self) -> None:
         """See `Worker.interrupt`."""
+        self._interrupted = True
         process = self._process
         if process is not None:
             process.kill()  # breaks the pipe of the request that holds the lock

@@ -22,8 +22,9 @@ import numpy as np
 import pytest
 from cryptml_server.database import Database
 from cryptml_server.draining import Draining
+from cryptml_server.executor import WorkerLost
 from cryptml_server.loads import MOST_AGAIN_SECONDS, CircuitLoads
-from cryptml_server.models import Circuit
+from cryptml_server.models import Circuit, ModelRegistry
 from cryptml_server.pool import WorkerPool
 from cryptml_server.problems import Problem
 from cryptml_server.readiness import DATABASE_SECONDS, Readiness
@@ -376,3 +377,27 @@ def test_a_circuit_is_tried_again_ever_more_seldom() -> None:
     loads.loaded(two)
     assert loads.broken == set()
     assert not loads.lacks(circuit(3)), "one that nobody asked for is left to the worker"
+
+
+@pytest.mark.encrypted
+def test_who_gives_up_while_a_circuit_loads_leaves_no_blame(build_tiny: Callable[[str], Any], tmp_path: Path) -> None:
+    (wanted,) = ModelRegistry([build_tiny("CCSCC").folder]).circuits
+    supervisor = Supervisor(threads=1, cached_keys=1, deadline_seconds=60)
+    try:
+        supervisor.loads.want((wanted,))
+        supervisor.ping()
+        assert supervisor.process is not None
+        os.kill(supervisor.process, signal.SIGSTOP)
+        threading.Timer(0.5, supervisor.interrupt).start()
+        with pytest.raises(WorkerLost):
+            supervisor.evaluate(wanted, tmp_path / "keys", "keys", b"")
+        assert (supervisor.loads.broken, supervisor.loads.due) == (set(), (wanted,))
+        # One that is killed by something else while it loads is tried once more at once.
+        supervisor.ping()
+        assert supervisor.process is not None
+        os.kill(supervisor.process, signal.SIGSTOP)
+        threading.Timer(0.5, os.kill, (supervisor.process, signal.SIGKILL)).start()
+        supervisor.load()
+        assert supervisor.loads.due == ()
+    finally:
+        supervisor.stop()
