@@ -1,7 +1,7 @@
 # Targets for people; what `install` does lies in make/environment.sh.
 # Every name here is relative: make splits target names at spaces, and this folder's own path may hold some.
 
-TARGETS := help install demo test lint bench clean
+TARGETS := help install demo test coverage lint bench clean
 
 # Variables that a user may set: which Python, how much free disk to insist on, further arguments for demo or test.
 PYTHON ?=
@@ -28,11 +28,12 @@ help:
 	  'make install   make .venv and install CRYPTML and its pinned dependencies there (once; minutes)' \
 	  'make demo      show an encrypted inference from end to end' \
 	  'make test      run the tests' \
-	  'make lint      check style, types and the import contract' \
+	  'make coverage  run the tests, and say how much of each package they run (90 % at least)' \
+  'make lint      check style, types and the import contract' \
 	  'make bench     measure encrypted networks side by side (ARGS="--dataset breastmnist:PATH")' \
 	  'make clean     remove .venv, caches and build outputs' \
 	  '' \
-	  'demo, test, lint and bench install first where needed. Variables:' \
+	  'demo, test, coverage, lint and bench install first where needed. Variables:' \
 	  '  PYTHON=/path/to/python3.11   the Python to use (3.10 to 3.12; found by itself when not given)' \
 	  '  ARGS="..."                   further arguments of "cryptml demo", pytest or the benchmark' \
 	  '  NEEDED_GB=n                  free disk space to insist on before an installation (10)'
@@ -45,6 +46,14 @@ demo: install
 
 test: install
 	@"$(CURDIR)/.venv/bin/python" -m pytest $(ARGS)
+
+# Together first, and then each package, so that no large one hides a small one; what counts stands in pyproject.toml.
+coverage: install
+	@"$(CURDIR)/.venv/bin/python" -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+	@for package in cryptml server client; do \
+	  printf 'coverage of %s/: ' "$$package"; \
+	  "$(CURDIR)/.venv/bin/python" -m coverage report --format=total --include="$$package/*" || exit 1; \
+	done
 
 lint: install
 	"$(CURDIR)/.venv/bin/python" -m ruff check .

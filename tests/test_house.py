@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import ast
+import email
+import hashlib
 import importlib
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
+import trove_classifiers
 
 ROOT = Path(__file__).parent.parent
+APACHE_2 = "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"
+"""SHA-256 of https://www.apache.org/licenses/LICENSE-2.0.txt."""
+
 SOURCES = sorted(
     [*(ROOT / "cryptml").rglob("*.py"), *(ROOT / "server").rglob("*.py"), *(ROOT / "client").rglob("*.py")]
 )
@@ -75,8 +82,40 @@ def test_the_repository_holds_no_data_and_no_big_files() -> None:
     assert not [path for path in files if path.is_file() and path.stat().st_size > 2 << 20]
 
 
-def test_the_wheel_installs_into_an_empty_environment(tmp_path: Path) -> None:
+def check_contents(wheel: Path) -> None:
+    """Licence, notice and metadata are there; each package says that it is typed; schemas, weights and migrations came along."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        (metadata,) = [name for name in names if name.endswith(".dist-info/METADATA")]
+        told = email.message_from_bytes(archive.read(metadata))
+        folder = metadata.rpartition("/")[0]
+        for name in ("LICENSE", "NOTICE"):
+            assert archive.read(f"{folder}/licenses/{name}") == (ROOT / name).read_bytes()
+    assert {f"{package}/py.typed" for package in ("cryptml", "cryptml_server", "cryptml_client")} <= names
+    assert "cryptml/schemas/server-bundle.schema.json" in names
+    assert "cryptml/networks/shipped/reference/weights.safetensors" in names
+    assert any(name.startswith("cryptml_server/database/migrations/versions/0001") for name in names)
+    assert told["License-Expression"] == "Apache-2.0"
+    assert told.get_all("License-File") == ["LICENSE", "NOTICE"]
+    assert told["Author"] == "CRYPTML developers"
+    assert "TFHE" in told["Keywords"]
+    classifiers = told.get_all("Classifier") or []
+    assert "Typing :: Typed" in classifiers
+    assert not [each for each in classifiers if each.startswith("License ::")], "PEP 639 has the expression instead"
+    known = set(trove_classifiers.classifiers)
+    assert [each for each in classifiers if each not in known] == []
+
+
+def test_the_licence_is_whole_and_the_notice_names_the_patents() -> None:
+    text = (ROOT / "LICENSE").read_bytes()
+    assert hashlib.sha256(text).hexdigest() == APACHE_2
+    notice = " ".join((ROOT / "NOTICE").read_text().split())
+    assert "commercial use, also through this distribution, needs a patent licence from Zama" in notice
+
+
+def test_the_wheel_installs_into_an_empty_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Built without a network, installed alone, imported beside the dependencies of this environment."""
+    monkeypatch.delenv("PYTHONPATH", raising=False)
     built = run(
         sys.executable,
         "-m",
@@ -92,6 +131,7 @@ def test_the_wheel_installs_into_an_empty_environment(tmp_path: Path) -> None:
     )
     assert built.returncode == 0, built.stderr
     (wheel,) = tmp_path.glob("cryptml-*.whl")
+    check_contents(wheel)
     environment = tmp_path / "environment"
     assert run(sys.executable, "-m", "venv", "--without-pip", str(environment)).returncode == 0
     python = str(environment / "bin" / "python")

@@ -9,6 +9,11 @@ from pathlib import Path
 
 import pytest
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 ROOT = Path(__file__).resolve().parent.parent
 FILES = ("Makefile", "make", "constraints.txt", "pyproject.toml")
 
@@ -301,13 +306,10 @@ def test_constraints_satisfy_every_requirement_once(version: str) -> None:
             assert name not in pins, f"{name} is pinned twice on Python {version}"
             pins[name] = pin
 
-    text = (ROOT / "pyproject.toml").read_text()
-    lists = re.findall(
-        r"^(?:requires|dependencies|\w+) = \[(.*?)\]$", text.partition("[project.scripts]")[0], re.M | re.S
-    )
-    asked = [
-        requirements.Requirement(item) for part in lists for item in re.findall(r'"([^"]+)"', part) if item != "version"
-    ]
+    document = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    lists = [document["build-system"]["requires"], document["project"]["dependencies"]]
+    lists += document["project"]["optional-dependencies"].values()
+    asked = [requirements.Requirement(item) for part in lists for item in part]
     assert len(asked) > 20
     asked += [requirements.Requirement(item) for item in ("pip", "setuptools<81", "editables")]
     for requirement in asked:

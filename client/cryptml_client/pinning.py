@@ -205,12 +205,8 @@ def describe_bundle(bundle: ClientBundle) -> list[tuple[str, str]]:
     ]
     for number, circuit in enumerate(circuits, 1):
         dimensions = ", ".join(map(str, circuit.parameters.dimensions))
-        rows.append(
-            (
-                f"server segment {number}",
-                f"{circuit.segment}: {circuit.bootstraps} programmable bootstraps, secret keys of {dimensions} bits, p_error {power(circuit.p_error)}",
-            )
-        )
+        what = f"{circuit.segment}: {circuit.bootstraps} programmable bootstraps, secret keys of {dimensions} bits"
+        rows.append((f"server segment {number}", f"{what}, p_error {power(circuit.p_error)}"))
     rows.append(("spot checks", str(len(bundle.spot_checks)) if bundle.spot_checks is not None else "none"))
     return [(name, printable(value)) for name, value in rows]
 

@@ -33,6 +33,9 @@ SEED_BITS = 63
 BuildProgress = Callable[[int, int, Segment], None]
 """Told before each compilation: number of it, how many there are, which segment."""
 
+Measure = Callable[[CircuitSpec, Path], Mapping[str, int] | None]
+"""Measures a circuit, by its description and its folder, or cannot: see `cryptml.profiler.worker_memory`, which this room cannot reach."""
+
 
 def build_bundle(
     network: Network,
@@ -46,6 +49,7 @@ def build_bundle(
     spot_checks: int = 0,
     force: bool = False,
     progress: BuildProgress | None = None,
+    measure: Measure | None = None,
 ) -> ServerBundle:
     """Write ``out/client`` and ``out/server``.
 
@@ -61,6 +65,8 @@ def build_bundle(
             an answer of the network that they need not ask for.
         force: Replace what is there.
         progress: Called before each compilation.
+        measure: Called with each circuit's description and folder; gives the fields of `WorkerMemory`. What is not measured of every
+            circuit is left out.
 
     Returns:
         The bundle, read back and checked.
@@ -77,11 +83,14 @@ def build_bundle(
         work = Path(name)
         (work / "client").mkdir()
         (work / "server").mkdir()
-        specs = []
+        specs: list[CircuitSpec] = []
+        memory: list[Mapping[str, int] | None] = []
         by_segment = {**dict.fromkeys(split.server_segments, settings), **(chosen or {})}
         circuits = _compile(network, split, by_segment, backend, progress, share_keys=share_keys)
         for index, compiled in enumerate(circuits):
-            compiled.move_to(work / "server" / circuit_folder_name(index))
+            circuit = work / "server" / circuit_folder_name(index)
+            compiled.move_to(circuit)
+            memory.append(None if measure is None else measure(compiled.spec, circuit))
             (work / "client" / circuit_file(index)).write_bytes(compiled.spec.client_specs)
             specs.append(compiled.spec)
         if spot_checks and specs:
@@ -95,7 +104,7 @@ def build_bundle(
             if known is not None:
                 (work / "client" / SPOT_CHECKS_FILE).write_bytes(known.pack())
         manifest = _write_client(work / "client", network, split, specs)
-        _write_server(work / "server", network, split, specs, sha256(manifest))
+        _write_server(work / "server", network, split, specs, sha256(manifest), memory)
         if out.exists():
             shutil.rmtree(out)
         out.mkdir()
@@ -187,7 +196,14 @@ def _write_client(folder: Path, network: Network, split: Split, specs: list[Circ
     return manifest
 
 
-def _write_server(folder: Path, network: Network, split: Split, specs: list[CircuitSpec], client_digest: str) -> None:
+def _write_server(
+    folder: Path,
+    network: Network,
+    split: Split,
+    specs: list[CircuitSpec],
+    client_digest: str,
+    memory: list[Mapping[str, int] | None],
+) -> None:
     document = {
         "format": "cryptml-server-bundle",
         "format_version": 1,
@@ -197,6 +213,7 @@ def _write_server(folder: Path, network: Network, split: Split, specs: list[Circ
         "client_manifest_sha256": client_digest,
         "circuits": [spec.to_json() for spec in specs],
         "files": describe_files(folder),
+        **({} if None in memory else {"memory": memory}),
     }
     manifest = to_json_bytes(document)
     parse_json(manifest, SERVER_SCHEMA, "the server bundle's manifest", BundleError)

@@ -14,6 +14,27 @@ from cryptml.files import MAX_JSON_BYTES, parse_json, read_bounded, sha256
 SCHEMA = "server-bundle.schema.json"
 
 
+@dataclass(frozen=True)
+class WorkerMemory:
+    """What one circuit takes of a worker's memory, in bytes, as it was measured when the bundle was built.
+
+    Attributes:
+        threads: Of the process that was measured.
+        baseline_bytes: Resident once the interpreter and the engine are loaded, before anything is asked.
+        circuit_bytes: That loading the circuit adds.
+        runtime_bytes: That the first evaluation adds for good, keys apart.
+        key_set_bytes: That each key set adds that is kept, expanded, as an evaluation leaves it.
+        transient_bytes: That loading a further key set, or an evaluation, takes beyond what stays.
+    """
+
+    threads: int
+    baseline_bytes: int
+    circuit_bytes: int
+    runtime_bytes: int
+    key_set_bytes: int
+    transient_bytes: int
+
+
 @dataclass(frozen=True, eq=False)
 class ServerBundle:
     """A checked bundle, ready to serve.
@@ -25,6 +46,7 @@ class ServerBundle:
         circuits: For each server segment its public description, as in the manifest.
         client_manifest: Bytes of the client's manifest, whose digest the server's manifest holds.
         client_files: Names, digests and sizes of the client's files.
+        memory: What each circuit takes of a worker, in the circuits' order; None where it was not measured.
     """
 
     folder: Path
@@ -33,6 +55,7 @@ class ServerBundle:
     circuits: tuple[Mapping[str, Any], ...]
     client_manifest: bytes
     client_files: Mapping[str, Mapping[str, Any]]
+    memory: tuple[WorkerMemory, ...] | None = None
 
     @property
     def digest(self) -> str:
@@ -70,7 +93,19 @@ class ServerBundle:
             circuits=tuple(document["circuits"]),
             client_manifest=client_manifest,
             client_files=client["files"],
+            memory=_memory(document),
         )
+
+
+def _memory(document: Mapping[str, Any]) -> tuple[WorkerMemory, ...] | None:
+    measured = document.get("memory")
+    if measured is None:
+        return None
+    if len(measured) != len(document["circuits"]):
+        raise BundleError(
+            f"the server bundle's manifest has the memory of {len(measured)} circuits of {len(document['circuits'])}; build it again"
+        )
+    return tuple(WorkerMemory(**each) for each in measured)
 
 
 def circuit_folder_name(index: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -76,6 +77,12 @@ def build(
             "this network; each gives an answer of it away.",
         ),
     ] = 16,
+    measure: Annotated[
+        bool,
+        typer.Option(
+            help="Measure what each circuit takes of a worker's memory, with keys of its own and two evaluations, for cryptml doctor."
+        ),
+    ] = True,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -89,6 +96,7 @@ def build(
     from cryptml.bundle.manifest import grouped
     from cryptml.fhe.backends.registry import load_backend
     from cryptml.profiler.engine_choice import settings_in
+    from cryptml.profiler.worker_memory import measuring
 
     trained = load_network(network)
     constraints = Constraints(
@@ -132,7 +140,8 @@ def build(
     else:
         letters = split if split is not None else DEFAULT_SPLITS.get(network, "S" * len(trained))
     chosen = Split(letters).require_length(len(trained))
-    with Stages().stage(f"compiling {len(chosen.server_segments)} server segments of {trained.name}, split {chosen}"):
+    what = f"compiling {len(chosen.server_segments)} server segments of {trained.name}, split {chosen}"
+    with Stages().stage(what):
         bundle = build_bundle(
             trained,
             chosen,
@@ -143,6 +152,7 @@ def build(
             share_keys=share_keys,
             spot_checks=spot_checks,
             force=force,
+            measure=measuring(trained, os.cpu_count() or 1, _say) if measure else None,
         )
     if json:
         print_json(
@@ -192,6 +202,10 @@ def build(
     elif spot_checks and bundle.circuits:
         say("no spot checks: the network gives no defined answer about synthetic regions")
     say(f"bundle written to {out_folder}; the digest that clinics compare:\n  {grouped(bundle.digest)}")
+
+
+def _say(text: str) -> None:
+    err.print(text, style="dim", markup=False)
 
 
 def _report_of(network: str, report: Path | None) -> dict[str, Any]:

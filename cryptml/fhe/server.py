@@ -15,6 +15,9 @@ from concrete.compiler import Library
 from cryptml.errors import CiphertextError, CircuitError, KeySetError
 from cryptml.fhe.framing import is_whole
 
+LIBRARY = "sharedlib.so"
+"""File of a circuit's native code, as Concrete names it."""
+
 _LIBC = ctypes.CDLL(None)
 
 
@@ -33,6 +36,7 @@ class ServerCircuit:
         try:
             self._server = fhe.Server(Library(str(folder)), is_simulated=False, composition_rules=None)
             self._server.client_specs.serialize()
+            self._code = ctypes.CDLL(str(folder / LIBRARY))  # Concrete itself would find out at the first evaluation
         except (RuntimeError, ValueError, OSError) as error:
             raise CircuitError(
                 f"the circuit in {folder.name} does not load ({_first_line(error)}); build it again"

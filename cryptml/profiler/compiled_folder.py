@@ -18,8 +18,13 @@ def write_compiled(folder: Path, compiled: Compiled) -> None:
     """Write a compiled segment to a new folder."""
     folder.mkdir(parents=True)
     compiled.move_to(folder / CIRCUIT_FOLDER)
-    (folder / _CLIENT_SPECS_FILE).write_bytes(compiled.spec.client_specs)
-    (folder / _SPEC_FILE).write_bytes(to_json_bytes(compiled.spec.to_json()))
+    write_spec(folder, compiled.spec)
+
+
+def write_spec(folder: Path, spec: CircuitSpec) -> None:
+    """Write a circuit's description alone, for a client that measures."""
+    (folder / _CLIENT_SPECS_FILE).write_bytes(spec.client_specs)
+    (folder / _SPEC_FILE).write_bytes(to_json_bytes(spec.to_json()))
 
 
 def is_compiled(folder: Path) -> bool:

@@ -12,7 +12,7 @@ from cryptml.errors import MeasurementError
 from cryptml.fhe.server import ServerCircuit, load_evaluation_keys
 from cryptml.files import sha256, write_bytes
 from cryptml.profiler.answering import answer, milliseconds_since
-from cryptml.profiler.memory import peak_resident_bytes, resident_bytes
+from cryptml.profiler.memory import peak_resident_bytes, reset_peak, resident_bytes
 
 
 class MeasuredServer:
@@ -21,6 +21,7 @@ class MeasuredServer:
     def __init__(self) -> None:
         self._circuit: ServerCircuit | None = None
         self._keys: fhe.EvaluationKeys | None = None
+        self._held: list[fhe.EvaluationKeys] = []
 
     def baseline(self, _request: dict[str, Any]) -> dict[str, Any]:
         """Say what the process holds before it has done anything."""
@@ -38,6 +39,27 @@ class MeasuredServer:
         del data
         self._keys = load_evaluation_keys(keys.read_bytes())
         return {"load_keys_ms": milliseconds_since(started)}
+
+    def load_circuit(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Load the circuit in ``circuit`` alone, and say what the process holds then."""
+        self._circuit = ServerCircuit(Path(request["circuit"]))
+        return {"resident_bytes": resident_bytes()}
+
+    def hold_keys(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Load evaluation keys beside those that are held already, as a worker does that caches several, and say what that took."""
+        reset_peak()
+        self._keys = load_evaluation_keys(Path(request["keys"]).read_bytes())
+        self._held.append(self._keys)
+        return self.memory(request)
+
+    def use_keys(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Evaluate ``input`` with the keys held last, to nothing, and say what that took."""
+        if self._circuit is None or self._keys is None:
+            raise MeasurementError("there is no circuit or no key yet; load_circuit and hold_keys come first")
+        ciphertext = Path(request["input"]).read_bytes()
+        reset_peak()
+        self._circuit.evaluate(ciphertext, self._keys)
+        return self.memory(request)
 
     def evaluate(self, request: dict[str, Any]) -> dict[str, Any]:
         """Evaluate ``input`` to ``output``."""
@@ -57,4 +79,14 @@ class MeasuredServer:
 
 if __name__ == "__main__":
     server = MeasuredServer()
-    answer({"baseline": server.baseline, "load": server.load, "evaluate": server.evaluate, "memory": server.memory})
+    answer(
+        {
+            "baseline": server.baseline,
+            "load": server.load,
+            "load_circuit": server.load_circuit,
+            "hold_keys": server.hold_keys,
+            "use_keys": server.use_keys,
+            "evaluate": server.evaluate,
+            "memory": server.memory,
+        }
+    )

@@ -25,6 +25,7 @@ from cryptml_server.models import ModelRegistry
 from cryptml_server.observation import observe
 from cryptml_server.pool import WorkerPool
 from cryptml_server.problems import Problem, add_problem_handlers
+from cryptml_server.readiness import Readiness
 from cryptml_server.replicas import Replica
 from cryptml_server.routes import create_router
 from cryptml_server.routes.jobs import JobDesk
@@ -116,8 +117,11 @@ def create_app(settings: Settings) -> FastAPI:
     services = Services(
         registry, store, uploads, pool, JobDesk(jobs, dispatcher, pool, draining), UsageMeter(database), metrics
     )
+    readiness = Readiness(pool, database, draining)
     app.add_middleware(RequestLog, metrics=metrics)
-    app.include_router(create_router(services, settings.upload_seconds), dependencies=[Depends(refuse_while_draining)])
+    app.include_router(
+        create_router(services, readiness, settings.upload_seconds), dependencies=[Depends(refuse_while_draining)]
+    )
     return app
 
 

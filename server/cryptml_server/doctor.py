@@ -26,6 +26,7 @@ from cryptml.bundle.server import ServerBundle
 from cryptml.cluster import connect
 from cryptml.errors import CryptmlError
 from cryptml_server.database import Database, DatabaseUnavailable, tenants
+from cryptml_server.memory_forecast import forecast
 from cryptml_server.models import Circuit, ModelRegistry
 from cryptml_server.object_store import ObjectStore
 from cryptml_server.problems import Problem
@@ -85,6 +86,11 @@ class Patient:
     def sound(self) -> tuple[Path, ...]:
         """Folders of the bundles that load."""
         return tuple(folder for folder, found in self.bundles if not isinstance(found, str))
+
+    @property
+    def served(self) -> tuple[ServerBundle, ...]:
+        """The bundles that load."""
+        return tuple(found for _, found in self.bundles if not isinstance(found, str))
 
     @property
     def circuits(self) -> tuple[Circuit, ...]:
@@ -252,6 +258,7 @@ def check_worker(patient: Patient) -> Iterator[Finding]:
     worker = Supervisor(threads=1, cached_keys=1, deadline_seconds=WORKER_SECONDS)
     try:
         worker.start(())
+        worker.ping()
         for circuit in patient.circuits:
             yield _loading(worker, circuit)
         if not patient.circuits:
@@ -274,20 +281,36 @@ def _loading(worker: Supervisor, circuit: Circuit) -> Finding:
 
 
 def check_memory(patient: Patient) -> Iterator[Finding]:
-    """Whether the keys that workers keep fit into memory, by an estimate."""
-    settings, circuits = patient.settings, patient.circuits
-    registry_keys = max((len({c.key_set for c in circuits if c.model == each.model}) for each in circuits), default=0)
-    cached = settings.cached_keys or max(2, registry_keys)
-    need = settings.workers * cached * max((circuit.key_bytes[1] for circuit in circuits), default=0)
+    """Whether the service and what its workers keep fit into memory, by what was measured when the bundles were built."""
+    settings = patient.settings
+    need = forecast(settings, patient.served)
+    keys = f"{need.cached_keys} key sets"
+    each = f"{_size(need.worker_bytes)} in each of {settings.workers} workers with {keys}"
+    if not need.measured:
+        each += " (a lower bound: a bundle was built without measuring)"
+    if need.most_bytes is not None and need.worker_bytes > need.most_bytes >= need.least_bytes:
+        each += f", of which worker_bytes lets {_size(need.most_bytes)} be: fewer key sets stay"
+    if need.most_bytes is not None and need.most_bytes < need.least_bytes:
+        yield Finding(
+            "memory",
+            "wrong",
+            f"a worker with one key set takes {_size(need.least_bytes)}, and worker_bytes ends it at {_size(need.most_bytes)}",
+            "raise worker_bytes, or leave it out",
+        )
+    if settings.executor == "ray":
+        yield Finding(
+            "memory", "ok", f"{each}, on the cluster's machines; {_size(need.web_bytes)} for the service here"
+        )
+        return
     total = _memory_bytes()
-    what = (
-        f"{settings.workers} workers with {cached} key sets each take about {_size(need)} for keys alone (an estimate), "
-        f"of {_size(total)}"
-    )
-    if need > total:
-        yield Finding("memory", "wrong", what, "lower workers or cached_keys")
-    elif need > MEMORY_SHARE * total:
-        yield Finding("memory", "warning", what, "lower workers or cached_keys")
+    what = f"{each}, and {_size(need.web_bytes)} for the service: {_size(need.total_bytes)} of {_size(total)}"
+    lower = "lower workers or cached_keys"
+    if need.total_bytes > total:
+        yield Finding("memory", "wrong", what, lower)
+    elif need.total_bytes > MEMORY_SHARE * total:
+        yield Finding("memory", "warning", what, lower)
+    elif not need.measured:
+        yield Finding("memory", "warning", what, "build the bundles again with cryptml build, which measures")
     else:
         yield Finding("memory", "ok", what)
 
@@ -475,7 +498,7 @@ def _memory_bytes() -> int:
 
 
 def _size(count: float) -> str:
-    return f"{count / 1e9:.1f} GB"
+    return f"{count / 1e9:.2f} GB"
 
 
 def _reason(error: Exception) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from cryptml_server.loads import CircuitLoads
 from cryptml_server.models import Circuit
 from cryptml_server.problems import Problem
 
@@ -15,6 +17,20 @@ OUT_OF_MEMORY = "Out of memory"
 
 class WorkerLost(Problem):
     """The worker ended during a request; another has been started."""
+
+
+def twice_if_lost(action: Callable[[], object], interrupted: Callable[[], bool]) -> None:
+    """Do something with a worker, and once more where the worker was lost and nobody ended it: it may have died of something else.
+
+    Raises:
+        Problem: What the last attempt raised.
+    """
+    try:
+        action()
+    except WorkerLost:
+        if interrupted():
+            raise
+        action()
 
 
 @dataclass(frozen=True)
@@ -33,11 +49,37 @@ class Worker(Protocol):
         """Whether it stands by."""
         ...
 
+    @property
+    def answered(self) -> float:
+        """When it answered last, by `time.monotonic`."""
+        ...
+
+    @property
+    def loads(self) -> CircuitLoads:
+        """The circuits that it has in memory, and those that did not load."""
+        ...
+
     def start(self, circuits: tuple[Circuit, ...]) -> None:
         """Start it and let it load every circuit, so that a damaged one is found now.
 
         Raises:
-            Problem: If a circuit does not load.
+            Problem: If a circuit does not load; the others are tried all the same.
+        """
+        ...
+
+    def load(self) -> None:
+        """Load the circuits that are due.
+
+        Raises:
+            Problem: If one does not load; the others are tried all the same.
+        """
+        ...
+
+    def ping(self) -> None:
+        """Let it answer something that takes no time; one that does not answer within seconds is ended, and another started.
+
+        Raises:
+            Problem: If it did not.
         """
         ...
 

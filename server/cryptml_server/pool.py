@@ -32,6 +32,12 @@ WATCH_SECONDS = 1.0
 NEARLY_SECONDS = 0.5
 """An evaluation that nobody wants any more may end by itself within so long, and its worker keep its keys; else the worker is ended."""
 
+PING_SECONDS = 2.0
+"""A free worker that has said nothing for so long is asked whether it is there."""
+
+LATELY_SECONDS = 6.0
+"""One that has said nothing for longer does not stand by: more than `PING_SECONDS`, a look and a machine out of breath take."""
+
 LEARNING = 0.2
 """Weight of the latest request in the mean time that a worker is busy with one."""
 
@@ -69,11 +75,26 @@ class _Seat:
         worker: Itself.
         keys: Names of the evaluation keys that it used last, the latest behind.
         unwanted: Names of those that it is to forget.
+        busy: Whether a request has it.
     """
 
     worker: Worker
     keys: OrderedDict[str, None] = field(default_factory=OrderedDict)
     unwanted: set[str] = field(default_factory=set)
+    busy: bool = False
+
+    @property
+    def stands_by(self) -> bool:
+        """Whether it can be reckoned with: the worker is at a request, or it answered lately and has tried all circuits."""
+        worker = self.worker
+        return worker.alive and (self.busy or (_now() - worker.answered <= LATELY_SECONDS and worker.loads.tried))
+
+    @property
+    def wants_tending(self) -> bool:
+        """Whether something is to be done for the worker, while it is free."""
+        worker = self.worker
+        silent = _now() - worker.answered > PING_SECONDS
+        return bool(self.unwanted or not worker.alive or silent or worker.loads.due)
 
     def note(self, name: str, most: int) -> None:
         """Remember that keys were used, as the worker itself does."""
@@ -81,6 +102,23 @@ class _Seat:
         self.keys.move_to_end(name)
         while len(self.keys) > most:
             self.keys.popitem(last=False)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a service's workers can do now.
+
+    Attributes:
+        workers: All of them.
+        standing_by: Those that evaluate, or answered lately.
+        circuits: That the service has.
+        broken: Those that did not load in a worker that stands by.
+    """
+
+    workers: int
+    standing_by: int
+    circuits: int
+    broken: int
 
 
 @dataclass(eq=False)
@@ -120,6 +158,7 @@ class WorkerPool:
         self._turn = 0
         self._busy_seconds = FIRST_GUESS_SECONDS
         self._seconds: dict[str, float] = {}
+        self._circuits: tuple[Circuit, ...] = ()
         self._quarantine = Quarantine()
         self._tending: TaskGroup | None = None
         self._limiter: anyio.CapacityLimiter | None = None
@@ -128,9 +167,13 @@ class WorkerPool:
         """Start all workers and let each load every circuit, so that a damaged one is found now.
 
         Raises:
-            Problem: If a circuit does not load.
+            Problem: If a circuit does not load; `watch` has it tried again.
         """
-        await asyncio.gather(*(self._in_thread(partial(seat.worker.start, circuits)) for seat in self._seats))
+        self._circuits = circuits
+        starting = (self._in_thread(partial(seat.worker.start, circuits)) for seat in self._seats)
+        for found in await asyncio.gather(*starting, return_exceptions=True):  # all of them, before anything is asked
+            if isinstance(found, BaseException):
+                raise found
 
     async def stop(self) -> None:
         """End all workers, in the middle of evaluations too."""
@@ -140,6 +183,13 @@ class WorkerPool:
     def alive(self) -> bool:
         """Whether a worker process runs; one that died is started again by `watch`."""
         return any(seat.worker.alive for seat in self._seats)
+
+    @property
+    def standing(self) -> Standing:
+        """What the workers can do now."""
+        standing = [seat for seat in self._seats if seat.stands_by]
+        broken = {circuit for seat in standing for circuit in seat.worker.loads.broken}
+        return Standing(len(self._seats), len(standing), len(self._circuits), len(broken))
 
     @property
     def waiting(self) -> int:
@@ -159,12 +209,15 @@ class WorkerPool:
         return {name for seat in self._seats for name in seat.keys}
 
     async def watch(self) -> None:
-        """Start workers again that died while nobody asked, and let them forget what is deleted; until cancelled."""
+        """Tend free workers until cancelled.
+
+        Those that died or hang while nobody asks are replaced, circuits that did not load are tried again, what is deleted is forgotten.
+        """
         try:
             async with anyio.create_task_group() as self._tending:
                 while True:
                     for seat in list(self._free):
-                        if seat.unwanted or not seat.worker.alive:
+                        if seat.wants_tending:
                             self._free.remove(seat)
                             self._tending.start_soon(self._tend, seat)
                     await asyncio.sleep(WATCH_SECONDS)
@@ -302,6 +355,7 @@ class WorkerPool:
             self._give_back(tenant, seat)
 
     def _give_back(self, tenant: str, seat: _Seat) -> None:
+        seat.busy = False
         self._at_work[tenant] -= 1
         if not self._at_work[tenant]:
             del self._at_work[tenant]
@@ -368,6 +422,7 @@ class WorkerPool:
                 continue
             seat = next((seat for seat in ready if ticket.keys in seat.keys), ready[0])
             self._free.remove(seat)
+            seat.busy = True
             self._turn += 1
             self._served[tenant] = self._turn
             self._at_work[tenant] += 1
@@ -395,20 +450,46 @@ async def _stop(running: asyncio.Future[Any], seat: _Seat) -> bool:
 
 
 def _tidy(seat: _Seat) -> None:
-    """Start a free worker again that has died, and let it forget what is not wanted; what fails is tried again by the next look."""
+    """See to a free worker: that it is there, has its circuits and forgets what is not wanted."""
+    for see_to in (_see_that_it_answers, _see_to_circuits, _see_to_keys):
+        _try(see_to, seat)
+
+
+def _try(see_to: Callable[[_Seat], None], seat: _Seat) -> None:
+    """Do one thing for a worker; what fails is tried again by the next look."""
     try:
-        if not seat.worker.alive:
-            seat.worker.revive()
-            seat.keys.clear()
-            seat.unwanted.clear()
-        for name in list(seat.unwanted):
-            seat.worker.forget(name)
-            seat.keys.pop(name, None)
-            seat.unwanted.discard(name)
+        see_to(seat)
     except Problem as problem:
         _log.warning("a worker could not be tended (%s)", problem.title)
     except Exception:  # noqa: BLE001 (one worker must not end what looks after all)
         _log.exception("a worker could not be tended")
+
+
+def _see_that_it_answers(seat: _Seat) -> None:
+    try:
+        if not seat.worker.alive:
+            seat.keys.clear()
+            seat.unwanted.clear()
+            seat.worker.revive()
+        elif _now() - seat.worker.answered <= PING_SECONDS:
+            return
+        seat.worker.ping()
+    except Problem:
+        seat.keys.clear()  # another process is in its place
+        seat.unwanted.clear()
+        raise
+
+
+def _see_to_circuits(seat: _Seat) -> None:
+    if seat.worker.loads.due:
+        seat.worker.load()
+
+
+def _see_to_keys(seat: _Seat) -> None:
+    for name in list(seat.unwanted):
+        seat.worker.forget(name)
+        seat.keys.pop(name, None)
+        seat.unwanted.discard(name)
 
 
 def _now() -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -28,6 +29,7 @@ class Problem(Exception):
         detail: One sentence: what, which value, which bound, what to do.
         retry_after: Seconds after which to try again, if that can help.
         headers: Of the answer, beside the usual ones.
+        members: Of the document, beside the usual ones.
         counts: Whether an evaluation that ends so counts as one of its tenant's: where the client's body was evaluated, or killed workers.
     """
 
@@ -39,6 +41,7 @@ class Problem(Exception):
         *,
         retry_after: int | None = None,
         headers: Mapping[str, str] | None = None,
+        members: Mapping[str, Any] | None = None,
         counts: bool | None = None,
     ) -> None:
         super().__init__(detail)
@@ -47,6 +50,7 @@ class Problem(Exception):
         self.detail = detail
         self.retry_after = retry_after
         self.headers = dict(headers or {})
+        self.members = dict(members or {})
         self.counts = status in (422, 504) if counts is None else counts
 
 
@@ -119,6 +123,7 @@ def answer_problem(problem: Problem, request: Request) -> JSONResponse:
             "status": problem.status,
             "detail": problem.detail,
             "request_id": request_id.get(),
+            **problem.members,
         },
         status_code=problem.status,
         headers=headers,

@@ -50,19 +50,23 @@ class NodeWorker:
         self._supervisor = Supervisor(
             threads=threads, cached_keys=cached_keys, deadline_seconds=deadline_seconds, memory_bytes=memory_bytes
         )
-        self._supervisor.start(())
+        self._supervisor.revive()
 
     def describe(self) -> tuple[str, int, str]:
         """Return the node's id, this process's and the version of this package."""
         return str(ray_library().get_runtime_context().get_node_id()), os.getpid(), __version__
 
-    def load(self) -> Answer:
-        """Let the worker load every circuit."""
-        for folder in self._circuits:
-            head, _ = answer = self._request({"do": "load", "circuit": str(folder)})
-            if not json.loads(head).get("ok"):
-                return answer
-        return json.dumps({"ok": True}), b""
+    def load(self, circuit: int) -> Answer:
+        """Let the worker load a circuit."""
+        return self._request({"do": "load", "circuit": str(self._circuits[circuit])})
+
+    def ping(self) -> Answer:
+        """Say that the worker answers, and which process it is: one that died is replaced here, and has no circuits."""
+        try:
+            self._supervisor.ping()
+        except Problem as problem:
+            return _problem(problem), b""
+        return json.dumps({"ok": True, "process": self._supervisor.process}), b""
 
     def check_keys(self, name: str, keys: bytes | None) -> Answer:
         """Deserialise keys; see `_with_keys`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import threading
 import time
 from pathlib import Path
@@ -11,10 +12,12 @@ from typing import Any
 
 from cryptml import __version__
 from cryptml.cluster import last_line
-from cryptml_server.executor import Evaluation, WorkerLost
+from cryptml_server.executor import Evaluation, WorkerLost, twice_if_lost
+from cryptml_server.loads import CircuitLoads, unavailable
 from cryptml_server.models import Circuit
 from cryptml_server.problems import Problem
 from cryptml_server.ray_node import Answer, Files, NodeWorker
+from cryptml_server.supervisor import START_SECONDS
 
 PLACE_SECONDS = 15.0
 """Within which a node must have an actor ready; a request is told to come back after it, and the actor goes on waiting for a place."""
@@ -92,12 +95,50 @@ class RayWorker:
         self.node = ""
         self.process = 0
         self.keys_sent = 0
+        self.answered = -math.inf
+        self.loads = CircuitLoads()
+        self._evaluating: int | None = None
+        self._interrupted = False
 
     def start(self, circuits: tuple[Circuit, ...]) -> None:
         """See `Worker.start`."""
         self._circuits = circuits
         self._numbers = {circuit.folder: number for number, circuit in enumerate(circuits)}
-        self._request("load")
+        self.loads.want(circuits)
+        self.revive()
+        self.load()
+
+    def load(self) -> None:
+        """See `Worker.load`."""
+        self._interrupted = False
+        self.loads.try_due(self._load)
+
+    def _load(self, circuit: Circuit) -> None:
+        """Load one circuit, and note what came of it.
+
+        Raises:
+            Problem: 503 if it does not load, or there is no actor.
+        """
+        self.revive()
+        number = self._numbers[circuit.folder]
+        try:
+            twice_if_lost(lambda: self._request("load", number), lambda: self._interrupted)
+        except Problem as problem:
+            if (
+                self._interrupted or self._end is None
+            ):  # the actor is gone: the cluster is to blame, or whoever ended it
+                raise
+            self.loads.failed(circuit)
+            _log.error("segment %d of model %s does not load: %s", circuit.index, circuit.model, problem.detail)
+            raise unavailable(circuit) from problem
+        self.loads.loaded(circuit)
+
+    def ping(self) -> None:
+        """See `Worker.ping`; the node replaces a worker process that does not answer."""
+        answer, _ = self._request("ping", seconds=START_SECONDS)
+        before, self._evaluating = self._evaluating, answer["process"]
+        if before not in (None, self._evaluating):
+            self.loads.reset()
 
     @property
     def alive(self) -> bool:
@@ -111,6 +152,11 @@ class RayWorker:
 
     def evaluate(self, circuit: Circuit, keys: Path, name: str, ciphertext: bytes) -> Evaluation:
         """See `Worker.evaluate`."""
+        self._interrupted = False
+        if not self.alive:
+            self.revive()
+        if self.loads.lacks(circuit):
+            self._load(circuit)
         answer, result = self._request("evaluate", self._numbers[circuit.folder], name, ciphertext, keys=keys)
         return Evaluation(result, answer["evaluate_ms"])
 
@@ -125,6 +171,7 @@ class RayWorker:
 
     def interrupt(self) -> None:
         """See `Worker.interrupt`."""
+        self._interrupted = True
         self._kill(self._actor)  # ends what the request that holds the lock waits for
 
     def stop(self) -> None:
@@ -146,19 +193,24 @@ class RayWorker:
             except self._ray.exceptions.RayError as error:
                 _log.info("a worker was not closed in time (%s)", type(error).__name__)
 
-    def _request(self, what: str, *given: object, keys: Path | None = None) -> tuple[dict[str, Any], bytes]:
+    def _request(
+        self, what: str, *given: object, keys: Path | None = None, seconds: float | None = None
+    ) -> tuple[dict[str, Any], bytes]:
         """Return an actor's answer; where keys belong to the request, send them along if it says that it needs them."""
         with self._lock:
             self._connect()
-            deadline = time.monotonic() + self._deadline
+            deadline = time.monotonic() + (self._deadline if seconds is None else seconds)
             if keys is None:
                 answer, result = self._exchange(what, given, deadline)
             else:
                 answer, result = self._exchange(what, (*given, None), deadline)
                 if answer.get("needs_keys"):
                     answer, result = self._exchange(what, (*given, self._send(keys)), deadline)
+            self.answered = time.monotonic()
         if answer.get("ok"):
             return answer, result
+        if answer["lost"]:
+            self.loads.reset()  # the node has another process in its place
         kind = WorkerLost if answer["lost"] else Problem
         raise kind(answer["status"], answer["title"], answer["detail"], retry_after=answer["retry_after"])
 
@@ -260,7 +312,8 @@ class RayWorker:
 
     def _discard(self) -> None:
         actor = self._actor
-        self._actor = self._ready = self._end = None
+        self._actor = self._ready = self._end = self._evaluating = None
+        self.loads.reset()
         self._kill(actor)
 
     def _kill(self, actor: Any) -> None:

@@ -12,11 +12,13 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from cryptml_server.executor import OUT_OF_MEMORY, Evaluation, WorkerLost
+from cryptml_server.executor import OUT_OF_MEMORY, Evaluation, WorkerLost, twice_if_lost
+from cryptml_server.loads import UNAVAILABLE, CircuitLoads, unavailable
 from cryptml_server.models import Circuit
 from cryptml_server.problems import Problem
 
@@ -26,9 +28,20 @@ MOST_HEAD_BYTES = 1 << 16
 MOST_RESULT_BYTES = 1 << 30
 """What is taken from a worker, which native code may have taken over."""
 
-GRACE_SECONDS = 0.5
-"""A worker that broke off gets so long to end with its own exit code; one that is stuck is killed then."""
+GRACE_SECONDS = 1.0
+"""A worker whose pipe is closed, or that broke off, gets so long to end with its own exit code; one that is stuck is killed then."""
 
+
+PING_SECONDS = 5.0
+"""What an idle worker gets to answer that it is there."""
+
+START_SECONDS = 60.0
+"""What a new one gets for its first answer: it imports Concrete before."""
+
+NO_WORKER = "No worker"
+SHUTTING_DOWN = "Shutting down"
+TOO_SLOW = "Evaluation too slow"
+"""Titles of problems that are told apart here: for the first two no circuit is to blame."""
 
 NEEDED = ("PATH", "HOME", "LANG", "LANGUAGE", "TMPDIR", "TZ", "VIRTUAL_ENV")
 NEEDED_PREFIXES = ("LC_", "LD_", "PYTHON", "OMP_", "KMP_", "MALLOC_", "COVERAGE_")
@@ -54,13 +67,51 @@ class Supervisor:
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
         self._stopping = False
+        self._new = True
+        self._interrupted = False
+        self.answered = -math.inf
+        self.loads = CircuitLoads()
 
     def start(self, circuits: tuple[Circuit, ...]) -> None:
         """See `Worker.start`."""
-        with self._lock:
-            self._connect()
-        for circuit in circuits:
-            self.request({"do": "load", "circuit": str(circuit.folder)}, b"")
+        self.loads.want(circuits)
+        self.revive()
+        self.load()
+
+    def load(self) -> None:
+        """See `Worker.load`."""
+        self._interrupted = False
+        self.loads.try_due(self._load)
+
+    def _load(self, circuit: Circuit) -> None:
+        """Load one circuit, and note what came of it.
+
+        Raises:
+            Problem: 503 if it does not load, whatever became of the process meanwhile.
+        """
+        head = {"do": "load", "circuit": str(circuit.folder)}
+        try:
+            twice_if_lost(lambda: self.request(head), lambda: self._interrupted)
+        except Problem as problem:
+            if self._interrupted or problem.title in (NO_WORKER, SHUTTING_DOWN):
+                raise
+            self.loads.failed(circuit)
+            _log.error("segment %d of model %s does not load: %s", circuit.index, circuit.model, problem.detail)
+            raise unavailable(circuit) from problem
+        self.loads.loaded(circuit)
+
+    def ping(self) -> None:
+        """See `Worker.ping`; a process that has not answered yet gets longer."""
+        seconds = START_SECONDS if self._new else PING_SECONDS
+        try:
+            self.request({"do": "ping"}, seconds=seconds)
+        except Problem as problem:
+            if problem.title == TOO_SLOW:
+                _log.error(
+                    "the worker did not answer within %g s while nothing was asked of it; it is replaced", seconds
+                )
+                raise Problem(503, "Worker lost", "an idle worker did not answer, and was replaced") from problem
+            raise
 
     @property
     def alive(self) -> bool:
@@ -68,12 +119,23 @@ class Supervisor:
         process = self._process
         return process is not None and process.poll() is None
 
+    @property
+    def process(self) -> int | None:
+        """The worker process's id; None where there is none."""
+        process = self._process
+        return None if process is None else process.pid
+
     def check_keys(self, path: Path, name: str) -> None:
         """See `Worker.check_keys`."""
         self.request({"do": "check_keys", "keys": str(path), "name": name}, b"")
 
     def evaluate(self, circuit: Circuit, keys: Path, name: str, ciphertext: bytes) -> Evaluation:
         """See `Worker.evaluate`."""
+        self._interrupted = False
+        if not self.alive:
+            self.revive()
+        if self.loads.lacks(circuit):
+            self._load(circuit)
         head = {"do": "evaluate", "circuit": str(circuit.folder), "keys": str(keys), "name": name}
         answer, result = self.request(head, ciphertext)
         return Evaluation(result, answer["evaluate_ms"])
@@ -89,6 +151,7 @@ class Supervisor:
 
     def interrupt(self) -> None:
         """See `Worker.interrupt`."""
+        self._interrupted = True
         process = self._process
         if process is not None:
             process.kill()  # breaks the pipe of the request that holds the lock
@@ -96,35 +159,47 @@ class Supervisor:
     def stop(self) -> None:
         """See `Worker.stop`; requests that wait are told to come back."""
         self._stopping = True
+        if self._lock.acquire(blocking=False):  # nothing is asked of it: it ends by itself
+            try:
+                self._discard()
+            finally:
+                self._lock.release()
         self.interrupt()
         with self._lock:
             self._discard()
 
-    def request(self, head: dict[str, Any], payload: bytes = b"") -> tuple[dict[str, Any], bytes]:
+    def request(
+        self, head: dict[str, Any], payload: bytes = b"", *, seconds: float | None = None
+    ) -> tuple[dict[str, Any], bytes]:
         """Return what `cryptml_server.worker.Worker.handle` answers in the worker process.
+
+        Args:
+            head: What to do.
+            payload: Of an evaluation.
+            seconds: To wait, if not as long as for an evaluation.
 
         Raises:
             WorkerLost: If the worker ended during it.
             Problem: What it refuses, or 504 past the deadline.
         """
         with self._lock:
-            answer, result = self._exchange(head, payload)
+            answer, result = self._exchange(head, payload, self._deadline if seconds is None else seconds)
+            self.answered = time.monotonic()
+            self._new = False
         if not answer["ok"]:
             raise _refusal(answer)
         return answer, result
 
-    def _exchange(self, head: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
+    def _exchange(self, head: dict[str, Any], payload: bytes, seconds: float) -> tuple[dict[str, Any], bytes]:
         connection = self._connect()
         try:
             connection.send_bytes(json.dumps(head).encode())
             if head["do"] == "evaluate":
                 connection.send_bytes(payload)
-            if not connection.poll(self._deadline):
+            if not connection.poll(seconds):
                 self._discard()
                 self._connect()
-                raise Problem(
-                    504, "Evaluation too slow", f"the evaluation took more than {self._deadline:g} s and was stopped"
-                )
+                raise Problem(504, TOO_SLOW, f"the evaluation took more than {seconds:g} s and was stopped")
             answer = self._checked(head, connection.recv_bytes(MOST_HEAD_BYTES))
             result = connection.recv_bytes(MOST_RESULT_BYTES) if answer["ok"] and head["do"] == "evaluate" else b""
         except (EOFError, OSError) as error:
@@ -167,7 +242,7 @@ class Supervisor:
             ours, theirs = socket.socketpair()
         except OSError as error:
             raise Problem(
-                503, "No worker", f"no worker can be started ({error.strerror}); try later", retry_after=30
+                503, NO_WORKER, f"no worker can be started ({error.strerror}); try later", retry_after=30
             ) from error
         with theirs:
             given = [str(number) for number in (theirs.fileno(), self._cached_keys, self._memory_bytes)]
@@ -183,7 +258,7 @@ class Supervisor:
             except OSError as error:
                 ours.close()
                 raise Problem(
-                    503, "No worker", f"no worker can be started ({error.strerror}); try later", retry_after=30
+                    503, NO_WORKER, f"no worker can be started ({error.strerror}); try later", retry_after=30
                 ) from error
         bound = struct.pack("ll", math.ceil(self._deadline), 0)  # a timeval
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, bound)
@@ -198,6 +273,8 @@ class Supervisor:
         """Close the pipe and end the process; return its exit code, its own where it was ending already."""
         connection, process = self._connection, self._process
         self._connection = self._process = None
+        self.loads.reset()
+        self._new = True
         if connection is not None:
             connection.close()
         if process is None:
@@ -224,6 +301,8 @@ def _refusal(answer: dict[str, Any]) -> Problem:
             return Problem(422, "Unusable evaluation keys", answer["detail"])
         case "UnknownKeys":
             return Problem(404, "Unknown evaluation keys", answer["detail"])
+        case "CircuitError":
+            return Problem(503, UNAVAILABLE, answer["detail"], retry_after=60)
         case "OSError":
             return Problem(503, "Keys unreadable", answer["detail"], retry_after=60)
         case "MemoryError":
@@ -233,7 +312,7 @@ def _refusal(answer: dict[str, Any]) -> Problem:
 
 
 def _shutting_down() -> Problem:
-    return Problem(503, "Shutting down", "the service is being stopped; try again later", retry_after=30)
+    return Problem(503, SHUTTING_DOWN, "the service is being stopped; try again later", retry_after=30)
 
 
 def _lost(code: int | None) -> WorkerLost:

@@ -52,6 +52,8 @@ class Worker:
                 case "load":
                     self._circuit(head["circuit"])
                     return {"ok": True}, b""
+                case "ping":
+                    return {"ok": True}, b""
                 case "forget":
                     self._keys.pop(head["name"], None)
                     return {"ok": True}, b""

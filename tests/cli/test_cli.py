@@ -133,7 +133,7 @@ def test_build_serve_predict(picture: Path, tmp_path: Path, tiny_service: Any) -
     built = json.loads(ok("build", "tiny", "--split", "CCSCC", "--out", str(bundle), "--json"))
     assert (built["model"], built["split"]) == ("tiny", "CCSCC")
     assert {path.name for path in bundle.iterdir()} == {"client", "server"}
-    assert "Server segments" in ok("build", "tiny", "--split", "CCSCC", "--out", str(bundle), "--force")
+    assert "Server segments" in ok("build", "tiny", "--split", "CCSCC", "--out", str(bundle), "--force", "--no-measure")
 
     arguments = ["predict", str(picture), str(picture), "--server", tiny_service.url, "--keys", str(tmp_path / "keys")]
     result = ok(*arguments, "--roi", "4,8,32", "--clear-check", "tiny", "--json")

@@ -184,6 +184,7 @@ def test_a_lost_worker_is_said_and_replaced(clients: tuple[Client, Client], shar
     os.kill(worker.process, signal.SIGKILL)
     wait_for(lambda: not worker.alive, "the loss to be seen")
     worker.revive()
+    worker.load()
     assert worker.alive
     # The process that evaluates alone: its owner says so, and the node goes on.
     second, evaluating = worker.process, evaluator(worker)

@@ -45,7 +45,7 @@ def test_a_sound_deployment_is_ok(build_tiny: Any, tmp_path: Path) -> None:
     names = "settings bundles data disk database durability clock worker memory cores tls port metrics"
     assert set(names.split()) <= set(findings)
     assert all(each["state"] != "wrong" for each in findings.values())
-    assert "estimate" in findings["memory"]["what"]
+    assert "a lower bound" in findings["memory"]["what"]
     assert "loads" in findings["worker"]["what"]
     shown = runner.invoke(app, command, catch_exceptions=False)
     assert shown.exit_code == 0

@@ -24,6 +24,7 @@ from cryptml_server.draining import Draining
 from cryptml_server.executor import Evaluation, WorkerLost
 from cryptml_server.jobs import DONE, FAILED, MOST_BEGUN, RUNNING, WAITING, Job, JobStore
 from cryptml_server.key_store import StoredKeys
+from cryptml_server.loads import CircuitLoads
 from cryptml_server.metrics import Metrics
 from cryptml_server.models import Circuit
 from cryptml_server.pool import WorkerPool
@@ -270,6 +271,17 @@ class FakeWorker:
 
     def interrupt(self) -> None:
         self.interrupted.set()
+
+    @property
+    def answered(self) -> float:
+        return time.monotonic()
+
+    @property
+    def loads(self) -> CircuitLoads:
+        return CircuitLoads()
+
+    def ping(self) -> None:
+        pass
 
 
 class FakeKeys:

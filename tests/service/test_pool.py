@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptml_server.executor import Evaluation, WorkerLost
+from cryptml_server.loads import CircuitLoads
 from cryptml_server.models import Circuit
 from cryptml_server.pool import Request, WorkerPool
 from cryptml_server.problems import Problem
@@ -30,6 +32,17 @@ class FakeSupervisor:
         self.alive = True
 
     def start(self, circuits: Any) -> None:
+        pass
+
+    @property
+    def answered(self) -> float:
+        return time.monotonic()
+
+    @property
+    def loads(self) -> CircuitLoads:
+        return CircuitLoads()
+
+    def ping(self) -> None:
         pass
 
     def stop(self) -> None:

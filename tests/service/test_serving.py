@@ -55,6 +55,10 @@ def gone(pid: int) -> bool:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_what_is_at_work_is_finished_and_nothing_new_is_begun(tmp_path: Path, number: int) -> None:
     with slow_service(tmp_path, drain_seconds=30) as running, httpx.Client(base_url=running.url) as http:
+        deadline = time.monotonic() + 60
+        while http.get("/v1/health/ready").status_code != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
         assert http.get("/v1/health/ready").json() == {"status": "ready"}
         workers = running.workers()
         assert len(workers) == 1

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, Table, create_engine, event
+from sqlalchemy import Connection, Table, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InternalError, NoSuchModuleError, OperationalError
@@ -24,6 +25,9 @@ from cryptml.errors import SettingError
 
 BUSY_SECONDS = 15.0
 """For which a locked database is waited for."""
+
+PROBE_SECONDS = 1.0
+"""For which a locked database is waited for by who only asks whether it can be used."""
 
 ALIVE = {"keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 15_000}
 """By which a server that is cut off is noticed (libpq's names; seconds, and milliseconds for the last)."""
@@ -134,6 +138,34 @@ class Database:
             raise SettingError(
                 f"the database's tables are of version {found or 'none'}, this program needs {expected}; run cryptml database upgrade"
             )
+
+    def probe(self) -> None:
+        """Require that rows can be read and written now, without writing any.
+
+        An embedded database is opened anew for it, because a file that was moved away, or is another's now, still serves those who
+        had it open.
+
+        Raises:
+            DatabaseUnavailable: If they cannot, within seconds.
+        """
+        if self.is_embedded:
+            self._probe_file()
+            return
+        with self.writing() as connection:
+            connection.execute(text("SELECT 1 FROM replicas LIMIT 1"))
+            if connection.execute(text("SHOW transaction_read_only")).scalar_one() == "on":
+                raise DatabaseUnavailable("it can only be read")
+
+    def _probe_file(self) -> None:
+        file = Path(self._engine.url.database or "").absolute()
+        try:
+            with closing(sqlite3.connect(f"{file.as_uri()}?mode=rw", uri=True, timeout=PROBE_SECONDS)) as connection:
+                connection.isolation_level = None
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("SELECT 1 FROM replicas LIMIT 1").fetchone()
+                connection.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            raise DatabaseUnavailable(str(error)[:200]) from error
 
     def close(self) -> None:
         """Close all connections."""

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends
 
 from cryptml_server.authentication import SCHEME, current_tenant
 from cryptml_server.openapi import problems
+from cryptml_server.readiness import Readiness
 from cryptml_server.routes.evaluation_keys import evaluation_key_routes
 from cryptml_server.routes.evaluations import evaluation_routes
 from cryptml_server.routes.health import health_routes
@@ -14,10 +15,10 @@ from cryptml_server.routes.models import model_routes
 from cryptml_server.routes.services import Services
 
 
-def create_router(services: Services, body_seconds: float) -> APIRouter:
+def create_router(services: Services, readiness: Readiness, body_seconds: float) -> APIRouter:
     """Return the routes below ``/v1``; all but those of health are for tenants alone."""
     router = APIRouter(prefix="/v1")
-    router.include_router(health_routes(services.pool))
+    router.include_router(health_routes(readiness))
     of_tenants = APIRouter(
         dependencies=[Depends(SCHEME), Depends(current_tenant)],
         responses=problems(

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 
-from cryptml_server.draining import Draining
 from cryptml_server.openapi import problems
-from cryptml_server.pool import WorkerPool
-from cryptml_server.problems import Problem
+from cryptml_server.readiness import Readiness
 
 
-def health_routes(pool: WorkerPool) -> APIRouter:
+def health_routes(readiness: Readiness) -> APIRouter:
     """Return the routes below ``/health``."""
     router = APIRouter(prefix="/health", tags=["health"])
 
@@ -19,14 +17,16 @@ def health_routes(pool: WorkerPool) -> APIRouter:
         """Say that the process answers."""
         return {"status": "live"}
 
-    @router.get("/ready", responses=problems(s503="A worker is being started, or the service is about to end."))
-    async def ready(request: Request) -> dict[str, str]:
-        """Say that the worker processes stand by, and that the service is not about to end."""
-        draining: Draining = request.app.state.draining
-        if draining.is_set():
-            raise draining.refusal()
-        if not pool.alive:
-            raise Problem(503, "Not ready", "a worker is being started; try again", retry_after=2)
+    @router.get(
+        "/ready",
+        responses=problems(
+            s503="No worker stands by, a circuit did not load or the database does not answer, as checks says part by part; or the "
+            "service is about to end."
+        ),
+    )
+    async def ready() -> dict[str, str]:
+        """Say that a worker answers, every circuit is loaded, the database can be written and the service is not about to end."""
+        await readiness.require()
         return {"status": "ready"}
 
     return router

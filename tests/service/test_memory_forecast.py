@@ -1,0 +1,162 @@
+"""What the doctor says of memory, against a real service whose workers hold as many key sets as they may."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from cryptml_server import doctor
+from cryptml_server.doctor import Patient
+from cryptml_server.memory_forecast import forecast
+from cryptml_server.settings import Settings
+from typer.testing import CliRunner
+
+from cryptml.bundle import ClientBundle, ServerBundle
+from cryptml.cli.local_service import local_service
+from cryptml.cli.main import app
+from cryptml.errors import BundleError
+from cryptml.fhe.client import ClientCircuit, KeySet
+from cryptml.files import sha256
+from cryptml.networks.shipped import DEFAULT_SPLITS
+from cryptml.profiler.memory import peak_resident_bytes
+
+pytestmark = [
+    pytest.mark.encrypted,
+    pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc to see processes"),
+]
+
+NEAR = 0.25
+PATIENCE_SECONDS = 120
+CACHED = 2
+
+
+@pytest.fixture(scope="module")
+def measured_tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build("tiny", "CCSSS", tmp_path_factory.mktemp("measured") / "tiny")
+
+
+def build(network: str, split: str, out: Path, *options: str) -> Path:
+    built = CliRunner().invoke(app, ["build", network, "--split", split, "--out", str(out), *options])
+    assert built.exit_code == 0, built.output
+    assert ("measuring the memory of segment" in built.output) == ("--no-measure" not in options)
+    return out
+
+
+def served_peak(bundle: Path, data: Path, key_sets: int) -> int:
+    """Serve a bundle to so many clients with keys of their own, and return the most that all its processes held."""
+    with (
+        local_service([bundle], data, {"CRYPTML_CACHED_KEYS": str(CACHED)}) as service,
+        httpx.Client(base_url=service.url, timeout=PATIENCE_SECONDS) as http,
+    ):
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not http.get("/v1/health/ready").is_success:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        client = ClientBundle.load(bundle / "client")
+        (step,) = client.server_steps
+        reads, model = step.circuit.reads, client.model
+        for number in range(key_sets):
+            keys = KeySet.generate(step.circuit)
+            headers = {
+                "CryptML-Circuit": sha256(step.circuit.client_specs),
+                "CryptML-Evaluation-Keys": keys.digest,
+            }
+            path = f"/v1/models/{model}/evaluation-keys/{keys.digest}"
+            stored = http.put(path, params={"segment": 0}, content=keys.evaluation_keys, headers=headers)
+            assert stored.status_code == 201, stored.text
+            values = np.full((1, *reads.shape), reads.low + number % 2, dtype=np.int64)
+            body = ClientCircuit(step.circuit, keys).encrypt(values)
+            answer = http.post(f"/v1/models/{model}/segments/0/evaluations", content=body, headers=headers)
+            assert answer.status_code == 200, answer.text
+        children = Path(f"/proc/{service.pid}/task").glob("*/children")
+        (worker,) = [int(pid) for path in children for pid in path.read_text().split()]
+        return peak_resident_bytes(service.pid) + peak_resident_bytes(worker)
+
+
+def expected(bundle: Path, **settings: Any) -> int:
+    return forecast(Settings(cached_keys=CACHED, workers=1, **settings), [ServerBundle.load(bundle)]).total_bytes
+
+
+def test_the_forecast_for_tiny_is_near_what_is_held(measured_tiny: Path, tmp_path: Path) -> None:
+    assert expected(measured_tiny) == pytest.approx(served_peak(measured_tiny, tmp_path / "data", CACHED + 1), rel=NEAR)
+
+
+def test_the_forecast_for_large_keys_is_near_what_is_held(tmp_path: Path) -> None:
+    bundle = build("reference", DEFAULT_SPLITS["reference"], tmp_path / "reference")
+    (of_circuit,) = ServerBundle.load(bundle).memory or ()
+    (step,) = ClientBundle.load(bundle / "client").server_steps
+    assert of_circuit.key_set_bytes > step.circuit.parameters.expanded_key_bytes, "the theory's lower bound"
+    assert of_circuit.key_set_bytes > 5 * step.circuit.parameters.evaluation_key_bytes, "what is sent is compressed"
+    assert expected(bundle) == pytest.approx(served_peak(bundle, tmp_path / "data", CACHED), rel=NEAR)
+
+
+def test_what_was_not_measured_is_a_lower_bound_and_said_to_be(
+    build_tiny: Callable[[str], Any], measured_tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = build_tiny("CCSSS").folder
+    assert ServerBundle.load(bundle).memory is None
+    need = forecast(Settings(cached_keys=CACHED, workers=1), [ServerBundle.load(bundle)])
+    assert not need.measured
+    (step,) = ClientBundle.load(bundle / "client").server_steps
+    assert need.worker_bytes - need.least_bytes == step.circuit.parameters.expanded_key_bytes
+    full = forecast(Settings(cached_keys=CACHED, workers=1), [ServerBundle.load(measured_tiny)])
+    assert full.measured
+    assert need.worker_bytes < full.worker_bytes
+    (finding,) = doctor.check_memory(Patient(Settings(bundles=(bundle,), workers=1)))
+    assert (finding.state, finding.instead) == (
+        "warning",
+        "build the bundles again with cryptml build, which measures",
+    )
+    assert "a lower bound" in finding.what
+    assert "2 key sets" in finding.what
+    (finding,) = doctor.check_memory(Patient(Settings(bundles=(measured_tiny,), workers=1)))
+    assert (finding.state, finding.instead) == ("ok", "")
+    for share, state in ((1.1, "warning"), (0.9, "wrong")):
+        monkeypatch.setattr(doctor, "_memory_bytes", lambda share=share: int(share * full.total_bytes))
+        (finding,) = doctor.check_memory(Patient(Settings(bundles=(measured_tiny,), workers=1, cached_keys=CACHED)))
+        assert (finding.state, finding.instead) == (state, "lower workers or cached_keys")
+
+
+def test_workers_keys_bundles_and_bounds_count(measured_tiny: Path) -> None:
+    one = ServerBundle.load(measured_tiny)
+    (memory,) = one.memory or ()
+    large = replace(one, memory=(replace(memory, key_set_bytes=10 << 30, circuit_bytes=1 << 30),))
+
+    def need(*bundles: ServerBundle, **settings: Any) -> Any:
+        return forecast(Settings(**{"workers": 1, "cached_keys": 1, **settings}), bundles)
+
+    alone = need(one)
+    assert need(one, cached_keys=5).worker_bytes == alone.worker_bytes + 4 * memory.key_set_bytes
+    four = need(one, workers=4)
+    assert four.total_bytes - four.web_bytes == 4 * alone.worker_bytes
+    both = need(one, large, cached_keys=3)
+    assert both.worker_bytes == need(large, cached_keys=3).worker_bytes + memory.circuit_bytes
+    bounded = need(large, worker_bytes=12 << 30, cached_keys=3)
+    assert bounded.total_bytes - bounded.web_bytes == 12 << 30
+    assert need(large, worker_bytes=2 << 30).least_bytes > 2 << 30
+    assert need().worker_bytes > 100 << 20, "an engine without circuits takes memory too"
+
+
+def test_too_little_for_one_key_set_is_wrong(measured_tiny: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(measured_tiny, copy)
+    path = copy / "server" / "manifest.json"
+    manifest = json.loads(path.read_bytes())
+    manifest["memory"][0]["key_set_bytes"] = 3 << 30
+    path.write_text(json.dumps(manifest))
+    settings = Settings(bundles=(copy,), workers=1, worker_bytes=1 << 30)
+    findings = list(doctor.check_memory(Patient(settings)))
+    assert findings[0].state == "wrong"
+    assert "raise worker_bytes" in findings[0].instead
+    for broken in ([], [{}], [{**manifest["memory"][0], "key_set_bytes": -1}], [{**manifest["memory"][0], "more": 1}]):
+        path.write_text(json.dumps({**manifest, "memory": broken}))
+        with pytest.raises(BundleError):
+            ServerBundle.load(copy)
