@@ -136,6 +136,7 @@ def test_build_serve_predict(picture: Path, tmp_path: Path, tiny_service: Any) -
     assert "Server segments" in ok("build", "tiny", "--split", "CCSCC", "--out", str(bundle), "--force", "--no-measure")
 
     arguments = ["predict", str(picture), str(picture), "--server", tiny_service.url, "--keys", str(tmp_path / "keys")]
+    arguments += ["--trust-first-use"]
     result = ok(*arguments, "--roi", "4,8,32", "--clear-check", "tiny", "--json")
     lines = [json.loads(line) for line in result.splitlines()]
     assert len(lines) == 2
@@ -172,7 +173,17 @@ def test_one_bad_picture_does_not_stop_the_others(picture: Path, tmp_path: Path,
     empty.touch()
     result = runner.invoke(
         app,
-        ["predict", str(empty), str(picture), "--server", tiny_service.url, "--keys", str(tmp_path / "keys"), "--json"],
+        [
+            "predict",
+            str(empty),
+            str(picture),
+            "--server",
+            tiny_service.url,
+            "--keys",
+            str(tmp_path / "keys"),
+            "--json",
+            "--trust-first-use",
+        ],
     )
     assert result.exit_code == 1
     bad, good = [json.loads(line) for line in result.stdout.splitlines()]
@@ -188,6 +199,7 @@ def test_another_network_in_the_clear_does_not_match(
         app,
         [
             "predict",
+            "--trust-first-use",
             str(picture),
             "--server",
             tiny_service.url,
@@ -236,7 +248,9 @@ def test_bad_input_is_one_sentence(arguments: list[str], message: str, tmp_path:
 def test_a_picture_that_is_none(tmp_path: Path, tiny_service: Any) -> None:
     path = tmp_path / "note.png"
     path.write_text("not a picture")
-    code, line = failure("predict", str(path), "--server", tiny_service.url, "--keys", str(tmp_path))
+    code, line = failure(
+        "predict", str(path), "--server", tiny_service.url, "--keys", str(tmp_path), "--trust-first-use"
+    )
     assert code == 1
     assert line.startswith("error: ")
 
@@ -245,7 +259,7 @@ def test_a_service_that_is_down(picture: Path, tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
-    code, line = failure("predict", str(picture), "--server", url, "--keys", str(tmp_path))
+    code, line = failure("predict", str(picture), "--server", url, "--keys", str(tmp_path), "--trust-first-use")
     assert (code, "nothing answers at" in line) == (1, True)
 
 
