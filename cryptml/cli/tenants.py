@@ -138,6 +138,12 @@ def budget(
         Path | None, typer.Option(help="A report of split-profiler run: budgets below what recovers each segment.")
     ] = None,
     share: Annotated[float, typer.Option(help="With --profile: share of those queries that is allowed.")] = 0.5,
+    spot_checks: Annotated[
+        int,
+        typer.Option(
+            min=0, max=256, help="With --profile: spot checks of the bundle, whose answers a client has without asking; subtracted."
+        ),
+    ] = 0,
     segment: Annotated[str | None, typer.Option(help="START-STOP, as split-profiler names segments.")] = None,
     queries: Annotated[int | None, typer.Option(min=0, max=1 << 50, help="With --segment: how many, ever.")] = None,
     no_bound: Annotated[
@@ -161,7 +167,7 @@ def budget(
     if not MODEL.fullmatch(model):
         raise SettingError(f"{model!r} is no name of a model; use the one that the service lists")
     budgets: dict[tuple[int, int], int | None] = (
-        {_segment(segment): queries} if segment is not None else {**_budgets_of(profile, model, share)}
+        {_segment(segment): queries} if segment is not None else {**_budgets_of(profile, model, share, spot_checks)}
     )
     with _opened(data, database) as opened:
         meter, tenant = UsageMeter(opened), TenantStore(opened).find(name)
@@ -267,7 +273,7 @@ def _segment(text: str) -> tuple[int, int]:
     return int(start), int(stop)
 
 
-def _budgets_of(profile: Path | None, model: str, share: float) -> dict[tuple[int, int], int]:
+def _budgets_of(profile: Path | None, model: str, share: float, spot_checks: int) -> dict[tuple[int, int], int]:
     """Return a budget for each segment that a known number of queries recovers, below that number.
 
     Raises:
@@ -282,7 +288,7 @@ def _budgets_of(profile: Path | None, model: str, share: float) -> dict[tuple[in
     if document["network"]["name"] != model:
         raise SettingError(f"the report is of network {document['network']['name']!r}, not of model {model!r}")
     found = {
-        (entry["start"], entry["stop"]): math.ceil(share * entry["exposure"]["queries"]) - 1
+        (entry["start"], entry["stop"]): max(0, math.ceil(share * entry["exposure"]["queries"]) - 1 - spot_checks)
         for entry in document["segments"]
         if entry["exposure"]["queries"] and entry["exposure"]["parameters"]
     }

@@ -37,7 +37,8 @@ def mammogram(tmp_path: Path) -> Path:
 def arguments(mammogram: Path, tmp_path: Path, tiny_service: Any) -> list[str]:
     return [
         *("scan", str(mammogram), "--server", tiny_service.url, "--out", str(tmp_path / "heat.png")),
-        *("--keys", str(tmp_path / "keys"), "--tile", "12", "--step", "8", "--trust-first-use"),
+        "--trust-first-use",
+        *("--keys", str(tmp_path / "keys"), "--tile", "12", "--step", "8"),
     ]
 
 
