@@ -131,7 +131,9 @@ def main() -> None:
         return
     if options.against is None:
         parser.error("--against names a checkout of another version")
-    sys.stdout.write(f"{platform.machine()}, {os.cpu_count()} cores, {datetime.now(timezone.utc).date().isoformat()}\n\n")
+    sys.stdout.write(
+        f"{platform.machine()}, {os.cpu_count()} cores, {datetime.now(timezone.utc).date().isoformat()}\n\n"
+    )
     sys.stdout.write(
         "| network, split | before | after | difference, median (quartiles) | pairs | the same integers |\n"
     )

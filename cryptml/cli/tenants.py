@@ -141,7 +141,9 @@ def budget(
     spot_checks: Annotated[
         int,
         typer.Option(
-            min=0, max=256, help="With --profile: spot checks of the bundle, whose answers a client has without asking; subtracted."
+            min=0,
+            max=256,
+            help="With --profile: spot checks of the bundle, whose answers a client has without asking; subtracted.",
         ),
     ] = 0,
     segment: Annotated[str | None, typer.Option(help="START-STOP, as split-profiler names segments.")] = None,

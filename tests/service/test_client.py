@@ -18,7 +18,6 @@ from cryptml_client import Client, KeyStore
 from cryptml.bundle import ClientBundle
 from cryptml.errors import (
     BundleError,
-    CircuitError,
     ImageError,
     KeySetError,
     ServiceProtocolError,
@@ -49,6 +48,7 @@ def test_predictions_equal_the_clear_network(
                 "timings_ms",
                 "upload_bytes",
                 "download_bytes",
+                "spot_checks",
             }
             assert document["split"] == "CCSSS"
             assert document["label"] in tiny.classes
@@ -240,14 +240,17 @@ def test_a_bundle_altered_on_the_way(build_tiny: Callable[[str], Any], tmp_path:
         client.prepare()
 
 
-def test_a_service_that_offers_weak_encryption(build_tiny: Callable[[str], Any], tmp_path: Path) -> None:
-    """The attack that matters: parameters without noise would let the service read the picture."""
+@pytest.mark.parametrize("variance", [0.0, 1e-60, 1e12, 1e36, 1e300])
+def test_a_service_that_switches_the_noise_off(
+    build_tiny: Callable[[str], Any], tmp_path: Path, variance: float
+) -> None:
+    """The attack that matters: parameters without noise, or with so much that nothing of it is left, would let the service read the picture."""
     from cryptml.files import sha256
 
     answers = honest_answers(build_tiny("CCSSS").folder)
     manifest = json.loads(answers["/v1/models/tiny/client-bundle"][1])
     specs = json.loads(answers["/v1/models/tiny/client-bundle/circuit-0.json"][1])
-    specs["circuits"][0]["inputs"][0]["typeInfo"]["lweCiphertext"]["encryption"]["variance"] = 1e-60
+    specs["circuits"][0]["inputs"][0]["typeInfo"]["lweCiphertext"]["encryption"]["variance"] = variance
     weak = json.dumps(specs).encode()
     manifest["files"]["circuit-0.json"] = {"sha256": sha256(weak), "bytes": len(weak)}
     (circuit,) = [step["circuit"] for step in manifest["steps"] if "circuit" in step]
@@ -257,7 +260,7 @@ def test_a_service_that_offers_weak_encryption(build_tiny: Callable[[str], Any],
     with (
         liar(answers) as url,
         Client(url, keys=KeyStore(tmp_path), trust_first_use=True) as client,
-        pytest.raises(CircuitError, match="below 128-bit security"),
+        pytest.raises(BundleError, match="an input: noise of variance .* do not send anything to this service"),
     ):
         client.prepare()
     assert not list(tmp_path.iterdir())

@@ -153,8 +153,8 @@ def ended(connection: socket.socket) -> bool:
 def test_a_client_that_takes_its_answer_slowly_gets_all_of_it(
     monkeypatch: pytest.MonkeyPatch, tls: ssl.SSLContext | None
 ) -> None:
-    monkeypatch.setattr(connections, "STALLED_SECONDS", 0.5)
-    monkeypatch.setattr(asyncio.constants, "SSL_SHUTDOWN_TIMEOUT", 0.5, raising=False)
+    monkeypatch.setattr(connections, "STALLED_SECONDS", 1.0)
+    monkeypatch.setattr(asyncio.constants, "SSL_SHUTDOWN_TIMEOUT", 1.0, raising=False)
     with server(head_seconds=5, most=100, tls=tls) as (_, port), connect(port, tls=tls, receiving=1 << 16) as slow:
         slow.sendall(GET.replace(b"{}", b"0-16-once").replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
         began, found, pausing = time.monotonic(), b"", 0
