@@ -129,6 +129,7 @@ class Play:
         label: Its name.
         steps: The server segments.
         inputs: What each reads of that region, in the clear.
+        ciphertexts: What the client sent for each.
         results: What the service answered for each, by segment: under the client's own key.
         key_sets: By segment.
         answers: By step and, for results, segment.
@@ -142,6 +143,7 @@ class Play:
     label: str = ""
     steps: tuple[ServerStep, ...] = ()
     inputs: dict[int, IntArray] = field(default_factory=dict)
+    ciphertexts: dict[int, bytes] = field(default_factory=dict)
     results: dict[int, Response] = field(default_factory=dict)
     key_sets: dict[int, KeySet] = field(default_factory=dict)
     answers: dict[str, Response] = field(default_factory=dict)
@@ -226,7 +228,7 @@ class _Recorder:
         address = f"{V1}/segments/{step.index}/evaluations"
         ciphertext = circuit.encrypt(values)
         answer = self._http.post(address, content=ciphertext, headers=names).raise_for_status()
-        play.inputs[step.index] = values
+        play.inputs[step.index], play.ciphertexts[step.index] = values, ciphertext
         play.results[step.index] = recorded(answer)
         if "job" not in play.answers:
             submitted = self._http.post(address, content=ciphertext, headers={**names, "Prefer": "respond-async"})
