@@ -38,7 +38,16 @@ from benchmarks.hostile_service.plays import SPLITS, record
 from cryptml.profiler.machine import describe_machine
 
 SEED = 20261128
-COLUMNS = ("answers", "refused with a sentence", "answered rightly", "answered otherwise", "crashes", "hangs", "slowest s", "peak MB")
+COLUMNS = (
+    "answers",
+    "refused with a sentence",
+    "answered rightly",
+    "answered otherwise",
+    "crashes",
+    "hangs",
+    "slowest s",
+    "peak MB",
+)
 
 
 def table(result: Result) -> list[str]:
@@ -47,7 +56,10 @@ def table(result: Result) -> list[str]:
     rows = sorted(result.rows.items())
     every = [row for _, row in rows]
     total = Row(
-        *(sum(getattr(row, name) for row in every) for name in ("answers", "refused", "right", "other", "crashes", "hangs")),
+        *(
+            sum(getattr(row, name) for row in every)
+            for name in ("answers", "refused", "right", "other", "crashes", "hangs")
+        ),
         max(row.slowest for row in every),
         max(row.peak for row in every),
     )
@@ -107,7 +119,10 @@ def main() -> int:
     machine = describe_machine()
     today = datetime.now(timezone.utc).date().isoformat()
     out = sys.stdout
-    with tempfile.TemporaryDirectory(prefix="cryptml-hostile-service-") as folder, Progress(console=Console(stderr=True)) as bar:
+    with (
+        tempfile.TemporaryDirectory(prefix="cryptml-hostile-service-") as folder,
+        Progress(console=Console(stderr=True)) as bar,
+    ):
         work = Path(folder)
         plays = record(work, KeyStore(work / "keys"), {split: SPLITS[split] for split in options.splits})
         campaign = Campaign(plays, work / "keys", work, processes=options.processes, seed=options.seed)

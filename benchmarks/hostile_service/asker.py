@@ -27,6 +27,7 @@ class RememberedKeys(KeyStore):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
+        self.keep = False
         self._known: dict[str, KeySet] = {}
 
     def load(self, spec: CircuitSpec) -> KeySet | None:
@@ -38,9 +39,9 @@ class RememberedKeys(KeyStore):
                 self._known[spec.key_set] = known
         return known
 
-    def save(self, spec: CircuitSpec, keys: KeySet) -> Path:  # noqa: ARG002
-        """Keep nothing: keys that a hostile specification asked for are not wanted again."""
-        return self._path(spec)
+    def save(self, spec: CircuitSpec, keys: KeySet) -> Path:
+        """Keep nothing unless told to: keys that a hostile specification asked for are not wanted again."""
+        return super().save(spec, keys) if self.keep else self._path(spec)
 
 
 class Asker:
@@ -51,7 +52,7 @@ class Asker:
         region: What is asked about.
     """
 
-    def __init__(self, keys: KeyStore, region: np.ndarray[Any, Any]) -> None:
+    def __init__(self, keys: RememberedKeys, region: np.ndarray[Any, Any]) -> None:
         self._keys = keys
         self._region = region
         self._image = Image(np.repeat(np.repeat(region, 8, 0), 8, 1), "nothing")
@@ -72,6 +73,7 @@ class Asker:
     def run(self, order: dict[str, Any]) -> dict[str, Any]:
         """Ask once, and return what came of it."""
         found: dict[str, Any] = {}
+        self._keys.keep = order["keep_keys"]
         reset_peak()
         began = time.monotonic()
         try:

@@ -22,6 +22,7 @@ from benchmarks.hostile_service.plays import Play
 from benchmarks.hostile_service.secrecy import Watch
 from benchmarks.hostile_service.stage import Attack, Log, Stage
 from benchmarks.hostile_service.wire_attacks import some_step
+from cryptml.bundle import ClientBundle
 
 TIMEOUT_SECONDS = 1.0
 PATIENCE_SECONDS = 0.4
@@ -133,6 +134,8 @@ def kinds(plays: dict[str, Play], elsewhere: str) -> dict[str, tuple[Maker, int]
     }
 
 
+WHOLE = "inputs whole"
+
 FOREIGN = (
     "bundles of others",
     "manifests, changed",
@@ -211,8 +214,17 @@ class Campaign:
         """Ask honest services first, in every way: the peak, and the requests that are to be the same whatever is decrypted."""
         client, stage = pair
         for play in self.plays.values():
-            for fresh, background in ((True, False), (True, True), (False, False), (False, True), (False, False), (False, True)):
-                outcome, log = self._ask(client, stage, play, Attack("nothing"), fresh=fresh, background=background, rng=random.Random(1))
+            for fresh, background in (
+                (True, False),
+                (True, True),
+                (False, False),
+                (False, True),
+                (False, False),
+                (False, True),
+            ):
+                outcome, log = self._ask(
+                    client, stage, play, Attack("nothing"), fresh=fresh, background=background, rng=random.Random(1)
+                )
                 if outcome.said.get("integers") != play.integers or outcome.printed:
                     raise AssertionError(f"an honest service is not answered rightly: {outcome}")
                 with self._lock:
@@ -222,7 +234,15 @@ class Campaign:
                         self._sequences[play.split, background] = _sequence(log)
 
     def _ask(
-        self, client: Watched, stage: Stage, play: Play, attack: Attack, *, fresh: bool, background: bool, rng: random.Random
+        self,
+        client: Watched,
+        stage: Stage,
+        play: Play,
+        attack: Attack,
+        *,
+        fresh: bool,
+        background: bool,
+        rng: random.Random,
     ) -> tuple[Outcome, Log]:
         stage.begin(play, attack, rng)
         order = {
@@ -232,6 +252,7 @@ class Campaign:
             "fresh": fresh,
             "picture": fresh and rng.random() < 0.5,
             "background": background,
+            "keep_keys": attack.way == WHOLE,
             "timeout_seconds": TIMEOUT_SECONDS,
             "patience_seconds": PATIENCE_SECONDS,
         }
@@ -252,19 +273,25 @@ class Campaign:
         weights = [4 if name == "SCSCS" else 1 for name in names]
         play = self.plays[rng.choices(names, weights)[0]]
         attack = self._kinds[kind][0](play, rng)
-        background = bool(attack.steps & set(wire_attacks.JOB_STEPS)) or (rng.random() < 0.2 and "evaluation" not in attack.steps)
+        background = bool(attack.steps & set(wire_attacks.JOB_STEPS)) or (
+            rng.random() < 0.2 and "evaluation" not in attack.steps
+        )
         if "result" in attack.steps and "evaluation" in attack.steps:
             background = rng.random() < 0.3
         fresh = kind in FOREIGN or bool(attack.steps & BEGINNING) or rng.random() < 0.05
         generation = client.generation
         outcome, log = self._ask(client, stage, play, attack, fresh=fresh, background=background, rng=rng)
-        run = f"{kind} {number}: {play.split} {'fresh' if fresh else 'warm'}{' jobs' if background else ''}; {attack.way}"
+        run = (
+            f"{kind} {number}: {play.split} {'fresh' if fresh else 'warm'}{' jobs' if background else ''}; {attack.way}"
+        )
         with self._lock:
             self._judge(kind, run, play, attack, outcome, log)
             if attack.well_formed and not fresh and client.generation == generation and "crash" not in outcome.said:
                 expected, found = self._sequences[play.split, background], _sequence(log)
                 if found != expected:
-                    self._fault(kind, run, "other requests than after an honest answer", f"{found} instead of {expected}")
+                    self._fault(
+                        kind, run, "other requests than after an honest answer", f"{found} instead of {expected}"
+                    )
 
     def _judge(self, kind: str, run: str, play: Play, attack: Attack, outcome: Outcome, log: Log) -> None:
         row = self.result.rows.setdefault(kind, Row())
@@ -274,7 +301,9 @@ class Campaign:
         row.peak = max(row.peak, said.get("peak", 0))
         if outcome.hung or self._is_held(outcome, log):
             row.hangs += 1
-            self._fault(kind, run, f"held for {outcome.seconds:.1f} s with {len(log.requests)} requests", str(said)[:300])
+            self._fault(
+                kind, run, f"held for {outcome.seconds:.1f} s with {len(log.requests)} requests", str(said)[:300]
+            )
         if outcome.ended or "crash" in said:
             row.crashes += 1
             self._fault(kind, run, f"crashed: {outcome.ended or said['crash']}", said.get("trace", outcome.printed))
@@ -294,19 +323,24 @@ class Campaign:
         if said.get("label", "x").isprintable() is False:
             self._fault(kind, run, "a label that cannot be shown", repr(said["label"]))
         if said.get("peak", 0) > self.result.honest_peak + MARGIN_BYTES:
-            self._fault(kind, run, f"{said['peak'] >> 20} MiB at most, {self.result.honest_peak >> 20} in honest runs", str(said)[:300])
+            self._fault(
+                kind,
+                run,
+                f"{said['peak'] >> 20} MiB at most, {self.result.honest_peak >> 20} in honest runs",
+                str(said)[:300],
+            )
         if said.get("files", 0) > self._files + MORE_FILES:
             self._fault(kind, run, f"{said['files']} open files, {self._files} in honest runs")
         for leak in self._watch.look(play, log, foreign=kind in FOREIGN):
             self._fault(kind, run, leak)
-        if kind == "inputs that are not seeded" and attack.play is not None:
-            if "integers" not in said:
+        if attack.way == WHOLE and attack.play is not None:
+            asked = [request for request in log.requests if request.step in ("evaluation", "submit")]
+            if not asked:
                 self._fault(kind, run, "inputs that are not seeded were not taken", str(said)[:300])
-            for request in log.requests:
-                if request.step in ("evaluation", "submit"):
-                    specification = attack.play.files[f"circuit-{request.segment}.json"]
-                    for wrong in self._watch.look_behind_the_mask(play, specification, request):
-                        self._fault(kind, run, wrong)
+            bundle = ClientBundle.parse(attack.play.manifest, attack.play.files)
+            for request in asked:
+                for wrong in self._watch.look_behind_the_mask(bundle.server_steps[request.segment].circuit, request):
+                    self._fault(kind, run, wrong)
 
     def _is_held(self, outcome: Outcome, log: Log) -> bool:
         """Whether a client was kept for longer than its deadlines together, or had to ask without an end."""

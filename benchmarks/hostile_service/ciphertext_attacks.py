@@ -47,8 +47,24 @@ def segment_of(request: Request) -> int:
 
 def malformed(play: Play, rng: random.Random) -> Attack:
     """Results whose message is damaged: its table of segments, its descriptions, its length."""
-    way = rng.choice(["cut", "longer", "table", "head bits", "pointer", "tail bits", "tail pointer", "empty", "random", "zeros", "nested"])
-    value = rng.choice([0, 1, 3, 0xFFFFFFFF, 1 << 29, (1 << 29) - 1, 1 << 32, (1 << 64) - 1, 0x7FFFFFFFFFFFFFFF, rng.getrandbits(64)])
+    way = rng.choice(
+        [
+            "cut",
+            "longer",
+            "table",
+            "head bits",
+            "pointer",
+            "tail bits",
+            "tail pointer",
+            "empty",
+            "random",
+            "zeros",
+            "nested",
+        ]
+    )
+    value = rng.choice(
+        [0, 1, 3, 0xFFFFFFFF, 1 << 29, (1 << 29) - 1, 1 << 32, (1 << 64) - 1, 0x7FFFFFFFFFFFFFFF, rng.getrandbits(64)]
+    )
 
     def alter(request: Request, honest: Response) -> bytes:
         data = honest.body
@@ -58,7 +74,9 @@ def malformed(play: Play, rng: random.Random) -> Attack:
         if way == "longer":
             return data + rng.randbytes(rng.choice([1, 8, 60_000, 100_000]))
         if way == "table":
-            claims = rng.choice([(0, 0xFFFFFFFF), (511, *[1] * 512), (0xFFFFFFFF,), (1, 5, 0xFFFFFFF0), (0, 0), (600, *[0] * 601)])
+            claims = rng.choice(
+                [(0, 0xFFFFFFFF), (511, *[1] * 512), (0xFFFFFFFF,), (1, 5, 0xFFFFFFF0), (0, 0), (600, *[0] * 601)]
+            )
             table = struct.pack(f"<{len(claims)}I", *claims)
             return table + data[len(table) :]
         if way == "head bits":
@@ -119,7 +137,12 @@ def altered(play: Play, rng: random.Random) -> Attack:
         elif way in ("another value", "beyond"):
             words[:] = 0  # no mask: a trivial ciphertext, whose message everybody knows
             top = circuit.writes.high if way == "another value" else (1 << encoding.width) - 1
-            words[:, -1] = local.integers(circuit.writes.low if way == "another value" else top, top + 1, len(words)).astype(np.uint64) * step
+            words[:, -1] = (
+                local.integers(circuit.writes.low if way == "another value" else top, top + 1, len(words)).astype(
+                    np.uint64
+                )
+                * step
+            )
         elif way == "added":
             words[:, -1] += step * local.integers(0, 2, len(words)).astype(np.uint64)
         elif way == "shuffled":
@@ -131,4 +154,3 @@ def altered(play: Play, rng: random.Random) -> Attack:
         return honest.body[:start] + words.astype("<u8").tobytes() + honest.body[stop:]
 
     return _attack(f"{way} of {'all' if which is None else which}", alter, well_formed=True)
-

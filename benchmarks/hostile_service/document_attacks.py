@@ -26,7 +26,9 @@ MANY = 400_000
 
 def places(document: Any, path: Path_ = ()) -> Iterator[tuple[Path_, Any]]:
     """Yield every value of a document, containers too, with the way to it; not the document itself."""
-    members = document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
+    members = (
+        document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
+    )
     for name, value in members:
         yield (*path, name), value
         yield from places(value, (*path, name))
@@ -61,7 +63,14 @@ def token_for(value: Any, rng: random.Random) -> str:
         return rng.choice([json.dumps(text), json.dumps(value + text[:20]), json.dumps(value[:-1]), "5", "null"])
     if isinstance(value, list):
         return rng.choice(
-            ["[]", json.dumps(value * 2), json.dumps(value[::-1]), json.dumps(value[1:]), json.dumps([value]), *EXTREMES]
+            [
+                "[]",
+                json.dumps(value * 2),
+                json.dumps(value[::-1]),
+                json.dumps(value[1:]),
+                json.dumps([value]),
+                *EXTREMES,
+            ]
         )
     return rng.choice(EXTREMES)
 
@@ -176,7 +185,20 @@ def strange_networks(play: Play, rng: random.Random) -> Attack:
     document = json.loads(play.manifest)
     files = dict(play.files)
     name = rng.choice(
-        ["scales", "zeros", "range", "all ranges", "side", "layers", "classes", "codec", "shape", "engine", "pooling", "floor"]
+        [
+            "scales",
+            "zeros",
+            "range",
+            "all ranges",
+            "side",
+            "layers",
+            "classes",
+            "codec",
+            "shape",
+            "engine",
+            "pooling",
+            "floor",
+        ]
     )
     boundaries = [document["first"], document["last"]]
     for step in document["steps"]:
@@ -221,13 +243,23 @@ def strange_networks(play: Play, rng: random.Random) -> Attack:
                 codec["output_offset"] = [rng.choice([0.0, 1e12, -1e12])]
                 if rng.random() < 0.4:
                     codec |= {"input_scale": [1.0], "input_offset": [0.0]}
-                    codec["input_bins"] = {"low": -65536, "count": rng.choice([1, 4, 65536]), "dropped_bits": rng.choice([0, 16])}
+                    codec["input_bins"] = {
+                        "low": -65536,
+                        "count": rng.choice([1, 4, 65536]),
+                        "dropped_bits": rng.choice([0, 16]),
+                    }
     elif name == "shape":
         rng.choice(boundaries)["shape"] = rng.choice([[65536, 65536, 65536], [1], [65536], [1, 1, 1], [64], [8, 8]])
     elif name == "engine":
-        document["created_with"] = {"cryptml": "9", "concrete-python": rng.choice(["2.9.0", "\x1b[2J", "\n\n", "\u202e2.10.0"])}
+        document["created_with"] = {
+            "cryptml": "9",
+            "concrete-python": rng.choice(["2.9.0", "\x1b[2J", "\n\n", "\u202e2.10.0"]),
+        }
     else:
-        document["front_end"] |= {"floor": rng.choice([5e-324, 1e-300, 1.0]), "limit": rng.choice([5e-324, 1e-300, 100])}
+        document["front_end"] |= {
+            "floor": rng.choice([5e-324, 1e-300, 1.0]),
+            "limit": rng.choice([5e-324, 1e-300, 100]),
+        }
     return _bundle(name, renamed(play, document, files))
 
 
@@ -244,7 +276,12 @@ def _strange_layers(document: dict[str, Any], rng: random.Random, name: str) -> 
                 layer |= {"low": rng.choice([-65536, 65536, 0]), "dropped_bits": rng.choice([0, 16]), "clamps": True}
                 layer["negacyclic"] = rng.random() < 0.3
             if name == "pooling":
-                pool = {"name": f"p{index}", "kind": "pooling", "kernel": rng.choice([[1, 1], [256, 256]]), "stride": [1, 1]}
+                pool = {
+                    "name": f"p{index}",
+                    "kind": "pooling",
+                    "kernel": rng.choice([[1, 1], [256, 256]]),
+                    "stride": [1, 1],
+                }
                 wide = {"body": [pool] * rng.choice([0, 1, 64]), "shortcut": []}
                 step["layers"][index] = rng.choice([pool, {"name": layer["name"], "kind": "residual", **wide}])
 
@@ -313,13 +350,17 @@ def mutated_safetensors(data: bytes, rng: random.Random) -> tuple[bytes, str]:
     """Return a safetensors file that is damaged, and how."""
     (size,) = struct.unpack("<Q", data[:8])
     head, payload = json.loads(data[8 : 8 + size]), data[8 + size :]
-    way = rng.choice(["bits", "cut", "length", "head", "names", "offsets", "huge head", "types", "extra", "metadata", "rank"])
+    way = rng.choice(
+        ["bits", "cut", "length", "head", "names", "offsets", "huge head", "types", "extra", "metadata", "rank"]
+    )
     if way == "bits":
         return flipped(data, rng, rng.choice([1, 5, 50])), way
     if way == "cut":
         return data[: rng.randrange(len(data))], way
     if way == "length":
-        return struct.pack("<Q", rng.choice([0, 1, size - 1, size + 1, 1 << 27, 1 << 40, (1 << 64) - 1])) + data[8:], way
+        return struct.pack("<Q", rng.choice([0, 1, size - 1, size + 1, 1 << 27, 1 << 40, (1 << 64) - 1])) + data[
+            8:
+        ], way
     if way == "huge head":
         filler = json.dumps({f"t{i}": {"dtype": "I8", "shape": [0], "data_offsets": [0, 0]} for i in range(20_000)})
         return struct.pack("<Q", len(filler)) + filler.encode() + payload, way
@@ -394,9 +435,14 @@ def specifications(play: Play, rng: random.Random) -> Attack:
 def foreign(play: Play, plays: Mapping[str, Play], rng: random.Random) -> Attack:
     """Another split's bundle, an older one, or parts of one in another."""
     other = plays[rng.choice([*plays])]
-    name = rng.choice(["whole", "manifest", "files", "file", "one file", "missing", "longer", "another model", "circuits"])
+    name = rng.choice(
+        ["whole", "manifest", "files", "file", "one file", "missing", "longer", "another model", "circuits"]
+    )
     if name == "whole":
-        return _bundle(f"{name}: {other.split}", replace(play, files=other.files, answers={**play.answers, "manifest": other.answers["manifest"]}))
+        return _bundle(
+            f"{name}: {other.split}",
+            replace(play, files=other.files, answers={**play.answers, "manifest": other.answers["manifest"]}),
+        )
     if name == "manifest":
         return _bundle(name, _raw(play, other.manifest))
     if name == "files":
@@ -435,7 +481,11 @@ def whole_inputs(play: Play, rng: random.Random) -> Attack:
         for shape in (cipher["concreteShape"], gate["rawInfo"]["shape"]):
             shape["dimensions"] = [*shape["dimensions"][:-1], words]
         files[name] = written(specification)
-        circuit["key_set"] = play.steps[number].circuit.parameters.key_parameters
+        shared = play.steps[number].circuit.parameters.key_parameters
+        if circuit["key_set"] != shared:  # keys of its own, for this run alone
+            files[name] += b" " * rng.randrange(1 << 16)
+            shared = sha256(files[name])
+        circuit["key_set"] = shared
         circuit["input_bytes"] = circuit["input_bytes"] // 24 * 8 * words
     return _bundle("inputs whole", renamed(play, document, files))
 
@@ -482,13 +532,27 @@ def jobs(play: Play, rng: random.Random) -> Attack:
         "expected_seconds": rng.choice([None, -1, 1e300, 10**19, 0, 1e-300, "5", [], True, 5e8]),
         "ahead": rng.choice([None, -1, 10**19, "x"]),
         "job": rng.choice(
-            ["0" * 32, "f" * 32, "0" * 31, "../" * 10, "0" * 31 + "\n", "٠" * 32, 5, None, "0" * 5000, "A" * 32, ["0"] * 32]
+            [
+                "0" * 32,
+                "f" * 32,
+                "0" * 31,
+                "../" * 10,
+                "0" * 31 + "\n",
+                "٠" * 32,
+                5,
+                None,
+                "0" * 5000,
+                "A" * 32,
+                ["0"] * 32,
+            ]
         ),
         "problem": rng.choice([None, {}, {"status": 500, "title": TEXTS[0], "detail": TEXTS[1]}, 5]),
     }
     name = rng.choice([*changes, "state", "state", "raw", "flapping"])
     step = rng.choice(["submit", "job"])
-    raw = rng.choice([b"[]", b"null", b"{}", b'{"state":NaN}', b'{"expected_seconds":1e999}', b"{" * 100_000, b"", b"\0" * 100])
+    raw = rng.choice(
+        [b"[]", b"null", b"{}", b'{"state":NaN}', b'{"expected_seconds":1e999}', b"{" * 100_000, b"", b"\0" * 100]
+    )
     count = 0
 
     def alter(request: Request, honest: Response, _: random.Random) -> Response:
@@ -502,4 +566,6 @@ def jobs(play: Play, rng: random.Random) -> Attack:
             return replace(honest, body=written({**document, "state": states[min(count - 1, 3)]}))
         return replace(honest, body=written({**document, name: changes[name]}))
 
-    return Attack(f"{step}: {name} = {changes.get(name)!r}"[:100], frozenset((step,)), alter=alter, lasting=rng.random() < 0.7)
+    return Attack(
+        f"{step}: {name} = {changes.get(name)!r}"[:100], frozenset((step,)), alter=alter, lasting=rng.random() < 0.7
+    )

@@ -201,9 +201,7 @@ def record(work: Path, keys: KeyStore, splits: Mapping[str, bool] | None = None)
     region = np.random.default_rng(5).random((side, side), dtype=np.float32)
     plays = {}
     for split, share in (splits or SPLITS).items():
-        built = build_bundle(
-            network, Split(split), work / split, backend=compile_integer_program, share_keys=share
-        )
+        built = build_bundle(network, Split(split), work / split, backend=compile_integer_program, share_keys=share)
         client = built.folder / "client"
         bundle = ClientBundle.load(client)
         files = {path.name: path.read_bytes() for path in client.iterdir()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import struct
 from collections.abc import Iterator
@@ -13,13 +14,18 @@ from benchmarks.hostile_service.plays import Play, Request
 from benchmarks.hostile_service.stage import Log
 from benchmarks.key_noise import secret_keys
 from benchmarks.leaks import LEAST_VALUES, images_of, secret_key_images
+from cryptml.fhe.circuit import CircuitSpec
 from cryptml.fhe.framing import is_whole
-from cryptml.fhe.parameters import OVERHEAD_BYTES, CircuitParameters
+from cryptml.fhe.parameters import OVERHEAD_BYTES
 from cryptml.fhe.security import log2_deviation
+from cryptml.files import sha256
 from cryptml.networks import load_network
 from cryptml.splits import Segment
 
 TORUS_BITS = 64
+MUCH_BYTES = 1 << 20
+"""Of evaluation keys, which come again and again: each part is looked through once."""
+
 LEAST_SAMPLES = 256
 """Of noise, in all ciphertexts of one kind together; their deviation is known to 5 % then."""
 
@@ -59,10 +65,13 @@ class Watch:
 
     def __init__(self, plays: dict[str, Play], keys: KeyStore) -> None:
         self.patterns = [*_of_the_picture(plays), *(("secret key", image) for image in secret_key_images(keys))]
+        self._keys = keys
         self.noise: dict[int, list[np.ndarray]] = {}
         self.ciphertexts = 0
         self.bytes = 0
-        self._seen: set[bytes] = set()
+        self._seen: dict[bytes, tuple[int, str]] = {}
+        self._looked: set[str] = set()
+        self._runs = 0
 
     def look(self, play: Play, log: Log, *, foreign: bool) -> Iterator[str]:
         """Yield what is wrong with what came during one run.
@@ -72,9 +81,15 @@ class Watch:
             log: What came.
             foreign: Whether the service described circuits or keys of its own, so that these may be asked for.
         """
+        self._runs += 1
         for piece in log.raw:
             self.bytes += len(piece)
-            yield from (f"{what} was sent" for what, image in self.patterns if image in piece)
+            head, _, body = piece.partition(b"\r\n\r\n")
+            digest = sha256(body) if len(body) > MUCH_BYTES else None
+            looked = head if digest in self._looked else piece
+            if digest is not None:
+                self._looked.add(digest)
+            yield from (f"{what} was sent" for what, image in self.patterns if image in looked)
         for request in log.requests:
             yield from self._unaccounted(play, request, foreign=foreign)
 
@@ -101,9 +116,8 @@ class Watch:
 
     def _not_encrypted(self, play: Play, request: Request, *, foreign: bool) -> Iterator[str]:
         body = request.body
-        if body in self._seen:
-            yield "the same ciphertext was sent for another evaluation"
-        self._seen.add(body)
+        if self._seen.setdefault(body, (self._runs, request.path)) != (self._runs, request.path):
+            yield "the same ciphertext was sent for another evaluation"  # for the same one it may be sent again
         self.ciphertexts += 1
         if not is_whole(body):
             yield "a body was sent that is no message of the engine"
@@ -116,18 +130,18 @@ class Watch:
         elif body[:16] != play.ciphertexts[request.segment][:16]:
             yield "a ciphertext was sent whose head is another"
 
-    def look_behind_the_mask(self, play: Play, specification: bytes, request: Request) -> Iterator[str]:
+    def look_behind_the_mask(self, circuit: CircuitSpec, request: Request) -> Iterator[str]:
         """Yield what is wrong with a ciphertext that is not seeded, looked at with the client's own secret key.
 
         Args:
-            play: The honest one, whose keys the client used.
-            specification: Under which it was encrypted.
+            circuit: That it was made for.
             request: That carried it.
         """
-        parameters, keys = CircuitParameters.parse(specification), play.key_sets[request.segment]
-        import json
-
-        document = json.loads(specification)
+        parameters, keys = circuit.parameters, self._keys.load(circuit)
+        if keys is None:
+            yield "a ciphertext was sent under keys that the client has not kept"
+            return
+        document = json.loads(circuit.client_specs)
         encryption = document["circuits"][0]["inputs"][0]["typeInfo"]["lweCiphertext"]["encryption"]
         secret = secret_keys(keys.keys, document)[encryption["keyId"]]
         start = _payload(request.body, parameters.input_bytes)

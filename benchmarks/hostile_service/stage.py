@@ -220,7 +220,9 @@ class Stage:
             self.log.raw.append(bytes(data))
         lines = bytes(data[:end]).decode("latin-1").split("\r\n")
         method, target, _ = (*lines[0].split(" "), "", "")[:3]
-        headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+        headers = {
+            name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])
+        }
         return Request(method, target, headers, bytes(data[end + 4 : whole])), bytes(data[whole:])
 
     def _more(self, connection: socket.socket, data: bytearray) -> bool:

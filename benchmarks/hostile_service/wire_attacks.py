@@ -261,7 +261,9 @@ def drips(rng: random.Random, step: str) -> Attack:
 
 def endless(rng: random.Random, step: str) -> Attack:
     """Bodies and heads without an end, at full speed."""
-    name = rng.choice(["until closed", "chunked", "of a terabyte", "a JSON text", "spaces", "a head", "a header", "error"])
+    name = rng.choice(
+        ["until closed", "chunked", "of a terabyte", "a JSON text", "spaces", "a head", "a header", "error"]
+    )
 
     def act(wire: Wire) -> None:
         block = b"x" * 65536
@@ -326,7 +328,9 @@ def _bomb(coding: str) -> bytes:
 
 def packed(rng: random.Random, step: str) -> Attack:
     """Bodies packed by Content-Encoding: bombs, and honest ones."""
-    coding = rng.choice(["gzip", "deflate", "br", "zstd", "gzip, gzip", "identity, gzip", "x-gzip", "\x1b[2J", "compress"])
+    coding = rng.choice(
+        ["gzip", "deflate", "br", "zstd", "gzip, gzip", "identity, gzip", "x-gzip", "\x1b[2J", "compress"]
+    )
     bomb = rng.random() < 0.6
 
     def alter(request: Request, honest: Response, _: random.Random) -> Response:
@@ -357,17 +361,23 @@ def headers(rng: random.Random, step: str) -> Attack:
         "escape": b"X: \x1b[2J\r\n",
         "two types": b"Content-Type: text/html\r\nContent-Type: application/octet-stream\r\n",
         "cookies": b"Set-Cookie: a=b; Domain=localhost; Path=/\r\n" * 300,
+        "a cookie": b"Set-Cookie: who=%d; Path=/; Max-Age=99999999\r\n" % rng.getrandbits(40),
+        "a strange cookie": b"Set-Cookie: \xff=\x01; Expires=Thu, 99 Foo 99999; Max-Age=" + b"9" * 400 + b"\r\n",
         "Server-Timing": b"Server-Timing: evaluate;dur=" + rng.choice([b"-5", b"1e999", b"nan", b"9" * 300]) + b"\r\n",
         "Server-Timing twice": b"Server-Timing: evaluate;dur=999999999999.9\r\n" * 20,
-        "Retry-After": b"Retry-After: " + rng.choice([b"1000000000", b"-1", b"Wed, 21 Oct 2065 07:28:00 GMT", b"\xb2"]) + b"\r\n",
-        "Upload-Offset": b"Upload-Offset: " + rng.choice([b"-1", b"99999999999999999999", b"1e3", b"\xb2", b"x"]) + b"\r\n",
+        "Retry-After": b"Retry-After: "
+        + rng.choice([b"1000000000", b"-1", b"Wed, 21 Oct 2065 07:28:00 GMT", b"\xb2"])
+        + b"\r\n",
+        "Upload-Offset": b"Upload-Offset: "
+        + rng.choice([b"-1", b"99999999999999999999", b"1e3", b"\xb2", b"x"])
+        + b"\r\n",
         "Connection": b"Connection: close, keep-alive, upgrade, content-length\r\nKeep-Alive: timeout=99999999999\r\n",
         "Transfer-Encoding gzip": b"Transfer-Encoding: gzip\r\n",
         "Transfer-Encoding chunked, gzip": b"Transfer-Encoding: chunked, gzip\r\n",
         "Transfer-Encoding xchunked": b"Transfer-Encoding: xchunked\r\n",
         "Transfer-Encoding twice": b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
     }
-    name = rng.choice([*floods])
+    name = rng.choice([*floods, "a cookie", "a cookie"])
 
     def act(wire: Wire) -> bool:
         whole = wire.honest.wire(wire.request.method)
@@ -380,7 +390,9 @@ def headers(rng: random.Random, step: str) -> Attack:
 
 def closings(rng: random.Random, step: str) -> Attack:
     """Connections that end at every point, gently or not; what comes behind an answer."""
-    name = rng.choice(["closed", "reset", "at once", "reset at once", "leftovers", "two answers", "garbage", "HEAD body"])
+    name = rng.choice(
+        ["closed", "reset", "at once", "reset at once", "leftovers", "two answers", "garbage", "HEAD body"]
+    )
     share = rng.random()
 
     def act(wire: Wire) -> bool:
@@ -429,7 +441,9 @@ TEXTS = (
 
 def problems(rng: random.Random, step: str) -> Attack:
     """Problem documents with hostile texts, of every status, for ever."""
-    status = rng.choice([400, 401, 402, 403, 404, 404, 404, 408, 409, 410, 411, 413, 415, 422, 425, 429, 500, 501, 503, 507])
+    status = rng.choice(
+        [400, 401, 402, 403, 404, 404, 404, 408, 409, 410, 411, 413, 415, 422, 425, 429, 500, 501, 503, 507]
+    )
     title = rng.choice(["Unknown evaluation keys"] * 6 + ["Unauthorized", "Other circuit", "Conflict", *TEXTS])
     detail: object = rng.choice([*TEXTS, "they are not stored", None, 5, 1e300, ["x"] * 50, {"a": {"b": 1}}, True])
     document: dict[str, object] = {
@@ -452,8 +466,12 @@ def problems(rng: random.Random, step: str) -> Attack:
     )
     body = json.dumps(document).encode()
     if rng.random() < 0.15:
-        body = rng.choice([b"[]", b"null", b'"x"', b"{", b"[" * 100_000, b'{"title":1' + b"0" * 5000 + b"}", b"\xff\xfe{}", b""])
-    kind = rng.choice([b"application/problem+json"] * 4 + [b"application/json", b"text/plain", b"application/problem+xml"])
+        body = rng.choice(
+            [b"[]", b"null", b'"x"', b"{", b"[" * 100_000, b'{"title":1' + b"0" * 5000 + b"}", b"\xff\xfe{}", b""]
+        )
+    kind = rng.choice(
+        [b"application/problem+json"] * 4 + [b"application/json", b"text/plain", b"application/problem+xml"]
+    )
 
     def alter(request: Request, honest: Response, _: random.Random) -> Response:
         return Response(status, body, ((b"Content-Type", kind), *more), b"No")
@@ -464,7 +482,9 @@ def problems(rng: random.Random, step: str) -> Attack:
 
 def uploads(rng: random.Random, _: str) -> Attack:
     """Offsets of uploads that lie, go back, or never reach the end."""
-    name = rng.choice(["beyond", "back", "never", "same", "word", "large", "conflict", "conflict back", "HEAD lies", "201 early"])
+    name = rng.choice(
+        ["beyond", "back", "never", "same", "word", "large", "conflict", "conflict back", "HEAD lies", "201 early"]
+    )
 
     def alter(request: Request, honest: Response, _: random.Random) -> Response:
         offset, length = (int(request.headers.get(f"upload-{each}", "0")) for each in ("offset", "length"))

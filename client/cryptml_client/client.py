@@ -25,7 +25,7 @@ from cryptml_client.progress import Progress, Silent
 from cryptml_client.transport import Transport
 from cryptml_client.uploading import KeyUpload
 
-MAX_BUNDLE_BYTES = 256 << 20
+MAX_BUNDLE_BYTES = 64 << 20
 MOST_IN_FLIGHT = 256
 PATIENCE_SECONDS = 60.0
 
