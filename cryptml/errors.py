@@ -31,7 +31,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-
 MOST_CHARACTERS = 2000
 """Of an error's sentence: those of the other side of a wire may be quoted in it."""
 

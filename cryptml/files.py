@@ -8,7 +8,7 @@ import math
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sized
 from functools import cache, partial
 from importlib import resources
 from itertools import islice
@@ -51,8 +51,9 @@ def read_bounded(path: Path, limit: int, error: type[CryptmlError]) -> bytes:
 
 
 def read_json(data: bytes, what: str, error: type[CryptmlError], *, limit: int = MAX_JSON_BYTES) -> Any:
-    """Return a JSON document of any form, within bounds: of its size, `MAX_VALUES`, `MAX_DEPTH`, `MAX_INTEGER_DIGITS` an integer,
-    finite numbers.
+    """Return a JSON document of any form, within bounds.
+
+    They are its size, `MAX_VALUES`, `MAX_DEPTH`, `MAX_INTEGER_DIGITS` of an integer, and that numbers are finite.
 
     Args:
         data: UTF-8.
@@ -205,7 +206,7 @@ _BOUNDED = {
 
 
 def _first_within(
-    kind: type, bound: str, keyword: Any, validator: Any, value: Any, instance: Any, schema: Any
+    kind: type[Sized], bound: str, keyword: Any, validator: Any, value: Any, instance: Any, schema: Any
 ) -> Iterator[ValidationError]:
     """Yield the first violations within a container, none where it is too long itself: its bound says that, and says it at once."""
     if isinstance(instance, kind) and len(instance) > schema.get(bound, math.inf):

@@ -75,7 +75,7 @@ class Asker:
         found: dict[str, Any] = {}
         self._keys.keep = order["keep_keys"]
         reset_peak()
-        began = time.monotonic()
+        began, starved = time.monotonic(), starved_seconds()
         try:
             if order["fresh"]:
                 with self.client(order) as client:
@@ -91,6 +91,7 @@ class Asker:
             found |= {"crash": f"{type(error).__name__}: {error}"[:500], "trace": traceback.format_exc()[-4000:]}
         return found | {
             "seconds": time.monotonic() - began,
+            "starved": starved_seconds() - starved,
             "peak": peak_resident_bytes(),
             "files": len(os.listdir("/proc/self/fd")),  # noqa: PTH208
         }
@@ -100,6 +101,11 @@ class Asker:
         if name not in self._warm:
             self._warm[name] = self.client(order)
         return self._warm[name]
+
+
+def starved_seconds() -> float:
+    """Return for how long this process has waited for a core (proc(5), schedstat): what others on the machine have cost it."""
+    return int(Path("/proc/self/schedstat").read_text().split()[1]) / 1e9
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from cryptml_client import KeyStore
 from benchmarks.hostile_service import ciphertext_attacks, document_attacks, wire_attacks
 from benchmarks.hostile_service.asking import Outcome, Watched
 from benchmarks.hostile_service.plays import Play
-from benchmarks.hostile_service.secrecy import Watch
+from benchmarks.hostile_service.secrecy import Noise, Watch
 from benchmarks.hostile_service.stage import Attack, Log, Stage
 from benchmarks.hostile_service.wire_attacks import some_step
 from cryptml.bundle import ClientBundle
@@ -79,7 +79,7 @@ class Result:
         errors: How often each class of error was the answer.
         ciphertexts: That were looked at.
         bytes: That were looked through.
-        noise: Dimension, samples, log2 of the deviation, and what it is to be.
+        noise: Of ciphertexts whose masks can be seen.
     """
 
     rows: dict[str, Row] = field(default_factory=dict)
@@ -89,7 +89,7 @@ class Result:
     errors: Counter[str] = field(default_factory=Counter)
     ciphertexts: int = 0
     bytes: int = 0
-    noise: list[tuple[int, int, float, float]] = field(default_factory=list)
+    noise: Noise | None = None
     patterns: int = 0
 
     @property
@@ -196,7 +196,7 @@ class Campaign:
                 stage.close()
             self.result.elsewhere = len(self._elsewhere.log.raw)
             self._elsewhere.close()
-        self.result.noise = list(self._watch.noise_is_right())
+        self.result.noise = self._watch.noise()
         self.result.ciphertexts, self.result.bytes = self._watch.ciphertexts, self._watch.bytes
         return self.result
 
@@ -297,7 +297,7 @@ class Campaign:
         row = self.result.rows.setdefault(kind, Row())
         said = outcome.said
         row.answers += 1
-        row.slowest = max(row.slowest, outcome.seconds)
+        row.slowest = max(row.slowest, _held(outcome))
         row.peak = max(row.peak, said.get("peak", 0))
         if outcome.hung or self._is_held(outcome, log):
             row.hangs += 1
@@ -345,10 +345,15 @@ class Campaign:
     def _is_held(self, outcome: Outcome, log: Log) -> bool:
         """Whether a client was kept for longer than its deadlines together, or had to ask without an end."""
         asked = max(1, len(log.requests))
-        return asked > MOST_REQUESTS or outcome.seconds > (TIMEOUT_SECONDS + PATIENCE_SECONDS) * asked + MARGIN_SECONDS
+        return asked > MOST_REQUESTS or _held(outcome) > (TIMEOUT_SECONDS + PATIENCE_SECONDS) * asked + MARGIN_SECONDS
 
     def _fault(self, kind: str, run: str, what: str, detail: str = "") -> None:
         self.result.faults.append(Fault(kind, run, what, detail))
+
+
+def _held(outcome: Outcome) -> float:
+    """Return for how many seconds a client was held, without what it waited for a core of the machine."""
+    return outcome.seconds - float(outcome.said.get("starved", 0.0))
 
 
 def _sequence(log: Log) -> list[tuple[str, str, int]]:

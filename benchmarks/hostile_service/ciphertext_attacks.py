@@ -101,7 +101,7 @@ def of_others(play: Play, plays: Mapping[str, Play], rng: random.Random) -> Atta
     way = rng.choice(["another split", "another segment", "its input", "keys"])
     other = plays[rng.choice([*plays])]
 
-    def alter(request: Request, honest: Response) -> bytes:
+    def alter(request: Request, _: Response) -> bytes:
         if way == "its input":
             return play.ciphertexts[segment_of(request)]
         if way == "keys":

@@ -341,7 +341,7 @@ def weights(play: Play, rng: random.Random) -> Attack:
 
 
 def _spot_checks(play: Play, rng: random.Random) -> bytes:
-    side, classes, count = len(play.region), len(play.integers), rng.randint(1, 4)
+    classes, count = len(play.integers), rng.randint(1, 4)
     answers = np.repeat(np.array([play.integers], np.int64), count, 0)
     return SpotChecks(np.repeat(play.region[None], count, 0), answers, answers.reshape(count, classes)).pack()
 
@@ -490,7 +490,7 @@ def whole_inputs(play: Play, rng: random.Random) -> Attack:
     return _bundle("inputs whole", renamed(play, document, files))
 
 
-def lists(play: Play, rng: random.Random) -> Attack:
+def lists(_: Play, rng: random.Random) -> Attack:
     """Lists of models and other small documents that are none."""
     body = rng.choice(
         [
@@ -518,13 +518,13 @@ def lists(play: Play, rng: random.Random) -> Attack:
         ]
     )
 
-    def alter(request: Request, honest: Response, _: random.Random) -> Response:
+    def alter(_: Request, honest: Response, __: random.Random) -> Response:
         return replace(honest, body=body)
 
     return Attack(f"{body[:60]!r}", frozenset(("models",)), alter=alter)
 
 
-def jobs(play: Play, rng: random.Random) -> Attack:
+def jobs(_: Play, rng: random.Random) -> Attack:
     """Jobs that never end, are others', or are no jobs."""
     state = rng.choice(["waiting", "running", "done", "failed", "done\n", "Done", 5, None, ["done"], TEXTS[0]])
     changes: dict[str, Any] = {
@@ -555,7 +555,7 @@ def jobs(play: Play, rng: random.Random) -> Attack:
     )
     count = 0
 
-    def alter(request: Request, honest: Response, _: random.Random) -> Response:
+    def alter(_: Request, honest: Response, __: random.Random) -> Response:
         nonlocal count
         count += 1
         document = json.loads(honest.body)

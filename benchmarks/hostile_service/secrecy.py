@@ -6,9 +6,11 @@ import json
 import re
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from cryptml_client import KeyStore
+from numpy.typing import NDArray
 
 from benchmarks.hostile_service.plays import Play, Request
 from benchmarks.hostile_service.stage import Log
@@ -19,15 +21,40 @@ from cryptml.fhe.framing import is_whole
 from cryptml.fhe.parameters import OVERHEAD_BYTES
 from cryptml.fhe.security import log2_deviation
 from cryptml.files import sha256
-from cryptml.networks import load_network
+from cryptml.networks import FloatArray, load_network
 from cryptml.splits import Segment
 
 TORUS_BITS = 64
 MUCH_BYTES = 1 << 20
 """Of evaluation keys, which come again and again: each part is looked through once."""
 
-LEAST_SAMPLES = 256
-"""Of noise, in all ciphertexts of one kind together; their deviation is known to 5 % then."""
+LEAST_SAMPLES = 96
+"""Of noise; their deviation is known to 7 % then."""
+
+MOST_OFF = 0.3
+"""Of the deviation of noise from what it is to be: four times that."""
+
+Words = NDArray[np.uint64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What was seen behind the masks of ciphertexts.
+
+    Attributes:
+        samples: How many.
+        ratio: Of its deviation to that of the security curve.
+    """
+
+    samples: int
+    ratio: float
+
+    @property
+    def is_right(self) -> bool:
+        """Whether it is on the curve, to within what so many samples can tell."""
+        return abs(self.ratio - 1) <= MOST_OFF
+
 
 HEADERS = {
     "host": r"127\.0\.0\.1:\d+",
@@ -66,7 +93,7 @@ class Watch:
     def __init__(self, plays: dict[str, Play], keys: KeyStore) -> None:
         self.patterns = [*_of_the_picture(plays), *(("secret key", image) for image in secret_key_images(keys))]
         self._keys = keys
-        self.noise: dict[int, list[np.ndarray]] = {}
+        self._noise: list[Floats] = []
         self.ciphertexts = 0
         self.bytes = 0
         self._seen: dict[bytes, tuple[int, str]] = {}
@@ -151,18 +178,17 @@ class Watch:
         words = np.frombuffer(request.body[start : start + parameters.input_bytes], "<u8").reshape(-1, len(secret) + 1)
         phases = words[:, -1] - words[:, :-1][:, secret.astype(bool)].sum(axis=1, dtype=np.uint64)
         step = np.uint64(1) << np.uint64(TORUS_BITS - 1 - parameters.input_encoding.width)
-        self.noise.setdefault(len(secret), []).append(_residues(phases, step))
+        self._noise.append(_residues(phases, step) * 2.0 ** -(TORUS_BITS + log2_deviation(len(secret))))
 
-    def noise_is_right(self) -> Iterator[tuple[int, int, float, float]]:
-        """Yield dimension, samples, log2 of the deviation, and what it is to be, of all noise that was seen."""
-        for dimension, found in self.noise.items():
-            every = np.concatenate(found).astype(np.float64)
-            if len(every) >= LEAST_SAMPLES:
-                deviation = float(np.log2(np.sqrt(np.mean(np.square(every))) + 1e-9)) - TORUS_BITS
-                yield dimension, len(every), deviation, log2_deviation(dimension)
+    def noise(self) -> Noise | None:
+        """Return what was seen of the noise, None where that were too few samples."""
+        every = np.concatenate([np.zeros(0), *self._noise])
+        if len(every) < LEAST_SAMPLES:
+            return None
+        return Noise(len(every), float(np.sqrt(np.mean(np.square(every)))))
 
 
-def _residues(phases: np.ndarray, step: np.uint64) -> np.ndarray:
+def _residues(phases: Words, step: np.uint64) -> NDArray[np.int64]:
     """Return how far each phase is from the nearest message."""
     half = step >> np.uint64(1)
     return ((phases + half) % step).astype(np.int64) - np.int64(half)
@@ -195,7 +221,7 @@ def _of_the_picture(plays: dict[str, Play]) -> Iterator[tuple[str, bytes]]:
                 yield from ((f"boundary {stop}", reached.astype(kind).tobytes()) for kind in kinds)
 
 
-def _grey(values: np.ndarray) -> Iterator[bytes]:
+def _grey(values: FloatArray) -> Iterator[bytes]:
     for depth, kinds in ((255, ("u1",)), (65535, ("<u2", ">u2"))):
         scaled = np.rint(np.clip(values, 0, 1) * depth).ravel()
         yield from (scaled.astype(kind).tobytes() for kind in kinds)

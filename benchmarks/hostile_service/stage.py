@@ -24,7 +24,7 @@ BLOCK = 1 << 16
 _length = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
-class Gone(Exception):  # noqa: N818 (nobody's error: the client has left)
+class Gone(Exception):
     """The client has closed the connection."""
 
 

@@ -221,7 +221,7 @@ def redirects(elsewhere: str, rng: random.Random, step: str) -> Attack:
     if rng.random() < 0.3:
         more += ((b"Refresh", b"0; url=" + elsewhere.encode()), (b"Alt-Svc", b'h2="localhost:1"'))
 
-    def alter(request: Request, honest: Response, _: random.Random) -> Response:
+    def alter(_: Request, honest: Response, __: random.Random) -> Response:
         return replace(honest, status=status, headers=(*honest.headers, *more), reason=b"Found")
 
     return Attack(f"{status} to {target[:60]!r}", frozenset((step,)), alter=alter, lasting=True, away=step == "upload")
@@ -313,7 +313,7 @@ def kinds_of_body(rng: random.Random, step: str) -> Attack:
     )
     page = rng.random() < 0.5
 
-    def alter(request: Request, honest: Response, _: random.Random) -> Response:
+    def alter(_: Request, honest: Response, __: random.Random) -> Response:
         found = honest.given(b"Content-Type", kind)
         return replace(found, body=b"<html><script>alert(1)</script></html>") if page else found
 
@@ -333,7 +333,7 @@ def packed(rng: random.Random, step: str) -> Attack:
     )
     bomb = rng.random() < 0.6
 
-    def alter(request: Request, honest: Response, _: random.Random) -> Response:
+    def alter(_: Request, honest: Response, __: random.Random) -> Response:
         if bomb:
             body = _bomb("deflate" if coding == "deflate" else "gzip")
         else:
@@ -473,7 +473,7 @@ def problems(rng: random.Random, step: str) -> Attack:
         [b"application/problem+json"] * 4 + [b"application/json", b"text/plain", b"application/problem+xml"]
     )
 
-    def alter(request: Request, honest: Response, _: random.Random) -> Response:
+    def alter(_: Request, __: Response, ___: random.Random) -> Response:
         return Response(status, body, ((b"Content-Type", kind), *more), b"No")
 
     way = f"{status} {title[:40]!r} {more!r}"

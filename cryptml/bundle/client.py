@@ -225,7 +225,8 @@ def _check_order(bundle: ClientBundle) -> None:
         shape = extent.shape
         if products > MOST_PRODUCTS:
             raise BundleError(
-                f"the client bundle asks for {products} multiplications a region here, more than {MOST_PRODUCTS}; give the server more layers"
+                f"the client bundle asks for {products} multiplications a region here, more than {MOST_PRODUCTS}; give the server more "
+                "layers"
             )
     if not (bundle.first.scale and bundle.first.zero and bundle.last.scale and bundle.last.zero):
         raise BundleError("the client bundle withholds the grid of its first or last boundary; build it again")

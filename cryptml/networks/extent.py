@@ -39,7 +39,7 @@ class Extent:
                 f"a tensor of shape {self.shape} has more than {MOST_VALUES} values; make the network smaller"
             )
         if self.low.size and not (
-            -LARGEST <= self.low.min() and self.high.max() <= LARGEST and (self.low <= self.high).all()
+            self.low.min() >= -LARGEST and self.high.max() <= LARGEST and (self.low <= self.high).all()
         ):
             raise NetworkError(
                 f"values from {self.low.min()} to {self.high.max()} can occur in a tensor of shape {self.shape}; they must lie in "

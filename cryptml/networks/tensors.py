@@ -53,7 +53,8 @@ def unpack_layers(entries: Sequence[Mapping[str, Any]], data: bytes, error: type
     count = sum(tensor.size for tensor in tensors.values())
     if count > MOST_INTEGERS or len(tensors) > MOST_LAYERS:
         raise error(
-            f"the weights are {count} integers in {len(tensors)} tensors, more than {MOST_INTEGERS} or {MOST_LAYERS}; make the network smaller"
+            f"the weights are {count} integers in {len(tensors)} tensors, more than {MOST_INTEGERS} or {MOST_LAYERS}; make the "
+            "network smaller"
         )
     integers = {name: tensor.astype(np.int64) for name, tensor in tensors.items()}
     layers = tuple(restore_layer(entry, integers) for entry in entries)
