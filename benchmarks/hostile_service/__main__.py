@@ -130,7 +130,13 @@ def main() -> int:
         campaign = Campaign(plays, work / "keys", work, processes=options.processes, seed=options.seed)
         task = bar.add_task("hostile answers", total=options.answers)
         began = time.monotonic()
-        result = campaign.run(options.answers, lambda number: bar.update(task, completed=number), options.only)
+
+        def told(number: int) -> None:
+            bar.update(task, completed=number)
+            if number % 500 == 0:
+                sys.stderr.write(f"{number} answers in {time.monotonic() - began:.0f} s\n")
+
+        result = campaign.run(options.answers, told, options.only)
         seconds = time.monotonic() - began
     out.write(f"{machine['cpu']}, {machine['cores']} cores, {platform.system()}, {today}\n\n")
     out.write("\n".join(table(result)) + "\n\n")

@@ -16,7 +16,7 @@ from benchmarks.hostile_service.campaign import Campaign
 from benchmarks.hostile_service.plays import record
 from cryptml.errors import ServiceProtocolError
 
-SAMPLE = 110
+SAMPLE = 90
 
 
 @pytest.mark.encrypted
