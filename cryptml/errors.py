@@ -31,9 +31,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+MOST_CHARACTERS = 2000
+"""Of an error's sentence: those of the other side of a wire may be quoted in it."""
+
 
 class CryptmlError(Exception):
-    """Base of every error raised on purpose; its text is fit to be shown to a user."""
+    """Base of every error raised on purpose; its text is fit to be shown to a user: one line, printable, not without an end.
+
+    What is quoted in it may come from a file or from another machine, whoever quotes it.
+    """
+
+    def __str__(self) -> str:
+        text = printable(" ".join(super().__str__().splitlines()))
+        return text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
 class InputError(CryptmlError):
@@ -92,6 +102,9 @@ class NetworkError(InputError):
     def __init__(self, message: str, problems: Sequence[Problem] = ()) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join([message, *(f"  - {problem}" for problem in self.problems)]))
+
+    def __str__(self) -> str:
+        return printable("\n".join(map(str, self.args)), lines=True) if self.problems else super().__str__()
 
 
 class BundleError(CryptmlError):

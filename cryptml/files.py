@@ -8,9 +8,10 @@ import math
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
-from functools import cache
+from collections.abc import Iterator, Mapping, Sized
+from functools import cache, partial
 from importlib import resources
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,11 @@ MAX_DEPTH = 40
 """Levels of a JSON document; the deepest of ours, residual blocks in a network, has fewer than half."""
 
 MAX_JSON_BYTES = 16 << 20
+MAX_VALUES = 1 << 18
+"""Of a JSON document: small ones take Python up to a hundred times the bytes that they have on the wire."""
+
+MOST_VIOLATIONS = 20
+"""Of a schema that are looked for, in all and in one array or object: each takes a kilobyte, and a document can hold a million."""
 MAX_INTEGER_DIGITS = 20
 
 
@@ -45,7 +51,9 @@ def read_bounded(path: Path, limit: int, error: type[CryptmlError]) -> bytes:
 
 
 def read_json(data: bytes, what: str, error: type[CryptmlError], *, limit: int = MAX_JSON_BYTES) -> Any:
-    """Return a JSON document of any form, within bounds: of its size, `MAX_DEPTH`, `MAX_INTEGER_DIGITS` an integer, finite numbers.
+    """Return a JSON document of any form, within bounds.
+
+    They are its size, `MAX_VALUES`, `MAX_DEPTH`, `MAX_INTEGER_DIGITS` of an integer, and that numbers are finite.
 
     Args:
         data: UTF-8.
@@ -58,6 +66,9 @@ def read_json(data: bytes, what: str, error: type[CryptmlError], *, limit: int =
     """
     if len(data) > limit:
         raise error(f"{what} has {len(data)} bytes, more than {limit}")
+    # Each value stands behind one of these; within texts they count too, of which our own documents have few.
+    if sum(map(data.count, (b",", b"[", b"{"))) > MAX_VALUES:
+        raise error(f"{what} has more than {MAX_VALUES} values; write it again")
     try:
         document = json.loads(
             data.decode(),
@@ -102,7 +113,8 @@ def describe_violations(document: Any, schema: str) -> list[str]:
     """Return where and how a document breaks a schema (a name in ``cryptml/schemas``), nothing if it keeps it."""
     if _is_deep(document):
         return [f"nested deeper than {MAX_DEPTH} levels"]
-    violations = sorted(_validator(schema).iter_errors(document), key=lambda violation: list(map(str, violation.path)))
+    found_first = islice(_validator(schema).iter_errors(document), MOST_VIOLATIONS)
+    violations = sorted(found_first, key=lambda violation: list(map(str, violation.path)))
     found = [_innermost(violation) for violation in violations]
     return [f"{violation.json_path}: {violation.message[:160]}" for violation in found]
 
@@ -177,10 +189,29 @@ def _validator(schema: str) -> Validator:
     )
     strict = validators.extend(  # type: ignore[no-untyped-call]
         Draft202012Validator,
-        {"pattern": _match_whole},
+        {"pattern": _match_whole, **{name: partial(_first_within, *each) for name, each in _BOUNDED.items()}},
         type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
     )
     return strict(_schema(schema), registry=registry)
+
+
+_BOUNDED = {
+    "items": (list, "maxItems", Draft202012Validator.VALIDATORS["items"]),
+    **{
+        name: (dict, "maxProperties", Draft202012Validator.VALIDATORS[name])
+        for name in ("additionalProperties", "patternProperties", "propertyNames", "unevaluatedProperties")
+    },
+}
+"""Keywords that look at every member of an array or an object: of which type, and which keyword bounds it."""
+
+
+def _first_within(
+    kind: type[Sized], bound: str, keyword: Any, validator: Any, value: Any, instance: Any, schema: Any
+) -> Iterator[ValidationError]:
+    """Yield the first violations within a container, none where it is too long itself: its bound says that, and says it at once."""
+    if isinstance(instance, kind) and len(instance) > schema.get(bound, math.inf):
+        return
+    yield from islice(keyword(validator, value, instance, schema), MOST_VIOLATIONS)
 
 
 def _is_integer(checker: Any, value: Any) -> bool:  # noqa: ARG001

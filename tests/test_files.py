@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 
 from cryptml import files
 from cryptml.errors import BundleError, NetworkError, SettingError
-from cryptml.files import MAX_JSON_BYTES, parse_json, read_bounded, read_json, sha256, to_json_bytes, write_bytes
+from cryptml.files import (
+    MAX_JSON_BYTES,
+    describe_violations,
+    parse_json,
+    read_bounded,
+    read_json,
+    sha256,
+    to_json_bytes,
+    write_bytes,
+)
 
 SCHEMA = "network.schema.json"
 
@@ -134,7 +143,8 @@ def test_deep_nesting_is_refused(depth: int) -> None:
     open_block, close_block = '{"name":"x","kind":"residual","shortcut":[],"body":[', "]}"
     nested = open_block * depth + close_block * depth
     data = to_json_bytes(document()).replace(b'"layers": [', b'"layers": [' + nested.encode() + b",", 1)
-    assert "is nested too deeply" in (message := refusal(data)) or "is not JSON" in message
+    message = refusal(data)
+    assert any(why in message for why in ("is nested too deeply", "is not JSON", "more than 262144 values"))
 
 
 def test_too_long_a_document_is_refused_unread() -> None:
@@ -220,7 +230,8 @@ def test_the_digest_is_sha256() -> None:
         (b'{"a": -1e999}', "beyond the largest number"),
         (b'{"a": Infinity}', "Infinity is not a JSON number"),
         (b"[" * 41 + b"]" * 41, "nested too deeply"),
-        (b"[" * 1_000_000, "is not JSON"),
+        (b"[" * 1_000_000, "more than 262144 values"),
+        (b"[" * 200_000, "is not JSON"),
         ('{"a": 1}'.encode("utf-16"), "is not JSON"),
         (b"\xef\xbb\xbf{}", "is not JSON"),
         (b'{"\x1b[2J": 1, "\x1b[2J": 1}', "is not JSON"),
@@ -241,3 +252,15 @@ def test_json_of_any_form_is_read() -> None:
     many = b"{" + b",".join(b'"%d": 0' % number for number in range(200_000)) + b', "0": 1}'
     with pytest.raises(SettingError, match="'0' stands twice"):
         read_json(many, "it", SettingError)
+
+
+@pytest.mark.parametrize("member", ["0", '""', "[]", "{}", '{"":0}'])
+def test_a_document_of_very_many_values_is_refused_before_python_holds_them(member: str) -> None:
+    with pytest.raises(BundleError, match="more than 262144 values"):
+        read_json(f"[{','.join([member] * 300_000)}]".encode(), "it", BundleError)
+
+
+def test_of_very_many_violations_the_first_are_told_and_the_others_not_made() -> None:
+    document = {"format": "cryptml-client-bundle", "format_version": 1, "classes": [5] * 900, "steps": [{}] * 250}
+    found = describe_violations(document, "client-bundle.schema.json")
+    assert 0 < len(found) <= 20

@@ -28,7 +28,7 @@ from cryptml_client.spot_checking import SpotChecking
 from cryptml_client.transport import Transport
 from cryptml_client.uploading import KeyUpload
 
-MAX_BUNDLE_BYTES = 256 << 20
+MAX_BUNDLE_BYTES = 64 << 20
 MOST_IN_FLIGHT = 256
 PATIENCE_SECONDS = 60.0
 

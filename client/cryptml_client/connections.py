@@ -18,6 +18,11 @@ IDLE_SECONDS = 5.0
 """httpx's own defaults."""
 
 BODILESS = (204, 304)
+
+ACTED_UPON = frozenset((b"location", b"set-cookie"))
+"""Headers that httpx acts upon by itself, if only to read them: nobody is followed, and nothing is kept that would tell one request
+from another."""
+
 SWITCHING = 101
 
 
@@ -65,7 +70,7 @@ class Connections(httpx.BaseTransport):
                 extensions=request.extensions,
             )
         )
-        headers = httpx.Headers(answer.headers)
+        headers = httpx.Headers([each for each in answer.headers if each[0].lower() not in ACTED_UPON])
         stream = answer.extensions.get("network_stream")
         if isinstance(stream, Framed):
             stream.expect_body(_length(request.method, answer.status, headers))

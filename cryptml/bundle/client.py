@@ -21,6 +21,9 @@ from cryptml.networks.operations import NumpyOperations
 from cryptml.networks.tensors import MAX_WEIGHTS_BYTES, unpack_layers
 from cryptml.splits import Segment, Side, Split
 
+MOST_PRODUCTS = 1 << 26
+"""Of the client's own layers for one region: a bundle from elsewhere can ask for a moment a region, not for minutes or gigabytes."""
+
 SCHEMA = "client-bundle.schema.json"
 WEIGHTS_FILE = "weights.safetensors"
 
@@ -199,7 +202,7 @@ def _check_order(bundle: ClientBundle) -> None:
     )
     if found != bundle.split.segments:
         raise BundleError(f"the client bundle's steps are not those of split {bundle.split}; build it again")
-    shape, answered = bundle.first.shape, False
+    shape, answered, products = bundle.first.shape, False, 0
     for step in bundle.steps:
         reads = step.reads if isinstance(step, ClientStep) else step.circuit.reads
         if reads.shape != shape:
@@ -217,11 +220,23 @@ def _check_order(bundle: ClientBundle) -> None:
             )
         extent = step.reads.extent()
         for layer in step.layers:
+            products += layer.products(extent)
             extent = layer.propagate(extent)
         shape = extent.shape
+        if products > MOST_PRODUCTS:
+            raise BundleError(
+                f"the client bundle asks for {products} multiplications a region here, more than {MOST_PRODUCTS}; give the server more "
+                "layers"
+            )
+    if not (bundle.first.scale and bundle.first.zero and bundle.last.scale and bundle.last.zero):
+        raise BundleError("the client bundle withholds the grid of its first or last boundary; build it again")
+    if not all(map(str.isprintable, bundle.classes)):
+        raise BundleError(
+            f"the client bundle's classes {bundle.classes[:10]} have names that cannot be shown; rename them"
+        )
     if (
         shape != bundle.last.shape
-        or len(bundle.classes) != bundle.last.shape[0]
+        or (len(bundle.classes),) != bundle.last.shape
         or bundle.first.shape != bundle.front_end.shape
     ):
         raise BundleError(f"the client bundle ends in {shape} for {len(bundle.classes)} classes; build it again")

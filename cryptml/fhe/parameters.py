@@ -48,6 +48,9 @@ MAX_KEY_BYTES = 4 << 30
 MAX_CIPHERTEXT_BYTES = 1 << 30
 """Of one encrypted input or output."""
 
+MOST_MESSAGES = 1 << 18
+"""Of one encrypted input or output: a client encrypts some ten a millisecond."""
+
 MARGIN = 4.0
 """Standard deviations of fresh noise between a message and its neighbour, at least; honest builds keep over 7 of all noise together
 (a p_error of 2^-40)."""
@@ -248,6 +251,9 @@ def _describe_gate(what: str, gate: Mapping[str, Any], dimensions: list[int]) ->
         yield f"an {what} of signed words (a torus has none)"
     if what == "output" and cipher["compression"] != "none":
         yield "an output that is seeded (only its owner could make it)"
+    messages = math.prod(cipher["abstractShape"]["dimensions"])
+    if messages > MOST_MESSAGES:
+        yield f"an {what} of {messages} values (at most {MOST_MESSAGES})"
     size = WORD_BYTES * math.prod(expected)
     if size > MAX_CIPHERTEXT_BYTES:
         yield f"an {what} of {size} bytes (at most {MAX_CIPHERTEXT_BYTES})"

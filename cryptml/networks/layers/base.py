@@ -59,6 +59,10 @@ class Layer(ABC):
         """Return the width of the widest table input, 0 where there is none."""
         return 0
 
+    def products(self, extent: Extent) -> int:  # noqa: ARG002
+        """Return the multiplications and additions for one input in the clear: what a client computes, and holds at most at once."""
+        return 0
+
     @property
     def rounds(self) -> bool:
         """Whether a table of the layer drops bits of its input, which a circuit does only approximately."""

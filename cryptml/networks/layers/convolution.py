@@ -88,6 +88,11 @@ class Convolution(Layer):
             highs.append(bounds[1])
         return Extent((outputs, rows, columns), np.concatenate(lows), np.concatenate(highs))
 
+    def products(self, extent: Extent) -> int:
+        """See `Layer.products`."""
+        _, rows, columns = self.propagate(extent).shape
+        return rows * columns * int(self.weight.size)
+
     @property
     def parameters(self) -> int:
         """See `Layer.parameters`."""

@@ -52,6 +52,10 @@ class Linear(Layer):
         positive, negative = np.maximum(self.weight, 0), np.minimum(self.weight, 0)
         return Extent((len(self.weight),), *worst_case(positive, negative, self.bias, low, high))
 
+    def products(self, extent: Extent) -> int:  # noqa: ARG002
+        """See `Layer.products`."""
+        return int(self.weight.size)
+
     @property
     def parameters(self) -> int:
         """See `Layer.parameters`."""

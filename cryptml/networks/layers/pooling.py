@@ -54,6 +54,10 @@ class SumPooling(Layer):
         window = math.prod(self.kernel)
         return Extent((channels, rows, columns), extent.low * window, extent.high * window)
 
+    def products(self, extent: Extent) -> int:
+        """See `Layer.products`."""
+        return math.prod((*self.propagate(extent).shape, *self.kernel))
+
     @property
     def parameters(self) -> int:
         """See `Layer.parameters`."""

@@ -67,6 +67,11 @@ class Residual(Layer):
         widths = [layer.lookup_bits(entering) for branch in branches for layer, entering in extents(branch, extent)]
         return max(widths, default=0)
 
+    def products(self, extent: Extent) -> int:
+        """See `Layer.products`."""
+        branches = (self.body, self.shortcut)
+        return sum(layer.products(entering) for branch in branches for layer, entering in extents(branch, extent))
+
     @property
     def rounds(self) -> bool:
         """See `Layer.rounds`."""
