@@ -195,7 +195,7 @@ def _validator(schema: str) -> Validator:
     return strict(_schema(schema), registry=registry)
 
 
-_BOUNDED = {
+_BOUNDED: dict[str, tuple[Any, str, Any]] = {
     "items": (list, "maxItems", Draft202012Validator.VALIDATORS["items"]),
     **{
         name: (dict, "maxProperties", Draft202012Validator.VALIDATORS[name])

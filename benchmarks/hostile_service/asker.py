@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
-from cryptml_client import Client, KeyStore
+from cryptml_client import AcceptedBundles, Client, KeyStore
+from cryptml_client.pinning import Accepted, Pinning
 
 from benchmarks.hostile_service.plays import MODEL
 from cryptml.errors import CryptmlError
@@ -20,6 +21,17 @@ from cryptml.fhe.circuit import CircuitSpec
 from cryptml.fhe.client import KeySet
 from cryptml.images import Image
 from cryptml.profiler.memory import peak_resident_bytes, reset_peak
+
+
+class Forgetful(AcceptedBundles):
+    """Remembers nothing: each bundle is the first."""
+
+    def entries(self) -> list[Accepted]:
+        """Return nothing."""
+        return []
+
+    def accept(self, service: str, model: str, digest: str, how: str) -> None:
+        """Write nothing down."""
 
 
 class RememberedKeys(KeyStore):
@@ -60,7 +72,7 @@ class Asker:
 
     def client(self, order: dict[str, Any]) -> Client:
         """Return a client: the one place where clients are made."""
-        return Client(
+        client = Client(
             order["url"],
             model=MODEL if order["named"] else None,
             keys=self._keys,
@@ -69,6 +81,9 @@ class Asker:
             background=order["background"],
             proxy="none",
         )
+        # Somebody who accepts every bundle: what is refused is refused for what it says.
+        client._pinning = Pinning(Forgetful(Path("nowhere")), confirm=lambda *_: True)
+        return client
 
     def run(self, order: dict[str, Any]) -> dict[str, Any]:
         """Ask once, and return what came of it."""
