@@ -79,9 +79,9 @@ class Answer:
 def run_split(bundle: ClientBundle, region: FloatArray, evaluator: SegmentEvaluator) -> Answer:
     """Run every segment of a bundle's split on one region.
 
-    Every segment is asked for, whatever was decrypted before it: a service that saw which of its answers make a client stop
-    could send altered ones and learn the secret key bit by bit (a reaction attack). So the steps behind an answer that cannot be are run on
-    other values, and the error comes at the end.
+    Every segment is asked for, whatever the picture shows and whatever was decrypted before: a service that saw which of its answers make a
+    client stop could send altered ones and learn the secret key bit by bit (a reaction attack), and one whose bundle takes a narrow range
+    could learn of the picture whether it lies in it. So values that cannot be are put in place by others, and the error comes at the end.
 
     Args:
         bundle: The client's half.
@@ -97,12 +97,13 @@ def run_split(bundle: ClientBundle, region: FloatArray, evaluator: SegmentEvalua
     started = time.perf_counter()
     values = bundle.first.quantise(bundle.front_end.apply(region[None]))
     timings.add("quantise", started)
-    answered = False
     for step in bundle.steps:
         reads = step.reads if isinstance(step, ClientStep) else step.circuit.reads
-        if answered and reads.describe_violation(values):
+        violation = reads.describe_violation(values)
+        if violation and values.shape[1:] == reads.shape:
             impossible = impossible or RangeError(
-                f"what was decrypted leads to {reads.describe_violation(values)}; look at the picture, then ask again"
+                f"a step of the split is handed {violation}: the picture lies far from what the network was calibrated for, or the "
+                "bundle's halves do not fit; look at the picture"
             )
             values = _lowest(reads)
         if isinstance(step, ClientStep):
@@ -110,7 +111,6 @@ def run_split(bundle: ClientBundle, region: FloatArray, evaluator: SegmentEvalua
             values = step.run(values)
             timings.add("client_layers", started)
             continue
-        answered = True
         try:
             values = evaluator.evaluate(step, values, timings)
         except RangeError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,13 +25,16 @@ from cryptml_client.pinning import FILE as ACCEPTED_FILE
 from cryptml_client.pinning import AcceptedBundles, Confirm, Pinning
 from cryptml_client.prediction import Prediction
 from cryptml_client.progress import Progress, Silent
-from cryptml_client.spot_checking import SpotChecking
+from cryptml_client.spot_checking import SpotCheckFailed, SpotChecking
 from cryptml_client.transport import Transport
 from cryptml_client.uploading import KeyUpload
 
 MAX_BUNDLE_BYTES = 64 << 20
 MOST_IN_FLIGHT = 256
 PATIENCE_SECONDS = 60.0
+
+SENT_AGAIN_SECONDS = 60.0
+"""Between two times that a service gets keys again which it says that it does not know: each is up to gigabytes."""
 
 
 class Client:
@@ -46,7 +50,8 @@ class Client:
         url: Of the service.
         model: Its name there; may be left out where the service has one.
         keys: Where key sets are kept; the user's data folder by default.
-        timeout_seconds: For each request, from the look-up of the service's name to the last byte of its answer; for a job in all.
+        timeout_seconds: For each request, from the look-up of the service's name to the last byte of its answer;
+            for a job, to wait for its end.
         token: That the provider gave; None for a service that asks for none.
         progress: Told of stages that take long.
         ca_file: Certificates (PEM) of those who may vouch for the service; the usual ones if None.
@@ -100,6 +105,7 @@ class Client:
         self._circuits: dict[int, ClientCircuit] = {}
         self._digests: dict[int, str] = {}
         self._key_sets: list[KeySet] = []
+        self._sent_again = -SENT_AGAIN_SECONDS
 
     def __enter__(self) -> Client:
         return self
@@ -130,7 +136,7 @@ class Client:
             if self._bundle is None:
                 with self._progress.stage("fetching the client bundle"):
                     bundle = self._fetch_bundle()
-                self._pinning.require_accepted(self._transport.address, bundle)
+                self._pinning.require_accepted(self._transport.address, bundle, named=self._model is not None)
                 self._spot_checking.require_possible(bundle.spot_checks)
                 self._bundle = bundle
             return self._bundle
@@ -187,9 +193,13 @@ class Client:
         checks = self.bundle.spot_checks
         asked = 0
         with self._progress.stage("asking the service"):
-            while self._spot_checking.due() and checks is not None:
-                self._spot_checking.check(checks, lambda known: self._ask(known)[0].integers)
-                asked += 1
+            try:
+                while self._spot_checking.due() and checks is not None:
+                    self._spot_checking.check(checks, lambda known: self._ask(known)[0].integers)
+                    asked += 1
+            except SpotCheckFailed:
+                self._pinning.refuse(self._transport.address, self.bundle)
+                raise
             answer, evaluator = self._ask(region)
         return Prediction(answer, self.bundle.split.letters, evaluator.upload_bytes, evaluator.download_bytes, asked)
 
@@ -203,8 +213,10 @@ class Client:
         try:
             return run_split(self.bundle, region, evaluator), evaluator
         except ServiceRefused as refusal:
-            if refusal.title != "Unknown evaluation keys":
+            now = time.monotonic()
+            if refusal.title != "Unknown evaluation keys" or now - self._sent_again < SENT_AGAIN_SECONDS:
                 raise
+            self._sent_again = now
         self.prepare()  # the service forgot the keys; it gets them once more
         evaluator = self._evaluator()
         return run_split(self.bundle, region, evaluator), evaluator

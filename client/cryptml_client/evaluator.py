@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from cryptml.bundle import ServerStep
-from cryptml.errors import ServiceError
+from cryptml.errors import RangeError, ServiceError
 from cryptml.fhe.client import ClientCircuit
 from cryptml.fhe.parameters import OVERHEAD_BYTES
 from cryptml.files import sha256
@@ -76,6 +76,11 @@ class RemoteEvaluator:
             started = time.perf_counter()
             answer = circuit.decrypt(result)
             timings.add("decrypt", started)
+        if not circuit.takes(values):  # said after the service was asked: whether it is asked tells it nothing
+            raise RangeError(
+                f"segment {step.circuit.segment} was handed values that its circuit does not take; look at the picture, or have the "
+                "provider build with --backend integer"
+            )
         return answer
 
     def _ask(self, step: ServerStep, ciphertext: bytes) -> tuple[bytes, Mapping[str, str]]:

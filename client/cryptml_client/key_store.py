@@ -84,6 +84,7 @@ class KeyStore:
         self._examine()
         path = self._path(spec)
         if not path.exists():
+            self._encrypt_all()
             return None
         file = KeyFile.read(path)
         if file.head["key_set"] != spec.key_set:
@@ -91,8 +92,7 @@ class KeyStore:
         keys = KeySet.deserialise(spec, file.open(self._passphrase))
         if keys.digest != file.head["evaluation_keys"]:
             raise KeySetError(f"{path.name} was altered; delete it to make new keys")
-        if self._passphrase is not None and not file.encrypted:
-            self._encrypt(file)
+        self._encrypt_all()
         return keys
 
     def save(self, spec: CircuitSpec, keys: KeySet) -> Path:
@@ -113,6 +113,7 @@ class KeyStore:
             raise KeySetError(
                 f"the keys cannot be written to {self._folder} ({error.strerror}); choose another folder"
             ) from error
+        self._encrypt_all()
         return path
 
     def list(self) -> Iterator[StoredKeys]:
@@ -189,6 +190,27 @@ class KeyStore:
             file.open(wanted)
             return False
         return file.encrypted or wanted is not None
+
+    def _encrypt_all(self) -> None:
+        """Encrypt every file that lies in the clear though there is a passphrase, whichever keys are wanted now.
+
+        Raises:
+            KeySetError: If one cannot be encrypted.
+        """
+        if self._passphrase is None:
+            return
+        for path in self._paths():
+            try:
+                file = KeyFile.read(path)
+                if file.encrypted:
+                    continue
+                file.open(None)
+            except KeySetError as error:  # whoever wants these keys is told; the others' keys are not held up
+                self._notify(
+                    f"{path.name} could not be looked into ({str(error).partition(';')[0]}), and may lie in the clear"
+                )
+                continue
+            self._encrypt(file)
 
     def _encrypt(self, file: KeyFile) -> None:
         """Encrypt a file that lies in the clear though there is a passphrase."""

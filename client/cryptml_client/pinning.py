@@ -6,8 +6,10 @@ clinic's; by default it lies beside the keys, for one folder of keys is one iden
 
 from __future__ import annotations
 
+import fcntl
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -24,7 +26,12 @@ MAX_FILE_BYTES = 1 << 20
 MOST_ACCEPTED = 1000
 
 LEAST_DIGITS = 32
-"""Hexadecimal digits of a digest that somebody gives: 128 bits, too many to make another bundle for."""
+"""Hexadecimal digits of a digest that somebody gives: 128 bits, too many to make a second bundle for another's digest. A provider
+could make two of its own with 2^64 tries, so one that was accepted is not exchanged for another with the same first digits."""
+
+LOCK = ".accepted-bundles.lock"
+
+REFUSED = "refused"
 
 
 class UnacceptedBundle(BundleError):
@@ -49,7 +56,7 @@ class Accepted:
         service: Its address.
         model: Its name there.
         digest: Of the client bundle, SHA-256 in hexadecimal.
-        how: ``compared`` by a person or with a digest given, or ``first-use``.
+        how: ``compared`` by a person or with a digest given, ``first-use``, or ``refused`` since a spot check failed.
         accepted_at: ISO 8601, UTC.
     """
 
@@ -101,10 +108,11 @@ class AcceptedBundles:
             SettingError: If the file is damaged, full, or cannot be written.
         """
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        others = [each for each in self.entries() if (each.service, each.model) != (service, model)]
-        if len(others) >= MOST_ACCEPTED:
-            raise SettingError(f"{self.file} holds {len(others)} accepted bundles already; forget some of them")
-        self._write([*others, Accepted(service, model, digest, how, now)])
+        with self._alone():
+            others = [each for each in self.entries() if (each.service, each.model) != (service, model)]
+            if len(others) >= MOST_ACCEPTED:
+                raise SettingError(f"{self.file} holds {len(others)} accepted bundles already; forget some of them")
+            self._write([*others, Accepted(service, model, digest, how, now)])
 
     def forget(self, service: str, model: str | None = None) -> int:
         """Remove what was accepted of a service, or of one of its models, and return how many there were.
@@ -112,11 +120,25 @@ class AcceptedBundles:
         Raises:
             SettingError: As `accept`.
         """
-        every = self.entries()
-        kept = [each for each in every if each.service != service or (model is not None and each.model != model)]
-        if len(kept) < len(every):
-            self._write(kept)
+        with self._alone():
+            every = self.entries()
+            kept = [each for each in every if each.service != service or (model is not None and each.model != model)]
+            if len(kept) < len(every):
+                self._write(kept)
         return len(every) - len(kept)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other programs from writing between a look at the file and its change."""
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with (self.file.parent / LOCK).open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield
+        except OSError as error:
+            raise SettingError(
+                f"{self.file} cannot be written ({error.strerror}); choose a folder that this user can write"
+            ) from error
 
     def _write(self, accepted: list[Accepted]) -> None:
         document = {
@@ -124,13 +146,7 @@ class AcceptedBundles:
             "format_version": 1,
             "accepted": [vars(each) for each in accepted],
         }
-        try:
-            self.file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_bytes(self.file, to_json_bytes(document), mode=0o600)
-        except OSError as error:
-            raise SettingError(
-                f"{self.file} cannot be written ({error.strerror}); choose a folder that this user can write"
-            ) from error
+        write_bytes(self.file, to_json_bytes(document), mode=0o600)
 
 
 class Pinning:
@@ -160,16 +176,32 @@ class Pinning:
         self._trust_first_use = trust_first_use
         self._confirm = confirm
 
-    def require_accepted(self, service: str, bundle: ClientBundle) -> None:
+    def require_accepted(self, service: str, bundle: ClientBundle, *, named: bool = True) -> None:
         """Return where a bundle is accepted, now or before.
+
+        Args:
+            service: Its address.
+            bundle: What it offers.
+            named: Whether the client asked for that model by its name. Where the service chose the name, another name than that of a model
+                accepted before is a change, not a first use.
 
         Raises:
             UnacceptedBundle: If it is not; nothing of it may be used.
             SettingError: If what is accepted cannot be read or written.
         """
         entry = self._accepted.find(service, bundle.model)
+        if entry is None and not named:
+            entry = next((each for each in reversed(self._accepted.entries()) if each.service == service), None)
         known = entry.digest if entry else None
+        failed = entry is not None and entry.how == REFUSED
         if self._digits is not None:
+            if known != bundle.digest and known is not None and known.startswith(self._digits):
+                raise UnacceptedBundle(
+                    f"two bundles of {service} have digests that begin with the digits given, {grouped(known)} and "
+                    f"{grouped(bundle.digest)}; somebody made them so: do not use it",
+                    bundle.digest,
+                    known,
+                )
             if not bundle.digest.startswith(self._digits):
                 raise UnacceptedBundle(
                     f"the digest of model {bundle.model!r} at {service} is {grouped(bundle.digest)}, not the one that was given; ask the "
@@ -178,16 +210,24 @@ class Pinning:
                     known,
                 )
             how = "compared"
-        elif known == bundle.digest:
+        elif known == bundle.digest and not failed:
             return
         elif known is None and self._trust_first_use:
             how = "first-use"
         elif self._confirm is not None and self._confirm(bundle, known):
             how = "compared"
         else:
-            raise UnacceptedBundle(_refusal(service, bundle, known), bundle.digest, known)
-        if known != bundle.digest:
+            raise UnacceptedBundle(_refusal(service, bundle, known, failed=failed), bundle.digest, known)
+        if entry is None or (entry.digest, entry.how, entry.model) != (bundle.digest, how, bundle.model):
             self._accepted.accept(service, bundle.model, bundle.digest, how)
+
+    def refuse(self, service: str, bundle: ClientBundle) -> None:
+        """Write down that a service failed a spot check: it is not asked any more, until somebody accepts its bundle again.
+
+        Raises:
+            SettingError: If that cannot be written.
+        """
+        self._accepted.accept(service, bundle.model, bundle.digest, REFUSED)
 
 
 def describe_bundle(bundle: ClientBundle) -> list[tuple[str, str]]:
@@ -220,7 +260,12 @@ def _digits(text: str) -> str:
     return digits
 
 
-def _refusal(service: str, bundle: ClientBundle, known: str | None) -> str:
+def _refusal(service: str, bundle: ClientBundle, known: str | None, *, failed: bool) -> str:
+    if failed:
+        return (
+            f"model {bundle.model!r} at {service} failed a spot check; ask the provider, and give its digest again (--accept-digest "
+            f"{bundle.digest[:LEAST_DIGITS]}...) if it is to be asked all the same"
+        )
     if known is None:
         return (
             f"model {bundle.model!r} at {service} was not used before, and its digest {grouped(bundle.digest)} was not accepted; compare "

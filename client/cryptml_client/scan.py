@@ -134,6 +134,7 @@ class Scan:
             "bundle": bundle.digest,
             "squares": sha256(" ".join(map(str, self._regions)).encode()),
         }
+        impossible: RangeError | None = None
         with Journal(self._path, head, resume=self._resume) as journal:
             for region in self._regions:
                 entry = journal.get(str(region))
@@ -143,12 +144,13 @@ class Scan:
                 square = crop(self._image, region, bundle.front_end.side)
                 try:
                     answer = TileAnswer.of(region, self._client.predict_region(square))
-                except RangeError:
-                    if not any(step.circuit.approximate for step in bundle.server_steps):
-                        raise  # such a network has no range to leave
+                except RangeError as error:  # the next is asked all the same: a service could learn from who stops
+                    impossible = impossible or error
                     answer = TileAnswer(region, (), 0.0, 0, 0)
                 journal.record(str(region), answer.to_json())
                 yield answer
+        if impossible is not None and not any(step.circuit.approximate for step in bundle.server_steps):
+            raise impossible  # such a network has no range to leave
 
     def discard(self) -> None:
         """Remove the journal: the answers are elsewhere, or not wanted any more."""

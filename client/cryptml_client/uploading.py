@@ -13,6 +13,9 @@ from cryptml_client.transport import Transport
 PART_BYTES = 8 << 20
 """Of the first part; smaller ones where that does not come through."""
 
+USUAL_LIMIT = 1 << 20
+"""Below it a connection that breaks is a broken connection: proxies that close instead of answering have limits of a megabyte or more."""
+
 LEAST_PART_BYTES = 64 << 10
 """What no proxy refuses: the default limits of common ones are 1 MB and more."""
 
@@ -101,7 +104,7 @@ class KeyUpload:
             # A proxy with a limit says so, or closes the connection.
             if isinstance(error, ServiceProtocolError) and error.status != TOO_LARGE:
                 raise
-            if len(part) <= LEAST_PART_BYTES:
+            if len(part) <= LEAST_PART_BYTES or (isinstance(error, ServiceUnavailable) and len(part) <= USUAL_LIMIT):
                 raise
             self._most = max(LEAST_PART_BYTES, min(self._most, len(part)) // 2)
             return False

@@ -84,7 +84,7 @@ class SpotChecks:
             checks = SpotChecks(tensors.pop("regions"), tensors.pop("low"), tensors.pop("high"))
         except (SafetensorError, ValueError, KeyError, TypeError, OverflowError) as error:
             raise BundleError("the bundle's spot checks are not readable; fetch or build it again") from error
-        count = len(checks.regions)
+        count = checks.regions.shape[0] if checks.regions.ndim else 0
         forms = [(each.dtype, each.shape) for each in (checks.regions, checks.low, checks.high)]
         answers = (np.dtype(np.int64), (count, *last.shape))
         if (

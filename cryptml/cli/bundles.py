@@ -44,7 +44,9 @@ def forget(
     keys: Folder = None,
 ) -> None:
     """Forget what was accepted of a service: its model is then as new."""
-    count = _accepted(keys).forget(service.rstrip("/"), model)
+    from cryptml_client.addresses import service_address
+
+    count = _accepted(keys).forget(str(service_address(service)).rstrip("/"), model)
     if not count:
         raise SettingError(f"no model of {service} was accepted; cryptml bundles list shows them")
     say(f"{count} accepted models of {service} forgotten")

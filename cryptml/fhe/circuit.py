@@ -62,14 +62,6 @@ class Codec:
         if self.input_bins is not None and (self.input_scale, self.input_offset) != ((1.0,), (0.0,)):
             raise CircuitError("the circuit's input codec scales the numbers of bins; build the bundle again")
 
-    def entering_bounds(self, reads: Boundary) -> tuple[int, int]:
-        """Return the smallest and the largest integer that `encode` can give for a boundary's values."""
-        if self.input_bins is not None:
-            return 0, self.input_bins.numbers - 1
-        ends = np.array([[reads.low] * reads.channels, [reads.high] * reads.channels])
-        found = _affine(ends, self.input_scale, self.input_offset)
-        return int(found.min()), int(found.max())
-
     def encode(self, values: IntArray) -> IntArray:
         """Return what the circuit takes for (batch, *shape) boundary values."""
         if self.input_bins is not None:
@@ -159,8 +151,7 @@ class CircuitSpec:
         if violation:
             raise RangeError(
                 f"the decrypted answer of segment {self.segment} has {violation}; it was made with other keys or altered, or the "
-                "input lies far from what the network was calibrated for: look at the picture, then ask again, with fresh keys "
-                "if it persists"
+                "input lies far from what the network was calibrated for: look at the picture, and make fresh keys before you ask again"
             )
         return values
 
@@ -230,11 +221,3 @@ class CircuitSpec:
                 f"the circuit of segment {self.segment} takes and gives shapes {found}, the manifest says {expected}; "
                 "build the bundle again"
             )
-
-    def describe_untaken(self) -> str | None:
-        """Say which values of the boundary before the segment the circuit cannot take, or return None where it takes all."""
-        low, high = self.parameters.input_encoding.bounds
-        least, most = self.codec.entering_bounds(self.reads)
-        if low <= least <= most <= high:
-            return None
-        return f"segment {self.segment} takes integers in [{low}, {high}], and may be handed [{least}, {most}]"

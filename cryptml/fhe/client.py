@@ -90,8 +90,16 @@ class ClientCircuit:
         self._client = _native_client(spec)
         self._client.keys = keys.keys
 
+    def takes(self, values: IntArray) -> bool:
+        """Return whether (1, *reads.shape) integers are in the range that the circuit takes; `encrypt` takes the nearest otherwise."""
+        low, high = self.spec.parameters.input_encoding.bounds
+        encoded = self.spec.codec.encode(values)
+        return bool(low <= encoded.min() and encoded.max() <= high)
+
     def encrypt(self, values: IntArray) -> bytes:
         """Return the serialised ciphertext of (1, *reads.shape) integers.
+
+        Those that the circuit does not take are put to the end of its range, so that something is sent whatever they are; see `takes`.
 
         Raises:
             CircuitError: If they break the boundary.
@@ -101,8 +109,9 @@ class ClientCircuit:
             raise CircuitError(
                 f"input of segment {self.spec.segment} has {violation or f'batch {len(values)}'}; give one input"
             )
+        encoded = self.spec.codec.encode(values).clip(*self.spec.parameters.input_encoding.bounds)
         try:
-            ciphertext = bytes(self._client.encrypt(self.spec.codec.encode(values)).serialize())
+            ciphertext = bytes(self._client.encrypt(encoded).serialize())
         except (RuntimeError, ValueError, TypeError) as error:
             raise CircuitError(
                 f"the client specification of segment {self.spec.segment} does not take what its manifest says; build the bundle again"

@@ -42,8 +42,11 @@ KEY_PARAMETERS = b"CRYPTML key parameters: "
 """Stands before key parameters when they are digested, so that no client specification, which is JSON, has the same digest."""
 
 MAX_SPECS_BYTES = 4 << 20
-MAX_KEY_BYTES = 4 << 30
-"""Of compressed evaluation keys: what a client makes, keeps and sends."""
+MAX_KEY_BYTES = 2 << 30
+"""Of evaluation keys as they are sent: what a client makes and keeps."""
+
+MAX_EXPANDED_KEY_BYTES = 16 << 30
+"""Of evaluation keys with every seed expanded: what a client computes to make them, some twenty times as much as the shipped networks'."""
 
 MAX_CIPHERTEXT_BYTES = 1 << 30
 """Of one encrypted input or output."""
@@ -154,14 +157,15 @@ def _describe_problems(data: Mapping[str, Any]) -> Iterator[str]:
         yield from _describe_keyswitch_key(f"keyswitch key {index}", key, dimensions)
     for kind in ("input", "output"):
         yield from _describe_gate(kind, circuit[f"{kind}s"][0], dimensions)
-    yield from _describe_ways(keyset)
+    yield from _describe_ways(keyset, _cipher(circuit["inputs"][0])["encryption"]["keyId"])
     used = {each[end] for kind in ("lweBootstrapKeys", "lweKeyswitchKeys") for each in keyset[kind] for end in ENDS}
     used |= {_cipher(circuit[gates][0])["encryption"]["keyId"] for gates in ("inputs", "outputs")}
     for index in sorted(set(range(len(dimensions))) - used):
         yield f"a secret key {index} that nothing uses"
-    size = sum(_key_words(keyset, expanded=False)) * WORD_BYTES
-    if size > MAX_KEY_BYTES:
-        yield f"evaluation keys of {size} bytes (at most {MAX_KEY_BYTES})"
+    for what, expanded, most in (("", False, MAX_KEY_BYTES), (" once expanded", True, MAX_EXPANDED_KEY_BYTES)):
+        size = sum(_key_words(keyset, expanded=expanded)) * WORD_BYTES
+        if size > most:
+            yield f"evaluation keys of {size} bytes{what} (at most {most})"
     name, named = circuit["name"], data["tfhers_specs"]
     if any(value != {name: [None]} for value in named.values()):
         yield "foreign types, or those of another circuit"
@@ -184,17 +188,20 @@ def _describe_places(keyset: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{kind} {index} from secret key {ends[0]} to {ends[1]} of {count}"
 
 
-def _describe_ways(keyset: Mapping[str, Any]) -> Iterator[str]:
-    """Yield keys that lead nowhere: a keyswitch key is there for a bootstrap key to read what it gives, or to go on from what one gave."""
+def _describe_ways(keyset: Mapping[str, Any], entering: int) -> Iterator[str]:
+    """Yield keys that lead nowhere, or from where nothing comes: values come in under one secret, and else from bootstrap keys alone."""
     bootstraps = keyset["lweBootstrapKeys"]
     reached = {key["outputId"] for key in keyset["lweKeyswitchKeys"]}
     for index, key in enumerate(bootstraps):
         if key["inputId"] not in reached:
             yield f"bootstrap key {index}, to which no keyswitch key leads"
     ends = {key[end] for key in bootstraps for end in ENDS}
+    given = {key["outputId"] for key in bootstraps} | {entering}
     for index, key in enumerate(keyset["lweKeyswitchKeys"]):
         if key["outputId"] not in ends:
             yield f"keyswitch key {index}, which leads to no bootstrap key"
+        if key["inputId"] not in given:
+            yield f"keyswitch key {index}, from a secret under which nothing comes"
 
 
 def _describe_bootstrap_key(what: str, key: Mapping[str, Any], dimensions: list[int]) -> Iterator[str]:

@@ -359,7 +359,8 @@ class WorkerPool:
         self._at_work[tenant] -= 1
         if not self._at_work[tenant]:
             del self._at_work[tenant]
-        if seat.unwanted and self._tending is not None:  # before the next request: a busy worker would never forget
+        wanting = seat.unwanted or seat.worker.loads.due
+        if wanting and self._tending is not None:  # before the next request: a busy worker would never forget, or load
             self._tending.start_soon(self._tend, seat)
             return
         self._free.append(seat)

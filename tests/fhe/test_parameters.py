@@ -175,6 +175,56 @@ def test_all_reasons_are_given_at_once(specs: dict[str, bytes]) -> None:
         parse(document)
 
 
+def add_costly_keys(document: dict[str, Any], source: int, target: int, levels: int, count: int) -> None:
+    """Add a secret of a size that alone is allowed, and keyswitch keys from and to it, all numbers consistent with each other."""
+    keyset = document["keyset"]
+    for dimension in (source, target):
+        place = len(keyset["lweSecretKeys"])
+        params = {"lweDimension": dimension, "integerPrecision": 64, "keyType": "binary"}
+        keyset["lweSecretKeys"].append({"id": place, "params": params})
+    for _ in range(count):
+        key = copy.deepcopy(keyset["lweKeyswitchKeys"][0])
+        place = len(keyset["lweKeyswitchKeys"])
+        key |= {"id": place, "inputId": len(keyset["lweSecretKeys"]) - 2, "outputId": len(keyset["lweSecretKeys"]) - 1}
+        key["params"] |= {
+            "levelCount": levels,
+            "baseLog": 1,
+            "inputLweDimension": source,
+            "outputLweDimension": target,
+            "variance": variance(target),
+        }
+        keyset["lweKeyswitchKeys"].append(key)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "levels", "count"), [(1_048_575, 2048, 64, 7), (393_216, 563, 64, 4), (600, 600, 1, 1)]
+)
+def test_keys_that_no_build_needs_are_refused(
+    specs: dict[str, bytes], source: int, target: int, levels: int, count: int
+) -> None:
+    """Each number alone is one that the optimiser can emit; together they cost a client hours, or terabytes."""
+    document = json.loads(specs["lookup"])
+    add_costly_keys(document, source, target, levels, count)
+    with pytest.raises(InsecureParameters, match="from a secret under which nothing comes"):
+        parse(document)
+
+
+def test_keys_that_expand_beyond_memory_are_refused(specs: dict[str, bytes]) -> None:
+    document = json.loads(specs["lookup"])
+    params = document["keyset"]["lweBootstrapKeys"][0]["params"]
+    params |= {
+        "levelCount": 64,
+        "baseLog": 1,
+        "glweDimension": 6,
+        "polynomialSize": 131_072,
+        "variance": variance(786_432),
+    }
+    document["keyset"]["lweSecretKeys"][0]["params"]["lweDimension"] = 786_432
+    document["keyset"]["lweKeyswitchKeys"][0]["params"]["inputLweDimension"] = 786_432
+    with pytest.raises(InsecureParameters, match="once expanded"):
+        parse(document)
+
+
 def test_a_small_linear_circuit_is_widened_until_its_secret_is_large_enough() -> None:
     """Concrete's optimiser takes 512 for it, where only a quarter of all samples have their lowest bit set."""
     narrow = specification(lambda x: x + 1, 1)

@@ -72,6 +72,28 @@ def test_a_passphrase_that_is_given_later_encrypts_what_lay_in_the_clear(
         KeyStore(folder).load(circuit)
 
 
+@pytest.mark.parametrize("wanted", ["one of them", "new ones"])
+def test_it_encrypts_the_keys_of_other_circuits_too(
+    circuit: Any, keys: KeySet, folder: Path, build_tiny: Callable[[str], Any], wanted: str
+) -> None:
+    other = ClientBundle.load(build_tiny("CCSSS").folder / "client").server_steps[0].circuit
+    other_keys = KeySet.generate(other)
+    KeyStore(folder).save(other, other_keys)
+    (folder / "damaged.keys").write_bytes(b"nonsense")
+    (folder / "damaged.keys").chmod(0o600)
+    assert len(in_the_clear(folder, keys)) == len(in_the_clear(folder, other_keys)) == 1
+    told: list[str] = []
+    store = KeyStore(folder, "secret", notify=told.append)
+    if wanted == "one of them":
+        assert store.load(circuit) is not None
+    else:
+        third = ClientBundle.load(build_tiny("SSSSS").folder / "client").server_steps[0].circuit
+        assert store.load(third) is None
+    assert in_the_clear(folder, keys) == in_the_clear(folder, other_keys) == []
+    assert len([each for each in told if "encrypted now" in each]) == 2
+    assert any("damaged.keys could not be looked into" in each for each in told)
+
+
 def test_what_cannot_be_encrypted_is_said(
     circuit: Any, keys: KeySet, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,33 @@ def test_services_and_models_are_apart(tmp_path: Path, bundles: tuple[ClientBund
     assert accepted(tmp_path).forget(SERVICE, "another") == 0
     assert accepted(tmp_path).forget(SERVICE) == 1
     assert [each.service for each in accepted(tmp_path).entries()] == ["https://other.example"]
+
+
+def test_a_service_that_renames_its_model_changes_it(tmp_path: Path, bundles: tuple[ClientBundle, ...]) -> None:
+    """Where the client named none, the service chooses the name: another one is no first use."""
+    first, second = bundles
+    renamed = replace(second, model="another")
+    Pinning(accepted(tmp_path), trust_first_use=True).require_accepted(SERVICE, first, named=False)
+    with pytest.raises(UnacceptedBundle, match="has changed") as refused:
+        Pinning(accepted(tmp_path), trust_first_use=True).require_accepted(SERVICE, renamed, named=False)
+    assert refused.value.known == first.digest
+    Pinning(accepted(tmp_path), trust_first_use=True).require_accepted(SERVICE, renamed, named=True)
+
+
+def test_two_bundles_with_the_same_first_digits_are_not_exchanged(
+    tmp_path: Path, bundles: tuple[ClientBundle, ...]
+) -> None:
+    first = bundles[0]
+    twin = replace(first, digest=first.digest[:40] + "0" * 24)
+    Pinning(accepted(tmp_path), accept_digest=first.digest[:40]).require_accepted(SERVICE, first)
+    with pytest.raises(UnacceptedBundle, match="somebody made them so"):
+        Pinning(accepted(tmp_path), accept_digest=first.digest[:40]).require_accepted(SERVICE, twin)
+
+
+def test_a_comparison_replaces_a_first_use(tmp_path: Path, bundles: tuple[ClientBundle, ...]) -> None:
+    Pinning(accepted(tmp_path), trust_first_use=True).require_accepted(SERVICE, bundles[0])
+    Pinning(accepted(tmp_path), accept_digest=bundles[0].digest).require_accepted(SERVICE, bundles[0])
+    assert [each.how for each in accepted(tmp_path).entries()] == ["compared"]
 
 
 @pytest.mark.parametrize("digest", ["", "abc", "g" * 64, "a" * 31, "a" * 65, "../../etc/passwd", "\n"])

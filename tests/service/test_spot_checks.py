@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cryptml_client import Client, KeyStore, SpotCheckFailed
+from cryptml_client import Client, KeyStore, SpotCheckFailed, UnacceptedBundle
 from cryptml_client.spot_checking import SpotChecking, detection_probability
 from hypothesis import given
 from hypothesis import strategies as st
@@ -103,6 +103,10 @@ MALFORMED = {
     "nothing": b"",
     "no safetensors": b"\x08\0\0\0\0\0\0\0{}",
     "a head that claims terabytes": b"\xff\xff\xff\xff\xff\0\0\0{}",
+    "a number for regions": (lambda head: len(head).to_bytes(8, "little") + head + bytes(4 + 16))(
+        b'{"regions":{"dtype":"F32","shape":[],"data_offsets":[0,4]},"low":{"dtype":"I64","shape":[1],"data_offsets":[4,12]},'
+        b'"high":{"dtype":"I64","shape":[1],"data_offsets":[12,20]}}'
+    ),
     "regions missing": tensors(regions=None),
     "a further tensor": tensors(more=np.zeros(3, np.float32)),
     "none": tensors(
@@ -242,6 +246,12 @@ def test_a_service_that_evaluates_another_network_is_found_out_for_real(
         outcomes = list(client.predict_regions(tiny_regions, in_flight=1))
         with pytest.raises(SpotCheckFailed):
             client.predict_region(tiny_regions[0])
+        for again in ({}, {"trust_first_use": True}):  # nor by the next program
+            with (
+                Client(service.url, keys=KeyStore(tmp_path / "keys"), **again) as later,  # type: ignore[arg-type]
+                pytest.raises(UnacceptedBundle, match="failed a spot check"),
+            ):
+                later.predict_region(tiny_regions[0])
     answered = sum(not isinstance(each, SpotCheckFailed) for each in outcomes)
     assert answered < len(tiny_regions)
     assert all(isinstance(each, SpotCheckFailed) for each in outcomes[answered:]), (
