@@ -55,14 +55,9 @@ def table(result: Result) -> list[str]:
     lines = [f"| kind of attack | {' | '.join(COLUMNS)} |", f"|---|{'---:|' * len(COLUMNS)}"]
     rows = sorted(result.rows.items())
     every = [row for _, row in rows]
-    total = Row(
-        *(
-            sum(getattr(row, name) for row in every)
-            for name in ("answers", "refused", "right", "other", "crashes", "hangs")
-        ),
-        max(row.slowest for row in every),
-        max(row.peak for row in every),
-    )
+    total = Row(slowest=max(row.slowest for row in every), peak=max(row.peak for row in every))
+    for name in ("answers", "refused", "right", "other", "crashes", "hangs"):
+        setattr(total, name, sum(getattr(row, name) for row in every))
     for kind, row in [*rows, ("all", total)]:
         counts = (row.answers, row.refused, row.right, row.other, row.crashes, row.hangs)
         lines.append(f"| {kind} | {' | '.join(map(str, counts))} | {row.slowest:.1f} | {row.peak / 1e6:.0f} |")
