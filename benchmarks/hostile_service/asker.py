@@ -8,6 +8,8 @@ import sys
 import time
 import traceback
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -44,6 +46,25 @@ class RememberedKeys(KeyStore):
         return super().save(spec, keys) if self.keep else self._path(spec)
 
 
+class Making:
+    """Counts the seconds in which keys are made."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    @contextmanager
+    def stage(self, what: str) -> Iterator[None]:
+        """See `Progress.stage`."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds += (time.monotonic() - began) * what.startswith("making keys")
+
+    def portion(self, done: float, total: float) -> None:
+        """See `Progress.portion`."""
+
+
 class Asker:
     """Runs what it is told to.
 
@@ -56,6 +77,7 @@ class Asker:
         self._keys = keys
         self._region = region
         self._image = Image(np.repeat(np.repeat(region, 8, 0), 8, 1), "nothing")
+        self._making = Making()
         self._warm: dict[tuple[str, bool], Client] = {}
 
     def client(self, order: dict[str, Any]) -> Client:
@@ -68,11 +90,13 @@ class Asker:
             patience_seconds=order["patience_seconds"],
             background=order["background"],
             proxy="none",
+            progress=self._making,
         )
 
     def run(self, order: dict[str, Any]) -> dict[str, Any]:
         """Ask once, and return what came of it."""
         found: dict[str, Any] = {}
+        self._making.seconds = 0.0
         self._keys.keep = order["keep_keys"]
         reset_peak()
         began, starved = time.monotonic(), starved_seconds()
@@ -91,6 +115,7 @@ class Asker:
             found |= {"crash": f"{type(error).__name__}: {error}"[:500], "trace": traceback.format_exc()[-4000:]}
         return found | {
             "seconds": time.monotonic() - began,
+            "making": self._making.seconds,
             "starved": starved_seconds() - starved,
             "peak": peak_resident_bytes(),
             "files": len(os.listdir("/proc/self/fd")),  # noqa: PTH208
