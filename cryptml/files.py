@@ -8,7 +8,7 @@ import math
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sized
+from collections.abc import Iterator, Mapping
 from functools import cache, partial
 from importlib import resources
 from itertools import islice
@@ -206,7 +206,7 @@ _BOUNDED: dict[str, tuple[Any, str, Any]] = {
 
 
 def _first_within(
-    kind: type[Sized], bound: str, keyword: Any, validator: Any, value: Any, instance: Any, schema: Any
+    kind: Any, bound: str, keyword: Any, validator: Any, value: Any, instance: Any, schema: Any
 ) -> Iterator[ValidationError]:
     """Yield the first violations within a container, none where it is too long itself: its bound says that, and says it at once."""
     if isinstance(instance, kind) and len(instance) > schema.get(bound, math.inf):

@@ -55,14 +55,9 @@ def table(result: Result) -> list[str]:
     lines = [f"| kind of attack | {' | '.join(COLUMNS)} |", f"|---|{'---:|' * len(COLUMNS)}"]
     rows = sorted(result.rows.items())
     every = [row for _, row in rows]
-    total = Row(
-        *(
-            sum(getattr(row, name) for row in every)
-            for name in ("answers", "refused", "right", "other", "crashes", "hangs")
-        ),
-        max(row.slowest for row in every),
-        max(row.peak for row in every),
-    )
+    total = Row(slowest=max(row.slowest for row in every), peak=max(row.peak for row in every))
+    for name in ("answers", "refused", "right", "other", "crashes", "hangs"):
+        setattr(total, name, sum(getattr(row, name) for row in every))
     for kind, row in [*rows, ("all", total)]:
         counts = (row.answers, row.refused, row.right, row.other, row.crashes, row.hangs)
         lines.append(f"| {kind} | {' | '.join(map(str, counts))} | {row.slowest:.1f} | {row.peak / 1e6:.0f} |")
@@ -80,8 +75,8 @@ def verdicts(result: Result) -> list[tuple[bool, str]]:
         (
             not hangs,
             f"nobody held for longer than {TIMEOUT_SECONDS:g} s and a patience of {PATIENCE_SECONDS:g} s a request and "
-            f"{MARGIN_SECONDS:g} s a run (waiting for a core of this machine left out), or made to ask more than {MOST_REQUESTS} times: "
-            f"{hangs} were",
+            f"{MARGIN_SECONDS:g} s a run (waiting for a core of this machine, and making keys, left out), or made to ask more than "
+            f"{MOST_REQUESTS} times: {hangs} were",
         ),
         (
             peak <= result.honest_peak + MARGIN_BYTES,

@@ -8,6 +8,8 @@ import sys
 import time
 import traceback
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -56,6 +58,25 @@ class RememberedKeys(KeyStore):
         return super().save(spec, keys) if self.keep else self._path(spec)
 
 
+class Making:
+    """Counts the seconds in which keys are made."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    @contextmanager
+    def stage(self, what: str) -> Iterator[None]:
+        """See `Progress.stage`."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds += (time.monotonic() - began) * what.startswith("making keys")
+
+    def portion(self, done: float, total: float) -> None:
+        """See `Progress.portion`."""
+
+
 class Asker:
     """Runs what it is told to.
 
@@ -68,6 +89,7 @@ class Asker:
         self._keys = keys
         self._region = region
         self._image = Image(np.repeat(np.repeat(region, 8, 0), 8, 1), "nothing")
+        self._making = Making()
         self._warm: dict[tuple[str, bool], Client] = {}
 
     def client(self, order: dict[str, Any]) -> Client:
@@ -80,6 +102,7 @@ class Asker:
             patience_seconds=order["patience_seconds"],
             background=order["background"],
             proxy="none",
+            progress=self._making,
         )
         # Somebody who accepts every bundle: what is refused is refused for what it says.
         client._pinning = Pinning(Forgetful(Path("nowhere")), confirm=lambda *_: True)
@@ -88,6 +111,7 @@ class Asker:
     def run(self, order: dict[str, Any]) -> dict[str, Any]:
         """Ask once, and return what came of it."""
         found: dict[str, Any] = {}
+        self._making.seconds = 0.0
         self._keys.keep = order["keep_keys"]
         reset_peak()
         began, starved = time.monotonic(), starved_seconds()
@@ -106,6 +130,7 @@ class Asker:
             found |= {"crash": f"{type(error).__name__}: {error}"[:500], "trace": traceback.format_exc()[-4000:]}
         return found | {
             "seconds": time.monotonic() - began,
+            "making": self._making.seconds,
             "starved": starved_seconds() - starved,
             "peak": peak_resident_bytes(),
             "files": len(os.listdir("/proc/self/fd")),  # noqa: PTH208

@@ -288,9 +288,15 @@ class Campaign:
             self._judge(kind, run, play, attack, outcome, log)
             if attack.well_formed and not fresh and client.generation == generation and "crash" not in outcome.said:
                 expected, found = self._sequences[play.split, background], _sequence(log)
-                if found != expected:
+                late = outcome.said.get("error") == "ServiceTimeout" and found == expected[: len(found)]
+                if (
+                    found != expected and not late
+                ):  # a machine that others use too may be too slow for so short a deadline
                     self._fault(
-                        kind, run, "other requests than after an honest answer", f"{found} instead of {expected}"
+                        kind,
+                        run,
+                        "other requests than after an honest answer",
+                        f"{found} instead of {expected}: {outcome.said}",
                     )
 
     def _judge(self, kind: str, run: str, play: Play, attack: Attack, outcome: Outcome, log: Log) -> None:
@@ -352,8 +358,8 @@ class Campaign:
 
 
 def _held(outcome: Outcome) -> float:
-    """Return for how many seconds a client was held, without what it waited for a core of the machine."""
-    return outcome.seconds - float(outcome.said.get("starved", 0.0))
+    """Return for how many seconds a client was held, without what it waited for a core of the machine, or made keys."""
+    return outcome.seconds - float(outcome.said.get("starved", 0.0)) - float(outcome.said.get("making", 0.0))
 
 
 def _sequence(log: Log) -> list[tuple[str, str, int]]:

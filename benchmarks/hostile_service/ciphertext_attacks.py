@@ -30,7 +30,7 @@ def _is_pointed_at(data: bytes, start: int, size: int) -> bool:
     if start < WORD:
         return False
     (word,) = struct.unpack_from("<Q", data, start - WORD)
-    return word >> 35 == size and word & 3 == 1
+    return bool(word >> 35 == size and word & 3 == 1)
 
 
 def _attack(way: str, alter: Callable[[Request, Response], bytes], *, well_formed: bool = False) -> Attack:

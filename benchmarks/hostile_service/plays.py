@@ -268,8 +268,8 @@ def _ask(play: Play, bundle: ClientBundle, network: Network, url: str, store: Ke
                 there += len(part)
                 play.answers["uploaded" if there == len(data) else "upload"] = recorded(answer)
             play.answers["keys"] = recorded(http.head(address))
-        answer = run_split(bundle, play.region, _Recorder(play, http))
+        found = run_split(bundle, play.region, _Recorder(play, http))
     expected = network.run(network.quantise(play.region[None]))[0]
-    play.integers, play.label = answer.integers.tolist(), answer.label
+    play.integers, play.label = found.integers.tolist(), found.label
     if play.integers != expected.tolist():
         raise CryptmlError(f"the service answers {play.integers}, in the clear it is {expected.tolist()}")

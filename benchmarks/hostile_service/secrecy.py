@@ -212,9 +212,9 @@ def _of_the_picture(plays: dict[str, Play]) -> Iterator[tuple[str, bytes]]:
         for what, values in (("the region", region), ("the front end", network.front_end.apply(region[None]))):
             yield from ((what, image) for image in images_of(values))
             yield from ((what, image) for image in _grey(values))
-        values = network.quantise(region[None])
+        first = network.quantise(region[None])
         for stop in range(len(network) + 1):
-            reached = network.run(values, Segment(0, stop)) if stop else values
+            reached = network.run(first, Segment(0, stop)) if stop else first
             yield from ((f"boundary {stop}", image) for image in images_of(reached))
             if reached.size < LEAST_VALUES:  # few values: looked for where they take many bytes
                 kinds = ("<i8", ">i8", "<f8", ">f8") if reached.size < 8 else ("<i8", ">i8", "<i4", ">i4", "<f4", "<f8")

@@ -496,7 +496,7 @@ def uploads(rng: random.Random, _: str) -> Attack:
         if name in ("conflict", "conflict back"):
             told = b"%d" % (max(0, offset - 8) if name == "conflict back" else min(length, offset + 8))
             return Response(409, b"{}", ((b"Upload-Offset", told), (b"Content-Type", b"application/json")), b"Conflict")
-        told = {
+        lie = {
             "beyond": b"%d" % (length + 10),
             "back": b"0",
             "same": b"%d" % offset,
@@ -507,6 +507,6 @@ def uploads(rng: random.Random, _: str) -> Attack:
             return part if there < length else Response(404, b"", ((b"Upload-Offset", b"0"),), b"No")
         if name == "201 early":
             return honest.given(b"Upload-Offset", None)
-        return honest if told is None else part.given(b"Upload-Offset", told)
+        return honest if lie is None else part.given(b"Upload-Offset", lie)
 
     return Attack(name, frozenset(("upload", "keys")), alter=alter, away=True)

@@ -52,7 +52,9 @@ class Boundary:
                     f"a boundary's {name} has {len(values)} entries; give 1 or {self.channels} (channels)"
                 )
         if any(not SCALES[0] <= value <= SCALES[1] for value in self.scale):
-            raise NetworkError(f"a boundary's scale must lie in [{SCALES[0]:.3g}, {SCALES[1]:.3g}]")
+            raise NetworkError(
+                f"a boundary's scale must be finite and above 0, and must lie in [{SCALES[0]:.3g}, {SCALES[1]:.3g}]"
+            )
 
     @property
     def channels(self) -> int:

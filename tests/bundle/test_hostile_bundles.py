@@ -82,7 +82,7 @@ def test_a_document_of_very_many_wrong_values_is_refused_soon(forged: Forged, pl
 @pytest.mark.parametrize("place", ["first", "last"])
 def test_a_scale_beyond_what_float32_divides_by_is_refused(forged: Forged, place: str, scale: float) -> None:
     forged.manifest[place]["scale"] = [scale]
-    assert "scale must lie in" in refused(forged.taken)
+    assert "must lie in" in refused(forged.taken)
 
 
 @pytest.mark.parametrize("place", ["first", "last"])
