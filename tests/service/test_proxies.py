@@ -199,7 +199,7 @@ def failing(
         pytest.raises(CryptmlError) as caught,
     ):
         transport.get_json("/v1/models")
-    assert time.monotonic() - started < timeout + 2
+    assert time.monotonic() - started < timeout + 8
     assert f"the proxy 127.0.0.1:{port}" in str(caught.value)
     assert "hunter2" not in str(caught.value)
     assert str(caught.value).isprintable()
@@ -265,7 +265,7 @@ def test_tls_within_tls_that_drips(pair: tuple[Path, Path]) -> None:
         pytest.raises(ServiceTimeout, match="within 1 s, through the proxy"),
     ):
         transport.get_json("/v1/models")
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 8
 
 
 def test_what_a_proxy_puts_before_tls_is_not_taken() -> None:

@@ -32,7 +32,7 @@ from cryptml.errors import (
     SettingError,
 )
 
-PROMPT_SECONDS = 3.0
+PROMPT_SECONDS = 6.0
 """In which what has one second is over, on a busy machine."""
 
 
