@@ -758,7 +758,7 @@ def test_nothing_is_answered_without_a_token(guarded: tuple[LocalService, Path, 
     service, _, _ = guarded
     wrong = ["", "Bearer", "Bearer x", f"Bearer {'0' * 16}.{'A' * 43}", f"Basic {'0' * 16}.{'A' * 43}", "Bearer \x7f"]
     paths = ["/v1/models", "/v1/models/tiny", "/v1/models/nobody", "/v1/models/tiny/client-bundle"]
-    with httpx.Client(base_url=service.url) as http:
+    with httpx.Client(base_url=service.url, timeout=60) as http:
         answers = {str(without_id(http.get(path, headers={"Authorization": each}))) for path in paths for each in wrong}
         refused = http.get("/v1/models")
         assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")

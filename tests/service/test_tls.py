@@ -94,7 +94,7 @@ def test_serve_says_https(build_tiny: Any, tmp_path: Path) -> None:
     with local_service([build_tiny("CCSCC").folder], tmp_path / "data", files) as service:
         assert service.url.startswith("https://127.0.0.1:")
         trusted = ssl.create_default_context(cafile=str(certificate))
-        assert httpx.get(f"{service.url}/v1/health/ready", verify=trusted).status_code == 200
+        assert httpx.get(f"{service.url}/v1/health/live", verify=trusted, timeout=60).status_code == 200
 
 
 def test_files_that_cannot_be_used_are_one_sentence(tmp_path: Path) -> None:
