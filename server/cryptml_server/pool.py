@@ -359,8 +359,7 @@ class WorkerPool:
         self._at_work[tenant] -= 1
         if not self._at_work[tenant]:
             del self._at_work[tenant]
-        wanting = seat.unwanted or seat.worker.loads.due
-        if wanting and self._tending is not None:  # before the next request: a busy worker would never forget, or load
+        if seat.unwanted and self._tending is not None:  # before the next request: a busy worker would never forget
             self._tending.start_soon(self._tend, seat)
             return
         self._free.append(seat)
