@@ -142,6 +142,11 @@ class Client:
             return self._bundle
 
     @property
+    def key_folder(self) -> Path:
+        """Where the keys are kept."""
+        return self._keys.folder
+
+    @property
     def evaluation_key_bytes(self) -> int:
         """Size of this client's evaluation keys all together, once `prepare` has run."""
         return sum(len(key_set.evaluation_keys) for key_set in self._key_sets)

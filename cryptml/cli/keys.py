@@ -7,19 +7,16 @@ from typing import Annotated
 
 import typer
 
-from cryptml.cli.acceptance import AcceptDigest, TrustFirstUse, person
+from cryptml.cli.connection import ConnectionOptions
 from cryptml.cli.console import Stages, note, out, print_json, say
 from cryptml.cli.credentials import (
     NEW_PASSPHRASE_VARIABLE,
-    CaFile,
     NewPassphraseFile,
     PassphraseFile,
-    ProxyAddress,
-    TokenFile,
     read_new_passphrase,
     read_passphrase,
-    read_token,
 )
+from cryptml.cli.shared_options import with_shared_options
 from cryptml.errors import SettingError
 from cryptml.reports.table import bytes_text, plain_table
 
@@ -28,36 +25,15 @@ Folder = Annotated[Path | None, typer.Option("--keys", help="Folder of the keys;
 
 
 @app.command("make")
+@with_shared_options
 def make(
-    server: Annotated[str, typer.Option(help="Address of the service, such as http://127.0.0.1:8000.")],
-    model: Annotated[str | None, typer.Option(help="Its name there, where there are several.")] = None,
-    keys: Folder = None,
-    passphrase_file: PassphraseFile = None,
-    token_file: TokenFile = None,
-    ca_file: CaFile = None,
-    proxy: ProxyAddress = None,
-    accept_digest: AcceptDigest = None,
-    trust_first_use: TrustFirstUse = False,
+    connection: ConnectionOptions,
 ) -> None:
     """Make the keys for a service's model where there are none, and upload their evaluation half."""
-    from cryptml_client import Client, KeyStore
-
-    store = KeyStore(keys, read_passphrase(passphrase_file), notify=note)
-    with Client(
-        server,
-        model=model,
-        keys=store,
-        token=read_token(token_file),
-        ca_file=ca_file,
-        proxy=proxy,
-        accept_digest=accept_digest,
-        trust_first_use=trust_first_use,
-        confirm=person(),
-        progress=Stages(),
-    ) as client:
+    with connection.connect(Stages()) as client:
         client.prepare()
         size = bytes_text(client.evaluation_key_bytes)
-        say(f"keys for {client.bundle.model} in {store.folder}; evaluation half ({size}) stored there")
+        say(f"keys for {client.bundle.model} in {client.key_folder}; evaluation half ({size}) stored there")
 
 
 @app.command("list")

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cryptml.cli.acceptance import AcceptDigest, SpotChecks, TrustFirstUse, person
-from cryptml.cli.console import Stages, bar, err, note, out, print_json
-from cryptml.cli.credentials import CaFile, PassphraseFile, ProxyAddress, TokenFile, read_passphrase, read_token
+from cryptml.cli.acceptance import SpotChecks
+from cryptml.cli.connection import ConnectionOptions
+from cryptml.cli.console import Stages, bar, err, out, print_json
+from cryptml.cli.shared_options import with_shared_options
 from cryptml.errors import CryptmlError, ImageError, RangeError
 from cryptml.images import Image, Region, central_region, crop, load_image
 from cryptml.networks import FloatArray, IntArray, Network, load_network
@@ -23,18 +24,11 @@ if TYPE_CHECKING:
     from cryptml_client import Client, Prediction
 
 
+@with_shared_options
 def predict(
     images: Annotated[list[Path], typer.Argument(help="DICOM, PNG or PGM files.")],
-    server: Annotated[str, typer.Option(help="Address of the service, such as http://127.0.0.1:8000.")],
+    connection: ConnectionOptions,
     roi: Annotated[str | None, typer.Option(help="X,Y,SIZE in pixels; the largest centred square otherwise.")] = None,
-    model: Annotated[str | None, typer.Option(help="Its name there, where there are several.")] = None,
-    keys: Annotated[Path | None, typer.Option(help="Folder of the keys.")] = None,
-    passphrase_file: PassphraseFile = None,
-    token_file: TokenFile = None,
-    ca_file: CaFile = None,
-    proxy: ProxyAddress = None,
-    accept_digest: AcceptDigest = None,
-    trust_first_use: TrustFirstUse = False,
     spot_checks: SpotChecks = 0.0,
     clear_check: Annotated[
         str | None, typer.Option(help="Network to compare with in the clear: a folder or a name.")
@@ -47,26 +41,10 @@ def predict(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line and picture.")] = False,
 ) -> None:
     """Predict each picture: client layers here, server layers on ciphertexts; exit 1 if one fails."""
-    from cryptml_client import Client, KeyStore
-
     region = Region.parse(roi) if roi is not None else None
     expected = load_network(clear_check) if clear_check is not None else None
     stages = Stages()
-    with Client(
-        server,
-        model=model,
-        keys=KeyStore(keys, read_passphrase(passphrase_file), notify=note),
-        timeout_seconds=timeout,
-        token=read_token(token_file),
-        ca_file=ca_file,
-        proxy=proxy,
-        accept_digest=accept_digest,
-        trust_first_use=trust_first_use,
-        confirm=person(),
-        spot_checks=spot_checks,
-        progress=stages,
-        background=background,
-    ) as client:
+    with connection.connect(stages, timeout_seconds=timeout, spot_checks=spot_checks, background=background) as client:
         side = client.bundle.front_end.side
         read = [(path, _read(path, region, side)) for path in images]
         squares = [found for _, found in read if not isinstance(found, CryptmlError)]

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cryptml.cli.acceptance import AcceptDigest, SpotChecks, TrustFirstUse, person
-from cryptml.cli.console import Stages, bar, err, note, out, print_json, say
-from cryptml.cli.credentials import CaFile, PassphraseFile, ProxyAddress, TokenFile, read_passphrase, read_token
+from cryptml.cli.acceptance import SpotChecks
+from cryptml.cli.connection import ConnectionOptions
+from cryptml.cli.console import Stages, bar, err, out, print_json, say
+from cryptml.cli.shared_options import with_shared_options
 from cryptml.errors import CryptmlError, SettingError
 from cryptml.files import write_bytes
 from cryptml.images import Image, load_image, tile_breast
@@ -27,9 +28,10 @@ PRIVATE = 0o600
 """A heat map is a finding about a person: for its owner's eyes alone."""
 
 
+@with_shared_options
 def scan(
     image: Annotated[Path, typer.Argument(help="DICOM, PNG or PGM file of a whole mammogram.")],
-    server: Annotated[str, typer.Option(help="Address of the service, such as http://127.0.0.1:8000.")],
+    connection: ConnectionOptions,
     out_file: Annotated[Path, typer.Option("--out", help="New PNG file for the heat map.")],
     tile: Annotated[
         int | None, typer.Option(min=1, help="Side of a square in pixels; an eighth of the shorter side otherwise.")
@@ -38,14 +40,6 @@ def scan(
     positive: Annotated[
         str | None, typer.Option(help="The class to show; the second of two, where there are no more.")
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Its name there, where there are several.")] = None,
-    keys: Annotated[Path | None, typer.Option(help="Folder of the keys.")] = None,
-    passphrase_file: PassphraseFile = None,
-    token_file: TokenFile = None,
-    ca_file: CaFile = None,
-    proxy: ProxyAddress = None,
-    accept_digest: AcceptDigest = None,
-    trust_first_use: TrustFirstUse = False,
     spot_checks: SpotChecks = 0.0,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for each answer.")] = 900.0,
     resume: Annotated[bool, typer.Option("--resume", help="Continue a scan that was interrupted.")] = False,
@@ -53,27 +47,14 @@ def scan(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Ask about every square that shows the breast at least by half; squares of background are not asked about."""
-    from cryptml_client import Client, KeyStore, Scan
+    from cryptml_client import Scan
 
     from cryptml.reports.heat_map import Tile, render_heat_map
 
     _check_place(out_file, force=force)
     picture = load_image(image)
     stages = Stages()
-    with Client(
-        server,
-        model=model,
-        keys=KeyStore(keys, read_passphrase(passphrase_file), notify=note),
-        timeout_seconds=timeout,
-        token=read_token(token_file),
-        ca_file=ca_file,
-        proxy=proxy,
-        accept_digest=accept_digest,
-        trust_first_use=trust_first_use,
-        confirm=person(),
-        spot_checks=spot_checks,
-        progress=stages,
-    ) as client:
+    with connection.connect(stages, timeout_seconds=timeout, spot_checks=spot_checks) as client:
         bundle = client.bundle
         shown = _class_shown(bundle.classes, positive)
         size = tile if tile is not None else _default_tile(picture, bundle.front_end.side)

@@ -12,7 +12,7 @@ from cryptml.errors import SettingError
 
 @with_shared_options
 def serve(options: ServiceOptions) -> None:
-    """Serve bundles over HTTP until told to end; prints the address once it listens.
+    """Serve bundles over HTTP until told to end; prints the address once its workers have tried every circuit and it listens.
 
     At SIGTERM or SIGINT it finishes what is at work, within drain_seconds, and begins nothing new; at a second one it leaves at once.
 
@@ -28,26 +28,28 @@ def serve(options: ServiceOptions) -> None:
     configure_logging(settings)
     if settings.tls_certificate is not None and settings.tls_key is not None:
         tls_context(settings.tls_certificate, settings.tls_key)  # refused before anything is touched
-    listening = _listen(settings.host, settings.port)  # before anything of a service that runs already is touched
+    bound = _bind(settings.host, settings.port)  # before anything of a service that runs already is touched
     app = create_app(settings)
     address = f"[{settings.host}]" if ":" in settings.host else settings.host
     scheme = "http" if settings.tls_certificate is None else "https"
-    say(f"serving {', '.join(app.state.models)} at {scheme}://{address}:{listening.getsockname()[1]}")
-    out.file.flush()
-    serve_until_told(app, settings, listening)
+
+    def announce() -> None:
+        say(f"serving {', '.join(app.state.models)} at {scheme}://{address}:{bound.getsockname()[1]}")
+        out.file.flush()
+
+    serve_until_told(app, settings, bound, announce)
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """Bind before anything is announced, so that a busy port is one clear sentence."""
+def _bind(host: str, port: int) -> socket.socket:
+    """Bind before anything is started, so that a busy port is one clear sentence."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, kind, protocol)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        listening.listen(128)
+        bound = socket.socket(family, kind, protocol)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "not a name of a host"
         raise SettingError(
             f"cannot listen on {host} port {port} ({reason}); choose another with --port, 0 for a free one"
         ) from error
-    return listening
+    return bound

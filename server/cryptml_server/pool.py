@@ -85,9 +85,9 @@ class _Seat:
 
     @property
     def stands_by(self) -> bool:
-        """Whether it can be reckoned with: the worker is at a request, or it answered lately and has tried all circuits."""
+        """Whether it can be reckoned with: the worker has tried all circuits, and is at a request or answered lately."""
         worker = self.worker
-        return worker.alive and (self.busy or (_now() - worker.answered <= LATELY_SECONDS and worker.loads.tried))
+        return worker.alive and worker.loads.tried and (self.busy or _now() - worker.answered <= LATELY_SECONDS)
 
     @property
     def wants_tending(self) -> bool:
@@ -359,7 +359,8 @@ class WorkerPool:
         self._at_work[tenant] -= 1
         if not self._at_work[tenant]:
             del self._at_work[tenant]
-        if seat.unwanted and self._tending is not None:  # before the next request: a busy worker would never forget
+        wanting = seat.unwanted or not seat.worker.loads.tried  # keys to forget, or another process to load circuits
+        if wanting and self._tending is not None:  # before the next request: a busy worker would never be seen to
             self._tending.start_soon(self._tend, seat)
             return
         self._free.append(seat)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
+from cryptml.errors import SettingError
 from cryptml_server.connections import bounded_protocol
 from cryptml_server.draining import Draining
 from cryptml_server.settings import Settings
@@ -29,7 +30,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _log = logging.getLogger(__name__)
 
 
-def serve(app: FastAPI, settings: Settings, listening: socket.socket) -> None:
+def serve(app: FastAPI, settings: Settings, bound: socket.socket, announce: Callable[[], None]) -> None:
     """Answer requests until SIGTERM or SIGINT, then end within the settings' time.
 
     At the first signal nothing new is begun, and what is at work has ``drain_seconds`` to finish; at the second, or when that time is
@@ -38,15 +39,16 @@ def serve(app: FastAPI, settings: Settings, listening: socket.socket) -> None:
     Args:
         app: The service, with ``state.draining`` and ``state.stop_workers``.
         settings: Its settings.
-        listening: Bound and listening.
+        bound: Not listening yet: whoever connects before the workers have tried every circuit is refused at once, instead of waiting.
+        announce: Called once the service listens.
 
     Raises:
-        SettingError: If certificate and key cannot be used, or the port for metrics cannot be had.
+        SettingError: If certificate and key cannot be used, the port for metrics cannot be had, or another service listens here.
     """
-    asyncio.run(_serve(app, settings, listening))
+    asyncio.run(_serve(app, settings, bound, announce))
 
 
-async def _serve(app: FastAPI, settings: Settings, listening: socket.socket) -> None:
+async def _serve(app: FastAPI, settings: Settings, bound: socket.socket, announce: Callable[[], None]) -> None:
     tls = None
     if settings.tls_certificate is not None and settings.tls_key is not None:
         tls = tls_context(settings.tls_certificate, settings.tls_key)
@@ -75,15 +77,26 @@ async def _serve(app: FastAPI, settings: Settings, listening: socket.socket) -> 
         async with app.router.lifespan_context(app):
             if draining.is_set():
                 return
+            _listen(bound, config.backlog)
+            announce()
             watching = asyncio.create_task(ending.wait(settings.drain_seconds))
             try:
-                await server.serve(sockets=[listening])
+                await server.serve(sockets=[bound])
             finally:
                 watching.cancel()
     finally:
         for number in SIGNALS:
             loop.remove_signal_handler(number)
-        listening.close()
+        bound.close()
+
+
+def _listen(bound: socket.socket, backlog: int) -> None:
+    try:
+        bound.listen(backlog)
+    except OSError as error:
+        raise SettingError(
+            f"cannot listen on port {bound.getsockname()[1]} ({error.strerror}); another service took it; choose another with --port"
+        ) from error
 
 
 class _Server(uvicorn.Server):

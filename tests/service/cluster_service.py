@@ -286,19 +286,21 @@ def test_a_service_answers_from_two_nodes_and_after_losses(
             client.upload(http)
         assert all(threads.map(lambda number: clients[number % 2].is_answered(http), range(8)))
 
-        # An actor is killed in the middle of an evaluation; the request is tried again, and answered.
+        # An actor is killed in the middle of an evaluation; its request is tried again, and answered.
         evaluators = {pid: actor for actor in actors for pid in children(actor) if "worker" in command(pid)}
         for pid in evaluators:
             os.kill(pid, signal.SIGSTOP)
-        asked = threads.submit(clients[0].ask, http)
+        asked = [threads.submit(client.ask, http) for client in clients]  # so that both have one
         time.sleep(1)
-        assert not asked.done()
-        for pid, actor in evaluators.items():  # it is in one of the two
-            os.kill(actor, signal.SIGKILL)
+        assert not any(each.done() for each in asked)
+        (lost, actor), (spared, _) = evaluators.items()
+        os.kill(actor, signal.SIGKILL)
+        for pid in (lost, spared):
             os.kill(pid, signal.SIGCONT)
-        answer = asked.result()
-        assert answer.status_code == 200
-        assert np.array_equal(clients[0].half.decrypt(answer.content), clients[0].expected)
+        for client, each in zip(clients, asked, strict=True):
+            answer = each.result()
+            assert answer.status_code == 200
+            assert np.array_equal(client.half.decrypt(answer.content), client.expected)
 
         # A whole node goes, and later another one comes.
         nodes.kill_other()

@@ -23,6 +23,7 @@ from cryptml_server.serving import serve
 from fastapi import Request
 
 START_SECONDS = 60
+LISTENS = "listening on "
 
 
 class Running:
@@ -55,8 +56,8 @@ class Running:
 
 
 @contextmanager
-def slow_service(folder: Path, **settings: Any) -> Iterator[Running]:
-    """Run it on a free port."""
+def slow_service(folder: Path, *, awaited: str = LISTENS, **settings: Any) -> Iterator[Running]:
+    """Run it on a free port; without one where another line is awaited than that it listens."""
     given = {"data": str(folder / "data"), "port": 0, "insecure_anonymous": True, **settings}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CRYPTML_")}
     process = subprocess.Popen(
@@ -75,7 +76,8 @@ def slow_service(folder: Path, **settings: Any) -> Iterator[Running]:
     reading.start()
     try:
         running = Running(process, 0, lines)
-        running.port = int(running.wait_for_line("listening on ", START_SECONDS).rpartition(" ")[2])
+        line = running.wait_for_line(awaited, START_SECONDS)
+        running.port = int(line.rpartition(" ")[2]) if awaited == LISTENS else 0
         yield running
     finally:
         process.kill()
@@ -116,14 +118,14 @@ def main() -> None:
     async def broken(secret: str) -> None:
         raise RuntimeError("unlucky")
 
-    listening = socket.socket(
-        socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP
-    )  # as serve does: nothing is held back
-    listening.bind(("127.0.0.1", 0))
-    listening.listen(256)
-    sys.stdout.write(f"listening on {listening.getsockname()[1]}\n")
-    sys.stdout.flush()
-    serve(app, settings, listening)
+    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # as serve does: nothing is held back
+    bound.bind(("127.0.0.1", 0))
+
+    def announce() -> None:
+        sys.stdout.write(f"{LISTENS}{bound.getsockname()[1]}\n")
+        sys.stdout.flush()
+
+    serve(app, settings, bound, announce)
 
 
 if __name__ == "__main__":

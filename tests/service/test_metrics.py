@@ -15,7 +15,7 @@ from cryptml_server.metrics import MOST_REASONS, Metrics
 from cryptml_server.models import Circuit
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
-from slow_service import free_port, slow_service
+from slow_service import LISTENS, free_port, slow_service
 
 from cryptml.errors import SettingError
 
@@ -96,10 +96,12 @@ def test_a_port_that_is_taken_is_said() -> None:
 def test_a_service_whose_metrics_port_is_taken_ends_with_one_sentence(tmp_path: Path) -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as taken,
-        slow_service(tmp_path, metrics_port=taken.getsockname()[1]) as running,
+        slow_service(
+            tmp_path, awaited="SettingError: cannot listen for metrics", metrics_port=taken.getsockname()[1]
+        ) as running,
     ):
         assert running.process.wait(30) == 1
-        assert running.wait_for_line("SettingError: cannot listen for metrics")
+        assert not [line for line in running.lines if line.startswith(LISTENS)]
         assert not running.workers()
 
 
