@@ -1,4 +1,4 @@
-"""Every number of real client specifications, changed in every way that a hostile service might think of.
+"""Numbers of real client specifications, alone and with those that belong to them, changed in the ways that a hostile service may think of.
 
     python -m benchmarks.specification_mutations
 
@@ -16,7 +16,7 @@ import random
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from rich.progress import track
 from benchmarks.key_noise import measure_input, measure_key
 from cryptml.errors import CryptmlError
 from cryptml.fhe.circuit import CircuitSpec
+from cryptml.fhe.security import variance
 
 RECORDED = Path(__file__).parents[1] / "tests" / "data" / "specifications"
 
@@ -73,6 +74,33 @@ FACTORS = (
     -1.0,
 )
 STEPS = (-64, -16, -8, -2, -1, 1, 2, 8, 16, 64)
+
+DIMENSIONS = (
+    1,
+    256,
+    449,
+    450,
+    480,
+    512,
+    540,
+    562,
+    563,
+    564,
+    580,
+    600,
+    700,
+    900,
+    1023,
+    1024,
+    1500,
+    2047,
+    2048,
+    3000,
+    4096,
+)
+"""That a service may claim for a secret key and contradict itself nowhere; each is tried with its own noise, and with what was there."""
+
+DIMENSION_FIELDS = ("lweDimension", "inputLweDimension", "outputLweDimension")
 
 
 @dataclass(frozen=True)
@@ -138,14 +166,72 @@ def mutations(value: float) -> list[str]:
     return [each for each in dict.fromkeys(changed) if each != json.dumps(value)]
 
 
-def changed(document: Any, path: Path_, token: str) -> bytes:
-    """Return a document's JSON with one number replaced by a token, whatever that is."""
+def changed(document: Any, tokens: Mapping[Path_, str]) -> bytes:
+    """Return a document's JSON with numbers replaced by tokens, whatever these are."""
     again = json.loads(json.dumps(document))
-    inner = again
-    for name in path[:-1]:
-        inner = inner[name]
-    inner[path[-1]] = PLACE
-    return json.dumps(again).replace(json.dumps(PLACE), token).encode()
+    for number, path in enumerate(tokens):
+        inner = again
+        for name in path[:-1]:
+            inner = inner[name]
+        inner[path[-1]] = f"{PLACE}{number}"
+    text = json.dumps(again)
+    for number, token in enumerate(tokens.values()):
+        text = text.replace(json.dumps(f"{PLACE}{number}"), token)
+    return text.encode()
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is changed together, and what that is called in the table."""
+
+    field: str
+    tokens: Mapping[Path_, str]
+
+
+def single_changes(document: Any) -> Iterator[Change]:
+    """Yield every change of one number."""
+    for path, value in leaves(document):
+        for token in mutations(value):
+            yield Change(field_of(path), {path: token})
+
+
+def joint_changes(document: Any) -> Iterator[Change]:
+    """Yield changes of numbers that belong together, so that the specification contradicts itself nowhere or less."""
+    places = list(leaves(document))
+    alike: dict[tuple[str | int, float], list[Path_]] = {}
+    for path, value in places:
+        alike.setdefault((path[-1], value), []).append(path)
+    for (name, value), paths in alike.items():
+        if len(paths) > 1 and isinstance(name, str):
+            for token in mutations(value):
+                yield Change(f"every `{name}` that is alike", dict.fromkeys(paths, token))
+    for secret in document["keyset"]["lweSecretKeys"]:
+        before = secret["params"]["lweDimension"]
+        keys = [key["params"] for key in document["keyset"]["lweBootstrapKeys"]]
+        polynomials = {(each["glweDimension"], each["polynomialSize"]) for each in keys}
+        glwe = next((count for count, size in polynomials if count * size == before), 0)
+        for after in DIMENSIONS:
+            if after == before:
+                continue
+            tokens = dict(_at_dimension(places, before, after, glwe))
+            yield Change("a secret's dimension, everywhere", {**tokens})
+            noises = {path: repr(variance(after)) for path, value in places if _is_noise_of(path, value, before)}
+            yield Change("a secret's dimension and its noise, everywhere", {**tokens, **noises})
+
+
+def _at_dimension(places: list[tuple[Path_, float]], before: int, after: int, glwe: int) -> Iterator[tuple[Path_, str]]:
+    """Yield what stands elsewhere where a secret key has another dimension; ``glwe`` polynomials make it up, 0 for none."""
+    for path, value in places:
+        if path[-1] in DIMENSION_FIELDS and value == before:
+            yield path, str(after)
+        elif "dimensions" in path and value == before + 1:
+            yield path, str(after + 1)
+        elif glwe and path[-1] == "polynomialSize" and value * glwe == before:
+            yield path, str(after // glwe)
+
+
+def _is_noise_of(path: Path_, value: float, dimension: int) -> bool:
+    return path[-1] == "variance" and abs(value - variance(dimension)) <= 1e-6 * value
 
 
 def field_of(path: Path_) -> str:
@@ -160,11 +246,11 @@ class Trial:
         self.tallies: dict[str, Tally] = {}
         self._measured: dict[str, bool] = {}
 
-    def change(self, specification: Specification, path: Path_, token: str) -> None:
+    def change(self, specification: Specification, change: Change) -> None:
         """Try one change."""
-        tally = self.tallies.setdefault(field_of(path), Tally())
+        tally = self.tallies.setdefault(change.field, Tally())
         tally.tried += 1
-        data = changed(specification.client_specs, path, token)
+        data = changed(specification.client_specs, change.tokens)
         try:
             taken = specification.take(data)
         except CryptmlError:
@@ -174,14 +260,14 @@ class Trial:
         if native == specification.client_specs:
             tally.same += 1
             return
-        if self._is_noise_right(native, path):
+        if all(self._is_noise_right(native, key) for key in sorted(set(map(_about, change.tokens)), key=str)):
             tally.harmless += 1
         else:
-            tally.undecided.append(f"{specification.name} {'.'.join(map(str, path))} = {token}")
+            said = ", ".join(f"{'.'.join(map(str, path))} = {token}" for path, token in change.tokens.items())
+            tally.undecided.append(f"{specification.name} {said}")
 
-    def _is_noise_right(self, native: dict[str, Any], path: Path_) -> bool:
-        """Measure the noise of what a change is about: one evaluation key, or the input; what was measured already is not again."""
-        key = path[1:3] if path[0] == "keyset" and path[1] != "lweSecretKeys" else ()
+    def _is_noise_right(self, native: dict[str, Any], key: Path_) -> bool:
+        """Measure the noise of an evaluation key, or of the input; what was measured already is not again."""
         about = native["keyset"][key[0]][key[1]] if key else native["circuits"][0]["inputs"]
         mark = json.dumps([about, native["keyset"]["lweSecretKeys"]])
         if mark not in self._measured:
@@ -194,7 +280,9 @@ class Trial:
         lines = ["| field | values | refused | the same number | harmless | undecided |", "|---|---|---|---|---|---|"]
         for name, tally in self.tallies.items():
             counts = (tally.tried, tally.refused, tally.same, tally.harmless, len(tally.undecided))
-            lines.append(f"| `{name}` | " + " | ".join(f"{count:,}" for count in counts) + " |")
+            lines.append(
+                f"| {name if ' ' in name else f'`{name}`'} | " + " | ".join(f"{count:,}" for count in counts) + " |"
+            )
         total = [
             sum(getattr(each, name) for each in self.tallies.values())
             for name in ("tried", "refused", "same", "harmless")
@@ -206,6 +294,11 @@ class Trial:
     def undecided(self) -> list[str]:
         """Changes that were taken and are not harmless."""
         return [each for tally in self.tallies.values() for each in tally.undecided]
+
+
+def _about(path: Path_) -> Path_:
+    """Return which evaluation key a number belongs to; the input, which is under a secret key, where it is none's."""
+    return path[1:3] if path[0] == "keyset" and path[1] != "lweSecretKeys" else ()
 
 
 def record() -> None:
@@ -248,18 +341,17 @@ def main() -> None:
     generator = random.Random(options.seed)
     trial = Trial()
     every = [
-        (specification, path, token)
+        (specification, change)
         for specification in recorded()
-        for path, value in leaves(specification.client_specs)
-        for token in mutations(value)
+        for change in (*single_changes(specification.client_specs), *joint_changes(specification.client_specs))
         if generator.random() < options.share
     ]
-    for specification, path, token in track(every, "changing numbers", console=console):
-        trial.change(specification, path, token)
+    for specification, change in track(every, "changing numbers", console=console):
+        trial.change(specification, change)
     sys.stdout.write(trial.table() + "\n")
     for each in trial.undecided:
         sys.stdout.write(f"undecided: {each}\n")
-    names = Counter(specification.name for specification, _, _ in every)
+    names = Counter(specification.name for specification, _ in every)
     sys.stdout.write(f"{len(names)} specifications: {', '.join(names)}\n")
     sys.exit(1 if trial.undecided else 0)
 

@@ -217,13 +217,12 @@ def _check_order(bundle: ClientBundle) -> None:
         extent = step.reads.extent()
         for layer in step.layers:
             products += layer.products(extent)
+            if products > MOST_PRODUCTS:
+                raise BundleError(
+                    f"the client bundle asks for more than {MOST_PRODUCTS} multiplications a region here; give the server more layers"
+                )
             extent = layer.propagate(extent)
         shape = extent.shape
-        if products > MOST_PRODUCTS:
-            raise BundleError(
-                f"the client bundle asks for {products} multiplications a region here, more than {MOST_PRODUCTS}; give the server more "
-                "layers"
-            )
     if not (bundle.first.scale and bundle.first.zero and bundle.last.scale and bundle.last.zero):
         raise BundleError("the client bundle withholds the grid of its first or last boundary; build it again")
     if not all(map(str.isprintable, bundle.classes)):

@@ -7,9 +7,20 @@ import random
 
 import pytest
 
-from benchmarks.specification_mutations import Specification, Trial, changed, field_of, leaves, mutations, recorded
+from benchmarks.specification_mutations import (
+    Change,
+    Specification,
+    Trial,
+    changed,
+    field_of,
+    joint_changes,
+    leaves,
+    mutations,
+    recorded,
+    single_changes,
+)
 from cryptml.errors import CryptmlError
-from cryptml.fhe.security import NOISE_TOLERANCE
+from cryptml.fhe.security import LEAST_DIMENSION, NOISE_TOLERANCE
 
 SHARE = 0.006
 
@@ -43,7 +54,7 @@ def test_no_other_noise_is_taken_anywhere(name: str) -> None:
     for path, value in places:
         for token in mutations(value):
             try:
-                specification.take(changed(specification.client_specs, path, token))
+                specification.take(changed(specification.client_specs, {path: token}))
             except CryptmlError:
                 continue
             assert abs(float(token) - value) <= NOISE_TOLERANCE * value, (path, token)
@@ -57,7 +68,19 @@ def test_what_is_taken_changed_is_a_field_that_a_service_may_decide_on(name: str
             continue
         for token in mutations(value):
             with pytest.raises(CryptmlError):
-                specification.take(changed(specification.client_specs, path, token))
+                specification.take(changed(specification.client_specs, {path: token}))
+
+
+@pytest.mark.parametrize("name", SPECIFICATIONS)
+def test_a_dimension_that_is_too_small_is_refused_though_nothing_contradicts_it(name: str) -> None:
+    specification, tried = SPECIFICATIONS[name], 0
+    for change in joint_changes(specification.client_specs):
+        dimensions = [token for path, token in change.tokens.items() if path[-1] == "lweDimension"]
+        if "and its noise" in change.field and int(dimensions[0]) < LEAST_DIMENSION:
+            tried += 1
+            with pytest.raises(CryptmlError):
+                specification.take(changed(specification.client_specs, change.tokens))
+    assert tried >= 8
 
 
 @pytest.mark.encrypted
@@ -65,10 +88,9 @@ def test_a_sample_of_all_changes_is_refused_or_harmless() -> None:
     generator = random.Random(11)
     trial = Trial()
     for specification in SPECIFICATIONS.values():
-        for path, value in leaves(specification.client_specs):
-            for token in mutations(value):
-                if generator.random() < SHARE:
-                    trial.change(specification, path, token)
+        for change in (*single_changes(specification.client_specs), *joint_changes(specification.client_specs)):
+            if generator.random() < SHARE:
+                trial.change(specification, change)
     assert trial.undecided == []
     assert sum(each.tried for each in trial.tallies.values()) > 200
     assert sum(each.refused for each in trial.tallies.values()) > 150
@@ -85,7 +107,7 @@ def test_a_change_that_would_matter_is_found_undecided(monkeypatch: pytest.Monke
     specification: Specification = SPECIFICATIONS["tiny-linear-0"]
     (place,) = [path for path, _ in leaves(specification.client_specs) if path[-1] == "variance" and "inputs" in path]
     trial = Trial()
-    trial.change(specification, place, "1e36")
+    trial.change(specification, Change(field_of(place), {place: "1e36"}))
     parameters._parse.cache_clear()
     assert len(trial.undecided) == 1
     assert trial.tallies[field_of(place)].tried == 1
