@@ -55,32 +55,17 @@ def drip(connection: socket.socket, start: bytes, again: bytes, seconds: float =
 
 @contextmanager
 def listening(behaviour: Behaviour, tls: ssl.SSLContext | None = None) -> Iterator[int]:
-    """Give the port of a server that treats every connection so, and ends it then."""
-    server = socket.create_server(("127.0.0.1", 0))
+    """Give the port of a server that reads the head of what each connection asks, treats it so, and ends it then."""
 
-    def treat(connection: socket.socket) -> None:
-        with suppress(OSError), connection:
-            connection.settimeout(30)
-            if tls is not None:
-                connection = tls.wrap_socket(connection, server_side=True)
-            with connection:
-                behaviour(connection, read_head(connection))
+    def read_and_treat(connection: socket.socket) -> None:
+        connection.settimeout(30)
+        if tls is not None:
+            connection = tls.wrap_socket(connection, server_side=True)
+        with connection:
+            behaviour(connection, read_head(connection))
 
-    def accept() -> None:
-        while True:
-            try:
-                connection, _ = server.accept()
-            except OSError:
-                return
-            threading.Thread(target=treat, args=(connection,), daemon=True).start()
-
-    threading.Thread(target=accept, daemon=True).start()
-    try:
-        yield server.getsockname()[1]
-    finally:
-        with suppress(OSError):
-            server.shutdown(socket.SHUT_RDWR)
-        server.close()
+    with raw_listening(read_and_treat) as port:
+        yield port
 
 
 @contextmanager
