@@ -49,9 +49,9 @@ demo: install
 	@"$(CURDIR)/.venv/bin/cryptml" demo $(ARGS)
 
 test: install
-	@"$(CURDIR)/.venv/bin/python" -m pytest --numprocesses=$(PARALLEL) --dist=loadfile $(ARGS)
+	@"$(CURDIR)/.venv/bin/python" -m pytest --numprocesses=$(PARALLEL) --dist=loadfile --no-loadscope-reorder $(ARGS)
 
-coverage: ARGS += --cov --cov-report=term:skip-covered
+coverage: override ARGS += --cov --cov-report=term:skip-covered
 coverage: test covered
 
 # All together, and then each package, so that no large one hides a small one; what counts stands in pyproject.toml.

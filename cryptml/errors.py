@@ -42,7 +42,8 @@ class CryptmlError(Exception):
     """
 
     def __str__(self) -> str:
-        text = printable(" ".join(super().__str__().splitlines()))
+        # Of much more than is shown the rest is not even looked at.
+        text = printable(" ".join(super().__str__()[: 8 * MOST_CHARACTERS].splitlines()))
         return text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 

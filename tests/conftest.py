@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 warnings.filterwarnings("ignore", module="brevitas|torch")
 
@@ -19,7 +20,25 @@ from cryptml.networks import Boundary, FloatArray, Network, Standardisation, loa
 from cryptml.networks.layers import Activation, Layer, Linear
 from cryptml.splits import Split
 
+# Tests run beside each other: how long an example takes says nothing.
+settings.register_profile("beside-others", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("beside-others")
+
 BuildTiny = Callable[[str], ServerBundle]
+
+LONGEST_FILES = (
+    "test_cluster.py",
+    "test_profiling.py",
+    "test_memory_forecast.py",
+    "test_readiness.py",
+    "test_search.py",
+)
+"""Begun first, so that no worker of a run has minutes to go when the others are done."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    rank = {name: place for place, name in enumerate(LONGEST_FILES)}
+    items.sort(key=lambda item: rank.get(item.path.name, len(rank)))
 
 
 @pytest.fixture(scope="session")

@@ -256,7 +256,19 @@ def test_tests_run_in_the_environment(folder: Path, tmp_path: Path) -> None:
     result = make(folder, "test", f"PYTHON={python}", "ARGS=-k one")
     assert result.returncode == 0, result.stderr
     assert result.stdout == f"ran in {folder}\n"
-    assert (folder / "calls").read_text().endswith("-m pytest -k one\n")
+    ran = (folder / "calls").read_text().splitlines()[-1]
+    assert ran.endswith("-k one")
+    assert "-m pytest --numprocesses=2 " in ran
+    make(folder, "test", f"PYTHON={python}", "PARALLEL=1")
+    assert "-m pytest --numprocesses=1 " in (folder / "calls").read_text().splitlines()[-1]
+
+
+def test_coverage_runs_the_tests_and_judges_each_package(folder: Path, tmp_path: Path) -> None:
+    python = fake(tmp_path / "bin" / "python")
+    assert make(folder, "coverage", f"PYTHON={python}", "ARGS=-k one").returncode == 0
+    calls = (folder / "calls").read_text()
+    assert re.search(r"-m pytest .*-k one --cov ", calls)
+    assert [f"--include={name}/*" in calls for name in ("cryptml", "server", "client")] == [True] * 3
 
 
 def test_clean_removes_what_was_made(folder: Path, tmp_path: Path) -> None:

@@ -6,10 +6,9 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 
-from concrete import fhe
-
 from cryptml.errors import CiphertextError, CircuitError, KeySetError
 from cryptml.fhe.circuit import CircuitSpec
+from cryptml.fhe.engine import fhe
 from cryptml.fhe.framing import is_whole
 from cryptml.fhe.parameters import OVERHEAD_BYTES
 from cryptml.networks.extent import IntArray

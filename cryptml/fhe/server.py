@@ -9,10 +9,8 @@ import ctypes
 import signal
 from pathlib import Path
 
-from concrete import fhe
-from concrete.compiler import Library
-
 from cryptml.errors import CiphertextError, CircuitError, KeySetError
+from cryptml.fhe.engine import Library, fhe
 from cryptml.fhe.framing import is_whole
 
 LIBRARY = "sharedlib.so"

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
-from concrete import fhe
 
 from cryptml.fhe.client import ClientCircuit
+from cryptml.fhe.engine import fhe
 from cryptml.fhe.server import ServerCircuit
 from cryptml.networks.bins import Bins
 from cryptml.networks.boundary import Boundary

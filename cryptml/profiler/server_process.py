@@ -6,9 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from concrete import fhe
-
 from cryptml.errors import MeasurementError
+from cryptml.fhe.engine import fhe
 from cryptml.fhe.server import ServerCircuit, load_evaluation_keys
 from cryptml.files import sha256, write_bytes
 from cryptml.profiler.answering import answer, milliseconds_since

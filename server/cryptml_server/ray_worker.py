@@ -19,7 +19,7 @@ from cryptml_server.problems import Problem
 from cryptml_server.ray_node import Answer, Files, NodeWorker
 from cryptml_server.supervisor import START_SECONDS
 
-PLACE_SECONDS = 15.0
+PLACE_SECONDS = 30.0
 """Within which a node must have an actor ready; a request is told to come back after it, and the actor goes on waiting for a place."""
 
 RETURN_SECONDS = 5.0

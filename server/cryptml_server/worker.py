@@ -18,9 +18,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from concrete import fhe
-
 from cryptml.errors import CryptmlError
+from cryptml.fhe.engine import fhe
 from cryptml.fhe.server import ServerCircuit, load_evaluation_keys
 
 RESERVED_BYTES = 1_400 << 20

@@ -77,7 +77,7 @@ def test_a_segment_that_cannot_compile_says_so() -> None:
 
 
 def test_the_runtime_library_is_quoted_only_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(toolchain.engine, "lookup_runtime_lib", lambda: "/a folder/lib (1).so")
+    monkeypatch.setattr(toolchain.server_module, "lookup_runtime_lib", lambda: "/a folder/lib (1).so")
     with toolchain.linkable():
-        assert toolchain.engine.lookup_runtime_lib() == r"/a\ folder/lib\ \(1\).so"
-    assert toolchain.engine.lookup_runtime_lib() == "/a folder/lib (1).so"
+        assert toolchain.server_module.lookup_runtime_lib() == r"/a\ folder/lib\ \(1\).so"
+    assert toolchain.server_module.lookup_runtime_lib() == "/a folder/lib (1).so"

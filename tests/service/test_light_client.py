@@ -12,13 +12,14 @@ ALLOWED = {
     "annotated_types", "anyio", "certifi", "cffi", "charset_normalizer", "concrete", "cryptml", "cryptml_client", "cryptography",
     "attr", "attrs", "backports", "dill", "tenacity", "h11", "httpcore", "httpx", "idna", "importlib_metadata", "importlib_resources", "jaraco", "jsonpickle",
     "jsonschema", "jsonschema_specifications", "mlir", "more_itertools", "mpmath", "networkx", "numpy", "packaging", "pkg_resources",
-    "platformdirs", "referencing", "rpds", "safetensors", "scipy", "sniffio", "sympy", "torch", "torchgen", "tqdm", "typing_extensions",
-    "yaml", "z3", "zipp", "autocommand", "inflect", "typeguard", "setuptools", "functorch", "filelock", "jinja2", "markupsafe", "rich", "pygments",
+    "platformdirs", "referencing", "rpds", "safetensors", "scipy", "sniffio", "sympy", "tqdm", "typing_extensions",
+    "yaml", "z3", "zipp", "autocommand", "inflect", "typeguard", "setuptools", "filelock", "jinja2", "markupsafe", "rich", "pygments",
     "click", "socksio", "h2", "brotli", "zstandard", "trio", "wheel", "tomli", "_distutils_hack", "pandas", "cloudpickle", "httpcore2", "cython_runtime",
 }  # fmt: skip
-"""`concrete.fhe` brings torch, scipy and its other companions along; everything else is the client's own choice."""
+"""`concrete.fhe` brings scipy and its other companions along; everything else is the client's own choice."""
 
 FORBIDDEN = {
+    "torch",
     "brevitas",
     "sklearn",
     "onnx",

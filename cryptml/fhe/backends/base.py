@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from concrete import fhe
-from concrete.fhe.compilation.artifacts import FunctionDebugArtifacts
-from concrete.fhe.compilation.configuration import MultiParameterStrategy, SecurityLevel
-
 from cryptml.errors import CircuitError
 from cryptml.fhe.circuit import CircuitSpec
+from cryptml.fhe.engine import FunctionDebugArtifacts, MultiParameterStrategy, SecurityLevel, fhe
 from cryptml.fhe.settings import EngineSettings, Grouping
 from cryptml.networks.network import Network
 from cryptml.splits import Segment

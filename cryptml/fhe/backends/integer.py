@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from concrete import fhe
 
 from cryptml.errors import CircuitError
 from cryptml.fhe.backends.base import Compiled, configuration, no_artifacts, require_key_parameters
 from cryptml.fhe.backends.toolchain import linkable
 from cryptml.fhe.circuit import CircuitSpec, Codec
+from cryptml.fhe.engine import fhe
 from cryptml.fhe.parameters import InsecureParameters
 from cryptml.fhe.settings import EngineSettings, Rounding
 from cryptml.files import sha256

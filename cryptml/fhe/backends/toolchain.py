@@ -17,9 +17,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from concrete.fhe.compilation import server as engine
-
 from cryptml.errors import CircuitError
+from cryptml.fhe.engine import server_module
 
 TOOLS = {"ld": "ld.lld", "ar": "ar"}
 """What Concrete calls, and the command of the package ``ziglang`` that stands in for it."""
@@ -48,12 +47,12 @@ def linkable() -> Iterator[None]:
 
 @contextmanager
 def _quoted_runtime() -> Iterator[None]:
-    found = engine.lookup_runtime_lib
-    engine.lookup_runtime_lib = lambda: _UNSAFE.sub(r"\\\1", found())
+    found = server_module.lookup_runtime_lib
+    server_module.lookup_runtime_lib = lambda: _UNSAFE.sub(r"\\\1", found())
     try:
         yield
     finally:
-        engine.lookup_runtime_lib = found
+        server_module.lookup_runtime_lib = found
 
 
 @contextmanager
