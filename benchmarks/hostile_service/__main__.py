@@ -76,7 +76,7 @@ def verdicts(result: Result) -> list[tuple[bool, str]]:
             not hangs,
             f"nobody held for longer than {TIMEOUT_SECONDS:g} s and a patience of {PATIENCE_SECONDS:g} s a request and "
             f"{MARGIN_SECONDS:g} s a run (waiting for a core of this machine, and making keys, left out), or made to ask more than "
-            f"{MOST_REQUESTS} times beside parts of keys (twice for each 64 KiB): {hangs} were",
+            f"{MOST_REQUESTS} times: {hangs} were",
         ),
         (
             peak <= result.honest_peak + MARGIN_BYTES,

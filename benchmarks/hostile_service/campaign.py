@@ -15,7 +15,6 @@ from queue import Queue
 
 import numpy as np
 from cryptml_client import KeyStore
-from cryptml_client.uploading import LEAST_PART_BYTES
 
 from benchmarks.hostile_service import ciphertext_attacks, document_attacks, wire_attacks
 from benchmarks.hostile_service.asking import Outcome, Watched
@@ -32,8 +31,6 @@ MARGIN_SECONDS = 4.0
 
 KILL_SECONDS = 90.0
 MOST_REQUESTS = 80
-"""Of one run, beside parts of keys: a client whose connections keep breaking sends these ever smaller, and asks where to go on."""
-
 MOST_TEXT = 2500
 """Characters of an error's sentence."""
 
@@ -308,7 +305,7 @@ class Campaign:
         row.answers += 1
         row.slowest = max(row.slowest, _held(outcome))
         row.peak = max(row.peak, said.get("peak", 0))
-        if outcome.hung or self._is_held(play, outcome, log):
+        if outcome.hung or self._is_held(outcome, log):
             row.hangs += 1
             self._fault(
                 kind, run, f"held for {outcome.seconds:.1f} s with {len(log.requests)} requests", str(said)[:300]
@@ -351,14 +348,10 @@ class Campaign:
                 for wrong in self._watch.look_behind_the_mask(bundle.server_steps[request.segment].circuit, request):
                     self._fault(kind, run, wrong)
 
-    def _is_held(self, play: Play, outcome: Outcome, log: Log) -> bool:
+    def _is_held(self, outcome: Outcome, log: Log) -> bool:
         """Whether a client was kept for longer than its deadlines together, or had to ask without an end."""
         asked = max(1, len(log.requests))
-        sizes = {keys.digest: len(keys.evaluation_keys) for keys in play.key_sets.values()}
-        parts = sum(-(-size // LEAST_PART_BYTES) for size in sizes.values())
-        uploads = sum(request.step in ("keys", "upload") for request in log.requests)
-        without_end = asked - uploads > MOST_REQUESTS or uploads > MOST_REQUESTS + 2 * parts
-        return without_end or _held(outcome) > (TIMEOUT_SECONDS + PATIENCE_SECONDS) * asked + MARGIN_SECONDS
+        return asked > MOST_REQUESTS or _held(outcome) > (TIMEOUT_SECONDS + PATIENCE_SECONDS) * asked + MARGIN_SECONDS
 
     def _fault(self, kind: str, run: str, what: str, detail: str = "") -> None:
         self.result.faults.append(Fault(kind, run, what, detail))

@@ -60,7 +60,7 @@ class KeyUpload:
         """Send what the service does not have.
 
         Raises:
-            ServiceError: If it does not take the keys, or the connection keeps breaking, with parts of `LEAST_PART_BYTES` too.
+            ServiceError: If it does not take the keys, or the connection keeps breaking, with parts of `USUAL_LIMIT` too.
         """
         while not self._transport.persist(self._send_part):
             self._progress.portion(self._there, len(self._data))
