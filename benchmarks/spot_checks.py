@@ -3,13 +3,14 @@
     python -m benchmarks.spot_checks
 
 For each shipped network with its default split, 16 spot checks, as `cryptml build` makes them. A dishonest service evaluates something
-else, in the clear here. Requests are those, spot checks among them, within which it is found out in 95 of 100 cases.
+else, in the clear here; of changes that are drawn there are 20. Some of them no spot check notices. Of the others, requests are those, spot
+checks among them, within which 95 of 100 are found out: of all such services together, not of one that is like their mean.
 """
 
 from __future__ import annotations
 
-import math
 import sys
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -32,6 +33,7 @@ COLUMNS = (
     "network",
     "a service that evaluates",
     "wrong answers that are noticed",
+    "such services that are never found",
     f"requests until found, {SHARE:.0%} spot checks",
     "the same, dishonest one time in ten",
 )
@@ -66,26 +68,36 @@ def noticed(checks: SpotChecks, network: Network, service: Service) -> float:
     return float(np.mean([not checks.holds(index, answer) for index, answer in enumerate(answers)]))
 
 
-def requests_needed(rate: float) -> str:
-    """Return how many requests it takes to notice something that shows at a rate a request."""
-    if not rate:
-        return "never"
-    return "1" if rate >= 1 else f"{math.ceil(math.log(1 - CERTAINTY) / math.log1p(-rate)):,}"
+def requests_needed(rates: list[float]) -> str:
+    """Return within how many requests services are found, each noticed at a rate a request above 0."""
+    if not rates:
+        return "-"
+    gone = np.log1p(-np.minimum(rates, 1 - 1e-12))
+
+    def found(requests: int) -> float:
+        return float(np.mean(-np.expm1(requests * gone)))
+
+    most = 1
+    while found(most) < CERTAINTY:
+        most *= 2
+    return f"{bisect_left(range(most + 1), CERTAINTY, key=found):,}"
 
 
 def main() -> None:
     """Print the table."""
-    sys.stdout.write(f"| {' | '.join(COLUMNS)} |\n|---|---|---:|---:|---:|\n")
+    sys.stdout.write(f"| {' | '.join(COLUMNS)} |\n|---|---|---:|---:|---:|---:|\n")
     for name, split in DEFAULT_SPLITS.items():
         network = load_network(name)
         checks = make_spot_checks(network, Split(split), CHECKS, p_error=DEFAULT_ENGINE_SETTINGS.p_error, seed=1)
         if checks is None:
-            sys.stdout.write(f"| {name} | | no defined answer about synthetic regions | | |\n")
+            sys.stdout.write(f"| {name} | | no defined answer about synthetic regions | | | |\n")
             continue
         for kind, services in dishonest(network):
-            share = float(np.mean([noticed(checks, network, service) for service in services]))
-            needed = [requests_needed(SHARE * wrong * share) for wrong in (1.0, 0.1)]
-            sys.stdout.write(f"| {name} | {kind} | {share:.0%} | {' | '.join(needed)} |\n")
+            shares = [noticed(checks, network, service) for service in services]
+            never = shares.count(0.0)
+            needed = [requests_needed([SHARE * wrong * each for each in shares if each]) for wrong in (1.0, 0.1)]
+            unseen = f"{never} of {len(shares)}"
+            sys.stdout.write(f"| {name} | {kind} | {np.mean(shares):.0%} | {unseen} | {' | '.join(needed)} |\n")
             sys.stdout.flush()
 
 

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -100,6 +101,7 @@ class Client:
             confirm=confirm,
         )
         self._spot_checking = SpotChecking(spot_checks)
+        self._failure_written = False
         self._progress: Progress = progress if progress is not None else Silent()
         self._bundle: ClientBundle | None = None
         self._circuits: dict[int, ClientCircuit] = {}
@@ -203,10 +205,18 @@ class Client:
                     self._spot_checking.check(checks, lambda known: self._ask(known)[0].integers)
                     asked += 1
             except SpotCheckFailed:
-                self._pinning.refuse(self._transport.address, self.bundle)
+                self._write_down_failure()
                 raise
             answer, evaluator = self._ask(region)
         return Prediction(answer, self.bundle.split.letters, evaluator.upload_bytes, evaluator.download_bytes, asked)
+
+    def _write_down_failure(self) -> None:
+        """Once, and in vain where the folder cannot be written: what the person is to hear is the failure."""
+        with self._preparing:
+            if not self._failure_written:
+                self._failure_written = True
+                with suppress(SettingError):
+                    self._pinning.refuse(self._transport.address, self.bundle)
 
     @property
     def spot_checks_passed(self) -> int:

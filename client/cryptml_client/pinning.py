@@ -186,14 +186,15 @@ class Pinning:
                 accepted before is a change, not a first use.
 
         Raises:
-            UnacceptedBundle: If it is not; nothing of it may be used.
+            UnacceptedBundle: If it is not, or its service failed a spot check; nothing of it may be used.
             SettingError: If what is accepted cannot be read or written.
         """
         entry = self._accepted.find(service, bundle.model)
         if entry is None and not named:
             entry = next((each for each in reversed(self._accepted.entries()) if each.service == service), None)
         known = entry.digest if entry else None
-        failed = entry is not None and entry.how == REFUSED
+        if entry is not None and entry.how == REFUSED and known == bundle.digest:
+            raise UnacceptedBundle(_failure(service, entry.model), bundle.digest, known)
         if self._digits is not None:
             if known != bundle.digest and known is not None and known.startswith(self._digits):
                 raise UnacceptedBundle(
@@ -210,19 +211,19 @@ class Pinning:
                     known,
                 )
             how = "compared"
-        elif known == bundle.digest and not failed:
+        elif known == bundle.digest:
             return
         elif known is None and self._trust_first_use:
             how = "first-use"
         elif self._confirm is not None and self._confirm(bundle, known):
             how = "compared"
         else:
-            raise UnacceptedBundle(_refusal(service, bundle, known, failed=failed), bundle.digest, known)
+            raise UnacceptedBundle(_refusal(service, bundle, known), bundle.digest, known)
         if entry is None or (entry.digest, entry.how, entry.model) != (bundle.digest, how, bundle.model):
             self._accepted.accept(service, bundle.model, bundle.digest, how)
 
     def refuse(self, service: str, bundle: ClientBundle) -> None:
-        """Write down that a service failed a spot check: it is not asked any more, until somebody accepts its bundle again.
+        """Write down that a service failed a spot check: it is not asked any more, until somebody forgets that.
 
         Raises:
             SettingError: If that cannot be written.
@@ -260,12 +261,14 @@ def _digits(text: str) -> str:
     return digits
 
 
-def _refusal(service: str, bundle: ClientBundle, known: str | None, *, failed: bool) -> str:
-    if failed:
-        return (
-            f"model {bundle.model!r} at {service} failed a spot check; ask the provider, and give its digest again (--accept-digest "
-            f"{bundle.digest[:LEAST_DIGITS]}...) if it is to be asked all the same"
-        )
+def _failure(service: str, model: str) -> str:
+    return (
+        f"model {model!r} at {service} failed a spot check: the service evaluates something else than its bundle; ask the provider, and "
+        "forget the model (cryptml bundles forget) if it is to be asked all the same"
+    )
+
+
+def _refusal(service: str, bundle: ClientBundle, known: str | None) -> str:
     if known is None:
         return (
             f"model {bundle.model!r} at {service} was not used before, and its digest {grouped(bundle.digest)} was not accepted; compare "

@@ -21,7 +21,7 @@ from cryptml.networks.operations import NumpyOperations
 from cryptml.networks.tensors import MAX_WEIGHTS_BYTES, unpack_layers
 from cryptml.splits import Segment, Side, Split
 
-MOST_PRODUCTS = 1 << 26
+MOST_PRODUCTS = 1 << 24
 """Of the client's own layers for one region: a bundle from elsewhere can ask for a moment a region, not for minutes or gigabytes."""
 
 SCHEMA = "client-bundle.schema.json"

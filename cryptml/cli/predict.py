@@ -10,7 +10,7 @@ import typer
 
 from cryptml.cli.acceptance import SpotChecks
 from cryptml.cli.connection import ConnectionOptions
-from cryptml.cli.console import Stages, bar, err, out, print_json
+from cryptml.cli.console import Stages, bar, err, note, out, print_json
 from cryptml.cli.shared_options import with_shared_options
 from cryptml.errors import CryptmlError, ImageError, RangeError
 from cryptml.images import Image, Region, central_region, crop, load_image
@@ -59,6 +59,8 @@ def predict(
                 if shown is not None and task is not None and found is not outcome:
                     shown.advance(task)
                 failed = not _report(path, outcome, client, expected, region, json=json) or failed
+        if spot_checks:
+            note(f"{client.spot_checks_passed} spot checks were answered as the model's bundle says")
     if failed:
         raise typer.Exit(1)
 

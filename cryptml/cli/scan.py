@@ -11,7 +11,7 @@ import typer
 
 from cryptml.cli.acceptance import SpotChecks
 from cryptml.cli.connection import ConnectionOptions
-from cryptml.cli.console import Stages, bar, err, out, print_json, say
+from cryptml.cli.console import Stages, bar, err, note, out, print_json, say
 from cryptml.cli.shared_options import with_shared_options
 from cryptml.errors import CryptmlError, SettingError
 from cryptml.files import write_bytes
@@ -64,6 +64,8 @@ def scan(
         client.prepare()
         stages.quiet = True
         answers = _ask(scanning, len(regions))
+        if spot_checks:
+            note(f"{client.spot_checks_passed} spot checks were answered as the model's bundle says")
     answered = [each for each in answers if each.probabilities]
     if len(answered) < len(answers):
         err.print(

@@ -1,44 +1,84 @@
-"""Concrete, imported without torch: the one place that this package takes it from.
+"""Concrete, imported without torch: what this package uses of it comes from here.
 
 Concrete's Python front end imports torch for two functions that evaluate convolutions and pooling in the clear while a circuit is
-compiled. Clients and workers never call them, and torch is four fifths of the time of the import and two thirds of its memory.
+compiled. Clients and workers never call them, and torch is most of the time of the import and of its memory
+(`python -m benchmarks.engine_import`).
 """
 
 from __future__ import annotations
 
+import builtins
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.abc import InspectLoader, Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
+MODULES = ("concrete.fhe.extensions.convolution", "concrete.fhe.extensions.maxpool")
+"""Of Concrete, that import torch."""
 
-class _LateTorch(ModuleType):
-    """Stands where Concrete's modules have torch, and imports it when it is first needed."""
 
-    _needed = False
+class _LateTorch:
+    """Stands in those modules where torch would, and imports it when it is first needed."""
+
+    def __init__(self) -> None:
+        self.needed = False
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        if self._needed:
+        if self.needed:
             return getattr(importlib.import_module("torch"), name)
+        # While the modules are being imported they only keep functions in a table.
         return lambda *given, **named: getattr(importlib.import_module("torch"), name)(*given, **named)
+
+
+class _Loader(Loader):
+    """Runs a module whose own ``import torch`` gives something else; what other modules import stays as it is."""
+
+    def __init__(self, loader: InspectLoader, late: _LateTorch) -> None:
+        self._loader = loader
+        self._late = late
+
+    def exec_module(self, module: ModuleType) -> None:
+        def found(name: str, *more: Any, **named: Any) -> Any:
+            return self._late if name == "torch" else builtins.__import__(name, *more, **named)
+
+        code = self._loader.get_code(module.__name__)
+        if code is None:
+            raise ImportError(f"{module.__name__} has no code")
+        module.__dict__["__builtins__"] = {**vars(builtins), "__import__": found}
+        exec(code, module.__dict__)  # noqa: S102 (as its own loader would)
+
+
+class _Finder(MetaPathFinder):
+    def __init__(self, late: _LateTorch) -> None:
+        self._late = late
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(fullname, path, target) if fullname in MODULES else None
+        if spec is not None and isinstance(spec.loader, InspectLoader):
+            spec.loader = _Loader(spec.loader, self._late)
+        return spec
 
 
 @contextmanager
 def _without_torch() -> Iterator[None]:
-    """Let whoever imports torch get something that imports it later, unless it is here already."""
+    """Let Concrete's modules import torch later, unless it is here already."""
     if "torch" in sys.modules:
         yield
         return
-    late = sys.modules["torch"] = _LateTorch("torch")
+    late = _LateTorch()
+    finder = _Finder(late)
+    sys.meta_path.insert(0, finder)
     try:
         yield
     finally:
-        del sys.modules["torch"]  # whoever else imports it gets the real one
-        late._needed = True  # from here on Concrete asks for it where it calls it
+        sys.meta_path.remove(finder)
+        late.needed = True
 
 
 with _without_torch():

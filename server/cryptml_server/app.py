@@ -57,13 +57,17 @@ def create_app(settings: Settings) -> FastAPI:
             that cannot be joined.
     """
     registry = ModelRegistry(settings.bundles)
-    database = open_database(settings)
-    tenants = TenantStore(database)
     files = KeyFiles(
         settings.data / "evaluation-keys",
         object_store=settings.object_store,
         cache_bytes=settings.stored_key_bytes,
-    )
+    )  # first: a second service in this folder stops here, before it touches the first one's database
+    try:
+        database = open_database(settings)
+    except BaseException:
+        files.close()
+        raise
+    tenants = TenantStore(database)
     store = KeyStore(files, database, unused_seconds=settings.unused_key_days * DAY)
     metrics, draining = Metrics(), Draining()
     uploads = UploadDesk(

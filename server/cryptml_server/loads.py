@@ -75,9 +75,15 @@ class CircuitLoads:
         """Try every circuit that is due.
 
         Raises:
-            Problem: What ``load`` raised first; the others are tried all the same.
+            Problem: What ``load`` raised first; the others are tried all the same, while there is a worker.
         """
-        problems = [problem for circuit in self.due if (problem := _attempt(load, circuit)) is not None]
+        problems = []
+        for circuit in self.due:
+            problem = _attempt(load, circuit)
+            if problem is not None:
+                problems.append(problem)
+                if circuit not in self._failures:  # nothing was learned of it: there is no worker
+                    break
         if problems:
             raise problems[0]
 

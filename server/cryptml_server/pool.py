@@ -452,18 +452,22 @@ async def _stop(running: asyncio.Future[Any], seat: _Seat) -> bool:
 
 def _tidy(seat: _Seat) -> None:
     """See to a free worker: that it is there, has its circuits and forgets what is not wanted."""
-    for see_to in (_see_that_it_answers, _see_to_circuits, _see_to_keys):
-        _try(see_to, seat)
+    if _try(_see_that_it_answers, seat):
+        _try(_see_to_circuits, seat)
+        _try(_see_to_keys, seat)
 
 
-def _try(see_to: Callable[[_Seat], None], seat: _Seat) -> None:
-    """Do one thing for a worker; what fails is tried again by the next look."""
+def _try(see_to: Callable[[_Seat], None], seat: _Seat) -> bool:
+    """Do one thing for a worker, and return whether it went well; what fails is tried again by the next look."""
     try:
         see_to(seat)
     except Problem as problem:
         _log.warning("a worker could not be tended (%s)", problem.title)
     except Exception:  # noqa: BLE001 (one worker must not end what looks after all)
         _log.exception("a worker could not be tended")
+    else:
+        return True
+    return False
 
 
 def _see_that_it_answers(seat: _Seat) -> None:

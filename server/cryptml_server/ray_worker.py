@@ -17,7 +17,7 @@ from cryptml_server.loads import CircuitLoads, unavailable
 from cryptml_server.models import Circuit
 from cryptml_server.problems import Problem
 from cryptml_server.ray_node import Answer, Files, NodeWorker
-from cryptml_server.supervisor import START_SECONDS
+from cryptml_server.supervisor import LOAD_SECONDS, START_SECONDS
 
 PLACE_SECONDS = 30.0
 """Within which a node must have an actor ready; a request is told to come back after it, and the actor goes on waiting for a place."""
@@ -122,7 +122,9 @@ class RayWorker:
         self.revive()
         number = self._numbers[circuit.folder]
         try:
-            twice_if_lost(lambda: self._request("load", number), lambda: self._interrupted)
+            twice_if_lost(
+                lambda: self._request("load", number, seconds=LOAD_SECONDS + START_SECONDS), lambda: self._interrupted
+            )
         except Problem as problem:
             if (
                 self._interrupted or self._end is None

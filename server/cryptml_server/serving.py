@@ -73,18 +73,17 @@ async def _serve(app: FastAPI, settings: Settings, bound: socket.socket, announc
     loop = asyncio.get_running_loop()
     for number in SIGNALS:
         loop.add_signal_handler(number, ending.signalled)
+    watching = asyncio.create_task(ending.wait(settings.drain_seconds))
     try:
         async with app.router.lifespan_context(app):
+            ending.started = True
             if draining.is_set():
                 return
             _listen(bound, config.backlog)
             announce()
-            watching = asyncio.create_task(ending.wait(settings.drain_seconds))
-            try:
-                await server.serve(sockets=[bound])
-            finally:
-                watching.cancel()
+            await server.serve(sockets=[bound])
     finally:
+        watching.cancel()
         for number in SIGNALS:
             loop.remove_signal_handler(number)
         bound.close()
@@ -114,12 +113,16 @@ class _Ending:
         server: That answers.
         draining: What others ask.
         stop_workers: Ends all workers, in the middle of evaluations too.
+
+    Attributes:
+        started: Whether the workers have, so that requests may be at work.
     """
 
     def __init__(self, server: _Server, draining: Draining, stop_workers: Callable[[], Awaitable[None]]) -> None:
         self._server = server
         self._draining = draining
         self._stop_workers = stop_workers
+        self.started = False
         self._told = asyncio.Event()
         self._told_twice = asyncio.Event()
         self._stopping: asyncio.Task[None] | None = None
@@ -137,8 +140,10 @@ class _Ending:
             self._stopping = asyncio.ensure_future(self._stop_workers())  # also one that is being started
 
     async def wait(self, seconds: float) -> None:
-        """Wait for the signal, then for what is at work, then let the server end."""
+        """Wait for the signal, then for what is at work, then let the server end; while it starts, nothing is at work yet."""
         await self._told.wait()
+        if not self.started:
+            await self._stop_workers()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         while self._at_work() and loop.time() < deadline and not self._told_twice.is_set():

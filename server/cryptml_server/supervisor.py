@@ -35,6 +35,9 @@ GRACE_SECONDS = 1.0
 PING_SECONDS = 5.0
 """What an idle worker gets to answer that it is there."""
 
+LOAD_SECONDS = 60.0
+"""For loading a circuit, which takes a moment where its disk answers."""
+
 START_SECONDS = 60.0
 """What a new one gets for its first answer: it imports Concrete before."""
 
@@ -90,8 +93,12 @@ class Supervisor:
             Problem: 503 if it does not load, whatever became of the process meanwhile.
         """
         head = {"do": "load", "circuit": str(circuit.folder)}
+
+        def request() -> None:
+            self.request(head, seconds=LOAD_SECONDS + (START_SECONDS if self._new else 0))
+
         try:
-            twice_if_lost(lambda: self.request(head), lambda: self._interrupted)
+            twice_if_lost(request, lambda: self._interrupted)
         except Problem as problem:
             if self._interrupted or problem.title in (NO_WORKER, SHUTTING_DOWN):
                 raise

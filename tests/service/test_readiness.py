@@ -129,6 +129,45 @@ def ends_the_process(folder: Path) -> bytes:
     return built.read_bytes()
 
 
+def never_loads(folder: Path) -> bytes:
+    """A library whose loading does not end, as of a disk that does not answer."""
+    source, built = folder / "wait.c", folder / "wait.so"
+    source.write_text("#include <unistd.h>\n__attribute__((constructor)) static void wait(void) { sleep(3600); }\n")
+    subprocess.run([sys.executable, "-m", "ziglang", "cc", "-shared", "-fPIC", "-o", built, source], check=True)
+    return built.read_bytes()
+
+
+@pytest.mark.encrypted
+def test_a_service_that_is_told_to_end_while_it_starts_does(two_tables: Any, tmp_path: Path) -> None:
+    bundle = build_bundle(two_tables, Split("CSC"), tmp_path / "bundle", backend=compile_integer_program).folder
+    damage(bundle, never_loads(tmp_path))
+    command = [sys.executable, "-m", "cryptml", "serve", str(bundle), "--port", "0", "--data", str(tmp_path / "data")]
+    with subprocess.Popen([*command, "--insecure-anonymous"], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            loads = (bundle / "server").resolve()
+            while not any(str(loads) in mapped(pid) for pid in children_of(process.pid)):
+                assert time.monotonic() < deadline
+                assert process.poll() is None
+                time.sleep(0.1)
+            workers = children_of(process.pid)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(PATIENCE_SECONDS) == 0
+            assert process.stdout is not None
+            assert "serving" not in process.stdout.read(), "it never listened"
+            assert not [pid for pid in workers if mapped(pid)]
+        finally:
+            process.kill()
+
+
+def mapped(pid: int) -> str:
+    """What a process has loaded; nothing where it has ended."""
+    try:
+        return Path(f"/proc/{pid}/maps").read_text()
+    except OSError:
+        return ""
+
+
 @pytest.mark.encrypted
 @pytest.mark.parametrize("made", [no_library, ends_the_process])
 def test_a_circuit_that_does_not_load_is_said_refused_and_tried_again(

@@ -258,7 +258,8 @@ def test_a_service_that_evaluates_another_network_is_found_out_for_real(
         outcomes = list(client.predict_regions(tiny_regions, in_flight=1))
         with pytest.raises(SpotCheckFailed):
             client.predict_region(tiny_regions[0])
-        for again in ({}, {"trust_first_use": True}):  # nor by the next program
+        yes = {"confirm": lambda *_: True}
+        for again in ({}, {"trust_first_use": True}, {"accept_digest": digest}, yes):  # nor by the next program
             with (
                 Client(service.url, keys=KeyStore(tmp_path / "keys"), **again) as later,  # type: ignore[arg-type]
                 pytest.raises(UnacceptedBundle, match="failed a spot check"),

@@ -26,7 +26,7 @@ ROUND_AT = 4
 FREQUENCY = 3 * math.pi / 4
 """Centre frequency of a wavelet at the first octave, in radians a pixel."""
 
-MOST_MAP_PIXELS = 1 << 26
+MOST_MAP_PIXELS = 1 << 24
 """Of all maps of one region, margins included: a bundle from elsewhere can ask a client for a few seconds a region, not for minutes."""
 
 ALIASES = (-1, 0, 1)
