@@ -117,9 +117,9 @@ logged() {
 pip_install() {
     sentence=$1
     shift
-    # Large downloads are unpacked beside their destination, for /tmp may be small.
+    # Large downloads are unpacked beside their destination, for /tmp may be small. Most modules are never imported: those that are get compiled then.
     TMPDIR=$root/$venv/tmp logged "$sentence" \
-        "$venv/bin/python" -m pip install --no-input --disable-pip-version-check --progress-bar off $pip_cache --no-deps "$@"
+        "$venv/bin/python" -m pip install --no-input --disable-pip-version-check --progress-bar off $pip_cache --no-compile --no-deps "$@"
 }
 
 tell_time() {

@@ -16,7 +16,7 @@ from cryptml.bundle.build import build_bundle
 from cryptml.bundle.server import ServerBundle
 from cryptml.cli.local_service import local_service
 from cryptml.fhe.backends.integer import compile_integer_program
-from cryptml.networks import Boundary, FloatArray, Network, Standardisation, load_network
+from cryptml.networks import Boundary, FloatArray, IntArray, Network, Standardisation, load_network
 from cryptml.networks.layers import Activation, Layer, Linear
 from cryptml.splits import Split
 
@@ -54,6 +54,16 @@ def reference() -> Network:
 @pytest.fixture(scope="session")
 def two_tables() -> Network:
     """A table of one bit, a linear layer, a table of five bits, on 2x2 regions: alone they take different key parameters."""
+    return _tables([[9, -3, 0, 9], [0, 5, 9, -9], [9, 9, 2, 1]], [3, 9, 0], np.arange(32) % 3)
+
+
+@pytest.fixture(scope="session")
+def smaller_tables() -> Network:
+    """As `two_tables`, with a second table of three bits: for what makes keys and evaluates again and again."""
+    return _tables([[2, -1, 0, 2], [0, 1, 2, -2], [1, 1, 2, 1]], [1, 2, 0], np.arange(8) % 3)
+
+
+def _tables(weight: list[list[int]], bias: list[int], table: IntArray) -> Network:
     boundaries = [Boundary((1, 2, 2), 0, 1, (0.75,))]
     layers: list[Layer] = []
 
@@ -63,8 +73,8 @@ def two_tables() -> Network:
         boundaries.append(Boundary(extent.shape, int(extent.low.min()), int(extent.high.max()), (1.0,)))
 
     add(Activation("act1", np.array([[1, 0]])))
-    add(Linear("linear", np.array([[9, -3, 0, 9], [0, 5, 9, -9], [9, 9, 2, 1]]), np.array([3, 9, 0])))
-    add(Activation("act2", np.arange(32)[None] % 3, boundaries[-1].low))
+    add(Linear("linear", np.array(weight), np.array(bias)))
+    add(Activation("act2", table[None], boundaries[-1].low))
     return Network("three", Standardisation(2), tuple(layers), tuple(boundaries), ("a", "b", "c"))
 
 

@@ -85,7 +85,10 @@ def passphrase(
     new_passphrase_file: NewPassphraseFile = None,
     remove: Annotated[bool, typer.Option("--remove", help="Leave the files in the clear from now on.")] = False,
 ) -> None:
-    """Encrypt all key files under a new passphrase, those in the clear too, or remove theirs; none where one does not open, and the next try ends a change that was interrupted."""
+    """Encrypt all key files under a new passphrase, those in the clear too, or remove theirs.
+
+    None is changed where one does not open; a change that was interrupted is ended by the next one.
+    """
     from cryptml_client import KeyStore
 
     new = read_new_passphrase(new_passphrase_file)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from cryptml.errors import ImageError
 from cryptml.images.image import Floats, Image
@@ -38,6 +37,8 @@ def breast_mask(image: Image) -> Mask:
     Raises:
         ImageError: If nothing on the picture stands out, or what does reaches round its border.
     """
+    from scipy import ndimage  # here, because most who read pictures look for no breast
+
     factor = max(1, max(image.rows, image.columns) // LONGEST_SIDE)
     reduced = _reduce(image.pixels, factor)
     roots = np.sqrt(reduced - reduced.min())  # brings labels, far brighter than tissue, nearer to it

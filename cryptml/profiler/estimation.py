@@ -14,7 +14,6 @@ from operator import itemgetter
 from typing import Any
 
 import numpy as np
-from scipy.optimize import nnls
 
 from cryptml.errors import MeasurementError
 
@@ -149,6 +148,8 @@ TRANSIENTS: dict[str, tuple[Scale, ...]] = {
 
 def _fitted_transient(point: Point, measured: Sequence[Point], side: str, features: tuple[Scale, ...]) -> float:
     """Fit the multiples on segments with the same key parameters, on all where there are too few (least squares, none negative)."""
+    from scipy.optimize import nnls  # here, because most commands estimate nothing
+
     alike = [each for each in measured if each.key_parameters == point.key_parameters]
     alike = alike if len(alike) >= len(features) else list(measured)
     known = [(each, each.cost) for each in alike if each.cost is not None]

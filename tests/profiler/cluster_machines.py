@@ -32,10 +32,10 @@ def nodes() -> Iterator[TwoNodes]:
 
 
 def test_two_machines_share_the_segments_and_a_lost_one_is_resumed(
-    nodes: TwoNodes, two_tables: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    nodes: TwoNodes, smaller_tables: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, report = tmp_path / "three", tmp_path / "profile.json"
-    save_network(two_tables, folder, architecture=None)
+    save_network(smaller_tables, folder, architecture=None)
     options = ["--repeats", "1", "--threads", "1", "--no-trials", "--ray-address", nodes.address]
     command = ["run", str(folder), "--out", str(report), *options]
     journal = tmp_path / "profile.json.unfinished"

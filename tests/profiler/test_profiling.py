@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,10 +26,19 @@ pytestmark = pytest.mark.encrypted
 runner = CliRunner()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def unmeasured_children() -> Iterator[None]:
+    """Dozens of measuring processes start here: their coverage, which other tests have too, would take minutes."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [each for each in os.environ if each.startswith("COVERAGE_")]:
+            patch.delenv(name)
+        yield
+
+
 @pytest.fixture(scope="module")
-def folder(two_tables: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(smaller_tables: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("networks") / "three"
-    save_network(two_tables, out, architecture=None)
+    save_network(smaller_tables, out, architecture=None)
     return out
 
 
@@ -36,7 +46,7 @@ def command(folder: Path, report: Path, *more: str) -> list[str]:
     return ["run", str(folder), "--out", str(report), "--repeats", "2", "--threads", "1", *more]
 
 
-def test_a_killed_run_is_resumed_where_it_was(two_tables: Network, folder: Path, tmp_path: Path) -> None:
+def test_a_killed_run_is_resumed_where_it_was(smaller_tables: Network, folder: Path, tmp_path: Path) -> None:
     report = tmp_path / "profile.json"
     journal = tmp_path / "profile.json.unfinished"
     process = subprocess.Popen(
@@ -102,7 +112,7 @@ def test_a_killed_run_is_resumed_where_it_was(two_tables: Network, folder: Path,
     assert document["elapsed"]["segments_s"] <= document["elapsed"]["total_s"]
 
     # Segments of one non-linearity were attacked; a success is in test_exposure.
-    recovered = audit_segment(two_tables, Segment(1, 3))
+    recovered = audit_segment(smaller_tables, Segment(1, 3))
     exposure = next(entry["exposure"] for entry in document["segments"] if (entry["start"], entry["stop"]) == (1, 3))
     assert exposure["queries"] == (recovered.queries if recovered.exact else None)
     assert splits["CSS"]["exposure"]["queries"] == exposure["queries"]

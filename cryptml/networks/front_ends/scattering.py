@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import dct, fft2, ifft2, next_fast_len
 
 from cryptml.errors import NetworkError
 from cryptml.networks.boundary import FloatArray
@@ -26,7 +25,7 @@ ROUND_AT = 4
 FREQUENCY = 3 * math.pi / 4
 """Centre frequency of a wavelet at the first octave, in radians a pixel."""
 
-MOST_MAP_PIXELS = 1 << 24
+MOST_MAP_PIXELS = 1 << 26
 """Of all maps of one region, margins included: a bundle from elsewhere can ask a client for a few seconds a region, not for minutes."""
 
 ALIASES = (-1, 0, 1)
@@ -115,6 +114,8 @@ class Scattering:
     @property
     def _size(self) -> int:
         """Side of a region with its margins, made a length that Fourier transforms are fast at."""
+        from scipy.fft import next_fast_len  # here, because services and clients of other front ends need none of it
+
         return int(next_fast_len(self.side + 2 * self.margin))
 
     @property
@@ -158,6 +159,8 @@ class Scattering:
 
     def _orders(self, region: Maps, filters: Filters) -> Iterator[Maps]:
         """Yield averages, flat: those of the first order, then of the second, by octave, direction, octave, direction."""
+        from scipy.fft import fft2, ifft2
+
         spectrum = fft2(np.pad(region, (self.margin, self._size - self.side - self.margin), mode="reflect"))
         first = [np.abs(ifft2(spectrum * bank)) for bank in filters]  # each (directions, size, size)
         yield from (self._means(maps) for maps in first)
@@ -210,6 +213,8 @@ def _fourier(length: int, highest: int) -> tuple[Maps, Maps]:
 
 def _cosines(length: int) -> tuple[Maps, Maps]:
     """Return (length, length) means against the cosines of a discrete cosine transform, and the order of each."""
+    from scipy.fft import dct
+
     basis = dct(np.eye(length), axis=0, norm="ortho") / math.sqrt(length)
     return basis, np.arange(length, dtype=np.float64)
 
