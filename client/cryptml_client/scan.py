@@ -13,6 +13,7 @@ from cryptml.images import Image, Region, crop
 from cryptml.journal import Journal
 from cryptml_client.client import Client
 from cryptml_client.prediction import Prediction
+from cryptml_client.spot_checking import SpotCheckFailed
 
 MOST_BYTES = 1 << 50
 MOST_MILLISECONDS = 1e12
@@ -122,7 +123,8 @@ class Scan:
 
         Raises:
             JournalError: If there is a journal and the scan is not to go on with it, or it belongs to another scan or is damaged.
-            CryptmlError: As `Client.prepare` and `Client.predict_region`; the answers so far are kept.
+            SpotCheckFailed: If the service is found out; the answers so far are thrown away.
+            CryptmlError: Otherwise as `Client.prepare` and `Client.predict_region`; the answers so far are kept.
         """
         bundle = self._client.bundle
         if not self._client.prepared:
@@ -144,6 +146,9 @@ class Scan:
                 square = crop(self._image, region, bundle.front_end.side)
                 try:
                     answer = TileAnswer.of(region, self._client.predict_region(square))
+                except SpotCheckFailed:
+                    self.discard()  # none of the answers is one to go on from
+                    raise
                 except RangeError as error:  # the next is asked all the same: a service could learn from who stops
                     impossible = impossible or error
                     answer = TileAnswer(region, (), 0.0, 0, 0)

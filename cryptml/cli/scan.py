@@ -132,12 +132,16 @@ def _default_tile(picture: Image, side: int) -> int:
 
 
 def _ask(scanning: Scan, total: int) -> list[TileAnswer]:
+    from cryptml_client import SpotCheckFailed
+
     answers: list[TileAnswer] = []
     try:
         with bar("squares", total) as (progress, task):
             for answer in scanning.answers():
                 answers.append(answer)
                 progress.advance(task)
+    except SpotCheckFailed:  # there is nothing to go on from
+        raise
     except (CryptmlError, KeyboardInterrupt):
         if answers:
             done = f"{len(answers)} of {total} squares are answered; --resume goes on from there"

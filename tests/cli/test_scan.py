@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cryptml_client import Client, Prediction, SpotCheckFailed
 from PIL import Image as Picture
 from typer.testing import CliRunner, Result
 
@@ -50,6 +51,28 @@ def refused(error: type[CryptmlError], *arguments: str) -> str:
     result = scan(*arguments)
     assert isinstance(result.exception, error), result.exception
     return str(result.exception)
+
+
+def test_a_service_that_is_found_out_leaves_nothing_to_go_on_from(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, asked = Client.predict_region, 0
+
+    def found_out(self: Client, region: Any) -> Prediction:
+        nonlocal asked
+        asked += 1
+        if asked > 2:
+            raise SpotCheckFailed("found out")
+        return real(self, region)
+
+    monkeypatch.setattr(Client, "predict_region", found_out)
+    assert "found out" in refused(SpotCheckFailed, *arguments)
+    assert asked == 3
+    assert not list(tmp_path.glob("heat.png*"))
+    asked = 0
+    refused(SpotCheckFailed, *arguments, "--resume")
+    assert asked == 3, "no answer is taken from before"
+    assert "--resume" not in scan(*arguments).output
 
 
 def test_every_square_is_answered_as_in_the_clear(
