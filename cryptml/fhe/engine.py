@@ -12,7 +12,7 @@ import importlib
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.abc import InspectLoader, Loader, MetaPathFinder
+from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
@@ -37,7 +37,7 @@ class _LateTorch:
 class _Loader(Loader):
     """Runs a module whose own ``import torch`` gives something else; what other modules import stays as it is."""
 
-    def __init__(self, loader: InspectLoader, late: _LateTorch) -> None:
+    def __init__(self, loader: Loader, late: _LateTorch) -> None:
         self._loader = loader
         self._late = late
 
@@ -45,11 +45,8 @@ class _Loader(Loader):
         def found(name: str, *more: Any, **named: Any) -> Any:
             return self._late if name == "torch" else builtins.__import__(name, *more, **named)
 
-        code = self._loader.get_code(module.__name__)
-        if code is None:
-            raise ImportError(f"{module.__name__} has no code")
-        module.__dict__["__builtins__"] = {**vars(builtins), "__import__": found}
-        exec(code, module.__dict__)  # noqa: S102 (as its own loader would)
+        module.__dict__["__builtins__"] = {**vars(builtins), "__import__": found}  # kept by what runs the module's code
+        self._loader.exec_module(module)
 
 
 class _Finder(MetaPathFinder):
@@ -60,7 +57,7 @@ class _Finder(MetaPathFinder):
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         spec = PathFinder.find_spec(fullname, path, target) if fullname in MODULES else None
-        if spec is not None and isinstance(spec.loader, InspectLoader):
+        if spec is not None and spec.loader is not None:
             spec.loader = _Loader(spec.loader, self._late)
         return spec
 
