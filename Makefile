@@ -31,7 +31,7 @@ help:
 	  'make demo      show an encrypted inference from end to end' \
 	  'make test      run the tests' \
 	  'make coverage  run the tests, and say how much of each package they run (90 % at least)' \
-  'make covered   say that once more' \
+	  'make covered   say so of the last run that was measured' \
 	  'make lint      check style, types and the import contract' \
 	  'make bench     measure encrypted networks side by side (ARGS="--dataset breastmnist:PATH")' \
 	  'make clean     remove .venv, caches and build outputs' \

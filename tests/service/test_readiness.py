@@ -123,16 +123,18 @@ def no_library(_: Path) -> bytes:
 
 def ends_the_process(folder: Path) -> bytes:
     """A library whose loading costs the worker."""
-    source, built = folder / "end.c", folder / "end.so"
-    source.write_text("#include <stdlib.h>\n__attribute__((constructor)) static void end(void) { _Exit(7); }\n")
-    subprocess.run([sys.executable, "-m", "ziglang", "cc", "-shared", "-fPIC", "-o", built, source], check=True)
-    return built.read_bytes()
+    return library_that_begins_with(folder, "_Exit(7)")
 
 
 def never_loads(folder: Path) -> bytes:
     """A library whose loading does not end, as of a disk that does not answer."""
-    source, built = folder / "wait.c", folder / "wait.so"
-    source.write_text("#include <unistd.h>\n__attribute__((constructor)) static void wait(void) { sleep(3600); }\n")
+    return library_that_begins_with(folder, "sleep(3600)")
+
+
+def library_that_begins_with(folder: Path, statement: str) -> bytes:
+    source, built = folder / "begin.c", folder / "begin.so"
+    headers = "#include <stdlib.h>\n#include <unistd.h>\n"
+    source.write_text(f"{headers}__attribute__((constructor)) static void begin(void) {{ {statement}; }}\n")
     subprocess.run([sys.executable, "-m", "ziglang", "cc", "-shared", "-fPIC", "-o", built, source], check=True)
     return built.read_bytes()
 
