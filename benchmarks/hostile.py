@@ -31,8 +31,8 @@ from benchmarks.hostile_requests import Arsenal, Maker
 from benchmarks.hostile_target import CANARY, PATIENCE_SECONDS, SETTLE_SECONDS, WORKERS, Answer, Shot, Target
 from cryptml.cli.local_service import LocalService
 from cryptml.errors import CryptmlError
+from cryptml.processes.memory import resident_bytes
 from cryptml.profiler.machine import describe_machine
-from cryptml.profiler.memory import resident_bytes
 
 SEED = 20240607
 THREADS = 4

@@ -35,8 +35,8 @@ from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
 from cryptml.networks import load_network
 from cryptml.networks.envelope import envelope
+from cryptml.processes.child import Child
 from cryptml.profiler.machine import describe_machine
-from cryptml.profiler.processes import Child
 from cryptml.splits import Split
 
 SERVER_MODULE = "cryptml.profiler.server_process"

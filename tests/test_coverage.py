@@ -78,7 +78,7 @@ def test_a_process_that_leaves_with_its_owner_is_measured(tmp_path: Path) -> Non
     code.write_text(
         "import os, subprocess, sys, time\n"
         "sys.path.insert(0, sys.argv[1])\n"
-        "from cryptml.profiler.processes import Child\n"
+        "from cryptml.processes.child import Child\n"
         "child = Child('cryptml.profiler.compiler_process', threads=1)\n"
         "try:\n    child.ask({'do': 'run_front_end', 'network': 'tiny', 'repeats': 1}, time.monotonic() + 60)\n"
         "finally:\n    print(child._process.pid, flush=True)\n"

@@ -22,7 +22,7 @@ from cryptml.errors import CryptmlError
 from cryptml.fhe.circuit import CircuitSpec
 from cryptml.fhe.client import KeySet
 from cryptml.images import Image
-from cryptml.profiler.memory import peak_resident_bytes, reset_peak
+from cryptml.processes.memory import peak_resident_bytes, reset_peak
 
 
 class Forgetful(AcceptedBundles):

@@ -23,8 +23,8 @@ from cryptml.cli.console import bar, err, out
 from cryptml.datasets import load_dataset
 from cryptml.errors import CryptmlError, MeasurementError, SettingError
 from cryptml.networks import load_network
+from cryptml.processes.child import Child
 from cryptml.profiler.machine import describe_machine
-from cryptml.profiler.processes import Child
 
 PLANS = {
     "scatter": ("SSS",),

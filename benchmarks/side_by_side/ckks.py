@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from benchmarks.side_by_side.contender import Answered, Sizes
 from cryptml.networks import Standardisation
 from cryptml.networks.boundary import FloatArray
-from cryptml.profiler.answering import milliseconds_since
+from cryptml.processes.answering import milliseconds_since
 
 KERNEL, STRIDE, KERNELS, HIDDEN = 7, 3, 4, 64
 DEGREE = 8192

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from benchmarks.side_by_side.contender import Answered, Sizes
 from cryptml.networks import load_network
 from cryptml.networks.boundary import FloatArray
-from cryptml.profiler.answering import milliseconds_since
+from cryptml.processes.answering import milliseconds_since
 
 
 class ClearContender:

@@ -23,7 +23,7 @@ from cryptml.networks.architectures.rounding import RoundedAccumulator
 from cryptml.networks.architectures.triangle import TriangleWave
 from cryptml.networks.boundary import FloatArray
 from cryptml.networks.checkpoint import load_checkpoint
-from cryptml.profiler.answering import milliseconds_since
+from cryptml.processes.answering import milliseconds_since
 
 OUTPUT_BITS = 8
 """What Concrete ML takes where nobody says otherwise; its inputs are as wide as the network was trained for."""

@@ -13,8 +13,8 @@ import numpy as np
 
 from cryptml.errors import MeasurementError
 from cryptml.networks.boundary import FloatArray
-from cryptml.profiler.answering import answer, milliseconds_since
-from cryptml.profiler.memory import peak_resident_bytes, reset_peak
+from cryptml.processes.answering import answer, milliseconds_since
+from cryptml.processes.memory import peak_resident_bytes, reset_peak
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Contender(Protocol):
 
 
 def main() -> None:
-    """Serve the benchmark's requests for one contender (``python -m``, see `cryptml.profiler.processes.Child`)."""
+    """Serve the benchmark's requests for one contender (``python -m``, see `cryptml.processes.child.Child`)."""
     from benchmarks.side_by_side.contenders import make
 
     state: dict[str, Any] = {}

@@ -17,7 +17,7 @@ from cryptml.fhe.parameters import CircuitParameters
 from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS
 from cryptml.networks import load_network
 from cryptml.networks.boundary import FloatArray
-from cryptml.profiler.answering import milliseconds_since
+from cryptml.processes.answering import milliseconds_since
 from cryptml.splits import Split
 
 LOOKUPS = 512

@@ -15,7 +15,7 @@ from pathlib import Path
 from queue import Empty, Queue
 
 from cryptml.errors import MeasurementError, ServiceUnavailable
-from cryptml.profiler.memory import peak_resident_bytes
+from cryptml.processes.memory import peak_resident_bytes
 
 START_SECONDS = 120.0
 

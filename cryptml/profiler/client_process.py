@@ -1,4 +1,4 @@
-"""The process that does what a client does with one circuit (``python -m``, see `cryptml.profiler.answering`).
+"""The process that does what a client does with one circuit (``python -m``, see `cryptml.processes.answering`).
 
 Its secret key stays in its memory. It makes, keeps and serialises keys in the order of a real client, so that its peak is one.
 """
@@ -14,9 +14,9 @@ import numpy as np
 from cryptml.errors import MeasurementError
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
-from cryptml.profiler.answering import answer, milliseconds_since
+from cryptml.processes.answering import answer, milliseconds_since
+from cryptml.processes.memory import peak_resident_bytes, reset_peak, resident_bytes
 from cryptml.profiler.compiled_folder import read_spec
-from cryptml.profiler.memory import peak_resident_bytes, reset_peak, resident_bytes
 
 
 class MeasuredClient:

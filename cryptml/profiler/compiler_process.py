@@ -1,4 +1,4 @@
-"""The process that compiles segments, runs them in the clear and attacks them (``python -m``, see `cryptml.profiler.answering`)."""
+"""The process that compiles segments, runs them in the clear and attacks them (``python -m``, see `cryptml.processes.answering`)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.settings import EngineSettings, Grouping, Rounding
 from cryptml.networks import Network, load_network
-from cryptml.profiler.answering import answer, milliseconds_since
+from cryptml.processes.answering import answer, milliseconds_since
 from cryptml.profiler.compiled_folder import read_spec, write_compiled
 from cryptml.profiler.extraction import audit_segment
 from cryptml.splits import Segment

@@ -16,8 +16,8 @@ from cryptml.fhe.settings import EngineSettings
 from cryptml.networks import IntArray, Network
 from cryptml.networks.clamping import within_bins
 from cryptml.networks.envelope import envelope
+from cryptml.processes.child import Child
 from cryptml.profiler.compiled_folder import CIRCUIT_FOLDER
-from cryptml.profiler.processes import Child
 from cryptml.profiler.samples import sample_input
 from cryptml.splits import Segment
 

@@ -16,6 +16,7 @@ from cryptml.errors import MeasurementError
 from cryptml.fhe.settings import EngineSettings
 from cryptml.journal import Journal
 from cryptml.networks.network import Network
+from cryptml.processes.child import Child, Replaced
 from cryptml.profiler.assembly import assemble
 from cryptml.profiler.compiled_folder import is_compiled
 from cryptml.profiler.composition import Link
@@ -31,7 +32,6 @@ from cryptml.profiler.measurement import (
     compile_request,
 )
 from cryptml.profiler.probes import Knowledge
-from cryptml.profiler.processes import Child, Replaced
 from cryptml.profiler.ray_machines import ClusterMachines
 from cryptml.profiler.report import network_digest
 from cryptml.splits import Segment

@@ -1,4 +1,4 @@
-"""The process that does what a service's worker does with one circuit (``python -m``, see `cryptml.profiler.answering`)."""
+"""The process that does what a service's worker does with one circuit (``python -m``, see `cryptml.processes.answering`)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from cryptml.errors import MeasurementError
 from cryptml.fhe.engine import fhe
 from cryptml.fhe.server import ServerCircuit, load_evaluation_keys
 from cryptml.files import sha256, write_bytes
-from cryptml.profiler.answering import answer, milliseconds_since
-from cryptml.profiler.memory import peak_resident_bytes, reset_peak, resident_bytes
+from cryptml.processes.answering import answer, milliseconds_since
+from cryptml.processes.memory import peak_resident_bytes, reset_peak, resident_bytes
 
 
 class MeasuredServer:

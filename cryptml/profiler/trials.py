@@ -15,10 +15,10 @@ from typing import Any
 
 from cryptml.errors import MeasurementError
 from cryptml.networks import Network
+from cryptml.processes.child import Child
+from cryptml.processes.memory import available_bytes
 from cryptml.profiler.compiled_folder import CIRCUIT_FOLDER
 from cryptml.profiler.measurement import CLIENT_MODULE, LONG_EVALUATION_MS, SERVER_MODULE, Limits
-from cryptml.profiler.memory import available_bytes
-from cryptml.profiler.processes import Child
 from cryptml.profiler.samples import sample_input
 from cryptml.splits import Segment
 

@@ -13,9 +13,9 @@ from cryptml.bundle.server import WorkerMemory
 from cryptml.errors import MeasurementError
 from cryptml.fhe.circuit import CircuitSpec
 from cryptml.networks import Network
+from cryptml.processes.child import Child
 from cryptml.profiler.compiled_folder import write_spec
 from cryptml.profiler.measurement import CLIENT_MODULE, SERVER_MODULE
-from cryptml.profiler.processes import Child
 from cryptml.profiler.samples import sample_input
 
 TIMEOUT_SECONDS = 1800.0

@@ -17,7 +17,7 @@ PROBE_SECONDS = 60.0
 WEB, WORKER = "cryptml_server.app", "cryptml_server.worker"
 PROBE = """
 import importlib, sys
-from cryptml.profiler.memory import resident_bytes
+from cryptml.processes.memory import resident_bytes
 importlib.import_module(sys.argv[1])
 print(resident_bytes())
 """

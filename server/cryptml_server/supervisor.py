@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import signal
 import socket
 import struct
@@ -17,6 +16,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from cryptml.processes.environment import reduced_environment
 from cryptml_server.executor import OUT_OF_MEMORY, Evaluation, WorkerLost, twice_if_lost
 from cryptml_server.loads import UNAVAILABLE, CircuitLoads, unavailable
 from cryptml_server.models import Circuit
@@ -45,10 +45,6 @@ NO_WORKER = "No worker"
 SHUTTING_DOWN = "Shutting down"
 TOO_SLOW = "Evaluation too slow"
 """Titles of problems that are told apart here: for the first two no circuit is to blame."""
-
-NEEDED = ("PATH", "HOME", "LANG", "LANGUAGE", "TMPDIR", "TZ", "VIRTUAL_ENV")
-NEEDED_PREFIXES = ("LC_", "LD_", "PYTHON", "OMP_", "KMP_", "MALLOC_", "COVERAGE_")
-"""Of the service's environment: how programs are found, how they print, how they use memory and threads."""
 
 
 class Supervisor:
@@ -258,7 +254,7 @@ class Supervisor:
                 self._process = subprocess.Popen(
                     command,
                     pass_fds=[theirs.fileno()],
-                    env=_environment(self._threads),
+                    env={**reduced_environment(), "OMP_NUM_THREADS": str(self._threads)},
                     stdin=subprocess.DEVNULL,
                     start_new_session=True,
                 )
@@ -292,12 +288,6 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 process.kill()
         return process.wait()
-
-
-def _environment(threads: int) -> dict[str, str]:
-    """Return what a worker needs to know: it reads hostile bytes with native code, so no address or token is among it."""
-    kept = {name: value for name, value in os.environ.items() if name in NEEDED or name.startswith(NEEDED_PREFIXES)}
-    return {**kept, "OMP_NUM_THREADS": str(threads)}
 
 
 def _refusal(answer: dict[str, Any]) -> Problem:

@@ -26,7 +26,7 @@ from cryptml.errors import BundleError
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
 from cryptml.networks.shipped import DEFAULT_SPLITS
-from cryptml.profiler.memory import peak_resident_bytes
+from cryptml.processes.memory import peak_resident_bytes
 
 pytestmark = [
     pytest.mark.encrypted,

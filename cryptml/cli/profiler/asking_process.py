@@ -1,4 +1,4 @@
-"""A client in a process of its own, as a clinic's would be (``python -m``, see `cryptml.profiler.answering`)."""
+"""A client in a process of its own, as a clinic's would be (``python -m``, see `cryptml.processes.answering`)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from cryptml_client import Client, KeyStore
 
 from cryptml.errors import MeasurementError
-from cryptml.profiler.answering import answer, milliseconds_since
-from cryptml.profiler.memory import peak_resident_bytes
+from cryptml.processes.answering import answer, milliseconds_since
+from cryptml.processes.memory import peak_resident_bytes
 
 
 class AskingClient:

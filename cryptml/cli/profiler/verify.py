@@ -20,9 +20,9 @@ from cryptml.errors import CircuitError, MeasurementError, ReportError, ServiceU
 from cryptml.networks import Network, load_network
 from cryptml.networks.clamping import within_bins
 from cryptml.networks.envelope import split_envelope
+from cryptml.processes.child import Child
 from cryptml.profiler.composition import Link
 from cryptml.profiler.measurement import LONG_EVALUATION_MS
-from cryptml.profiler.processes import Child
 from cryptml.profiler.ranking import describe_composed, list_composed
 from cryptml.profiler.report import MAX_LISTED_LAYERS, cost_model, link_of, load_report, require_network, save_report
 from cryptml.profiler.samples import sample_region

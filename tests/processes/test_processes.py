@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from cryptml.errors import MeasurementError
-from cryptml.profiler.memory import peak_resident_bytes, resident_bytes
-from cryptml.profiler.processes import Child
+from cryptml.processes.child import Child
+from cryptml.processes.memory import peak_resident_bytes, resident_bytes
 
 MODULE = """
 import os, time
 from cryptml.errors import CircuitError
-from cryptml.profiler.answering import answer
+from cryptml.processes.answering import answer
 
 held = []
 
@@ -96,7 +96,7 @@ def test_a_child_does_not_outlive_a_killed_owner(tmp_path: Path) -> None:
         [
             sys.executable,
             "-c",
-            "from cryptml.profiler.processes import Child\nimport time\n"
+            "from cryptml.processes.child import Child\nimport time\n"
             "child = Child('sample_process', threads=1)\nprint(child._process.pid, flush=True)\n"
             "child.ask({'do': 'sleep'}, time.monotonic() + 60)",
         ],

@@ -11,12 +11,13 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any
 
-from cryptml.errors import MeasurementError
-from cryptml.profiler.memory import resident_bytes
+from cryptml.errors import CryptmlError, MeasurementError
+from cryptml.processes.memory import resident_bytes
 
 POLL_SECONDS = 0.05
 """How often memory is compared with its limit."""
@@ -26,19 +27,30 @@ GRACE_SECONDS = 2.0
 
 
 class Child:
-    """A measuring process that answers JSON requests, one after the other.
+    """A process that answers JSON requests, one after the other.
 
     Args:
         module: Run as ``python -m``; calls `answer` with what it can do.
         threads: Of native code in it (``OMP_NUM_THREADS``).
         memory_bytes: Killed when it holds more; None for no limit.
+        environment: All of it but the threads; None for this process's own.
+        failure: What is raised where it does not answer.
 
     The process starts at once and imports while its owner does something else.
     """
 
-    def __init__(self, module: str, *, threads: int, memory_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        module: str,
+        *,
+        threads: int,
+        memory_bytes: int | None = None,
+        environment: Mapping[str, str] | None = None,
+        failure: type[CryptmlError] = MeasurementError,
+    ) -> None:
         self._module = module
         self._memory = memory_bytes
+        self._failure = failure
         self._outgrown = 0
         ours, theirs = socket.socketpair()
         with theirs:
@@ -46,7 +58,7 @@ class Child:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", module, str(theirs.fileno()), str(os.getpid())],
                 pass_fds=[theirs.fileno()],
-                env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+                env={**(os.environ if environment is None else environment), "OMP_NUM_THREADS": str(threads)},
                 stdin=subprocess.DEVNULL,
                 stdout=self._said,
                 stderr=subprocess.STDOUT,
@@ -76,21 +88,42 @@ class Child:
             deadline: Of `time.monotonic`; the process is killed after it.
 
         Raises:
-            MeasurementError: If the function fails, the process ends, takes too long or outgrows its memory.
+            CryptmlError: As ``failure`` says, if the function fails, the process ends, takes too long or outgrows its memory.
         """
         if not self.alive:  # writing to nobody raises a signal, which LLVM's handlers turn into a crash of this process
-            raise MeasurementError(f"{request['do']} {self._end()}")
+            raise self._failure(f"{request['do']} {self._end()}")
         try:
             self._connection.send_bytes(json.dumps(request).encode())
             if not self._connection.poll(max(0.0, deadline - time.monotonic())):
                 self.stop()
-                raise MeasurementError(f"{request['do']} did not end within its time limit")
+                raise self._failure(f"{request['do']} did not end within its time limit")
             reply: dict[str, Any] = json.loads(self._connection.recv_bytes())
         except (EOFError, OSError) as error:
-            raise MeasurementError(f"{request['do']} {self._end()}") from error
+            raise self._failure(f"{request['do']} {self._end()}") from error
         if "error" in reply:
-            raise MeasurementError(f"{request['do']}: {reply['error']}")
+            raise self._failure(f"{request['do']}: {reply['error']}")
         return reply
+
+    def ask_for_bytes(self, request: dict[str, Any], deadline: float, most: int) -> tuple[dict[str, Any], bytes]:
+        """Return the answer to a request, and the bytes that follow it.
+
+        Args:
+            request: See `ask`.
+            deadline: See `ask`; of the bytes too.
+            most: Bytes that are taken at most; the process is killed for more.
+
+        Raises:
+            CryptmlError: See `ask`.
+        """
+        reply = self.ask(request, deadline)
+        watch = threading.Timer(max(0.0, deadline - time.monotonic()), self._process.kill)
+        watch.start()  # receiving waits for the other end without a limit
+        try:
+            return reply, self._connection.recv_bytes(most)
+        except (EOFError, OSError) as error:
+            raise self._failure(f"{request['do']} {self._end()}") from error
+        finally:
+            watch.cancel()
 
     def stop(self) -> None:
         """End the process, in the middle of a request too; an idle one ends by itself when the connection closes."""

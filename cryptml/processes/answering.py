@@ -1,4 +1,4 @@
-"""The far end of `cryptml.profiler.processes.Child`: a loop that answers JSON requests until its owner is gone."""
+"""The far end of `cryptml.processes.child.Child`: a loop that answers JSON requests until its owner is gone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from typing import Any
 
 from cryptml.errors import CryptmlError, printable
 
-Function = Callable[[dict[str, Any]], dict[str, Any]]
+Answer = dict[str, Any] | tuple[dict[str, Any], memoryview]
+"""JSON values, and bytes after them where the owner calls `cryptml.processes.child.Child.ask_for_bytes`."""
+
+Function = Callable[[dict[str, Any]], Answer]
 
 
 def answer(functions: Mapping[str, Function]) -> None:
@@ -25,14 +28,19 @@ def answer(functions: Mapping[str, Function]) -> None:
             request = json.loads(connection.recv_bytes())
         except (EOFError, OSError):
             return
+        payload: memoryview | None = None
         try:
             reply = functions[request["do"]](request)
+            if isinstance(reply, tuple):
+                reply, payload = reply
         except MemoryError:
             reply = {"error": "memory does not suffice"}
         except (CryptmlError, OSError, RuntimeError, ValueError) as error:
             reply = {"error": printable(str(error))[:500] or type(error).__name__}
         try:
             connection.send_bytes(json.dumps(reply).encode())
+            if payload is not None:
+                connection.send_bytes(payload)
         except OSError:
             return
 
