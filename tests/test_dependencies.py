@@ -34,6 +34,7 @@ NAMED_OTHERWISE = {
 """Modules whose distribution has another name; the longest that fits counts."""
 
 NEVER_IMPORTED = {
+    "python-gdcm": "pydicom imports it, for compressed pixels",
     "psycopg": "SQLAlchemy imports it, for an address postgresql+psycopg://",
     "s3fs": "fsspec imports it, for an address s3://",
     "ziglang": "a command: it links circuits where there is no system linker",

@@ -1,4 +1,4 @@
-"""How large a picture may be, and what is accepted at all."""
+"""How large a picture may be, what reading it may cost, and what is accepted at all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ MAX_PIXELS = 64 * 2**20
 MAX_FILE_BYTES = 512 * 2**20
 """Largest file that is opened, in bytes."""
 
-ACCEPTED = "give a grey DICOM, PNG or PGM picture of a single frame"
+ADDRESS_BYTES = 3 * 2**30
+"""Address space of the process that decodes: a picture of `MAX_PIXELS` takes some 2 GiB where it is compressed."""
+
+READ_SECONDS = 120.0
+"""For reading one picture; its process is replaced after it."""
+
+ACCEPTED = "give a grey DICOM, PNG, JPEG, TIFF, BMP or PGM picture"
 
 
 def check_declared(columns: int, rows: int) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from cryptml.errors import CryptmlError, printable
 
 Answer = dict[str, Any] | tuple[dict[str, Any], memoryview]
-"""JSON values, and bytes after them where the owner calls `cryptml.processes.child.Child.ask_for_bytes`."""
+"""JSON values, and bytes after them where the owner calls `cryptml.processes.child.Child.take`."""
 
 Function = Callable[[dict[str, Any]], Answer]
 

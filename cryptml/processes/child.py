@@ -104,24 +104,23 @@ class Child:
             raise self._failure(f"{request['do']}: {reply['error']}")
         return reply
 
-    def ask_for_bytes(self, request: dict[str, Any], deadline: float, most: int) -> tuple[dict[str, Any], bytes]:
-        """Return the answer to a request, and the bytes that follow it.
+    def take(self, deadline: float, most: int) -> bytes:
+        """Return the bytes that follow an answer.
 
         Args:
-            request: See `ask`.
-            deadline: See `ask`; of the bytes too.
-            most: Bytes that are taken at most; the process is killed for more.
+            deadline: See `ask`.
+            most: Bytes that are taken at most; the process is killed where there are more.
 
         Raises:
             CryptmlError: See `ask`.
         """
-        reply = self.ask(request, deadline)
+        # Receiving waits for the other end without a limit.
         watch = threading.Timer(max(0.0, deadline - time.monotonic()), self._process.kill)
-        watch.start()  # receiving waits for the other end without a limit
+        watch.start()
         try:
-            return reply, self._connection.recv_bytes(most)
+            return self._connection.recv_bytes(most)
         except (EOFError, OSError) as error:
-            raise self._failure(f"{request['do']} {self._end()}") from error
+            raise self._failure(f"what follows an answer did not come: it {self._end()}") from error
         finally:
             watch.cancel()
 

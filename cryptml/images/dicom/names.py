@@ -1,0 +1,37 @@
+"""Attributes as messages name them: a word that people know, and a tag that their tools show."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from pydicom.datadict import dictionary_description, tag_for_keyword
+
+OVERLAYS = {"OverlayBitsAllocated": 0x60000100, "OverlayBitPosition": 0x60000102, "OverlayData": 0x60003000}
+"""The first of the tags that these have: there is a group for each of sixteen overlays."""
+
+
+@cache
+def tag_of(keyword: str) -> int:
+    """Return group and element.
+
+    Raises:
+        KeyError: If there is no such attribute.
+    """
+    found = OVERLAYS.get(keyword) or tag_for_keyword(keyword)
+    if found is None:
+        raise KeyError(keyword)
+    return found
+
+
+def name_of(attribute: str | int) -> str:
+    """Return an attribute's name and tag, for example ``"Window Center (0028,1050)"``.
+
+    Args:
+        attribute: Keyword, or group and element.
+    """
+    tag = tag_of(attribute) if isinstance(attribute, str) else attribute
+    try:
+        name = dictionary_description(tag)
+    except KeyError:
+        name = "an attribute"
+    return f"{name} ({tag >> 16:04X},{tag & 0xFFFF:04X})"

@@ -1,0 +1,164 @@
+"""A DICOM file's frames as grey pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cryptml.errors import ImageError
+from cryptml.images.channels import grey_of
+from cryptml.images.dicom.attributes import MOST_LISTED, refused
+from cryptml.images.dicom.frame_values import FrameValues
+from cryptml.images.dicom.grey_scale import grey_levels
+from cryptml.images.dicom.header import Header, check_presentation, pixel_aspect, read_header, view_and_laterality
+from cryptml.images.dicom.names import name_of
+from cryptml.images.dicom.pixel_data import LOSSY, PixelData, open_pixel_data
+from cryptml.images.image import Floats
+from cryptml.images.square import make_square
+
+LEAST_USE = 1 / 8
+"""Of the range of more than 8 stored bits, that a picture without a window uses: less says that Bits Stored is wrong."""
+
+
+@dataclass(frozen=True)
+class DicomFile:
+    """A file that holds pictures, checked but for its pixels.
+
+    Attributes:
+        header: Of its pixels.
+        view: ``"CC"``, ``"MLO"`` and so on; None where the file does not say.
+        laterality: ``"L"`` or ``"R"``; None where the file does not say.
+        pixels: Where they lie.
+    """
+
+    header: Header
+    view: str | None
+    laterality: str | None
+    pixels: PixelData
+
+    @property
+    def source(self) -> str:
+        """How the picture was encoded."""
+        return f"DICOM, {self.header.stored} bits"
+
+
+def open_dicom(file: Path) -> DicomFile:
+    """Read what a file says of its pictures.
+
+    Raises:
+        ImageError: If it holds none, or none that is read here.
+    """
+    pixels = open_pixel_data(file)
+    header = read_header(pixels.dataset)
+    check_presentation(pixels.dataset, header)
+    view, laterality = view_and_laterality(pixels.dataset)
+    return DicomFile(header, view, laterality, pixels)
+
+
+def read_frame(opened: DicomFile, place: int) -> tuple[Floats, str]:
+    """Return a frame's grey levels, with square pixels.
+
+    Args:
+        opened: By `open_dicom`.
+        place: Of the frame, from 0.
+
+    Returns:
+        float32 (rows, columns), values in [0, 1]; and how the picture was encoded.
+
+    Raises:
+        ImageError: If an attribute is not implemented here, a transformation malformed, or the pixels contradict the header.
+    """
+    dataset, header = opened.pixels.dataset, opened.header
+    unknown = refused(dataset, [place])
+    if unknown:
+        more = f", and {len(unknown) - MOST_LISTED} more" if len(unknown) > MOST_LISTED else ""
+        raise ImageError(
+            f"{'; '.join(unknown[:MOST_LISTED])}{more}: this would change the picture, and is not read here; export the picture without it"
+        )
+    frame = FrameValues(dataset, place, header.frames)
+    aspect = pixel_aspect(dataset, frame)
+    if header.samples == 3:
+        lossy = opened.pixels.syntax in LOSSY
+        return make_square(grey_of(opened.pixels.frame(place, header), 255, lossy=lossy), aspect), opened.source
+    levels, by_bits = grey_levels(frame, dataset, header)
+    stored = _stored(opened.pixels.frame(place, header), header)
+    if by_bits:
+        _check_use(stored.places, header)
+    grey = levels[stored.places]
+    if stored.padding is not None:
+        grey[stored.padding] = 0
+    clipped = f", {stored.beyond} values beyond them clipped" if stored.beyond else ""
+    return make_square(grey, aspect), f"{opened.source}{clipped}"
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """Cells as values.
+
+    Attributes:
+        places: Of each pixel's value among those that the stored bits can hold, from 0.
+        padding: Which pixels are no picture; None where there is no padding.
+        beyond: How many pixels hold a value beyond the stored bits, and got the nearest that they hold.
+    """
+
+    places: npt.NDArray[np.int32]
+    padding: npt.NDArray[np.bool_] | None
+    beyond: int
+
+
+def _stored(cells: npt.NDArray[Any], header: Header) -> _Stored:
+    """Return the values that cells hold.
+
+    Bits above the stored ones are taken for more of the value, which is then clipped: cutting them off would wrap values around.
+
+    Raises:
+        ImageError: If anything lies below the stored bits.
+    """
+    bits = cells.dtype.itemsize
+    shift = header.high - header.stored + 1
+    values = cells.view(f"i{bits}" if header.signed else f"u{bits}").astype(np.int32)
+    least, most = (
+        (-(1 << (header.stored - 1)), (1 << (header.stored - 1)) - 1)
+        if header.signed
+        else (0, (1 << header.stored) - 1)
+    )
+    padding = None
+    if header.padding is not None and not shift:
+        padding = (values >= header.padding[0]) & (values <= header.padding[1])
+    if shift:
+        if (cells & ((1 << shift) - 1)).any():
+            raise ImageError(
+                f"{name_of('BitsStored')} is {header.stored} and {name_of('HighBit')} {header.high}, and pixels hold something below "
+                "these bits; export the file again"
+            )
+        values >>= shift
+        if header.padding is not None:
+            padding = (values >= header.padding[0]) & (values <= header.padding[1])
+    if header.signed and header.high < 8 * bits - 1 and values.min(initial=0) >= 0:
+        # Some write no sign into the bits above: then no value has any of them.
+        values = (
+            np.where(values > most, values - (1 << header.stored), values)
+            if values.max(initial=0) < 1 << header.stored
+            else values
+        )
+    outside = (values < least) | (values > most)
+    if padding is not None:
+        outside &= ~padding
+    beyond = int(outside.sum())
+    if beyond or padding is not None:
+        values = np.clip(values, least, most)
+    return _Stored(values - least, padding, beyond)
+
+
+def _check_use(places: npt.NDArray[Any], header: Header) -> None:
+    used = int(places.max()) - (1 << (header.stored - 1) if header.signed else 0)
+    whole = (1 << header.stored) >> (1 if header.signed else 0)
+    if header.stored > 8 and 0 < used < whole * LEAST_USE - 1:
+        raise ImageError(
+            f"{name_of('BitsStored')} is {header.stored}, the greatest value {used}, and no window says what is white: "
+            "the picture would be nearly black; export it with a window, or with the bits that it uses"
+        )

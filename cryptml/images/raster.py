@@ -1,0 +1,125 @@
+"""PNG, JPEG, TIFF, BMP and PGM files, through Pillow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import PIL.ImageOps
+from PIL import TiffImagePlugin
+from PIL.TiffTags import TAGS_V2
+
+from cryptml.errors import ImageError
+from cryptml.images.channels import grey_of
+from cryptml.images.image import Floats
+from cryptml.images.limits import ACCEPTED, MAX_PIXELS, check_declared
+
+NAMES: Mapping[str, str] = {"PNG": "PNG", "JPEG": "JPEG", "TIFF": "TIFF", "BMP": "BMP", "DIB": "BMP", "PPM": "PGM"}
+"""Pillow's formats, and what they are called here."""
+
+_GREY = {"1": (1, 1), "L": (255, 8), "I": (65535, 16), "I;16": (65535, 16), "I;16L": (65535, 16), "I;16B": (65535, 16)}
+"""White value and bits of grey modes; Pillow scales PGM of more than 8 bits to 65535 itself."""
+
+_COLOUR = ("RGB", "RGBA", "P", "LA", "PA")
+_LOSSY = ("JPEG", "TIFF")  # TIFF may hold JPEG
+
+_TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_SAMPLES, _TIFF_FORMAT = 258, 262, 277, 339
+_WHITE_IS_ZERO, _PALETTE = 0, 3
+_PNG_DEPTH, _PNG_COLOUR = 24, 25  # bytes of the header chunk
+
+
+def open_raster(file: Path) -> PIL.Image.Image:
+    """Open a file without decoding it.
+
+    Raises:
+        ImageError: If it is larger than `MAX_PIXELS`, or holds what Pillow would not read exactly.
+    """
+    try:
+        picture = PIL.Image.open(file, formats=("PNG", "JPEG", "TIFF", "BMP", "PPM"))
+    except PIL.Image.DecompressionBombError as error:
+        raise ImageError(f"the header declares more than the limit of {MAX_PIXELS} pixels; {ACCEPTED}") from error
+    check_declared(*picture.size)
+    if picture.format not in NAMES:
+        raise ImageError(f"pictures of the format {str(picture.format)[:16]} are not read; {ACCEPTED}")
+    if picture.format == "TIFF":
+        _check_tiff(picture)
+    if picture.format == "PNG":
+        _check_png(file)
+    return picture
+
+
+def frames_in(picture: PIL.Image.Image) -> int:
+    """Return how many pictures a file holds."""
+    return int(getattr(picture, "n_frames", 1))
+
+
+def read_raster(picture: PIL.Image.Image, place: int) -> tuple[Floats, str]:
+    """Decode one picture of a file, turned upright as its Exif orientation says.
+
+    Args:
+        picture: By `open_raster`.
+        place: From 0.
+
+    Returns:
+        float32 (rows, columns), values in [0, 1], and how it was encoded.
+
+    Raises:
+        ImageError: If it has colour, transparency, or a number of bits that is not read here.
+    """
+    if frames_in(picture) > 1:
+        if picture.format != "TIFF":
+            raise ImageError(f"the picture is animated; {ACCEPTED}")
+        picture.seek(place)
+        check_declared(*picture.size)
+        _check_tiff(picture)
+    name = NAMES[str(picture.format)]
+    inverted = name == "TIFF" and _tag(picture, _TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO and picture.mode.startswith("I")
+    lossy = picture.format in _LOSSY
+    if "transparency" in picture.info:
+        raise ImageError(f"the picture has transparency; {ACCEPTED}")
+    upright = PIL.ImageOps.exif_transpose(picture)
+    if upright.mode in _GREY:
+        white, bits = _GREY[upright.mode]
+        values = np.asarray(upright, dtype=np.float32) / np.float32(white)
+        if inverted:  # Pillow does so for 8 bits alone
+            values = 1 - values
+        return values, f"{name}, {bits} bit{'s' if bits > 1 else ''}"
+    if upright.mode in _COLOUR:
+        if upright.mode in ("RGBA", "LA", "PA") and np.asarray(upright.getchannel("A")).min() < 255:
+            raise ImageError(f"the picture has transparency; {ACCEPTED}")
+        return grey_of(np.asarray(upright.convert("RGB")), 255, lossy=lossy), f"{name}, 8 bits"
+    raise ImageError(f"the picture is of a kind that is not read (mode {upright.mode}); {ACCEPTED}")
+
+
+def _check_tiff(picture: PIL.Image.Image) -> None:
+    """Refuse what Pillow reads as something else: 12 bits as 16, colour of 16 bits as 8, signed or real values as they lie."""
+    bits = _tag(picture, _TIFF_BITS, (1,))
+    bits = bits if isinstance(bits, tuple) else (bits,)
+    samples = _tag(picture, _TIFF_SAMPLES, 1)
+    formats = _tag(picture, _TIFF_FORMAT, (1,))
+    formats = formats if isinstance(formats, tuple) else (formats,)
+    if set(formats) != {1}:
+        raise ImageError(f"{_named(_TIFF_FORMAT)} is {formats[:4]}; unsigned whole numbers (1) are read; {ACCEPTED}")
+    allowed = (1, 2, 4, 8, 16) if samples == 1 else (8,)
+    if len(set(bits)) != 1 or bits[0] not in allowed:
+        raise ImageError(
+            f"{_named(_TIFF_BITS)} is {bits[:4]} with {samples} samples a pixel; {allowed} are read; {ACCEPTED}"
+        )
+
+
+def _check_png(file: Path) -> None:
+    """Refuse colour of 16 bits, which Pillow reads as 8."""
+    with file.open("rb") as stream:
+        head = stream.read(_PNG_COLOUR + 1)
+    if len(head) > _PNG_COLOUR and head[_PNG_DEPTH] == 16 and head[_PNG_COLOUR] != 0:
+        raise ImageError(f"PNG of 16 bits with colour or transparency is not read exactly here; {ACCEPTED}")
+
+
+def _tag(picture: PIL.Image.Image, number: int, default: object = None) -> object:
+    return picture.tag_v2.get(number, default) if isinstance(picture, TiffImagePlugin.TiffImageFile) else default
+
+
+def _named(number: int) -> str:
+    return f"{TAGS_V2[number].name} ({number})"
