@@ -24,7 +24,7 @@ def test_small_regions_take_all_eight_symmetries_and_nothing_else() -> None:
 
 def test_upright_regions_are_mirrored_and_not_turned() -> None:
     region = torch.arange(64.0).reshape(1, 1, 8, 8)
-    varied = augment(region.repeat(50, 1, 1, 1), generator(), upright=True)
+    varied = augment(region.repeat(50, 1, 1, 1), generator(), "mirror")
     expected = {tuple(each.flatten().tolist()) for each in (region, region.flip(-1))}
     assert {tuple(item.flatten().tolist()) for item in varied} == expected
 

@@ -53,7 +53,9 @@ def test_json_has_both_levels() -> None:
     document = json.loads(json.dumps(result.to_json()))
     assert {"auc", "auc_low", "auc_high", "accuracy", "images", "patients", "confusion"} < set(document)
     assert document["confusion"] == [[2, 0], [0, 2]]
-    assert set(document["patient_level"]) == {"auc", "auc_low", "auc_high", "accuracy", "confusion"}
+    assert set(document["patient_level"]) == {
+        "auc", "auc_low", "auc_high", "accuracy", "confusion", "interval_refused"
+    }  # fmt: skip
 
 
 def test_patients_that_are_all_positive_have_no_level_of_their_own() -> None:
@@ -67,8 +69,8 @@ def test_three_classes() -> None:
     predicted = np.eye(3, dtype=np.float32)[[0, 1, 2, 1, 0, 0]] * 0.8 + np.float32(0.2 / 3)
     result = evaluate_probabilities(predicted, dataset([0, 1, 2, 2, 0, 0], "abcdef", classes))
     assert result.image_level.confusion == ((3, 0, 0), (0, 1, 0), (0, 1, 1))
-    assert result.patient_level is not None
-    assert result.patient_level.confusion == ((3, 0), (0, 3))
+    assert result.patient_level is None
+    assert result.patient_level_refused == "a patient has no one class of 3"
 
 
 def test_one_class_only_is_refused() -> None:
