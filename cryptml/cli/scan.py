@@ -54,7 +54,7 @@ def scan(
     stages = Stages()
     with connection.connect(stages, timeout_seconds=timeout, spot_checks=spot_checks) as client:
         bundle = client.bundle
-        shown = _class_shown(bundle.classes, positive if positive is not None else bundle.positive)
+        shown = class_shown(bundle.classes, positive, bundle.positive)
         size = tile if tile is not None else _default_tile(picture, bundle.front_end.side)
         regions = tile_breast(picture, size, step if step is not None else max(1, size // 2))
         journal = out_file.with_name(f"{out_file.name}.journal")
@@ -100,7 +100,18 @@ def scan(
         say(f"heat map written to {out_file}; research use only, not a medical device")
 
 
-def _class_shown(classes: Sequence[str], positive: str | None) -> int:
+def class_shown(classes: Sequence[str], asked: str | None, own: str | None) -> int:
+    """Return the index of the class whose probability is shown.
+
+    Args:
+        classes: Of the network.
+        asked: What the user asks for, if anything.
+        own: The network's positive class, if it has one.
+
+    Raises:
+        SettingError: If there is neither, or no such class.
+    """
+    positive = own if asked is None else asked
     if positive not in classes:
         said = "none is named" if positive is None else f"{positive!r} is none of them"
         raise SettingError(

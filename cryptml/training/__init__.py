@@ -1,5 +1,6 @@
 """Quantisation-aware training, its float teacher, and how good the result is."""
 
+from cryptml.datasets.description import DataDescription
 from cryptml.training.baseline import Baseline, fit_baseline
 from cryptml.training.cross_validation import CrossValidation, Fold, cross_validate, prepare_folds
 from cryptml.training.evaluation import Evaluation, Measures, evaluate, evaluate_probabilities
@@ -18,6 +19,7 @@ from cryptml.training.teacher import TrainedTeacher, build_teacher, teacher_epoc
 __all__ = [
     "Baseline",
     "CrossValidation",
+    "DataDescription",
     "Epoch",
     "Evaluation",
     "Examples",

@@ -131,7 +131,7 @@ def _network(card: ModelCard) -> str:
 def _data(data: DataDescription) -> str:
     positive = f"The positive class is {data.positive}." if data.positive else "There is no positive class."
     twice = f" {len(data.duplicates)} pictures come more than once within a subset." if data.duplicates else ""
-    intro = f"{data.name}: {data.size_words}, {data.side} x {data.side} pixels. {positive}{twice} {data.source}"
+    intro = f"{data.name}: {data.size_words}, {data.side} x {data.side} pixels. {data.source} {positive}{twice}"
     return f"{intro}\n\n{_table(('subset', *data.classes), [(subset, *row) for subset, row in data.counts.items()])}"
 
 
