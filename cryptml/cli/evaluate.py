@@ -83,7 +83,8 @@ def evaluate(
     scores = None if plain is None else plain.predict(part.images)
     beside = None if scores is None else judge(scores, part, wanted, seed)
     if csv_file is not None:
-        write_private(csv_file, _scores(part, predicted, trained.classes))
+        places = [place for place, own in enumerate(data.subsets) if subset is Subset.all or own == subset.value]
+        write_private(csv_file, _scores(part, places, predicted, trained.classes))
     if roc is not None:
         write_private(roc, _draw(trained.name, part, subset.value, predicted, scores))
     if json:
@@ -145,14 +146,14 @@ def _fit(data: Dataset) -> tuple[Baseline | None, str | None]:
         return None, str(error)
 
 
-def _scores(part: Dataset, predicted: FloatArray, classes: tuple[str, ...]) -> bytes:
-    """A table of all pictures as CSV."""
+def _scores(part: Dataset, places: list[int], predicted: FloatArray, classes: tuple[str, ...]) -> bytes:
+    """A table of all pictures as CSV; those that come from no file are named by their places in the whole data set."""
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")
     known = ["patient"] if part.patients_known else []
     writer.writerow(["picture", *known, "subset", "label", *(f"score {name}" for name in classes)])
-    for place, row in enumerate(predicted):
-        picture = part.sources[place].file if part.sources else place
+    for place, (number, row) in enumerate(zip(places, predicted, strict=True)):
+        picture = part.sources[place].file if part.sources else number
         owner = [part.patients[place]] if part.patients_known else []
         label = part.classes[part.labels[place]]
         writer.writerow([picture, *owner, part.subsets[place], label, *(f"{float(chance):.6f}" for chance in row)])

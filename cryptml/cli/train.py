@@ -281,14 +281,14 @@ def command_line(
     written = f"{name}:PATH" if colon and name != "phantom" else dataset
     options = ["--seed", str(settings.seed), "--epochs", str(settings.epochs), "--views", str(settings.views)]
     options += ["--teacher", "--teacher-kind", settings.teacher] if settings.distil else ["--no-teacher"]
-    options += ["--augment", str(settings.augmentation)]
-    options += ["--positive", shlex.quote(positive)] if positive is not None else []
-    expression = data.patients_from_name
-    options += ["--patients-from-name", shlex.quote(expression)] if expression is not None else []
     options += ["--similarity", f"{settings.similarity_weight:g}"] if settings.similarity_weight else []
     options += ["--lower-bits", str(settings.lowered_bits)] if settings.lowered_bits else []
     options += ["--folds", str(folds)] if folds else []
     options += ["--p-error", repr(p_error)] if p_error != DEFAULT_P_ERROR else []
+    options += ["--augment", str(settings.augmentation)]
+    options += ["--positive", shlex.quote(positive)] if positive is not None else []
+    expression = data.patients_from_name
+    options += ["--patients-from-name", shlex.quote(expression)] if expression is not None else []
     return f"cryptml train --dataset {written} --network {network} --out DIR {' '.join(options)}"
 
 

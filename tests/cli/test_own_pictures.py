@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from cryptml.cli.main import app
 from cryptml.cli.scan import class_shown
+from cryptml.datasets import load_dataset
 from cryptml.errors import CryptmlError, DatasetError, SettingError
 from cryptml.networks import load_network, save_network
 from cryptml.runtime import Answer, Timings
@@ -272,6 +273,13 @@ class TestEvaluate:
         assert found["auc_low"] is None
         assert "fewer than 10" in found["interval_refused"]
         assert "none: " in ran("evaluate", "tiny", "--dataset", "phantom:images=60,seed=4", "--no-baseline").stdout
+
+    def test_pictures_without_files_have_their_places_in_the_whole_set(self, tmp_path: Path) -> None:
+        table = tmp_path / "scores.csv"
+        ran("evaluate", "tiny", "--dataset", "phantom:images=60,seed=4", "--csv", str(table), "--no-baseline")
+        data = load_dataset("phantom:images=60,seed=4", 8)
+        rows = list(csv.DictReader(io.StringIO(table.read_text())))
+        assert [int(row["picture"]) for row in rows] == [p for p, own in enumerate(data.subsets) if own == "test"]
 
     @pytest.mark.parametrize("text", ["", "a", "0.5;0.6", "1.5", "-0.1", "nan"])
     def test_specificities_that_are_none(self, text: str) -> None:
