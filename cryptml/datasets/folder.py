@@ -124,10 +124,23 @@ def _entries(path: Path, index: Index | None) -> list[_Entry]:
             problems.append(f"line {row.line} names {name}, which lies in no class folder")
         elif name in masks:
             problems.append(f"line {row.line} names {name}, which is a mask of another line")
-    index.require_no_problems(problems)
+    index.require_no_problems([*problems, *_divided(index)])
     if not index.rows:
         raise DatasetError(f"{index.file} names no picture; write a line for each")
     return [_Entry(name, found[name], index.rows[name]) for name in sorted(index.rows)]
+
+
+def _divided(index: Index) -> list[str]:
+    """The patients whose pictures the index puts into more than one subset."""
+    subsets: dict[str, set[str]] = {}
+    for row in index.rows.values():
+        if row.patient and row.subset:
+            subsets.setdefault(row.patient, set()).add(row.subset)
+    return [
+        f"patient {name!r} is in the subsets {' and '.join(sorted(own))}"
+        for name, own in subsets.items()
+        if len(own) > 1
+    ]
 
 
 def _labelled(path: Path) -> list[tuple[str, str]]:

@@ -81,8 +81,16 @@ def test_patients_in_two_subsets_are_named(root: Path) -> None:
     (root / "index.csv").write_text(
         "file,patient,label,subset\na.png,1,u,test\ndeep/c.png,1,v,train\ndeep/er/b.png,2,v,\n"
     )
-    with pytest.raises(DatasetError, match="1 patients into more than one subset: patient '1'"):
+    with pytest.raises(DatasetError, match="has 1 problem: patient '1' is in the subsets test and train"):
         load_dataset(f"folder:{root}", 8)
+
+
+def test_patients_of_names_in_two_subsets_are_named(tmp_path: Path) -> None:
+    for number, name in enumerate(("p/1_a.png", "q/1_b.png", "q/2_a.png")):
+        picture(tmp_path / name, np.full((8, 8), number))
+    (tmp_path / "index.csv").write_text("file,subset\np/1_a.png,test\nq/1_b.png,train\nq/2_a.png,\n")
+    with pytest.raises(DatasetError, match="1 patients into more than one subset: patient '1'"):
+        load_dataset(f"folder:{tmp_path}", 8, LoadOptions(patients_from_name="^([0-9])_"))
 
 
 def test_an_index_and_an_expression_for_patients_are_one_too_many(root: Path) -> None:
