@@ -208,7 +208,10 @@ class Client:
                 self._write_down_failure()
                 raise
             answer, evaluator = self._ask(region)
-        return Prediction(answer, self.bundle.split.letters, evaluator.upload_bytes, evaluator.download_bytes, asked)
+        named = self.bundle.positive
+        positive = None if named is None else (named, float(answer.probabilities[self.bundle.classes.index(named)]))
+        sent, received = evaluator.upload_bytes, evaluator.download_bytes
+        return Prediction(answer, self.bundle.split.letters, sent, received, asked, positive)
 
     def _write_down_failure(self) -> None:
         """Once, and in vain where the folder cannot be written: what the person is to hear is the failure."""

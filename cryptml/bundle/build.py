@@ -184,6 +184,7 @@ def _write_client(folder: Path, network: Network, split: Split, specs: list[Circ
         "created_with": created_with(),
         "split": split.letters,
         "classes": list(network.classes),
+        "positive": network.positive_class,
         "front_end": network.front_end.to_json(),
         "first": network.boundaries[0].to_json(),
         "last": _last_boundary(network).to_json(),

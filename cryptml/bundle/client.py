@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from cryptml.errors import BundleError, CryptmlError
 from cryptml.fhe.circuit import CircuitSpec
 from cryptml.files import MAX_JSON_BYTES, parse_json, read_bounded, sha256
 from cryptml.networks.boundary import Boundary
+from cryptml.networks.classes import positive_class
 from cryptml.networks.extent import IntArray
 from cryptml.networks.front_ends import FrontEnd, restore_front_end
 from cryptml.networks.layers import Layer, run_all
@@ -77,6 +78,7 @@ class ClientBundle:
         model: The network's name.
         split: Who runs what.
         classes: Names of the logits.
+        positive: The class that a probability is said of; None where a network of more than two classes has none.
         front_end: Runs first, in the clear.
         first: The boundary before the first layer.
         last: The boundary behind the last layer.
@@ -97,6 +99,7 @@ class ClientBundle:
     digest: str
     size_bytes: int
     spot_checks: SpotChecks | None = None
+    positive: str | None = None
 
     @property
     def server_steps(self) -> tuple[ServerStep, ...]:
@@ -136,6 +139,9 @@ class ClientBundle:
         try:
             bundle = _assemble(document, checked, manifest)
             _check_order(bundle)
+            # Of bundles made before there was a choice: the second of two.
+            chosen = positive_class(bundle.classes, bundle.positive, "the client bundle", BundleError)
+            bundle = replace(bundle, positive=chosen)
         except BundleError:
             raise
         except CryptmlError as error:
@@ -184,6 +190,7 @@ def _assemble(document: Mapping[str, Any], files: Mapping[str, bytes], manifest:
         model=document["model"],
         split=Split(document["split"]),
         classes=tuple(document["classes"]),
+        positive=document.get("positive"),
         front_end=front_end,
         first=first,
         last=last,

@@ -75,6 +75,8 @@ def demo(
     times.append(("answer, all stages", milliseconds_text(prediction.answer.timings.total)))
     out.print(plain_table("Times", [("stage", "left"), ("time", "right")], times))
     say(f"{path.name}, region {region}: {result['label']} with probability {result['probability']:.3f}")
+    if result["positive"] is not None:
+        say(f"probability of {result['positive']}, the positive class: {result['positive_probability']:.3f}")
     say(f"logits, decrypted: {result['logits']}")
     if not equal:
         raise CryptmlError("the decrypted answer differs from the answer in the clear; please report this")

@@ -33,7 +33,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
-app.command("datasets")(datasets.datasets)
+app.add_typer(datasets.app, name="datasets")
 app.command("train")(train.train)
 app.command("pretrain")(pretrain.pretrain)
 app.command("search")(search.search)

@@ -141,5 +141,12 @@ def _show(result: dict[str, Any], *, json: bool) -> None:
     if result["matches_clear"] is not None:
         question = "the clear answer, up to rounding" if result["approximate"] else "equals the clear answer"
         rows.append((question, "yes" if result["matches_clear"] else "NO"))
-    title = f"{Path(result['image']).name}: {result['label']} ({result['probability']:.3f}), split {result['split']}"
+    title = f"{Path(result['image']).name}: {result['label']} ({result['probability']:.3f}){_positive(result)}, split {result['split']}"
     out.print(plain_table(title, [("stage", "left"), ("", "right")], rows))
+
+
+def _positive(result: dict[str, Any]) -> str:
+    """Name the positive class and its probability, where the network has one."""
+    if result["positive"] is None:
+        return ""
+    return f", probability of {result['positive']} {result['positive_probability']:.3f}"

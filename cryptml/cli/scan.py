@@ -12,6 +12,7 @@ import typer
 from cryptml.cli.acceptance import SpotChecks
 from cryptml.cli.connection import ConnectionOptions
 from cryptml.cli.console import Stages, bar, err, note, out, print_json, say
+from cryptml.cli.output_files import PRIVATE, check_new_file
 from cryptml.cli.shared_options import with_shared_options
 from cryptml.errors import CryptmlError, SettingError
 from cryptml.files import write_bytes
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 TILES_ACROSS = 8
 """Squares along the picture's shorter side, where no size is asked for and they are large enough for the network."""
 
-PRIVATE = 0o600
-"""A heat map is a finding about a person: for its owner's eyes alone."""
-
 
 @with_shared_options
 def scan(
@@ -38,7 +36,7 @@ def scan(
     ] = None,
     step: Annotated[int | None, typer.Option(min=1, help="Pixels between squares; half a square otherwise.")] = None,
     positive: Annotated[
-        str | None, typer.Option(help="The class to show; the second of two, where there are no more.")
+        str | None, typer.Option(help="The class to show; the network's positive class otherwise.")
     ] = None,
     spot_checks: SpotChecks = 0.0,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for each answer.")] = 900.0,
@@ -51,12 +49,12 @@ def scan(
 
     from cryptml.reports.heat_map import Tile, render_heat_map
 
-    _check_place(out_file, force=force)
+    check_new_file(out_file, "--out", "PNG", force=force)
     picture = load_image(image)
     stages = Stages()
     with connection.connect(stages, timeout_seconds=timeout, spot_checks=spot_checks) as client:
         bundle = client.bundle
-        shown = _class_shown(bundle.classes, positive)
+        shown = class_shown(bundle.classes, positive, bundle.positive)
         size = tile if tile is not None else _default_tile(picture, bundle.front_end.side)
         regions = tile_breast(picture, size, step if step is not None else max(1, size // 2))
         journal = out_file.with_name(f"{out_file.name}.journal")
@@ -87,6 +85,7 @@ def scan(
             {
                 "heat_map": str(out_file),
                 "classes": list(bundle.classes),
+                "positive": bundle.classes[shown],
                 "columns": picture.columns,
                 "rows": picture.rows,
                 "split": bundle.split.letters,
@@ -97,23 +96,22 @@ def scan(
             }
         )
     else:
-        _show(answered, shown)
+        _show(answered, shown, bundle.classes[shown])
         say(f"heat map written to {out_file}; research use only, not a medical device")
 
 
-def _check_place(out_file: Path, *, force: bool) -> None:
-    """Refuse a place for the heat map now rather than after an hour of answers."""
-    if not out_file.name or out_file.is_dir():
-        raise SettingError(f"{out_file} is a folder; give --out the name of a PNG file")
-    if out_file.exists() and not force:
-        raise SettingError(f"{out_file} exists; choose another file or pass --force to replace it")
-    if not out_file.absolute().parent.is_dir():
-        raise SettingError(f"{out_file.parent} is no folder; make it first, or choose another --out")
+def class_shown(classes: Sequence[str], asked: str | None, own: str | None) -> int:
+    """Return the index of the class whose probability is shown.
 
+    Args:
+        classes: Of the network.
+        asked: What the user asks for, if anything.
+        own: The network's positive class, if it has one.
 
-def _class_shown(classes: Sequence[str], positive: str | None) -> int:
-    if positive is None and len(classes) == 2:
-        return 1
+    Raises:
+        SettingError: If there is neither, or no such class.
+    """
+    positive = own if asked is None else asked
     if positive not in classes:
         said = "none is named" if positive is None else f"{positive!r} is none of them"
         raise SettingError(
@@ -150,12 +148,12 @@ def _ask(scanning: Scan, total: int) -> list[TileAnswer]:
     return answers
 
 
-def _show(answers: Sequence[TileAnswer], shown: int) -> None:
+def _show(answers: Sequence[TileAnswer], shown: int, positive: str) -> None:
     highest = max(answers, key=lambda answer: answer.probabilities[shown])
     times = [answer.milliseconds for answer in answers]
     rows = [
         ("squares asked about", str(len(answers))),
-        ("highest probability", f"{highest.probabilities[shown]:.3f}"),
+        (f"highest probability of {positive}", f"{highest.probabilities[shown]:.3f}"),
         ("at", str(highest.region)),
         ("an answer, median", duration_text(statistics.median(times))),
         ("all answers", duration_text(sum(times))),

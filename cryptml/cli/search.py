@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cryptml.cli.console import bar, out, print_json, say
-from cryptml.datasets import load_dataset
+from cryptml.cli.data_options import Augmentation, DataOptions
+from cryptml.cli.shared_options import with_shared_options
 
 if TYPE_CHECKING:
     from cryptml.search import Search
@@ -38,6 +39,7 @@ TUNED = {
 """Whose front end each takes."""
 
 
+@with_shared_options
 def search(
     dataset: Annotated[str, typer.Option(help="Such as mias:PATH; see cryptml datasets.")],
     max_evaluate_ms: Annotated[
@@ -48,6 +50,7 @@ def search(
         list[Path],
         typer.Option("--profile", help="Profile measured on this machine, for the price; may be given again."),
     ],
+    options: DataOptions,
     front_end: Annotated[
         SearchedFrontEnd, typer.Option(help="What the first layer reads.")
     ] = SearchedFrontEnd.PICTURES,
@@ -58,15 +61,21 @@ def search(
     designs: Annotated[
         int, typer.Option(min=1, max=10_000, help="Designs to train in all, earlier runs included.")
     ] = 30,
-    folds: Annotated[int, typer.Option(min=2, help="Of the cross-validation, by patient.")] = 5,
+    folds: Annotated[
+        int, typer.Option(min=2, help="Of the cross-validation, by patient where patients are known.")
+    ] = 5,
     epochs: Annotated[int | None, typer.Option(min=1, help="Most passes over the training set.")] = None,
+    augment: Annotated[
+        Augmentation | None, typer.Option(help="What variants may differ in; the data set's own choice if not given.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Search widths, windows, strides, bits, rounding and pruning for the most accurate networks within a time budget.
 
     Every design is priced before it is trained: compiled, and looked up in a model fitted on the profiles given. What fits is trained and
-    cross-validated by patient. The best of each price are written as files that cryptml train takes for --network.
+    cross-validated, by patient where patients are known. The best of each price are written as files that cryptml train
+    takes for --network.
     """
     import torch
 
@@ -87,11 +96,18 @@ def search(
     training = replace(recipe_behind(tuned.front_end), seed=seed)
     if epochs is not None:
         training = replace(training, epochs=epochs)
+    if augment is not None:
+        training = replace(training, augmentation=augment.value)
     public = restore_front_end({**tuned.front_end.to_json(), "side": side})
-    data = load_dataset(dataset, side)
+    data = options.load(dataset, side)
     with bar("pictures through the front end", training.views) as (progress, task):
         examples = Examples.of(
-            data, public, views=training.views, seed=seed, tell=lambda ready: progress.update(task, completed=ready)
+            data,
+            public,
+            views=training.views,
+            seed=seed,
+            augmentation=training.augmentation,
+            tell=lambda ready: progress.update(task, completed=ready),
         )
     study = Search(out_folder, examples, price, SearchSettings(data.name, max_evaluate_ms, folds, training))
     study.begin_with([Design.load(file) for file in begin_with or ()])
@@ -142,6 +158,7 @@ def search(
         f"price: fitted on {price.points} segments, off by {price.median_error:.0%} in the median, {price.worst_error:.0%} at most"
     )
     again = f" --epochs {epochs}" if epochs is not None else ""
+    again += f" --augment {augment.value}" if augment is not None else ""
     best = max(frontier, key=lambda each: each.auc).number
     say(f"train one: cryptml train --dataset ... --network {out_folder / DESIGNS / f'{best}.json'}{again} --out DIR")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import warnings
 from collections.abc import Iterator
@@ -14,22 +15,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cryptml.cli.console import bar, out, print_json, say
-from cryptml.datasets import load_dataset
+from cryptml.cli.console import bar, note, out, print_json, say
+from cryptml.cli.data_options import Augmentation, DataOptions
+from cryptml.cli.shared_options import with_shared_options
 from cryptml.errors import SettingError
 from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 from cryptml.networks.storage import NETWORK_FILE, save_network
 
 if TYPE_CHECKING:
-    from cryptml.training import Progress, TrainingSettings
+    from cryptml.datasets.description import DataDescription
+    from cryptml.training import Evaluation, Progress, TrainingSettings
 
 CARD_FILE = "MODEL_CARD.md"
 FIGURES_FILE = "figures.json"
 
+CHANCE = 0.5
+"""AUC of who guesses."""
 
+
+@with_shared_options
 def train(
     dataset: Annotated[str, typer.Option(help="Such as mias:PATH; see cryptml datasets.")],
     out_folder: Annotated[Path, typer.Option("--out", help="New folder for the network.")],
+    options: DataOptions,
     network: Annotated[
         str,
         typer.Option(
@@ -48,6 +56,19 @@ def train(
     views: Annotated[
         int | None, typer.Option(min=1, max=1024, help="Variants of each picture to choose from, itself among them.")
     ] = None,
+    positive: Annotated[
+        str | None,
+        typer.Option(
+            help="The class that probabilities are said of, such as malignant; of two the second in alphabetical order, of more none."
+        ),
+    ] = None,
+    augment: Annotated[
+        Augmentation | None,
+        typer.Option(
+            help="What variants may differ in: symmetries (turned, mirrored, moved), mirror (mirrored, moved), shift (moved) or "
+            "none; the data set's own choice if not given."
+        ),
+    ] = None,
     similarity: Annotated[
         float | None,
         typer.Option(
@@ -64,11 +85,13 @@ def train(
             help="Probability that one table lookup fails in circuits whose answers are simulated; trains the same."
         ),
     ] = DEFAULT_P_ERROR,
-    folds: Annotated[int, typer.Option(min=0, help="Also cross-validate by patient, teacher beside network.")] = 0,
+    folds: Annotated[
+        int, typer.Option(min=0, help="Also cross-validate, by patient where known, teacher beside network.")
+    ] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing network.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Train on a data set's training patients, choose the epoch by its validation patients, evaluate on its test patients.
+    """Train on a data set's training subset, choose the epoch by its validation subset, evaluate on its test subset.
 
     What is not given is as the network was tuned with; its model card shows all of it. Some networks keep the last epoch instead.
     """
@@ -80,12 +103,11 @@ def train(
         "ignore", category=UserWarning, module="torch"
     )  # of what Brevitas does with it, not of what a user did
 
+    from cryptml.datasets.description import DataDescription
     from cryptml.files import to_json_bytes, write_bytes
     from cryptml.networks.architectures.registry import DESIGN_FILE, load_architecture
     from cryptml.networks.checkpoint import save_checkpoint
     from cryptml.training import (
-        DataDescription,
-        Evaluation,
         Examples,
         ModelCard,
         cross_validate,
@@ -118,13 +140,18 @@ def train(
     if not 0 < p_error < 1:
         raise SettingError(f"--p-error is {p_error:g}; it lies between 0 and 1")
     out_folder.mkdir(parents=True, exist_ok=True)  # now rather than after the training
-    data = load_dataset(dataset, architecture.side)
+    data = options.load(dataset, architecture.side)
+    data = data if positive is None else data.with_positive(positive)
+    settings = _augmented(settings, data.augmentation, augment, views)
+    description = DataDescription.of(data)
+    _tell(description, settings, chosen=positive is not None)
     with bar("pictures through the front end", settings.views) as (progress, task):
         examples = Examples.of(
             data,
             architecture.front_end,
             views=settings.views,
             seed=seed,
+            augmentation=settings.augmentation,
             tell=lambda ready: progress.update(task, completed=ready),
         )
     validated = None
@@ -157,6 +184,7 @@ def train(
         **{subset: figure.to_json() | {"fidelity": fidelity[subset].to_json()} for subset, figure in figures.items()},
         "cross_validation": validated.to_json() if validated else None,
         "settings": settings.to_json(),
+        "data": {"pictures": data.digest, "subsets": data.division},
     }
     write_bytes(out_folder / FIGURES_FILE, to_json_bytes(document))
     card = ModelCard(
@@ -164,8 +192,10 @@ def train(
         architecture=architecture.spec,
         front_end=architecture.front_end,
         layers=describe_layers(trained.network),
-        data=DataDescription.of(data),
-        command=command_line(dataset, DESIGN_FILE if architecture.is_design else network, settings, folds, p_error),
+        data=description,
+        command=command_line(
+            dataset, DESIGN_FILE if architecture.is_design else network, settings, folds, p_error, positive, options
+        ),
         settings=settings,
         fidelity=fidelity,
         figures=figures,
@@ -174,24 +204,78 @@ def train(
         date=datetime.now(timezone.utc).date().isoformat(),
     )
     write_bytes(out_folder / CARD_FILE, render_model_card(card).encode())
+    for subset, figure in figures.items():
+        if figure.auc < CHANCE:
+            note(
+                f"the AUC on the {subset} subset is {figure.auc:.3f}, below that of chance: where sides or directions tell the "
+                "classes apart, train with --augment shift"
+            )
     if json:
         print_json(document)
         return
     for subset, figure in figures.items():
         measures = figure.image_level
         out.print(
-            f"{subset}: AUC {measures.auc:.3f} (95 % {measures.auc_low:.3f} to {measures.auc_high:.3f}), {figure.images} images"
+            f"{subset}: AUC{_of(figure)} {measures.auc:.3f} (95 %: {measures.interval}), {figure.images} pictures",
+            markup=False,
+            soft_wrap=True,
         )
     if validated:
         for name, figure in (("quantised", validated.quantised), ("float teacher", validated.teacher)):
             measures = figure.image_level
             out.print(
-                f"{folds}-fold, {name}: AUC {measures.auc:.3f} (95 % {measures.auc_low:.3f} to {measures.auc_high:.3f})"
+                f"{folds}-fold, {name}: AUC{_of(figure)} {measures.auc:.3f} (95 %: {measures.interval})",
+                markup=False,
+                soft_wrap=True,
             )
     say(f"network and model card written to {out_folder}")
 
 
-def command_line(dataset: str, network: str, settings: TrainingSettings, folds: int, p_error: float) -> str:
+def _augmented(settings: TrainingSettings, own: str, asked: Augmentation | None, views: int | None) -> TrainingSettings:
+    """Return the settings with what variants may differ in; where they may not differ, with a single one.
+
+    Raises:
+        SettingError: If several variants are asked for that may not differ.
+    """
+    kind = own if asked is None else asked.value
+    if kind != "none":
+        return replace(settings, augmentation=kind)
+    if views is not None and views > 1:
+        raise SettingError(
+            f"--views {views} asks for variants, and --augment none for a single one; leave one of them out"
+        )
+    return replace(settings, augmentation=kind, views=1)
+
+
+def _tell(data: DataDescription, settings: TrainingSettings, *, chosen: bool) -> None:
+    """Say what was decided about the data, and by whom."""
+    if data.positive is None:
+        note(f"{data.name} has {len(data.classes)} classes and no positive one; choose one with --positive")
+    else:
+        by = "" if chosen else ", the second of two; choose the other with --positive"
+        note(f"positive class: {data.positive}{by}")
+    note(f"augmentation: {settings.augmentation}")
+    if data.patients is None:
+        note(
+            f"the patients of {data.name} are not known: every picture counts by itself, pictures of one patient may be in two subsets"
+        )
+    if data.duplicates:
+        note(f"{len(data.duplicates)} pictures come more than once within a subset; see cryptml datasets describe")
+
+
+def _of(figure: Evaluation) -> str:
+    return f" of {figure.positive}" if figure.positive else ""
+
+
+def command_line(
+    dataset: str,
+    network: str,
+    settings: TrainingSettings,
+    folds: int,
+    p_error: float,
+    positive: str | None,
+    data: DataOptions,
+) -> str:
     """Return the command that repeats a training, without the local path of the data."""
     name, colon, _ = dataset.partition(":")
     written = f"{name}:PATH" if colon and name != "phantom" else dataset
@@ -201,6 +285,10 @@ def command_line(dataset: str, network: str, settings: TrainingSettings, folds: 
     options += ["--lower-bits", str(settings.lowered_bits)] if settings.lowered_bits else []
     options += ["--folds", str(folds)] if folds else []
     options += ["--p-error", repr(p_error)] if p_error != DEFAULT_P_ERROR else []
+    options += ["--augment", str(settings.augmentation)]
+    options += ["--positive", shlex.quote(positive)] if positive is not None else []
+    expression = data.patients_from_name
+    options += ["--patients-from-name", shlex.quote(expression)] if expression is not None else []
     return f"cryptml train --dataset {written} --network {network} --out DIR {' '.join(options)}"
 
 

@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from cryptml.datasets.subsets import SUBSETS, units
 from cryptml.errors import DatasetError
 from cryptml.files import sha256
+from cryptml.networks.classes import positive_class
 
-SUBSETS = ("train", "validation", "test")
-"""The names that a picture's subset can have, in their usual order."""
-
-_SALT = "cryptml subset 1:"
-_SUBSET_ENDS = ((0.70, "train"), (0.85, "validation"), (1.00, "test"))
+AUGMENTATIONS = ("symmetries", "mirror", "shift", "none")
+"""What training may do to a picture: turn, mirror and move it; mirror and move it; move it; nothing."""
 
 Indices = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a picture came from.
+
+    Attributes:
+        file: Path below the data set's folder, with ``/`` between its parts.
+        columns: Of the original, in pixels.
+        rows: Of the original, in pixels.
+        digest: SHA-256 (hexadecimal) of the file.
+        view: Such as ``CC`` or ``MLO``; empty where it is not known.
+        laterality: ``L``, ``R``, or empty where it is not known.
+    """
+
+    file: str
+    columns: int
+    rows: int
+    digest: str
+    view: str = ""
+    laterality: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,12 +48,15 @@ class Dataset:
         name: What it is called in reports.
         images: float32 (n, side, side), values in [0, 1].
         labels: int64 (n,), indices into ``classes``.
-        patients: The patient of each picture, length n; no patient is in two subsets.
-        classes: What each label means, at least two. Of two classes, index 1 is the positive one: abnormal,
-            malignant, lesion.
+        patients: The patient of each picture, length n; no patient is in two subsets. Where patients are not known, a name
+            for each picture.
+        classes: What each label means, at least two.
         subsets: ``"train"``, ``"validation"`` or ``"test"`` for each picture, length n.
-        upright: Whether up and down differ, as in ultrasound, where down is deeper: training then mirrors pictures, and
-            does not turn them.
+        positive: The class that was chosen to be the positive one, if any: see `positive_class`.
+        patients_known: Whether ``patients`` are patients; otherwise nothing may be said of patients.
+        augmentation: One of `AUGMENTATIONS`, what training does where its user does not say: pictures with an up and a
+            down, as in ultrasound, are mirrored and not turned.
+        sources: The source of each picture, length n, or empty where the set is not made of files of its user.
 
     Raises:
         DatasetError: If any of this does not hold, naming the value or the patient.
@@ -46,7 +68,10 @@ class Dataset:
     patients: tuple[str, ...]
     classes: tuple[str, ...]
     subsets: tuple[str, ...]
-    upright: bool = False
+    positive: str | None = None
+    patients_known: bool = True
+    augmentation: str = "symmetries"
+    sources: tuple[Source, ...] = ()
 
     def __post_init__(self) -> None:
         self._check_arrays()
@@ -63,9 +88,30 @@ class Dataset:
         return int(self.images.shape[1])
 
     @property
+    def unit(self) -> str:
+        """What is never in two subsets, and what intervals and folds count: ``patient``, or ``picture`` where patients are not known."""
+        return "patient" if self.patients_known else "picture"
+
+    @property
+    def positive_class(self) -> str | None:
+        """The class that a probability is said of; of two classes the second, where none was chosen; of more none."""
+        return positive_class(self.classes, self.positive, self.name, DatasetError)
+
+    @property
+    def positive_label(self) -> int | None:
+        """Index of the positive class; None where there is none."""
+        return None if self.positive_class is None else self.classes.index(self.positive_class)
+
+    @property
     def digest(self) -> str:
         """SHA-256 (hexadecimal) of pictures and labels, to tell whether something was made from the same."""
         return sha256(self.images.tobytes() + self.labels.tobytes())
+
+    @property
+    def division(self) -> str:
+        """SHA-256 (hexadecimal) of which picture is in which subset, whatever their order."""
+        pairs = sorted(f"{sha256(image.tobytes())} {own}" for image, own in zip(self.images, self.subsets, strict=True))
+        return sha256("\n".join(pairs).encode())
 
     def take(self, indices: Sequence[int] | Indices) -> Dataset:
         """The pictures at some positions, in that order.
@@ -86,15 +132,22 @@ class Dataset:
             raise DatasetError(
                 f"positions {chosen.min()} to {chosen.max()} were asked of {self.name}; choose 0 to {len(self) - 1}"
             )
-        return Dataset(
-            self.name,
-            self.images[chosen],
-            self.labels[chosen],
-            tuple(self.patients[i] for i in chosen),
-            self.classes,
-            tuple(self.subsets[i] for i in chosen),
-            self.upright,
+        return replace(
+            self,
+            images=self.images[chosen],
+            labels=self.labels[chosen],
+            patients=tuple(self.patients[i] for i in chosen),
+            subsets=tuple(self.subsets[i] for i in chosen),
+            sources=tuple(self.sources[i] for i in chosen) if self.sources else (),
         )
+
+    def with_positive(self, name: str) -> Dataset:
+        """The same set with another positive class; subsets and folds stay as they are.
+
+        Raises:
+            DatasetError: If there is no such class.
+        """
+        return replace(self, positive=name)
 
     def subset(self, name: str) -> Dataset:
         """The pictures of one subset.
@@ -118,11 +171,10 @@ class Dataset:
         return self.take(indices)
 
     def folds(self, k: int, seed: int = 0) -> list[tuple[Indices, Indices]]:
-        """Cut the set into k parts by patient, for cross-validation.
+        """Cut the set into k parts by patient, or by picture where patients are not known, for cross-validation.
 
-        Patients with a positive picture (any label but 0) and those without are shuffled apart and dealt to the parts
-        in turn, so every part has its share of both, within one patient. The same set and seed give the same parts,
-        whatever the order of the pictures.
+        Patients of each class (`cryptml.datasets.subsets.units`) are shuffled apart and dealt to the parts in turn, so every part has its
+        share of each, within one patient. The same set and seed give the same parts, whatever the order of the pictures.
 
         Args:
             k: Number of parts, 2 to the number of patients.
@@ -135,17 +187,14 @@ class Dataset:
         Raises:
             DatasetError: If k is out of bounds.
         """
-        positive: dict[str, bool] = dict.fromkeys(sorted(set(self.patients)), False)
-        if not 2 <= k <= len(positive):
+        of_class = units(self.patients, self.labels, self.positive_label)
+        if not 2 <= k <= len(of_class):
             raise DatasetError(
-                f"{k} folds were asked of the {len(positive)} patients of {self.name}; choose 2 to {len(positive)}"
+                f"{k} folds were asked of the {len(of_class)} {self.unit}s of {self.name}; choose 2 to {len(of_class)}"
             )
-        for patient, label in zip(self.patients, self.labels, strict=True):
-            positive[patient] |= bool(label)
-        names = np.array(list(positive))
-        with_positive = np.array(list(positive.values()))
+        names, classes = np.array(list(of_class)), np.array(list(of_class.values()))
         random = np.random.default_rng(seed)
-        order = [*random.permutation(names[with_positive]), *random.permutation(names[~with_positive])]
+        order = [name for label in np.unique(classes)[::-1] for name in random.permutation(names[classes == label])]
         fold_of = {patient: place % k for place, patient in enumerate(order)}
         folds = np.array([fold_of[patient] for patient in self.patients])
         return [(np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)) for fold in range(k)]
@@ -171,9 +220,13 @@ class Dataset:
             )
 
     def _check_names(self) -> None:
-        if len(set(self.classes)) != len(self.classes) or len(self.classes) < 2:
-            raise DatasetError(f"{self.name} has the classes {self.classes}; name at least two, each once")
-        for what, names in (("patients", self.patients), ("subsets", self.subsets)):
+        positive_class(self.classes, self.positive, self.name, DatasetError)
+        if self.augmentation not in AUGMENTATIONS:
+            raise DatasetError(
+                f"{self.name} has the augmentation {self.augmentation!r}; choose one of {', '.join(AUGMENTATIONS)}"
+            )
+        found = [("patients", self.patients), ("subsets", self.subsets)]
+        for what, names in [*found, *([("sources", self.sources)] if self.sources else [])]:
             if len(names) != len(self.labels):
                 raise DatasetError(
                     f"{self.name} has {len(names)} {what} for {len(self.labels)} pictures; give one for each"
@@ -182,32 +235,11 @@ class Dataset:
         for patient, subset in zip(self.patients, self.subsets, strict=True):
             if subset not in SUBSETS:
                 raise DatasetError(
-                    f"a picture of patient {patient!r} of {self.name} is in the subset {subset!r}; "
+                    f"a picture of {self.unit} {patient!r} of {self.name} is in the subset {subset!r}; "
                     f"choose one of {', '.join(SUBSETS)}"
                 )
             if subset_of.setdefault(patient, subset) != subset:
                 raise DatasetError(
-                    f"patient {patient!r} of {self.name} is in the subsets {subset_of[patient]} and {subset}; "
+                    f"{self.unit} {patient!r} of {self.name} is in the subsets {subset_of[patient]} and {subset}; "
                     "move all their pictures to one"
                 )
-
-
-def assign_subsets(patients: Sequence[str]) -> tuple[str, ...]:
-    """Put patients into subsets by a hash of their name: 70 % train, 15 % validation, 15 % test.
-
-    The subset depends on the name alone, so it is the same in every data set and on every machine, and adding patients
-    never moves another one.
-
-    Args:
-        patients: Of each picture; names may come more than once.
-
-    Returns:
-        One subset a picture, in the same order.
-    """
-    return tuple(_subset_of(patient) for patient in patients)
-
-
-def _subset_of(patient: str) -> str:
-    digest = hashlib.sha256((_SALT + patient).encode()).digest()
-    share = int.from_bytes(digest[:6], "big") / 2**48
-    return next(name for end, name in _SUBSET_ENDS if share < end)

@@ -1,8 +1,8 @@
 """BreastMNIST: breast ultrasound pictures of 28 x 28 pixels, malignant or not.
 
 Yang et al., "MedMNIST v2", Scientific Data 10, 2023, after Al-Dhabyani et al., "Dataset of breast ultrasound images",
-Data in Brief 28, 2020 (CC BY 4.0). The set does not say which pictures share a patient, so each picture counts as a
-patient of its own: folds of this set may be a little optimistic.
+Data in Brief 28, 2020 (CC BY 4.0). The set does not say which pictures share a patient, so patients are not
+known, and each picture counts by itself: folds of this set may be a little optimistic.
 """
 
 from __future__ import annotations
@@ -66,7 +66,14 @@ def load(path: Path, side: int) -> Dataset:
         raise DatasetError(f"{file} is not a usable .npz file ({reason[:200]}); fetch it again") from error
     pictures = _resample(np.concatenate(images), side)
     return Dataset(
-        "breastmnist", pictures, np.concatenate(labels), tuple(patients), CLASSES, tuple(subsets), upright=True
+        "breastmnist",
+        pictures,
+        np.concatenate(labels),
+        tuple(patients),
+        CLASSES,
+        tuple(subsets),
+        patients_known=False,
+        augmentation="mirror",
     )
 
 

@@ -1,122 +1,307 @@
-"""Your own pictures: a folder with one sub-folder a class."""
+"""Your own pictures: a folder with one sub-folder a class, or with an index that says the classes.
+
+The page ``docs/your-own-pictures.md`` is for who has such a folder.
+"""
 
 from __future__ import annotations
 
-import csv
+import hashlib
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from cryptml.datasets.base import Dataset, assign_subsets
+from cryptml.datasets.base import Dataset, Indices, Source
+from cryptml.datasets.duplicates import require_apart
+from cryptml.datasets.folder_index import INDEX, MOST_CHARACTERS, Index, IndexRow, read_index
+from cryptml.datasets.options import NO_OPTIONS, LoadOptions
+from cryptml.datasets.problems import listed
+from cryptml.datasets.subsets import stratify
 from cryptml.errors import DatasetError, ImageError
-from cryptml.images import central_region, crop, load_image
+from cryptml.images import Image, Region, central_region, crop, load_image
 from cryptml.images.image import Floats
 
-INDEX = "index.csv"
-"""Optional table beside the sub-folders: columns ``file``, ``patient`` and optionally ``subset``."""
+SYSTEM_NAMES = frozenset({"__macosx", "@eadir", "desktop.ini", "ehthumbs.db", "thumbs.db"})
+"""Files and folders of operating systems, in lower case; names that begin with a dot are such too."""
+
+PICTURE_SUFFIXES = frozenset({".bmp", ".dcm", ".dicom", ".jpeg", ".jpg", ".pgm", ".png", ".tif", ".tiff"})
+"""What is called so and is not in an index with labels is a picture that was forgotten; all else is passed over."""
+
+MOST_THREADS = 16
+MOST_VALUES = 1 << 30
+"""Pixels of all reduced pictures together (4 GiB)."""
+
+AUGMENTATION = "shift"
+"""The set may have classes that differ by side or direction: pictures are turned and mirrored only where the user asks for it."""
+
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
-class _Row:
-    """One line of the index; an empty subset means that the patient's name decides."""
+class _Entry:
+    """One picture: its path below the folder, its class, and what the index says of it."""
 
-    patient: str
-    subset: str
+    name: str
+    label: str
+    row: IndexRow | None
 
 
-def load(path: Path, side: int) -> Dataset:
-    """Load every picture below the folder, each as its largest central square.
+def load(path: Path, side: int, options: LoadOptions = NO_OPTIONS) -> Dataset:
+    """Load every picture below the folder, reduced to squares of one size.
 
-    The sub-folders in alphabetical order are the classes; of two, the second is the positive one. Names that begin with
-    a dot are skipped. Without an index a picture's patient is its file name up to the first ``_`` (``anna_left.png``
-    and ``anna_right.png`` are one patient, in whatever class they lie). An index must name every picture, as
-    ``class/name``; without a subset there, the patient's name decides (70, 15 and 15 %).
+    Without an index, or with one that has no column ``label``, the sub-folders in alphabetical order are the classes. With
+    labels in the index
+    pictures may lie anywhere below the folder. The square of a picture is the one that the index says, the one around what its mask
+    shows, or the largest central one. Patients are those of the index or of ``options.patients_from_name``; else every picture stands for
+    itself. Pictures without a subset in the index get one from `cryptml.datasets.subsets.stratify`, or that of their patient.
+    `SYSTEM_NAMES` and names that begin with a dot are skipped. Pictures are read by 2 to `MOST_THREADS` threads.
 
     Args:
         path: The folder.
-        side: Side of the result in pixels; no picture may be smaller.
+        side: Side of the result in pixels; no square may be smaller.
+        options: How patients are found, and who hears of the progress.
 
     Raises:
-        DatasetError: If there are fewer than two classes, one is empty, a picture is unreadable, too small or not in
-            the index, the index is malformed, or a patient is in two subsets.
+        DatasetError: If there are fewer than two classes, one is empty, pictures are unreadable or too small (all are named), the index is
+            malformed or does not fit the folder (every problem is named), a patient is in two subsets, a name has no patient, or the same
+            picture is in two subsets (all are named).
     """
-    classes = _classes(path)
-    files = [(label, file) for label, name in enumerate(classes) for file in _pictures(path / name)]
-    names = [f"{classes[label]}/{file.name}" for label, file in files]
-    index = _read_index(path / INDEX, names)
-    rows = [index[name] for name in names]
-    patients = [row.patient for row in rows]
-    given = [row.subset for row in rows]
-    subsets = tuple(own or hashed for own, hashed in zip(given, assign_subsets(patients), strict=True))
-    images = np.stack([_square(file, side) for _, file in files])
-    labels = np.array([label for label, _ in files], np.int64)
-    return Dataset(path.resolve().name or "folder", images, labels, tuple(patients), classes, subsets)
-
-
-def _classes(path: Path) -> tuple[str, ...]:
-    """The names of the sub-folders, sorted."""
     if not path.is_dir():
-        raise DatasetError(f"{path} is not a folder; give one with a sub-folder a class")
-    names = tuple(sorted(entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith(".")))
-    if len(names) < 2:
-        raise DatasetError(f"{path} has {len(names)} sub-folders where at least 2 are needed; make one for each class")
-    return names
+        raise DatasetError(f"{path} is not a folder; give one with a sub-folder a class, or with an {INDEX}")
+    index = read_index(path / INDEX) if os.path.lexists(path / INDEX) else None
+    entries = _entries(path, index)
+    name = path.resolve().name or "folder"
+    if len(entries) * side * side > MOST_VALUES:
+        raise DatasetError(
+            f"{len(entries)} pictures of {side} x {side} pixels are more than {MOST_VALUES} values; "
+            f"choose a side of at most {int((MOST_VALUES / len(entries)) ** 0.5)} or fewer pictures"
+        )
+    classes = tuple(sorted({entry.label for entry in entries}))
+    if len(classes) < 2:
+        raise DatasetError(f"{path / INDEX} has the label {classes[0]!r} only; at least 2 are needed")
+    labels = np.array([classes.index(entry.label) for entry in entries], np.int64)
+    patients = _patients(path, entries, index, options)
+    subsets = _subsets(path, entries, patients, labels)
+    images, sources = _read(path, entries, side, options)
+    dataset = Dataset(
+        name,
+        images,
+        labels,
+        tuple(patients or [entry.name for entry in entries]),
+        classes,
+        subsets,
+        patients_known=patients is not None,
+        augmentation=AUGMENTATION,
+        sources=sources,
+    )
+    require_apart(dataset)
+    return dataset
 
 
-def _pictures(folder: Path) -> list[Path]:
-    """The files of one class, sorted by name."""
-    files = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    if not files:
-        raise DatasetError(f"the class folder {folder} is empty; add pictures or remove it")
-    for file in files:
-        if file.is_dir():
-            raise DatasetError(f"{file} is a folder inside a class folder; move its pictures up or remove it")
-    return files
+def is_system(name: str) -> bool:
+    """Whether a file or folder is the operating system's, not its user's."""
+    return name.startswith(".") or name.casefold() in SYSTEM_NAMES
 
 
-def _square(file: Path, side: int) -> Floats:
-    """The largest central square of a picture, reduced to float32 (side, side)."""
-    try:
-        image = load_image(file)
-        return crop(image, central_region(image), side)
-    except ImageError as error:
-        raise DatasetError(f"the picture {file} cannot be used: {error}") from error
+def _entries(path: Path, index: Index | None) -> list[_Entry]:
+    """The pictures of the folder in the order of their names, the index compared with what is there."""
+    if index is None:
+        return [_Entry(name, label, None) for name, label in _labelled(path)]
+    masks = {row.mask for row in index.rows.values() if row.mask}
+    labelled = "label" in index.columns
+    if labelled:
+        there = [name for name in _below(path) if Path(name).suffix.casefold() in PICTURE_SUFFIXES]
+        found = {name: row.label for name, row in index.rows.items()}
+    else:
+        pairs = _labelled(path)
+        there, found = [name for name, _ in pairs], dict(pairs)
+    problems = [f"the picture {name} has no line" for name in there if name not in index.rows and name not in masks]
+    for name, row in index.rows.items():
+        if name not in found:
+            problems.append(f"line {row.line} names {name}, which lies in no class folder")
+        elif name in masks:
+            problems.append(f"line {row.line} names {name}, which is a mask of another line")
+    index.require_no_problems([*problems, *_divided(index)])
+    if not index.rows:
+        raise DatasetError(f"{index.file} names no picture; write a line for each")
+    return [_Entry(name, found[name], index.rows[name]) for name in sorted(index.rows)]
 
 
-def _read_index(file: Path, names: list[str]) -> dict[str, _Row]:
-    """Patient and subset of every picture, from the index or from the file names."""
-    if not file.exists():
-        return {name: _Row(Path(name).stem.split("_", 1)[0], "") for name in names}
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            rows = _parse_index(csv.DictReader(stream, strict=True), file)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"{file} is not a readable CSV table ({error}); save it as UTF-8 CSV") from error
-    for name in names:
-        if name not in rows:
-            raise DatasetError(f"the picture {name} is not in {file}; add its row or remove the picture")
-    known = set(names)
-    for name in rows:
-        if name not in known:
+def _divided(index: Index) -> list[str]:
+    """The patients whose pictures the index puts into more than one subset."""
+    subsets: dict[str, set[str]] = {}
+    for row in index.rows.values():
+        if row.patient and row.subset:
+            subsets.setdefault(row.patient, set()).add(row.subset)
+    return [
+        f"patient {name!r} is in the subsets {' and '.join(sorted(own))}"
+        for name, own in subsets.items()
+        if len(own) > 1
+    ]
+
+
+def _labelled(path: Path) -> list[tuple[str, str]]:
+    """The pictures of the sub-folders with their classes, sorted."""
+    classes = sorted(entry.name for entry in path.iterdir() if entry.is_dir() and not is_system(entry.name))
+    if len(classes) < 2:
+        raise DatasetError(
+            f"{path} has {len(classes)} sub-folders where at least 2 are needed; make one for each class"
+        )
+    unfit = [name for name in classes if len(name) > MOST_CHARACTERS or not name.isprintable()]
+    if unfit:
+        raise DatasetError(
+            f"the folder {unfit[0]!r} cannot name a class: it has more than {MOST_CHARACTERS} characters, or some that cannot be "
+            "shown; rename it"
+        )
+    pairs = []
+    for label in classes:
+        files = sorted(entry for entry in (path / label).iterdir() if not is_system(entry.name))
+        if not files:
+            raise DatasetError(f"the class folder {path / label} is empty; add pictures or remove it")
+        for file in files:
+            if file.is_dir():
+                raise DatasetError(f"{file} is a folder inside a class folder; move its pictures up or remove it")
+            pairs.append((f"{label}/{file.name}", label))
+    return pairs
+
+
+def _below(path: Path) -> list[str]:
+    """All files at any depth, links to folders not followed, by their paths below the folder."""
+    found = []
+    for folder, folders, files in os.walk(path):
+        folders[:] = [name for name in folders if not is_system(name)]
+        found += [(Path(folder) / name).relative_to(path).as_posix() for name in files if not is_system(name)]
+    return sorted(found)
+
+
+def _patients(path: Path, entries: list[_Entry], index: Index | None, options: LoadOptions) -> list[str] | None:
+    """The patient of each picture; None where nobody says."""
+    expression = options.patients_from_name
+    if index is not None and "patient" in index.columns:
+        if expression is not None:
             raise DatasetError(
-                f"{file} names {name}, which is not among the pictures; write class/name or remove the row"
+                f"{index.file} names the patients, and so does the expression {expression!r}; leave one of them out"
             )
-    return rows
+        return [entry.row.patient for entry in entries if entry.row is not None]
+    if expression is None:
+        return None
+    matches = [re.search(expression, entry.name.rpartition("/")[2]) for entry in entries]
+    without = [entry.name for entry, match in zip(entries, matches, strict=True) if not match or not match.group(1)]
+    if without:
+        raise DatasetError(
+            f"the expression {expression!r} finds no patient in the names of {len(without)} of {len(entries)} pictures of {path}: "
+            f"{listed(without)}; correct it, or name patients in {INDEX}"
+        )
+    return [match.group(1) for match in matches if match]
 
 
-def _parse_index(reader: csv.DictReader[str], file: Path) -> dict[str, _Row]:
-    """The rows of an index by file; line numbers in errors count from 1, the header included."""
-    columns = reader.fieldnames or []
-    if not {"file", "patient"} <= set(columns):
-        raise DatasetError(f"{file} has the columns {list(columns)}; it needs file and patient, and may have subset")
-    rows: dict[str, _Row] = {}
-    for fields in reader:
-        name, patient = (fields["file"] or "").strip(), (fields["patient"] or "").strip()
-        subset = (fields.get("subset") or "").strip()
-        if not name or not patient:
-            raise DatasetError(f"line {reader.line_num} of {file} lacks a file or a patient; fill in both")
-        if name in rows:
-            raise DatasetError(f"line {reader.line_num} of {file} names {name} a second time; keep one row a picture")
-        rows[name] = _Row(patient, subset)
-    return rows
+def _subsets(path: Path, entries: list[_Entry], patients: list[str] | None, labels: Indices) -> tuple[str, ...]:
+    """The subset of each picture: of the index, of another picture of the same patient, or assigned."""
+    names = patients if patients is not None else [entry.name for entry in entries]
+    given: dict[str, str] = {}
+    split = set()
+    for name, entry in zip(names, entries, strict=True):
+        own = entry.row.subset if entry.row is not None else ""
+        if own and given.setdefault(name, own) != own:
+            split.add(name)
+    if split:
+        raise DatasetError(
+            f"{path / INDEX} puts pictures of {len(split)} patients into more than one subset: "
+            f"{listed([f'patient {name!r}' for name in sorted(split)])}; move all pictures of a patient to one"
+        )
+    return stratify(names, labels, given)
+
+
+def _read(path: Path, entries: list[_Entry], side: int, options: LoadOptions) -> tuple[Floats, tuple[Source, ...]]:
+    """All pictures, float32 (n, side, side), and where they came from."""
+    images = np.empty((len(entries), side, side), np.float32)
+    sources: list[Source] = []
+    problems: list[str] = []
+
+    def read(entry: _Entry) -> tuple[Floats, Source] | str:
+        try:
+            return _square(path, entry, side)
+        except (DatasetError, ImageError) as error:
+            words = str(error).replace(str(path / entry.name), entry.name).replace(f"{path}{os.sep}", "")
+            return words if entry.name in words else f"{entry.name}: {words}"
+
+    threads = min(MOST_THREADS, max(2, os.cpu_count() or 2))
+    executor = ThreadPoolExecutor(threads, thread_name_prefix="pictures")
+    try:
+        for place, found in enumerate(executor.map(read, entries)):
+            if isinstance(found, str):
+                problems.append(found)
+            else:
+                images[place] = found[0]
+                sources.append(found[1])
+            if options.progress is not None:
+                options.progress(place + 1, len(entries))
+    finally:
+        executor.shutdown(cancel_futures=True)
+    if problems:
+        raise DatasetError(
+            f"{len(problems)} of {len(entries)} pictures of {path} cannot be used: {listed(problems)}; mend or remove them"
+        )
+    return images, tuple(sources)
+
+
+def _square(path: Path, entry: _Entry, side: int) -> tuple[Floats, Source]:
+    """The square of a picture, float32 (side, side), and where it came from."""
+    image = load_image(path / entry.name)
+    row = entry.row
+    if row is not None and row.region is not None:
+        region = row.region
+    elif row is not None and row.mask:
+        region = mask_region(load_image(path / row.mask), image, side)
+    else:
+        region = central_region(image)
+    view, laterality = (row.view, row.laterality) if row is not None else ("", "")
+    source = Source(entry.name, image.columns, image.rows, _digest(path / entry.name), view, laterality)
+    return crop(image, region, side), source
+
+
+def mask_region(mask: Image, image: Image, side: int) -> Region:
+    """The square around what a mask shows.
+
+    It is as long as the longer side of the rectangle that bounds all pixels of the mask above 0, at least ``side`` pixels
+    and at most the picture's
+    shorter side; it lies around the middle of that rectangle, moved inside the picture where it would reach out.
+
+    Args:
+        mask: Of the picture's size.
+        image: The picture.
+        side: Least length, in pixels.
+
+    Raises:
+        ImageError: If the mask is of another size, or black.
+    """
+    if mask.pixels.shape != image.pixels.shape:
+        raise ImageError(
+            f"its mask has {mask.columns} columns x {mask.rows} rows where the picture has {image.columns} x {image.rows}; "
+            "give a mask of the picture's size"
+        )
+    shown = mask.pixels > 0
+    rows, columns = np.flatnonzero(shown.any(axis=1)), np.flatnonzero(shown.any(axis=0))
+    if rows.size == 0:
+        raise ImageError("its mask is black and shows no region; draw one, or leave the mask out")
+    top, left = int(rows[0]), int(columns[0])
+    height, width = int(rows[-1]) + 1 - top, int(columns[-1]) + 1 - left
+    size = min(max(height, width, side), image.rows, image.columns)
+    x = min(max(left + (width - size) // 2, 0), image.columns - size)
+    y = min(max(top + (height - size) // 2, 0), image.rows - size)
+    return Region(x, y, size)
+
+
+def _digest(file: Path) -> str:
+    """SHA-256 of a file's bytes, hexadecimal."""
+    digest = hashlib.sha256()
+    try:
+        with file.open("rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                digest.update(chunk)
+    except OSError as error:
+        raise ImageError(f"{file} cannot be read ({error.strerror}); check its permissions") from error
+    return digest.hexdigest()

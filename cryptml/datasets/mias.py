@@ -27,7 +27,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from cryptml.datasets.base import Dataset, assign_subsets
+from cryptml.datasets.base import Dataset
+from cryptml.datasets.subsets import assign_subsets
 from cryptml.errors import DatasetError, ImageError
 from cryptml.images import Image, Region, crop, load_image
 

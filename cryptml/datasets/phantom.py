@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cryptml.datasets.base import Dataset, assign_subsets
+from cryptml.datasets.base import Dataset
+from cryptml.datasets.subsets import assign_subsets
 from cryptml.errors import DatasetError
 
 FORM = "phantom[:images=400,seed=0,contrast=0.25]"

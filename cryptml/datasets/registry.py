@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from cryptml.datasets import breastmnist, folder, mias, phantom
 from cryptml.datasets.base import Dataset
+from cryptml.datasets.options import NO_OPTIONS, LoadOptions
 from cryptml.errors import DatasetError
+
+_Where = TypeVar("_Where", str, Path)
 
 MIN_SIDE, MAX_SIDE = 8, 1024
 """Bounds of a picture's side, in pixels."""
@@ -23,13 +27,15 @@ class _Entry:
     name: str
     form: str
     description: str
-    load: Callable[[str, int], Dataset]
+    load: Callable[[str, int, LoadOptions], Dataset]
 
 
-def _at_path(name: str, load: Callable[[Path, int], Dataset]) -> Callable[[str, int], Dataset]:
+def _at_path(
+    name: str, load: Callable[[Path, int, LoadOptions], Dataset]
+) -> Callable[[str, int, LoadOptions], Dataset]:
     """Turn a loader of paths into one of text, with the checks that all paths share."""
 
-    def checked(text: str, side: int) -> Dataset:
+    def checked(text: str, side: int, options: LoadOptions) -> Dataset:
         if not text:
             raise DatasetError(f"the data set {name} needs a path; write {name}:PATH")
         try:
@@ -39,29 +45,50 @@ def _at_path(name: str, load: Callable[[Path, int], Dataset]) -> Callable[[str, 
             raise DatasetError(f"{text!r} is not a usable path ({error}); write {name}:PATH") from error
         if not found:
             raise DatasetError(f"{path} does not exist; write {name}:PATH with the path of the data set {name}")
-        return load(path, side)
+        return load(path, side, options)
+
+    return checked
+
+
+def _without_options(
+    name: str, load: Callable[[_Where, int], Dataset]
+) -> Callable[[_Where, int, LoadOptions], Dataset]:
+    """Let a loader whose set knows its own patients refuse options that say otherwise."""
+
+    def checked(where: _Where, side: int, options: LoadOptions) -> Dataset:
+        if options.patients_from_name is not None:
+            raise DatasetError(
+                f"the data set {name} says itself whose its pictures are; leave the expression "
+                f"{options.patients_from_name!r} for patients out"
+            )
+        return load(where, side)
 
     return checked
 
 
 _ENTRIES = (
-    _Entry("phantom", phantom.FORM, "synthetic breast texture with and without a lesion, made here", phantom.load),
+    _Entry(
+        "phantom",
+        phantom.FORM,
+        "synthetic breast texture with and without a lesion, made here",
+        _without_options("phantom", phantom.load),
+    ),
     _Entry(
         "mias",
         "mias:PATH",
         "mini-MIAS folder: regions with an abnormality and of normal tissue; research use only",
-        _at_path("mias", mias.load),
+        _at_path("mias", _without_options("mias", mias.load)),
     ),
     _Entry(
         "breastmnist",
         "breastmnist:PATH",
         "BreastMNIST .npz file: breast ultrasound, malignant or not",
-        _at_path("breastmnist", breastmnist.load),
+        _at_path("breastmnist", _without_options("breastmnist", breastmnist.load)),
     ),
     _Entry(
         "folder",
         "folder:PATH",
-        "your own pictures: one sub-folder a class, optional index.csv of patients",
+        "your own pictures: one sub-folder a class, or an index.csv of labels, patients, subsets and regions",
         _at_path("folder", folder.load),
     ),
 )
@@ -72,25 +99,26 @@ def describe_datasets() -> list[tuple[str, str, str]]:
     return [(entry.name, entry.form, entry.description) for entry in _ENTRIES]
 
 
-def load_dataset(spec: str, side: int) -> Dataset:
+def load_dataset(spec: str, side: int, options: LoadOptions = NO_OPTIONS) -> Dataset:
     """Load the data set that a specification names.
 
     Args:
         spec: ``NAME`` or ``NAME:REST`` in the form that ``describe_datasets`` gives.
         side: Side of each picture in pixels, 8 to 1024; larger pictures are reduced by area averaging.
+        options: What the user says beside.
 
     Returns:
         A data set with pictures of at least two classes.
 
     Raises:
-        DatasetError: If the name is unknown, the side out of bounds, the path missing, or the data unusable.
+        DatasetError: If the name is unknown, the side out of bounds, the path missing, or the data or options unusable.
     """
     if isinstance(side, bool) or not isinstance(side, int) or not MIN_SIDE <= side <= MAX_SIDE:
         raise DatasetError(f"the side {side!r} is not a whole number of {MIN_SIDE} to {MAX_SIDE} pixels; choose one")
     name, _, rest = spec.partition(":")
     for entry in _ENTRIES:
         if entry.name == name:
-            dataset = entry.load(rest, side)
+            dataset = entry.load(rest, side, options)
             break
     else:
         raise DatasetError(f"there is no data set {name!r}; choose one of {', '.join(each.form for each in _ENTRIES)}")

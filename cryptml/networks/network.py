@@ -10,6 +10,7 @@ import numpy as np
 from cryptml.errors import NetworkError
 from cryptml.networks.bins import Bins
 from cryptml.networks.boundary import Boundary, FloatArray
+from cryptml.networks.classes import positive_class
 from cryptml.networks.extent import IntArray, bits_for
 from cryptml.networks.front_ends import FrontEnd
 from cryptml.networks.layers import Activation, Layer, extents, run_all
@@ -26,7 +27,8 @@ class Network:
         front_end: Runs on the client, in the clear.
         layers: In order, uniquely named.
         boundaries: One more than layers; ``boundaries[i]`` stands before layer i.
-        classes: Names of the logits; for two classes the second is the positive one.
+        classes: Names of the logits.
+        positive: The class that was chosen to be the positive one, if any: see `positive_class`.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Network:
     layers: tuple[Layer, ...]
     boundaries: tuple[Boundary, ...]
     classes: tuple[str, ...]
+    positive: str | None = None
 
     def __post_init__(self) -> None:
         if not self.layers:
@@ -64,9 +67,15 @@ class Network:
                 f"network {self.name!r} ends in shape {after.shape} for {len(self.classes)} classes; "
                 "one value a class and two classes are needed"
             )
+        positive_class(self.classes, self.positive, f"network {self.name!r}", NetworkError)
 
     def __len__(self) -> int:
         return len(self.layers)
+
+    @property
+    def positive_class(self) -> str | None:
+        """The class that a probability is said of; of two classes the second, where none was chosen; of more classes none."""
+        return positive_class(self.classes, self.positive, f"network {self.name!r}", NetworkError)
 
     @property
     def parameters(self) -> int:

@@ -59,6 +59,7 @@ def save_network(network: Network, folder: Path, *, architecture: str | None) ->
         "architecture": architecture,
         "front_end": network.front_end.to_json(),
         "classes": list(network.classes),
+        "positive": network.positive_class,
         "boundaries": [boundary.to_json() for boundary in network.boundaries],
         "layers": layer_entries(network.layers),
         "weights": {"sha256": sha256(weights)},
@@ -89,6 +90,7 @@ def load_network(name_or_folder: str) -> Network:
         layers=unpack_layers(document["layers"], weights, NetworkError),
         boundaries=tuple(Boundary.from_json(entry) for entry in document["boundaries"]),
         classes=tuple(document["classes"]),
+        positive=document.get("positive"),  # of networks written before there was a choice: the second of two
     )
 
 

@@ -1,11 +1,14 @@
 """Quantisation-aware training, its float teacher, and how good the result is."""
 
+from cryptml.datasets.description import DataDescription
+from cryptml.training.baseline import Baseline, fit_baseline
 from cryptml.training.cross_validation import CrossValidation, Fold, cross_validate, prepare_folds
 from cryptml.training.evaluation import Evaluation, Measures, evaluate, evaluate_probabilities
 from cryptml.training.examples import Examples, predict_program
 from cryptml.training.fidelity import Fidelity, Rounding, measure_fidelity
 from cryptml.training.fit import Epoch, History
-from cryptml.training.model_card import DataDescription, ModelCard, describe_layers, render_model_card
+from cryptml.training.judgement import Judgement, judge
+from cryptml.training.model_card import ModelCard, describe_layers, render_model_card
 from cryptml.training.pretraining import Pretrained, pretrain
 from cryptml.training.progress import Progress
 from cryptml.training.qat import TrainedNetwork, check_convertible, train_network
@@ -14,6 +17,7 @@ from cryptml.training.settings import TrainingSettings
 from cryptml.training.teacher import TrainedTeacher, build_teacher, teacher_epochs, train_teacher
 
 __all__ = [
+    "Baseline",
     "CrossValidation",
     "DataDescription",
     "Epoch",
@@ -22,6 +26,7 @@ __all__ = [
     "Fidelity",
     "Fold",
     "History",
+    "Judgement",
     "Measures",
     "ModelCard",
     "Pretrained",
@@ -36,6 +41,8 @@ __all__ = [
     "describe_layers",
     "evaluate",
     "evaluate_probabilities",
+    "fit_baseline",
+    "judge",
     "measure_fidelity",
     "predict_program",
     "prepare_folds",

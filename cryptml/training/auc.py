@@ -11,6 +11,10 @@ from cryptml.errors import DatasetError
 from cryptml.networks.boundary import FloatArray
 from cryptml.networks.extent import IntArray
 
+LEAST_UNITS = 10
+"""Patients, or pictures where patients are not known, of each class that an interval needs: a bootstrap of fewer hardly varies, and is too
+narrow by far."""
+
 RESAMPLES = 1000
 """Resamples of a bootstrap interval."""
 
@@ -25,18 +29,19 @@ class RocAuc:
 
     The area is the probability that a positive example scores higher than a negative one, ties counting one half (Hanley
     and McNeil, "The meaning and use of the area under a receiver operating characteristic curve", Radiology 143, 1982).
-    Of two classes, index 1 is the positive one; of more, the areas of each class against the others are averaged.
+    It is that of the positive class against the others; where there is none, the areas of each class against the others are averaged.
 
     Args:
         labels: (n,) int64, each below the number of classes; every class must occur.
         probabilities: (n, classes) float32, finite.
         name: Of the data set, for messages.
+        positive: Index of the positive class; of two classes 1 if None.
 
     Raises:
         DatasetError: If a class is missing, for the area is then not defined.
     """
 
-    def __init__(self, labels: IntArray, probabilities: FloatArray, name: str) -> None:
+    def __init__(self, labels: IntArray, probabilities: FloatArray, name: str, positive: int | None = None) -> None:
         classes = probabilities.shape[1]
         present = np.unique(labels)
         if len(present) < classes:
@@ -44,10 +49,11 @@ class RocAuc:
                 f"{name} has examples of {len(present)} of {classes} classes where an AUC needs every class; "
                 "add examples of the others or choose another subset"
             )
-        positives = [1] if classes == 2 else list(range(classes))
+        if positive is None and classes == 2:
+            positive = 1
         self._curves = [
-            (np.unique(probabilities[:, positive], return_inverse=True)[1], labels == positive)
-            for positive in positives
+            (np.unique(probabilities[:, label], return_inverse=True)[1], labels == label)
+            for label in (range(classes) if positive is None else [positive])
         ]
         self.examples = len(labels)
 
@@ -69,6 +75,24 @@ def _area(ranks: IntArray, positive: NDArray[np.bool_], weights: Reals) -> float
     if pairs == 0:
         return float("nan")
     return float(ahead @ (np.cumsum(behind) - behind / 2) / pairs)
+
+
+def refuse_interval(labels: IntArray, units: Sequence[str], classes: Sequence[str], unit: str) -> str | None:
+    """Return why an AUC has no interval worth printing; None where it has.
+
+    Args:
+        labels: (n,) int64.
+        units: What is drawn in a bootstrap: the patient of each example, or a name for each.
+        classes: Names of the labels.
+        unit: ``patient`` or ``picture``.
+    """
+    counts = [len({units[place] for place in np.flatnonzero(labels == label)}) for label in range(len(classes))]
+    few = [
+        f"{count} {unit}{'' if count == 1 else 's'} of {name}"
+        for name, count in zip(classes, counts, strict=True)
+        if count < LEAST_UNITS
+    ]
+    return f"{' and '.join(few)}, fewer than {LEAST_UNITS}" if few else None
 
 
 def bootstrap_interval(auc: RocAuc, patients: Sequence[str], seed: int = 0) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Variants of training regions that show the same tissue: a lesion has no up, no left and no exact place."""
+"""Variants of training regions that show the same thing: which those are depends on what tells the classes apart."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ SHIFT_DIVISOR = 10
 """Regions move by up to side // 10 pixels along each axis."""
 
 
-def augment(regions: Tensor, generator: torch.Generator, *, upright: bool = False) -> Tensor:
-    """Flip, transpose and shift every region by itself.
+def augment(regions: Tensor, generator: torch.Generator, kind: str = "symmetries") -> Tensor:
+    """Turn, mirror and shift every region by itself, as far as its kind of augmentation allows.
 
     Each flip and the transposition happen with probability 1/2, which makes the eight symmetries of the square equally
     likely; what a shift uncovers is filled by reflection at the edge.
@@ -19,12 +19,17 @@ def augment(regions: Tensor, generator: torch.Generator, *, upright: bool = Fals
     Args:
         regions: (batch, channels, side, side) float32.
         generator: Source of all randomness.
-        upright: Whether up and down differ (`cryptml.datasets.base.Dataset.upright`): left and right are swapped, no more.
+        kind: One of `cryptml.datasets.base.AUGMENTATIONS`. ``symmetries`` turns, mirrors and shifts: for what has no up and no left, as
+            a lesion of a mammogram. ``mirror`` swaps left and right, and shifts: for what has an up, as in ultrasound.
+            ``shift`` shifts alone: for
+            classes that differ by side or direction. ``none`` leaves regions as they are.
 
     Returns:
         A tensor of the same shape and type; the argument is not changed.
     """
-    for variant in (_flip_columns,) if upright else (_flip_columns, _flip_rows, _transpose):
+    if kind == "none":
+        return regions
+    for variant in _VARIANTS[kind]:
         chosen = torch.rand(len(regions), generator=generator) < 0.5
         regions = torch.where(chosen[:, None, None, None], variant(regions), regions)
     return shift(regions, regions.shape[-1] // SHIFT_DIVISOR, generator)
@@ -59,3 +64,6 @@ def _flip_rows(regions: Tensor) -> Tensor:
 
 def _transpose(regions: Tensor) -> Tensor:
     return regions.transpose(-1, -2)
+
+
+_VARIANTS = {"symmetries": (_flip_columns, _flip_rows, _transpose), "mirror": (_flip_columns,), "shift": ()}

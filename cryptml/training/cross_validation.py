@@ -142,7 +142,7 @@ def cross_validate(
         evaluate_probabilities(quantised, dataset, settings.seed),
         evaluate_probabilities(floats, dataset, settings.seed),
         settings,
-        compare_answers(rounds, quantised, noisy, dataset.labels) if rounds else None,
+        compare_answers(rounds, quantised, noisy, dataset.labels, dataset.positive_label) if rounds else None,
         p_error,
     )
 

@@ -13,7 +13,7 @@ from cryptml.errors import DatasetError
 from cryptml.networks.boundary import FloatArray
 from cryptml.networks.extent import IntArray
 from cryptml.networks.network import Network, probabilities
-from cryptml.training.auc import RocAuc, bootstrap_interval
+from cryptml.training.auc import RocAuc, bootstrap_interval, refuse_interval
 
 BATCH = 256
 """Pictures evaluated at a time, which bounds the memory."""
@@ -25,17 +25,27 @@ class Measures:
 
     Attributes:
         auc: Area under the ROC curve, 0 to 1; `cryptml.training.auc.RocAuc` says of which class.
-        auc_low: Lower bound of its 95 % bootstrap interval by patient.
+        auc_low: Lower bound of its 95 % bootstrap interval by patient, or by picture where patients are not known; None
+            where it is refused.
         auc_high: Upper bound of that interval.
         accuracy: Share of right answers, 0 to 1.
         confusion: Counts; row: the true class, column: the predicted one.
+        interval_refused: Why there is no interval (`cryptml.training.auc.refuse_interval`); None where there is one.
     """
 
     auc: float
-    auc_low: float
-    auc_high: float
+    auc_low: float | None
+    auc_high: float | None
     accuracy: float
     confusion: tuple[tuple[int, ...], ...]
+    interval_refused: str | None = None
+
+    @property
+    def interval(self) -> str:
+        """The interval in words."""
+        if self.auc_low is None or self.auc_high is None:
+            return f"none: {self.interval_refused}"
+        return f"{self.auc_low:.3f} to {self.auc_high:.3f}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures as JSON values."""
@@ -49,20 +59,26 @@ class Evaluation:
     Attributes:
         dataset: Its name.
         classes: What each row and column of the confusion matrix means.
+        positive: The class whose AUC it is; None where the areas of each class against the others are averaged.
         images: Number of pictures.
-        patients: Number of patients.
+        patients: Number of patients; None where they are not known.
         image_level: Every picture by itself; the predicted class is the most probable one.
-        patient_level: A patient's score is the highest positive probability (any class but 0) of its pictures, positive
-            above one half; a patient is positive if any picture is. None where the patients are all positive or all
-            negative, which leaves no AUC to speak of.
+        patient_level: A patient's score is the highest probability of the positive class of its pictures, positive above
+            one half; a patient
+            is positive if any picture is. None where that has no meaning, see ``patient_level_refused``.
+        patient_level_refused: Why: patients are not known, there are more than two classes, or the patients are all
+            positive or all negative,
+            which leaves no AUC to speak of. None where there are figures.
     """
 
     dataset: str
     classes: tuple[str, ...]
+    positive: str | None
     images: int
-    patients: int
+    patients: int | None
     image_level: Measures
     patient_level: Measures | None
+    patient_level_refused: str | None
 
     @property
     def auc(self) -> float:
@@ -74,10 +90,12 @@ class Evaluation:
         return {
             "dataset": self.dataset,
             "classes": list(self.classes),
+            "positive": self.positive,
             "images": self.images,
             "patients": self.patients,
             **self.image_level.to_json(),
             "patient_level": None if self.patient_level is None else self.patient_level.to_json(),
+            "patient_level_refused": self.patient_level_refused,
         }
 
 
@@ -86,14 +104,21 @@ def evaluate(network: Network, dataset: Dataset, seed: int = 0) -> Evaluation:
 
     Args:
         network: Any number of classes.
-        dataset: Pictures of the network's side; every class must occur.
+        dataset: Pictures of the network's side; every class must occur. The network says which class is the positive one.
         seed: Of the bootstrap.
 
     Raises:
         DatasetError: If the classes of network and data set differ in number, or one does not occur.
         NetworkError: If the pictures have another side than the network takes.
     """
-    return evaluate_probabilities(predict_integers(network, dataset), dataset, seed)
+    predicted = predict_integers(network, dataset)
+    return evaluate_probabilities(predicted, as_network_says(network, dataset), seed)
+
+
+def as_network_says(network: Network, dataset: Dataset) -> Dataset:
+    """Return a data set with the network's positive class: the one at the same place, whatever it is called there."""
+    chosen = network.positive_class
+    return dataset if chosen is None else dataset.with_positive(dataset.classes[network.classes.index(chosen)])
 
 
 def predict_integers(network: Network, dataset: Dataset) -> FloatArray:
@@ -128,30 +153,55 @@ def evaluate_probabilities(predicted: FloatArray, dataset: Dataset, seed: int = 
             f"predictions of shape {predicted.shape} do not fit {dataset.name}; "
             f"give {(len(dataset), len(dataset.classes))}, a row a picture and a column a class"
         )
-    by_image = _measure(dataset.labels, predicted, dataset.patients, dataset.name, seed)
-    names, labels, scores = _by_patient(predicted, dataset)
-    by_patient = None
-    if 0 < labels.sum() < len(labels):
-        pairs = np.stack([1 - scores, scores], axis=1)
-        by_patient = _measure(labels, pairs, names, dataset.name, seed)
-    return Evaluation(dataset.name, dataset.classes, len(dataset), len(names), by_image, by_patient)
+    label = dataset.positive_label
+    by_image = _measure(dataset.labels, predicted, dataset, dataset.patients, label, seed)
+    by_patient, refused = None, _refuse_patient_level(dataset)
+    if refused is None and label is not None:
+        names, labels, scores = _by_patient(predicted, dataset, label)
+        pairs = np.stack([1 - scores, scores] if label else [scores, 1 - scores], axis=1)
+        by_patient = _measure(labels, pairs, dataset, names, label, seed)
+    patients = len(set(dataset.patients)) if dataset.patients_known else None
+    return Evaluation(
+        dataset.name, dataset.classes, dataset.positive_class, len(dataset), patients, by_image, by_patient, refused
+    )
 
 
-def _by_patient(predicted: FloatArray, dataset: Dataset) -> tuple[tuple[str, ...], IntArray, FloatArray]:
-    """Return the patients' names, labels (0 or 1) and scores, in one order."""
+def _refuse_patient_level(dataset: Dataset) -> str | None:
+    """Say why there are no figures by patient; None where there are."""
+    if not dataset.patients_known:
+        return "patients are not known"
+    if len(dataset.classes) != 2:
+        return f"a patient has no one class of {len(dataset.classes)}"
+    patients = np.asarray(dataset.patients)
+    positive = set(patients[dataset.labels == dataset.positive_label])
+    if not positive or len(positive) == len(set(patients)):
+        return f"{'all' if positive else 'no'} patients have a picture of {dataset.positive_class}"
+    return None
+
+
+def _by_patient(predicted: FloatArray, dataset: Dataset, positive: int) -> tuple[tuple[str, ...], IntArray, FloatArray]:
+    """Return the patients' names, labels (of two classes) and scores, in one order."""
     names, patient_of = np.unique(np.asarray(dataset.patients), return_inverse=True)
-    positive = predicted[:, 1] if predicted.shape[1] == 2 else 1 - predicted[:, 0]
-    labels, scores = np.zeros(len(names), np.int64), np.zeros(len(names), np.float32)
-    np.maximum.at(labels, patient_of, (dataset.labels != 0).astype(np.int64))
-    np.maximum.at(scores, patient_of, positive)
+    found, scores = np.zeros(len(names), np.bool_), np.zeros(len(names), np.float32)
+    np.logical_or.at(found, patient_of, dataset.labels == positive)
+    np.maximum.at(scores, patient_of, predicted[:, positive])
+    labels = np.where(found, positive, 1 - positive).astype(np.int64)
     return tuple(str(name) for name in names), labels, scores
 
 
-def _measure(labels: IntArray, predicted: FloatArray, patients: tuple[str, ...], name: str, seed: int) -> Measures:
-    auc = RocAuc(labels, predicted, name)
-    low, high = bootstrap_interval(auc, patients, seed)
+def _measure(
+    labels: IntArray,
+    predicted: FloatArray,
+    dataset: Dataset,
+    units: tuple[str, ...],
+    positive: int | None,
+    seed: int,
+) -> Measures:
+    auc = RocAuc(labels, predicted, dataset.name, positive)
+    refused = refuse_interval(labels, units, dataset.classes, dataset.unit)
+    low, high = (None, None) if refused else bootstrap_interval(auc, units, seed)
     classes = predicted.shape[1]
     confusion = np.zeros((classes, classes), np.int64)
     np.add.at(confusion, (labels, predicted.argmax(axis=1)), 1)
     rows = tuple(tuple(int(count) for count in row) for row in confusion)
-    return Measures(auc.value(), low, high, float(np.trace(confusion) / len(labels)), rows)
+    return Measures(auc.value(), low, high, float(np.trace(confusion) / len(labels)), rows, refused)

@@ -53,6 +53,7 @@ class Examples:
         *,
         views: int = 1,
         seed: int = 0,
+        augmentation: str | None = None,
         tell: Callable[[int], None] | None = None,
     ) -> Examples:
         """Put a data set through the front end.
@@ -62,6 +63,7 @@ class Examples:
             front_end: Of the network.
             views: 1 gives the regions as they are, more add that many less one variants of each.
             seed: Of the variants.
+            augmentation: One of `cryptml.datasets.base.AUGMENTATIONS`, what variants may differ in; the data set's own if None.
             tell: Hears how many views are ready, after each.
 
         Raises:
@@ -82,9 +84,10 @@ class Examples:
             )
         regions = torch.tensor(dataset.images)[:, None]
         generator = torch.Generator().manual_seed(seed)
+        kind = dataset.augmentation if augmentation is None else augmentation
         pictures, inputs = [], []
         for view in range(views):
-            variant = augment(regions, generator, upright=dataset.upright) if view else regions
+            variant = augment(regions, generator, kind) if view else regions
             pixels = variant[:, 0].numpy()
             pictures.append(torch.from_numpy(plain.apply(pixels)))
             inputs.append(pictures[-1] if front_end == plain else torch.from_numpy(front_end.apply(pixels)))

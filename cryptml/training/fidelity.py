@@ -96,8 +96,9 @@ def rounding_places(network: Network) -> list[int]:
 def _simulate(network: Network, values: IntArray, labels: IntArray, p_error: float, place: int) -> Rounding:
     """Compare answers with the server from the layer before ``place`` on."""
     clear = probabilities(network.boundaries[-1].dequantise(network.run(values)))
+    positive = None if network.positive_class is None else network.classes.index(network.positive_class)
     noisy = simulate_evaluations(network, values, p_error, start=place - 1)
-    return compare_answers(network.layers[place].name, clear, noisy, labels)
+    return compare_answers(network.layers[place].name, clear, noisy, labels, positive)
 
 
 def simulate_evaluations(network: Network, values: IntArray, p_error: float, *, start: int = 0) -> FloatArray:
@@ -119,7 +120,9 @@ def simulate_evaluations(network: Network, values: IntArray, p_error: float, *, 
     return np.stack([probabilities(last.dequantise(each)) for each in answers])
 
 
-def compare_answers(layer: str, clear: FloatArray, noisy: FloatArray, labels: IntArray) -> Rounding:
+def compare_answers(
+    layer: str, clear: FloatArray, noisy: FloatArray, labels: IntArray, positive: int | None = None
+) -> Rounding:
     """Compare answers in the clear with simulated ones.
 
     Args:
@@ -127,12 +130,13 @@ def compare_answers(layer: str, clear: FloatArray, noisy: FloatArray, labels: In
         clear: Probabilities (n, classes) float32.
         noisy: (REPEATS, n, classes) float32, of `simulate_evaluations`.
         labels: (n,) int64; every class occurs.
+        positive: Index of the positive class, as `RocAuc` takes it.
 
     Raises:
         DatasetError: If a class does not occur.
     """
     name = "simulated"
-    auc = RocAuc(labels, clear, name).value()
+    auc = RocAuc(labels, clear, name, positive).value()
     same = (noisy.argmax(axis=2) == clear.argmax(axis=1)).mean()
-    changes = [abs(RocAuc(labels, each, name).value() - auc) for each in noisy]
+    changes = [abs(RocAuc(labels, each, name, positive).value() - auc) for each in noisy]
     return Rounding(layer, float(same), float(np.mean(changes)), max(changes))

@@ -235,4 +235,6 @@ def _batches(order: Tensor, size: int) -> list[Tensor]:
 
 
 def _auc(module: nn.Module, validation: Examples) -> float:
-    return RocAuc(validation.labels.numpy(), predict(module, validation.inputs[:, 0]), validation.dataset.name).value()
+    dataset = validation.dataset
+    found = predict(module, validation.inputs[:, 0])
+    return RocAuc(validation.labels.numpy(), found, dataset.name, dataset.positive_label).value()

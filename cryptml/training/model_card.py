@@ -5,11 +5,10 @@ The headings follow Mitchell et al., "Model Cards for Model Reporting", 2019.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cryptml.datasets.base import SUBSETS, Dataset
+from cryptml.datasets.description import DataDescription
 from cryptml.networks.front_ends import FrontEnd
 from cryptml.networks.network import Network
 from cryptml.splits import Segment
@@ -22,48 +21,6 @@ INTENDED_USE = (
     "Research use only, not a medical device. It shows what private inference costs; it has not been validated for "
     "diagnosis, screening or triage, and no decision about a person may rest on it."
 )
-
-SOURCES = {
-    "mias": "J. Suckling et al., The Mammographic Image Analysis Society digital mammogram database, Excerpta Medica "
-    "International Congress Series 1069, 375-378, 1994. Research use only, under the licence that comes with the set.",
-    "breastmnist": "J. Yang et al., MedMNIST v2, Scientific Data 10, 41, 2023, from W. Al-Dhabyani et al., Dataset of "
-    "breast ultrasound images, Data in Brief 28, 2020. CC BY 4.0.",
-    "phantom": "Synthetic texture made by CRYPTML; it shows no person and is free of restrictions.",
-}
-"""Citation and licence of the known data sets, by name."""
-
-
-@dataclass(frozen=True)
-class DataDescription:
-    """What a data set consists of.
-
-    Attributes:
-        name: Of the data set.
-        side: Of its pictures, in pixels.
-        patients: How many.
-        counts: For each subset that occurs, the number of pictures of each class.
-        classes: Their names, in the order of ``counts``.
-        source: Citation and licence.
-    """
-
-    name: str
-    side: int
-    patients: int
-    counts: Mapping[str, tuple[int, ...]]
-    classes: tuple[str, ...]
-    source: str
-
-    @staticmethod
-    def of(dataset: Dataset) -> DataDescription:
-        """Describe a data set; an unknown one asks for its source to be written down."""
-        found = Counter(zip(dataset.subsets, dataset.labels.tolist(), strict=True))
-        counts = {
-            subset: tuple(found[subset, label] for label in range(len(dataset.classes)))
-            for subset in SUBSETS
-            if subset in dataset.subsets
-        }
-        source = SOURCES.get(dataset.name, "Provided by the user, who knows its source and licence.")
-        return DataDescription(dataset.name, dataset.side, len(set(dataset.patients)), counts, dataset.classes, source)
 
 
 @dataclass(frozen=True)
@@ -172,10 +129,9 @@ def _network(card: ModelCard) -> str:
 
 
 def _data(data: DataDescription) -> str:
-    total = sum(map(sum, data.counts.values()))
-    intro = (
-        f"{data.name}: {total} pictures of {data.patients} patients, {data.side} x {data.side} pixels. {data.source}"
-    )
+    positive = f"The positive class is {data.positive}." if data.positive else "There is no positive class."
+    twice = f" {len(data.duplicates)} pictures come more than once within a subset." if data.duplicates else ""
+    intro = f"{data.name}: {data.size_words}, {data.side} x {data.side} pixels. {data.source} {positive}{twice}"
     return f"{intro}\n\n{_table(('subset', *data.classes), [(subset, *row) for subset, row in data.counts.items()])}"
 
 
@@ -189,11 +145,16 @@ def _results(card: ModelCard) -> str:
         row for name, evaluation in card.figures.items() for row in _figure_rows(f"{name}, integer program", evaluation)
     ]
     if card.cross_validation is not None:
-        title = f"{card.cross_validation.folds}-fold cross-validation by patient"
+        title = f"{card.cross_validation.folds}-fold cross-validation by {card.data.unit}"
         rows += _figure_rows(f"{title}, integer program", card.cross_validation.quantised)
         rows += _figure_rows(f"{title}, float teacher", card.cross_validation.teacher)
-    note = "AUC with its 95 % percentile bootstrap interval, resampled by patient."
-    return f"{note}\n\n{_table(('on', 'level', 'count', 'AUC', '95 % interval', 'accuracy'), rows)}"
+    of = f"of {card.data.positive}" if card.data.positive else "of each class against the others, averaged,"
+    note = f"AUC {of} with its 95 % percentile bootstrap interval, resampled by {card.data.unit}."
+    without = dict.fromkeys(
+        figure.patient_level_refused for figure in card.figures.values() if figure.patient_level_refused
+    )
+    notes = "".join(f" No figures by patient: {reason}." for reason in without)
+    return f"{note}{notes}\n\n{_table(('on', 'level', 'count', 'AUC', '95 % interval', 'accuracy'), rows)}"
 
 
 def _fidelity(card: ModelCard) -> str:
@@ -233,12 +194,12 @@ def _pooled(validation: CrossValidation | None) -> list[str]:
 
 
 def _figure_rows(name: str, evaluation: Evaluation) -> list[tuple[object, ...]]:
-    levels: list[tuple[str, int, Measures | None]] = [
+    levels: list[tuple[str, int | None, Measures | None]] = [
         ("picture", evaluation.images, evaluation.image_level),
         ("patient", evaluation.patients, evaluation.patient_level),
     ]
     return [
-        (name, level, count, f"{it.auc:.3f}", f"{it.auc_low:.3f} to {it.auc_high:.3f}", f"{it.accuracy:.3f}")
+        (name, level, count, f"{it.auc:.3f}", it.interval, f"{it.accuracy:.3f}")
         for level, count, it in levels
         if it is not None
     ]

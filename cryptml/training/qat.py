@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -107,6 +107,7 @@ def train_network(
         history = fit(module, train, validation, settings, loss, progress)
     settle(module, architecture.front_end)
     network = convert(module, name=architecture.name, front_end=architecture.front_end, classes=classes)
+    network = replace(network, positive=train.dataset.positive_class)
     share = check_agreement(module, network, torch.cat([examples.inputs[:, 0] for examples in sets]))
     return TrainedNetwork(module, network, history, teacher, share)
 
@@ -158,6 +159,6 @@ def _check_apart(train: Dataset, validation: Dataset) -> None:
     shared = sorted(set(train.patients) & set(validation.patients))
     if shared:
         raise DatasetError(
-            f"{len(shared)} patients, {shared[0]!r} the first, are in the training and in the validation set; "
-            "move all pictures of a patient to one of them"
+            f"{len(shared)} {train.unit}s, {shared[0]!r} the first, are in the training and in the validation set; "
+            f"move all pictures of a {train.unit} to one of them"
         )

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from cryptml.datasets.base import AUGMENTATIONS
 from cryptml.errors import SettingError
 
 MOST_EPOCHS = 10_000
@@ -26,6 +27,7 @@ class TrainingSettings:
             cross-validation then needs no validation pictures, and trains on all that a fold leaves it.
         seed: Of initial weights, dropout, order and augmentation, 0 to 2^32 - 1.
         views: Variants of each region, itself among them, that the epochs choose from, 1 (no augmentation) to 1024.
+        augmentation: What variants may differ in, one of `cryptml.datasets.base.AUGMENTATIONS`; the data set's own if None.
         distil: Whether a float teacher is trained first, for the quantised network to imitate.
         teacher: ``convolutional`` reads pictures, ``committee`` what the front end makes of them (`cryptml.training.teacher`), ``kernel``
             deep features of pictures (`cryptml.training.kernel_teacher`), ``panel`` both of these, equally loud.
@@ -48,6 +50,7 @@ class TrainingSettings:
     keep: str = "best"
     seed: int = 0
     views: int = 24
+    augmentation: str | None = None
     distil: bool = True
     teacher: str = "convolutional"
     temperature: float = 3.0
@@ -69,7 +72,9 @@ class TrainingSettings:
             )
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
-                problems.append(f"{name} is {getattr(self, name)!r} where {' or '.join(choices)} is needed")
+                problems.append(
+                    f"{name} is {getattr(self, name)!r} where {' or '.join(each for each in choices if each)} is needed"
+                )
         found = [problem for problem in problems if problem]
         if found:
             raise SettingError(f"the training settings cannot be used: {'; '.join(found)}; correct them")
@@ -87,7 +92,11 @@ _WHOLE = {
     "views": (1, 1024),
     "lowered_bits": (0, 6),
 }
-_CHOICES = {"keep": ("best", "last"), "teacher": ("convolutional", "committee", "kernel", "panel")}
+_CHOICES: dict[str, tuple[str | None, ...]] = {
+    "augmentation": (None, *AUGMENTATIONS),
+    "keep": ("best", "last"),
+    "teacher": ("convolutional", "committee", "kernel", "panel"),
+}
 _REAL = {
     "learning_rate": (1e-8, 1.0),
     "weight_decay": (0.0, 1.0),

@@ -41,6 +41,7 @@ def test_both_halves_come_back_and_know_each_other(built: Bundles, network: Netw
     assert (server.model, server.split) == (client.model, str(client.split)) == ("sample", split)
     assert (client.first, client.last) == (network.boundaries[0], network.boundaries[-1])
     assert (client.classes, client.front_end) == (network.classes, network.front_end)
+    assert client.positive == network.positive_class
     assert client.size_bytes == sum(path.stat().st_size for path in (folder / "client").iterdir())
     assert [step.index for step in client.server_steps] == list(range(len(server.circuits)))
     found = [step.segment if isinstance(step, ClientStep) else step.circuit.segment for step in client.steps]

@@ -251,6 +251,7 @@ CONTRADICTIONS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         "segment 4-5 of the client bundle has 2 layers",
     ),
     "classes": (lambda d: d["classes"].append("third"), r"ends in \(2,\) for 3 classes"),
+    "positive": (lambda d: d.update(positive="third"), "the client bundle has no class 'third' to be the positive one"),
     "last": (lambda d: d["last"].update(shape=[3]), r"ends in \(2,\)"),
     "front end": (lambda d: d["front_end"].update(side=9), "ends in"),
     "front end's bounds": (lambda d: d["front_end"].update(floor=0), "contradicts itself: front end with side 8"),
@@ -269,6 +270,15 @@ def test_a_manifest_that_contradicts_itself_is_refused(
 ) -> None:
     found = forged(sent, change)
     assert re.search(message, found), found
+
+
+@pytest.mark.parametrize("said", [{}, {"positive": None}])
+def test_a_bundle_from_before_there_was_a_choice_means_the_second_of_two(sent: Sent, said: dict[str, None]) -> None:
+    manifest, files = sent
+    document = json.loads(manifest)
+    del document["positive"]
+    bundle = ClientBundle.parse(json.dumps(document | said).encode(), files)
+    assert bundle.positive == bundle.classes[1]
 
 
 @settings(max_examples=80, deadline=None)

@@ -59,7 +59,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ok("train", "--dataset", "phantom:images=120,seed=3,contrast=0.5", "--network", "tiny", "--out", str(out), "--seed", "1",
            "--epochs", "3", "--teacher", "--similarity", "0.5", "--folds", "2", "--json")
     )  # fmt: skip
-    assert {"validation", "test", "cross_validation", "settings"} == set(report)
+    assert {"validation", "test", "cross_validation", "settings", "data"} == set(report)
     return out
 
 

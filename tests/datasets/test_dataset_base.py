@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cryptml.datasets import Dataset
-from cryptml.datasets.base import SUBSETS, assign_subsets
+from cryptml.datasets.subsets import SUBSETS, assign_subsets
 from cryptml.errors import DatasetError
 
 EXPECTED = ("train", "train", "train", "train", "train", "train", "validation", "test")

@@ -15,7 +15,13 @@ NAMES = ["phantom", "mias", "breastmnist", "folder"]
 
 
 def test_exports() -> None:
-    assert sorted(datasets.__all__) == ["Dataset", "describe_datasets", "load_dataset"]
+    assert sorted(datasets.__all__) == [
+        "Dataset",
+        "LoadOptions",
+        "describe_datasets",
+        "find_duplicates",
+        "load_dataset",
+    ]
 
 
 def test_descriptions() -> None:

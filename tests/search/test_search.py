@@ -212,7 +212,10 @@ def test_the_command_writes_what_train_takes(tmp_path: Path) -> None:
     )
     assert trained.exit_code == 0, trained.output
     figures = json.loads((tmp_path / "net" / "figures.json").read_text())
-    assert figures["settings"] == recipe(load_architecture(str(file))).to_json() | {"epochs": 1}
+    assert figures["settings"] == recipe(load_architecture(str(file))).to_json() | {
+        "epochs": 1,
+        "augmentation": "symmetries",
+    }
     assert figures["settings"]["range_weight"] == 1
     network = load_network(str(tmp_path / "net"))
     assert str(tmp_path) not in (tmp_path / "net" / "network.json").read_text()

@@ -12,6 +12,8 @@ from cryptml.datasets.base import Dataset
 from cryptml.errors import DatasetError, NetworkError
 from cryptml.networks.network import probabilities
 from cryptml.training import TrainedNetwork, evaluate, evaluate_probabilities
+from cryptml.training.auc import RocAuc
+from cryptml.training.evaluation import as_network_says
 
 
 def dataset(labels: list[int], patients: str, classes: tuple[str, ...] = ("normal", "lesion")) -> Dataset:
@@ -53,7 +55,9 @@ def test_json_has_both_levels() -> None:
     document = json.loads(json.dumps(result.to_json()))
     assert {"auc", "auc_low", "auc_high", "accuracy", "images", "patients", "confusion"} < set(document)
     assert document["confusion"] == [[2, 0], [0, 2]]
-    assert set(document["patient_level"]) == {"auc", "auc_low", "auc_high", "accuracy", "confusion"}
+    assert set(document["patient_level"]) == {
+        "auc", "auc_low", "auc_high", "accuracy", "confusion", "interval_refused"
+    }  # fmt: skip
 
 
 def test_patients_that_are_all_positive_have_no_level_of_their_own() -> None:
@@ -67,8 +71,8 @@ def test_three_classes() -> None:
     predicted = np.eye(3, dtype=np.float32)[[0, 1, 2, 1, 0, 0]] * 0.8 + np.float32(0.2 / 3)
     result = evaluate_probabilities(predicted, dataset([0, 1, 2, 2, 0, 0], "abcdef", classes))
     assert result.image_level.confusion == ((3, 0, 0), (0, 1, 0), (0, 1, 1))
-    assert result.patient_level is not None
-    assert result.patient_level.confusion == ((3, 0), (0, 3))
+    assert result.patient_level is None
+    assert result.patient_level_refused == "a patient has no one class of 3"
 
 
 def test_one_class_only_is_refused() -> None:
@@ -92,3 +96,60 @@ def test_a_network_and_a_set_that_do_not_fit_are_refused(trained: TrainedNetwork
         evaluate(trained.network, three)
     with pytest.raises(NetworkError, match="do not fit"):
         evaluate(trained.network, dataset([0, 1], "ab"))
+
+
+CLASSES = ("malignant", "rest")
+
+
+def test_the_positive_class_may_be_the_first() -> None:
+    data = dataset([0, 0, 1, 1], "aabb", CLASSES).with_positive("malignant")
+    result = evaluate_probabilities(pairs([0.9, 0.1, 0.8, 0.7]), data)
+    assert result.positive == "malignant"
+    assert result.patient_level is not None
+    # One picture of the ill patient is told: the patient is found, and the confusion is in the order of the classes.
+    assert result.patient_level.confusion == ((1, 0), (0, 1))
+    assert result.patient_level.auc == 1
+
+
+def test_four_classes_claim_nothing_of_patients_but_the_area_of_the_chosen_one() -> None:
+    classes = ("a", "b", "c", "d")
+    random = np.random.default_rng(0)
+    predicted = random.dirichlet(np.ones(4), 80).astype(np.float32)
+    data = dataset([place % 4 for place in range(80)], "".join(chr(65 + place // 4) for place in range(80)), classes)
+    plain, chosen = evaluate_probabilities(predicted, data), evaluate_probabilities(predicted, data.with_positive("c"))
+    assert plain.patient_level is None
+    assert chosen.patient_level is None
+    assert (plain.positive, chosen.positive) == (None, "c")
+    assert chosen.auc == RocAuc(data.labels, predicted, "set", 2).value()
+    assert chosen.auc != plain.auc
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_intervals_of_few_patients_are_refused_with_the_reason(known: bool) -> None:
+    unit = "patient" if known else "picture"
+    data = dataclasses.replace(dataset([0, 1] * 9, "abcdefghijklmnopqr"), patients_known=known)
+    result = evaluate_probabilities(pairs(list(np.linspace(0, 1, 18))), data)
+    assert result.image_level.auc_low is None
+    assert result.image_level.interval == f"none: 9 {unit}s of normal and 9 {unit}s of lesion, fewer than 10"
+    assert json.loads(json.dumps(result.to_json()))["auc_high"] is None
+    more = dataclasses.replace(dataset([0, 1] * 10, "abcdefghijklmnopqrst"), patients_known=known)
+    assert evaluate_probabilities(pairs(list(np.linspace(0, 1, 20))), more).image_level.auc_low is not None
+
+
+def test_many_pictures_of_few_patients_have_no_interval() -> None:
+    data = dataset([0] * 60 + [1] * 60, "abc" * 20 + "def" * 20)
+    assert "3 patients of lesion" in evaluate_probabilities(pairs([0.5] * 120), data).image_level.interval
+
+
+def test_without_known_patients_there_is_no_level_of_theirs() -> None:
+    data = dataclasses.replace(dataset([0, 1, 0, 1], "abcd"), patients_known=False)
+    result = evaluate_probabilities(pairs([0.1, 0.2, 0.3, 0.4]), data)
+    assert (result.patients, result.patient_level) == (None, None)
+    assert result.patient_level_refused == "patients are not known"
+
+
+def test_the_network_says_which_class_is_positive(trained: TrainedNetwork) -> None:
+    network = dataclasses.replace(trained.network, classes=CLASSES, positive="malignant")
+    data = dataset([0, 1], "ab", ("ill", "well"))
+    assert as_network_says(network, data).positive_class == "ill"
+    assert as_network_says(trained.network, data).positive_class == "well"

@@ -56,6 +56,8 @@ def test_everything_is_on_the_card(trained: TrainedNetwork, phantoms: Dataset) -
         "Research use only, not a medical device.",
         "| act1 | activation | 2 x 4 x 4 | 2 |",
         "phantom: 800 pictures of 400 patients, 8 x 8 pixels. Synthetic texture",
+        "The positive class is lesion.",
+        "AUC of lesion with its 95 % percentile bootstrap interval, resampled by patient.",
         "| subset | background | lesion |",
         "```sh\ncryptml train --network tiny --seed 17\n```",
         "| seed | 17 |",
@@ -87,6 +89,23 @@ def test_what_was_not_measured_is_left_out(trained: TrainedNetwork, phantoms: Da
     assert "cross-validation" not in text
     assert "| patient |" not in text
     assert "| validation, integer program | picture |" in text
+
+
+def test_where_patients_are_not_known_the_card_says_pictures(trained: TrainedNetwork, phantoms: Dataset) -> None:
+    pictures = dataclasses.replace(
+        phantoms, patients_known=False, patients=tuple(f"{place}" for place in range(len(phantoms)))
+    )
+    text = render_model_card(card_of(trained, pictures))
+    assert "phantom: 800 pictures, patients not known, 8 x 8 pixels" in text
+    assert "resampled by picture. No figures by patient: patients are not known." in text
+    assert "| 5-fold cross-validation by picture, integer program | picture | 800 |" in text
+    assert "| patient |" not in text
+
+
+def test_refused_intervals_say_why(trained: TrainedNetwork, phantoms: Dataset) -> None:
+    text = render_model_card(card_of(trained, phantoms.take(range(32))))
+    assert "| none: " in text
+    assert ", fewer than 10 |" in text
 
 
 def test_known_sets_are_cited_and_unknown_ones_are_not_claimed(phantoms: Dataset) -> None:
