@@ -55,6 +55,10 @@ class ImageError(InputError):
     """A picture cannot be read, or a region does not lie inside it."""
 
 
+class NoPicture(ImageError):
+    """A file holds nothing that people look at: a document, a report, a list of files, raw values of a detector."""
+
+
 class DatasetError(InputError):
     """A data set cannot be loaded or split by patient."""
 

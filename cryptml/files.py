@@ -32,6 +32,14 @@ MOST_VIOLATIONS = 20
 """Of a schema that are looked for, in all and in one array or object: each takes a kilobyte, and a document can hold a million."""
 MAX_INTEGER_DIGITS = 20
 
+SYSTEM_NAMES = frozenset({"__macosx", "@eadir", "desktop.ini", "ehthumbs.db", "thumbs.db"})
+"""Files and folders of operating systems, in lower case; names that begin with a dot are such too."""
+
+
+def is_system(name: str) -> bool:
+    """Return whether a file or folder is the operating system's, not its user's."""
+    return name.startswith(".") or name.casefold() in SYSTEM_NAMES
+
 
 def read_bounded(path: Path, limit: int, error: type[CryptmlError]) -> bytes:
     """Return a file's bytes, refusing links, folders and anything longer than ``limit`` bytes.

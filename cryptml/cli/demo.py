@@ -45,6 +45,7 @@ def demo(
     with stages.stage("reading the mammogram"):
         picture = load_image(path)
         region = brightest_region(picture, min(REGION_PIXELS, picture.rows, picture.columns))
+        square = crop(picture, region, trained.front_end.side)
     out.print(network_table(trained, chosen))
     out.print("Split ", split_text(chosen), "  (C: client, in the clear; S: server, encrypted)\n", sep="")
     with tempfile.TemporaryDirectory(prefix="cryptml-demo-") as name:
@@ -59,9 +60,9 @@ def demo(
             started = time.perf_counter()
             client.prepare()
             prepared_ms = (time.perf_counter() - started) * 1000
-            prediction = client.predict_region(crop(picture, region, trained.front_end.side))
+            prediction = client.predict_region(square)
             result = prediction.to_json()
-            equal = matches_clear(trained, picture, region, chosen, prediction.answer.integers)
+            equal = matches_clear(trained, square, chosen, prediction.answer.integers)
             bundle_bytes, key_bytes = client.bundle.size_bytes, client.evaluation_key_bytes
     sizes = [
         ("client bundle", bytes_text(bundle_bytes)),

@@ -14,6 +14,7 @@ from cryptml.cli import (
     doctor,
     evaluate,
     keys,
+    pictures,
     predict,
     pretrain,
     scan,
@@ -46,6 +47,7 @@ app.add_typer(tenants.app, name="tenants")
 app.add_typer(database.app, name="database")
 app.add_typer(keys.app, name="keys")
 app.add_typer(bundles.app, name="bundles")
+app.command("pictures")(pictures.pictures)
 app.command("predict")(predict.predict)
 app.command("scan")(scan.scan)
 app.command("demo")(demo.demo)

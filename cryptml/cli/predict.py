@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,9 +13,10 @@ import typer
 from cryptml.cli.acceptance import SpotChecks
 from cryptml.cli.connection import ConnectionOptions
 from cryptml.cli.console import Stages, bar, err, note, out, print_json
+from cryptml.cli.picture_options import PictureOptions
 from cryptml.cli.shared_options import with_shared_options
 from cryptml.errors import CryptmlError, ImageError, RangeError
-from cryptml.images import Image, Region, central_region, crop, load_image
+from cryptml.images import FrameChoice, Image, Region, central_region, crop, load_frames
 from cryptml.networks import FloatArray, IntArray, Network, load_network
 from cryptml.networks.clamping import within_bins
 from cryptml.networks.envelope import split_envelope
@@ -24,10 +27,33 @@ if TYPE_CHECKING:
     from cryptml_client import Client, Prediction
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """One picture to ask about.
+
+    Attributes:
+        file: That holds it.
+        frame: Of the file, from 1; None where the file holds one picture, or one was made of several.
+        square: float32 (side, side); or why there is none.
+    """
+
+    file: Path
+    frame: int | None
+    square: FloatArray | ImageError
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return self.file.name if self.frame is None else f"{self.file.name}, frame {self.frame}"
+
+
 @with_shared_options
 def predict(
-    images: Annotated[list[Path], typer.Argument(help="DICOM, PNG or PGM files.")],
+    images: Annotated[
+        list[Path], typer.Argument(help="Pictures (DICOM, PNG, JPEG, TIFF, BMP, PGM), folders of a study, DICOMDIRs.")
+    ],
     connection: ConnectionOptions,
+    pictures: PictureOptions,
     roi: Annotated[str | None, typer.Option(help="X,Y,SIZE in pixels; the largest centred square otherwise.")] = None,
     spot_checks: SpotChecks = 0.0,
     clear_check: Annotated[
@@ -43,45 +69,59 @@ def predict(
     """Predict each picture: client layers here, server layers on ciphertexts; exit 1 if one fails."""
     region = Region.parse(roi) if roi is not None else None
     expected = load_network(clear_check) if clear_check is not None else None
+    choice = pictures.choice
     stages = Stages()
     with connection.connect(stages, timeout_seconds=timeout, spot_checks=spot_checks, background=background) as client:
         side = client.bundle.front_end.side
-        read = [(path, _read(path, region, side)) for path in images]
-        squares = [found for _, found in read if not isinstance(found, CryptmlError)]
+        asked = [each for path in images for each in _read(path, pictures, choice, region, side)]
+        squares = [each.square for each in asked if not isinstance(each.square, ImageError)]
         if squares:
             client.prepare()
         stages.quiet = in_flight > 1
         answers = client.predict_regions(squares, in_flight=in_flight) if squares else iter(())
         failed = False
         with bar("asking the service", len(squares)) if in_flight > 1 else nullcontext((None, None)) as (shown, task):
-            for path, found in read:
-                outcome = found if isinstance(found, CryptmlError) else next(answers)
-                if shown is not None and task is not None and found is not outcome:
+            for each in asked:
+                outcome = each.square if isinstance(each.square, ImageError) else next(answers)
+                if shown is not None and task is not None and outcome is not each.square:
                     shown.advance(task)
-                failed = not _report(path, outcome, client, expected, region, json=json) or failed
+                failed = not _report(each, outcome, client, expected, json=json) or failed
         if spot_checks:
             note(f"{client.spot_checks_passed} spot checks were answered as the model's bundle says")
     if failed:
         raise typer.Exit(1)
 
 
-def _read(path: Path, region: Region | None, side: int) -> FloatArray | ImageError:
-    """Return the (side, side) pixels of a picture to ask about, or why there are none."""
+def _read(
+    path: Path, pictures: PictureOptions, choice: FrameChoice | None, region: Region | None, side: int
+) -> Iterator[_Asked]:
+    """Return the pictures that are meant by a path, each as the (side, side) pixels to ask about, or why there are none."""
     try:
-        picture = load_image(path)
+        files = pictures.files(path)
+    except ImageError as error:
+        yield _Asked(path, None, error)
+        return
+    for file in files:
+        yield from _read_file(file, choice, region, side)
+
+
+def _read_file(file: Path, choice: FrameChoice | None, region: Region | None, side: int) -> Iterator[_Asked]:
+    try:
+        for frame, picture in load_frames(file, choice):
+            yield _Asked(file, frame, _square(picture, region, side))
+    except ImageError as error:
+        yield _Asked(file, None, error)
+
+
+def _square(picture: Image, region: Region | None, side: int) -> FloatArray | ImageError:
+    try:
         return crop(picture, region or central_region(picture), side)
     except ImageError as error:
         return error
 
 
 def _report(
-    path: Path,
-    outcome: Prediction | CryptmlError,
-    client: Client,
-    expected: Network | None,
-    region: Region | None,
-    *,
-    json: bool,
+    asked: _Asked, outcome: Prediction | CryptmlError, client: Client, expected: Network | None, *, json: bool
 ) -> bool:
     """Show what came of one picture, and return whether it is what it should be.
 
@@ -91,33 +131,33 @@ def _report(
     if isinstance(outcome, CryptmlError):
         if not isinstance(outcome, (ImageError, RangeError)):
             raise outcome
-        _report_failure(path, outcome, json=json)
+        _report_failure(asked, outcome, json=json)
         return False
     result = {
-        "image": str(path),
+        "image": str(asked.file),
+        "frame": asked.frame,
         **outcome.to_json(),
         "approximate": any(step.circuit.approximate for step in client.bundle.server_steps),
         "matches_clear": None,
     }
-    if expected is not None:
+    if expected is not None and not isinstance(asked.square, ImageError):
         try:
             result["matches_clear"] = matches_clear(
-                expected, load_image(path), region, client.bundle.split, outcome.answer.integers
+                expected, asked.square, client.bundle.split, outcome.answer.integers
             )
         except RangeError as error:
-            _report_failure(path, error, json=json)
+            _report_failure(asked, error, json=json)
             return False
-    _show(result, json=json)
+    _show(asked.name, result, json=json)
     return result["matches_clear"] is not False
 
 
-def matches_clear(network: Network, picture: Image, region: Region | None, split: Split, answer: IntArray) -> bool:
+def matches_clear(network: Network, square: FloatArray, split: Split, answer: IntArray) -> bool:
     """Return whether decrypted (classes,) integers are the network's in the clear, up to what approximate rounding may change.
 
     Raises:
         RangeError: If a table clamps the picture's values, so that there is no right answer to compare with.
     """
-    square = crop(picture, region or central_region(picture), network.front_end.side)
     values = network.quantise(square[None])
     if not within_bins(network, values, Segment(0, len(network)))[0]:
         raise RangeError(
@@ -126,13 +166,13 @@ def matches_clear(network: Network, picture: Image, region: Region | None, split
     return split_envelope(network, split, values).holds(answer[None])
 
 
-def _report_failure(path: Path, error: CryptmlError, *, json: bool) -> None:
+def _report_failure(asked: _Asked, error: CryptmlError, *, json: bool) -> None:
     if json:
-        print_json({"image": str(path), "error": str(error)})
+        print_json({"image": str(asked.file), "frame": asked.frame, "error": str(error)})
     err.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
 
 
-def _show(result: dict[str, Any], *, json: bool) -> None:
+def _show(name: str, result: dict[str, Any], *, json: bool) -> None:
     if json:
         print_json(result)
         return
@@ -141,7 +181,7 @@ def _show(result: dict[str, Any], *, json: bool) -> None:
     if result["matches_clear"] is not None:
         question = "the clear answer, up to rounding" if result["approximate"] else "equals the clear answer"
         rows.append((question, "yes" if result["matches_clear"] else "NO"))
-    title = f"{Path(result['image']).name}: {result['label']} ({result['probability']:.3f}){_positive(result)}, split {result['split']}"
+    title = f"{name}: {result['label']} ({result['probability']:.3f}){_positive(result)}, split {result['split']}"
     out.print(plain_table(title, [("stage", "left"), ("", "right")], rows))
 
 

@@ -13,6 +13,7 @@ from cryptml.cli.acceptance import SpotChecks
 from cryptml.cli.connection import ConnectionOptions
 from cryptml.cli.console import Stages, bar, err, note, out, print_json, say
 from cryptml.cli.output_files import PRIVATE, check_new_file
+from cryptml.cli.picture_options import PictureOptions
 from cryptml.cli.shared_options import with_shared_options
 from cryptml.errors import CryptmlError, SettingError
 from cryptml.files import write_bytes
@@ -28,8 +29,9 @@ TILES_ACROSS = 8
 
 @with_shared_options
 def scan(
-    image: Annotated[Path, typer.Argument(help="DICOM, PNG or PGM file of a whole mammogram.")],
+    image: Annotated[Path, typer.Argument(help="A whole mammogram: a file, or a study and which of it.")],
     connection: ConnectionOptions,
+    pictures: PictureOptions,
     out_file: Annotated[Path, typer.Option("--out", help="New PNG file for the heat map.")],
     tile: Annotated[
         int | None, typer.Option(min=1, help="Side of a square in pixels; an eighth of the shorter side otherwise.")
@@ -50,7 +52,8 @@ def scan(
     from cryptml.reports.heat_map import Tile, render_heat_map
 
     check_new_file(out_file, "--out", "PNG", force=force)
-    picture = load_image(image)
+    file = pictures.one(image)
+    picture = load_image(file, pictures.choice)
     stages = Stages()
     with connection.connect(stages, timeout_seconds=timeout, spot_checks=spot_checks) as client:
         bundle = client.bundle
@@ -73,7 +76,7 @@ def scan(
             markup=False,
         )
     if not answered:
-        raise CryptmlError(f"no square of {image} has an answer; the network was made for other pictures")
+        raise CryptmlError(f"no square of {file} has an answer; the network was made for other pictures")
     tiles = [Tile(answer.region, answer.probabilities[shown]) for answer in answered]
     try:
         write_bytes(out_file, render_heat_map(picture, tiles, bundle.classes[shown]), mode=PRIVATE)

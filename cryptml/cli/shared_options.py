@@ -10,27 +10,33 @@ from typing import Any, get_type_hints
 
 
 def with_shared_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Let a command take the fields of a dataclass as options of its own.
+    """Let a command take the fields of dataclasses as options of its own.
 
     Args:
-        command: One of its parameters is annotated with a dataclass whose fields are annotated as typer wants options;
+        command: Some of its parameters are annotated with a dataclass whose fields are annotated as typer wants options;
             they stand where the parameter stood, and it is called with an instance.
 
     Returns:
         What typer is to be given.
     """
     hints = get_type_hints(command, include_extras=True)
-    [shared] = [name for name, hint in hints.items() if is_dataclass(hint)]
-    kind = hints[shared]
-    fields = [_keyword(each) for each in inspect.signature(kind, eval_str=True).parameters.values()]
+    kinds: dict[str, type[Any]] = {
+        name: hint for name, hint in hints.items() if isinstance(hint, type) and is_dataclass(hint)
+    }
+    fields = {
+        name: [_keyword(each) for each in inspect.signature(kind, eval_str=True).parameters.values()]
+        for name, kind in kinds.items()
+    }
     parameters: list[inspect.Parameter] = []
     for each in inspect.signature(command, eval_str=True).parameters.values():
-        parameters.extend(fields if each.name == shared else [_keyword(each)])
+        parameters.extend(fields.get(each.name) or [_keyword(each)])
 
     @functools.wraps(command)
     def called(**given: Any) -> None:
-        of_kind = {each.name: given.pop(each.name) for each in fields}
-        command(**given, **{shared: kind(**of_kind)})
+        shared = {
+            name: kind(**{each.name: given.pop(each.name) for each in fields[name]}) for name, kind in kinds.items()
+        }
+        command(**given, **shared)
 
     # typer reads these two.
     called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

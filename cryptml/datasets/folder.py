@@ -21,11 +21,9 @@ from cryptml.datasets.options import NO_OPTIONS, LoadOptions
 from cryptml.datasets.problems import listed
 from cryptml.datasets.subsets import stratify
 from cryptml.errors import DatasetError, ImageError
+from cryptml.files import is_system
 from cryptml.images import Image, Region, central_region, crop, load_image
 from cryptml.images.image import Floats
-
-SYSTEM_NAMES = frozenset({"__macosx", "@eadir", "desktop.ini", "ehthumbs.db", "thumbs.db"})
-"""Files and folders of operating systems, in lower case; names that begin with a dot are such too."""
 
 PICTURE_SUFFIXES = frozenset({".bmp", ".dcm", ".dicom", ".jpeg", ".jpg", ".pgm", ".png", ".tif", ".tiff"})
 """What is called so and is not in an index with labels is a picture that was forgotten; all else is passed over."""
@@ -57,7 +55,7 @@ def load(path: Path, side: int, options: LoadOptions = NO_OPTIONS) -> Dataset:
     pictures may lie anywhere below the folder. The square of a picture is the one that the index says, the one around what its mask
     shows, or the largest central one. Patients are those of the index or of ``options.patients_from_name``; else every picture stands for
     itself. Pictures without a subset in the index get one from `cryptml.datasets.subsets.stratify`, or that of their patient.
-    `SYSTEM_NAMES` and names that begin with a dot are skipped. Pictures are read by 2 to `MOST_THREADS` threads.
+    Files of operating systems are skipped (`cryptml.files.is_system`). Pictures are read by 2 to `MOST_THREADS` threads.
 
     Args:
         path: The folder.
@@ -99,11 +97,6 @@ def load(path: Path, side: int, options: LoadOptions = NO_OPTIONS) -> Dataset:
     )
     require_apart(dataset)
     return dataset
-
-
-def is_system(name: str) -> bool:
-    """Whether a file or folder is the operating system's, not its user's."""
-    return name.startswith(".") or name.casefold() in SYSTEM_NAMES
 
 
 def _entries(path: Path, index: Index | None) -> list[_Entry]:

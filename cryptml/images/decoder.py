@@ -11,15 +11,25 @@ from typing import Any
 
 import numpy as np
 
-from cryptml.errors import ImageError
+from cryptml.errors import CryptmlError, ImageError, NoPicture, printable
+from cryptml.images.description import Description
+from cryptml.images.frames import FrameChoice, groups
 from cryptml.images.image import Image
 from cryptml.images.limits import MAX_PIXELS, READ_SECONDS
 from cryptml.processes.child import Child
 from cryptml.processes.environment import reduced_environment
 
 MODULE = "cryptml.images.decoder_process"
-MOST_SOURCE = 80
-"""Characters of what a process says that a picture was encoded as."""
+MOST_TEXT = 80
+"""Characters of what a process says that a picture was encoded as, or shows."""
+
+MOST_NAMES, MOST_NAME_PARTS = 20_000, 16
+"""Files that a DICOMDIR lists, and folders and name of each."""
+
+MOST_REFUSAL = 1000
+"""Characters of why a file is refused."""
+
+_NO_ANSWER = "its decoder answered something that is no answer; export the file again"
 
 
 class DecoderPool:
@@ -33,36 +43,66 @@ class DecoderPool:
         self._lock = threading.Lock()
         self._owner = os.getpid()
 
-    def describe(self, path: Path) -> dict[str, Any]:
-        """Return what a file holds: ``frames`` and, of DICOM, ``view`` and ``laterality``.
+    def describe(self, path: Path) -> Description:
+        """Return what a file holds.
+
+        Raises:
+            NoPicture: If that is nothing that people look at.
+            ImageError: If it cannot be read.
+        """
+        reply, _ = self._ask({"do": "describe", "path": str(path)}, payload=False)
+        return Description(
+            _text(reply, "source"),
+            _count(reply, "rows"),
+            _count(reply, "columns"),
+            _count(reply, "frames"),
+            None if reply.get("view") is None else _text(reply, "view"),
+            None if reply.get("laterality") is None else _text(reply, "laterality"),
+        )
+
+    def listed(self, path: Path) -> list[tuple[str, ...]] | None:
+        """Return the files that a DICOMDIR lists, as names of folders and of a file below its own; None for another file.
 
         Raises:
             ImageError: If it cannot be read.
         """
-        reply, _ = self._ask({"do": "describe", "path": str(path)}, payload=False)
-        frames = reply.get("frames")
-        if not isinstance(frames, int) or frames < 1:
-            raise ImageError("its decoder answered something that is no answer; export it again")
-        return reply
+        reply, _ = self._ask({"do": "listed", "path": str(path)}, payload=False)
+        names = reply.get("names")
+        if names is None:
+            return None
+        if not isinstance(names, list) or len(names) > MOST_NAMES:
+            raise ImageError(_NO_ANSWER)
+        for parts in names:
+            if not isinstance(parts, list) or not 1 <= len(parts) <= MOST_NAME_PARTS:
+                raise ImageError(_NO_ANSWER)
+            if not all(isinstance(part, str) for part in parts):
+                raise ImageError(_NO_ANSWER)
+        return [tuple(parts) for parts in names]
 
-    def read(self, path: Path, places: range) -> Image:
+    def places(self, path: Path, choice: FrameChoice | None) -> list[range]:
+        """Return the frames of each picture that a choice makes of a file, their places from 0.
+
+        Raises:
+            ImageError: If the choice does not fit, or the file cannot be read.
+        """
+        return list(groups(choice, self.describe(path).frames))
+
+    def read(self, path: Path, places: range | None) -> Image:
         """Return one picture of a file: a frame, or the brightest values of several.
 
         Args:
             path: Of the file.
-            places: Of the frames, from 0.
+            places: Of the frames, from 0; None for the only one that there is.
 
         Raises:
-            ImageError: If it cannot be read.
+            ImageError: If it cannot be read, or there are several and none was chosen.
         """
-        request = {"do": "read", "path": str(path), "first": places[0], "last": places[-1]}
-        reply, data = self._ask(request, payload=True)
-        rows, columns, source = reply.get("rows"), reply.get("columns"), reply.get("source")
-        if not (isinstance(rows, int) and isinstance(columns, int) and isinstance(source, str)):
-            raise ImageError("its decoder answered something that is no answer; export it again")
-        if min(rows, columns) < 1 or rows * columns * 4 != len(data):
-            raise ImageError("its decoder answered something that is no picture; export it again")
-        return Image(np.frombuffer(data, np.float32).reshape(rows, columns), source[:MOST_SOURCE])
+        chosen = None if places is None else [places[0], places[-1]]
+        reply, data = self._ask({"do": "read", "path": str(path), "places": chosen}, payload=True)
+        rows, columns = _count(reply, "rows"), _count(reply, "columns")
+        if rows * columns * 4 != len(data):
+            raise ImageError(_NO_ANSWER)
+        return Image(np.frombuffer(data, np.float32).reshape(rows, columns), _text(reply, "source"))
 
     def close(self) -> None:
         """End the processes that nobody uses."""
@@ -75,18 +115,20 @@ class DecoderPool:
     def _ask(self, request: dict[str, Any], *, payload: bool) -> tuple[dict[str, Any], bytes]:
         child = self._take()
         deadline = time.monotonic() + READ_SECONDS
+        data = b""
         try:
             reply = child.ask(request, deadline)
-            if "refused" in reply:
-                raise ImageError(str(reply["refused"]))
-            data = child.take(deadline, 4 * MAX_PIXELS) if payload else b""
-        except BaseException:
-            if not child.alive:
-                child.stop()
-                raise
-            self._give_back(child)
+            if payload and "refused" not in reply:
+                data = child.take(deadline, 4 * MAX_PIXELS)
+        except BaseException as error:
+            child.stop()  # there may be more to come of the answer
+            if isinstance(error, CryptmlError):
+                raise ImageError(f"it could not be decoded ({error}); export it again") from error
             raise
         self._give_back(child)
+        if "refused" in reply:
+            kind = NoPicture if reply.get("no_picture") is True else ImageError
+            raise kind(printable(str(reply["refused"]))[:MOST_REFUSAL])
         return reply, data
 
     def _take(self) -> Child:
@@ -103,6 +145,20 @@ class DecoderPool:
     def _give_back(self, child: Child) -> None:
         with self._lock:
             self._idle.append(child)
+
+
+def _count(reply: dict[str, Any], name: str) -> int:
+    found = reply.get(name)
+    if type(found) is not int or found < 1:
+        raise ImageError(_NO_ANSWER)
+    return found
+
+
+def _text(reply: dict[str, Any], name: str) -> str:
+    found = reply.get(name)
+    if not isinstance(found, str) or not found.isprintable():
+        raise ImageError(_NO_ANSWER)
+    return found[:MOST_TEXT]
 
 
 DECODERS = DecoderPool()

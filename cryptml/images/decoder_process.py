@@ -6,47 +6,67 @@ import logging
 import resource
 import warnings
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cryptml.errors import ImageError
+from cryptml.errors import ImageError, NoPicture
+from cryptml.images.description import Description
+from cryptml.images.dicom.directory import listed_files
 from cryptml.images.dicom.reading import open_dicom, read_frame
+from cryptml.images.frames import groups
 from cryptml.images.image import Floats
 from cryptml.images.kinds import Kind, kind_of
 from cryptml.images.limits import ADDRESS_BYTES
 from cryptml.images.raster import NAMES, frames_in, open_raster, read_raster
 from cryptml.processes.answering import Answer, answer
 
-Opened = tuple[int, Callable[[int], tuple[Floats, str]], dict[str, Any]]
-"""How many frames there are, what reads one of a place from 0, and what else is known of the file."""
+
+@dataclass(frozen=True)
+class _Opened:
+    """A file, before a picture of it is decoded.
+
+    Attributes:
+        description: Of its pictures.
+        frame: Reads that of a place, from 0.
+    """
+
+    description: Description
+    frame: Callable[[int], tuple[Floats, str]]
 
 
 def describe(request: dict[str, Any]) -> Answer:
     """Return what a file holds, without decoding it."""
-    return _guarded(lambda: _described(Path(request["path"])))
+    return _guarded(lambda: asdict(_open(Path(request["path"])).description))
+
+
+def listed(request: dict[str, Any]) -> Answer:
+    """Return the names of the files that a DICOMDIR lists; none where the file is no such list."""
+    return _guarded(lambda: {"names": _listed(Path(request["path"]))})
 
 
 def read(request: dict[str, Any]) -> Answer:
     """Return one picture, float32 row by row: a frame, or the brightest values of several."""
-    return _guarded(lambda: _read(Path(request["path"]), request["first"], request["last"]))
+    return _guarded(lambda: _read(Path(request["path"]), request["places"]))
 
 
-def _described(path: Path) -> dict[str, Any]:
-    frames, _, more = _open(path)
-    return {"frames": frames, **more}
+def _listed(path: Path) -> list[list[str]] | None:
+    return listed_files(path) if kind_of(path) is Kind.DICOM else None
 
 
-def _read(path: Path, first: int, last: int) -> Answer:
-    frames, frame, _ = _open(path)
-    if not 0 <= first <= last < frames:
+def _read(path: Path, places: list[int] | None) -> Answer:
+    opened = _open(path)
+    frames = opened.description.frames
+    [chosen] = groups(None, frames) if places is None else [range(places[0], places[1] + 1)]
+    if not 0 <= chosen[0] <= chosen[-1] < frames:
         raise ImageError(
-            f"the file holds {frames} frames now, and frames {first + 1} to {last + 1} were asked for; try again"
+            f"the file holds {frames} frames now, and frames {chosen[0] + 1} to {chosen[-1] + 1} were asked for; try again"
         )
-    pixels, source = frame(first)
-    for place in range(first + 1, last + 1):
-        other, _ = frame(place)
+    pixels, source = opened.frame(chosen[0])
+    for place in chosen[1:]:
+        other, _ = opened.frame(place)
         if other.shape != pixels.shape:
             raise ImageError(
                 f"frame {place + 1} is {other.shape} and the first {pixels.shape}; choose frames of one size"
@@ -59,21 +79,14 @@ def _read(path: Path, first: int, last: int) -> Answer:
     return {"rows": rows, "columns": columns, "source": source}, memoryview(pixels.data).cast("B")
 
 
-def _open(path: Path) -> Opened:
+def _open(path: Path) -> _Opened:
     if kind_of(path) is Kind.DICOM:
-        opened = open_dicom(path)
-        header = opened.header
-        known = {
-            "kind": opened.source,
-            "rows": header.rows,
-            "columns": header.columns,
-            "view": opened.view,
-            "laterality": opened.laterality,
-        }
-        return header.frames, lambda place: read_frame(opened, place), known
+        dicom = open_dicom(path)
+        return _Opened(dicom.description, lambda place: read_frame(dicom, place))
     picture = open_raster(path)
-    known = {"kind": NAMES[str(picture.format)], "rows": picture.height, "columns": picture.width}
-    return frames_in(picture), lambda place: read_raster(picture, place), known
+    name, frames = NAMES[str(picture.format)], frames_in(picture)
+    description = Description(name, picture.height, picture.width, frames, None, None)
+    return _Opened(description, lambda place: read_raster(picture, place))
 
 
 def _guarded(action: Callable[[], Answer]) -> Answer:
@@ -82,7 +95,7 @@ def _guarded(action: Callable[[], Answer]) -> Answer:
         with np.errstate(all="ignore"):
             return action()
     except ImageError as error:
-        return {"refused": str(error)}
+        return {"refused": str(error), "no_picture": isinstance(error, NoPicture)}
     except MemoryError:
         return {"refused": "the picture needs more memory than its decoder may have"}
     except Exception as error:  # noqa: BLE001 (see above)
@@ -96,7 +109,7 @@ def main() -> None:
     # Decoders warn of odd metadata, and put the file's own bytes, names and pixels, into logs.
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
-    answer({"describe": describe, "read": read})
+    answer({"describe": describe, "listed": listed, "read": read})
 
 
 if __name__ == "__main__":

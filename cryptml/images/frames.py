@@ -25,6 +25,11 @@ class FrameChoice:
     last: int | None
     projected: bool
 
+    @property
+    def is_one(self) -> bool:
+        """Whether one picture comes of any file."""
+        return self.projected or self.first is not None
+
     @classmethod
     def parse(cls, text: str) -> FrameChoice:
         """Read ``"7"``, ``"all"``, ``"max"`` or ``"max:5-12"``.

@@ -6,7 +6,7 @@ import re
 from enum import Enum
 from pathlib import Path
 
-from cryptml.errors import ImageError
+from cryptml.errors import ImageError, NoPicture
 from cryptml.images.limits import ACCEPTED, MAX_FILE_BYTES
 
 HEAD_BYTES = 132
@@ -28,7 +28,8 @@ def kind_of(file: Path) -> Kind:
     """Return what a file is that is worth opening; its name does not matter.
 
     Raises:
-        ImageError: If it is missing, no file, empty, too large or of another format.
+        NoPicture: If it is of another format.
+        ImageError: If it is missing, no file, empty or too large.
     """
     head = _first_bytes(file)
     if head[128:132] == b"DICM":
@@ -37,7 +38,7 @@ def kind_of(file: Path) -> Kind:
         return Kind.RASTER
     if _WITHOUT_PREAMBLE.match(head):
         return Kind.DICOM
-    raise ImageError(f"it is neither DICOM, PNG, JPEG, TIFF, BMP nor PGM by its content; {ACCEPTED}")
+    raise NoPicture(f"it is neither DICOM, PNG, JPEG, TIFF, BMP nor PGM by its content; {ACCEPTED}")
 
 
 def _first_bytes(file: Path) -> bytes:

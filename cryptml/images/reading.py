@@ -9,7 +9,8 @@ from pathlib import Path
 
 from cryptml.errors import ImageError
 from cryptml.images.decoder import DECODERS
-from cryptml.images.frames import FrameChoice, groups
+from cryptml.images.description import Description
+from cryptml.images.frames import FrameChoice
 from cryptml.images.image import Image
 from cryptml.images.kinds import kind_of
 
@@ -39,31 +40,52 @@ def load_image(path: str | PathLike[str], frame: FrameChoice | None = None) -> I
             that cannot be decoded here; or if its choice is ``all``.
     """
     file = Path(path)
-    pictures = load_frames(file, frame)
-    found = next(pictures)
-    if frame is not None and not frame.projected and frame.first is None:
-        with _named(file):
-            raise ImageError("one picture is needed; choose one of its frames")
-    return found
+    with _named(file):
+        kind_of(file)  # before anything is started for it
+        if frame is None:
+            return DECODERS.read(file, None)
+        if not frame.is_one:
+            raise ImageError("one picture is needed; choose one of its frames, or their brightest values")
+        [places] = DECODERS.places(file, frame)
+        return DECODERS.read(file, places)
 
 
-def load_frames(path: str | PathLike[str], frame: FrameChoice | None = None) -> Iterator[Image]:
+def load_frames(path: str | PathLike[str], frame: FrameChoice | None = None) -> Iterator[tuple[int | None, Image]]:
     """Read the chosen pictures of a file, one after another: only one is held in memory here.
 
     Args:
         path: See `load_image`.
-        frame: See `load_image`.
+        frame: See `load_image`; ``all`` gives several pictures.
+
+    Returns:
+        The number of the frame, from 1, and the picture; None for the only picture of a file, or one made of several frames.
 
     Raises:
         ImageError: See `load_image`.
     """
     file = Path(path)
+    if frame is None or frame.projected:
+        yield None, load_image(file, frame)
+        return
     with _named(file):
-        kind_of(file)  # before anything is started for it
-        chosen = list(groups(frame, int(DECODERS.describe(file)["frames"])))
+        kind_of(file)
+        chosen = DECODERS.places(file, frame)
     for places in chosen:
         with _named(file):
-            yield DECODERS.read(file, places)
+            yield places[0] + 1, DECODERS.read(file, places)
+
+
+def describe_file(path: str | PathLike[str]) -> Description:
+    """Return what a file holds, before a picture of it is decoded.
+
+    Raises:
+        NoPicture: If that is nothing that people look at.
+        ImageError: See `load_image`; what lies in the pixels and the functional groups shows when they are read.
+    """
+    file = Path(path)
+    with _named(file):
+        kind_of(file)
+        return DECODERS.describe(file)
 
 
 @contextmanager
@@ -72,4 +94,4 @@ def _named(file: Path) -> Iterator[None]:
     try:
         yield
     except ImageError as error:
-        raise ImageError(f"{file}: {error}") from error
+        raise type(error)(f"{file}: {error}") from error

@@ -22,6 +22,9 @@ from cryptml.processes.memory import resident_bytes
 POLL_SECONDS = 0.05
 """How often memory is compared with its limit."""
 
+MOST_REPLY_BYTES = 16 << 20
+"""Of an answer's JSON; what may be longer follows it."""
+
 GRACE_SECONDS = 2.0
 """What a process gets to end by itself."""
 
@@ -97,9 +100,15 @@ class Child:
             if not self._connection.poll(max(0.0, deadline - time.monotonic())):
                 self.stop()
                 raise self._failure(f"{request['do']} did not end within its time limit")
-            reply: dict[str, Any] = json.loads(self._connection.recv_bytes())
+            reply = json.loads(self._receive(deadline, MOST_REPLY_BYTES))
         except (EOFError, OSError) as error:
             raise self._failure(f"{request['do']} {self._end()}") from error
+        except (ValueError, RecursionError) as error:
+            self._end()
+            raise self._failure(f"{request['do']}: its process answered something that is no JSON") from error
+        if not isinstance(reply, dict):
+            self._end()
+            raise self._failure(f"{request['do']}: its process answered something that is no answer")
         if "error" in reply:
             raise self._failure(f"{request['do']}: {reply['error']}")
         return reply
@@ -114,13 +123,17 @@ class Child:
         Raises:
             CryptmlError: See `ask`.
         """
-        # Receiving waits for the other end without a limit.
+        try:
+            return self._receive(deadline, most)
+        except (EOFError, OSError) as error:
+            raise self._failure(f"what follows an answer did not come: it {self._end()}") from error
+
+    def _receive(self, deadline: float, most: int) -> bytes:
+        # Receiving waits without a limit for an end that has sent a part.
         watch = threading.Timer(max(0.0, deadline - time.monotonic()), self._process.kill)
         watch.start()
         try:
             return self._connection.recv_bytes(most)
-        except (EOFError, OSError) as error:
-            raise self._failure(f"what follows an answer did not come: it {self._end()}") from error
         finally:
             watch.cancel()
 

@@ -52,6 +52,6 @@ def test_answers_are_the_clear_ones_up_to_rounding(letters: str, tmp_path: Path)
 
 def test_a_picture_out_of_range_has_no_right_answer_to_compare_with(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cryptml.cli.predict.within_bins", lambda *_: np.array([False]))
-    picture = Image(np.random.default_rng(0).random((28, 28), dtype=np.float32), "test")
+    square = np.random.default_rng(0).random((28, 28), dtype=np.float32)
     with pytest.raises(RangeError, match="no right answer to compare with"):
-        matches_clear(SCATTER, picture, None, Split("SSS"), np.zeros(2, np.int64))
+        matches_clear(SCATTER, square, Split("SSS"), np.zeros(2, np.int64))

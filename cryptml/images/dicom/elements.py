@@ -96,16 +96,24 @@ def number(dataset: Dataset, keyword: str) -> float | None:
     return found[0] if found else None
 
 
-def words(dataset: Dataset, keyword: str) -> list[str]:
-    """Return an attribute's code strings, in capitals and without blanks around them; an empty list where it has none."""
+def words(dataset: Dataset, keyword: str, *, capitals: bool = True) -> list[str]:
+    """Return an attribute's code strings without blanks around them; an empty list where it has none.
+
+    Args:
+        dataset: Of the file, or an item of a sequence.
+        keyword: Whose value representation is one of text.
+        capitals: Whether small letters become capital ones, which all code strings should have.
+    """
     if not has_value(dataset, tag_of(keyword)):
         return []
     element = _element(dataset, keyword)
     value = element.value
     if isinstance(value, bytes):
-        return [text.decode("ascii", "replace").upper() for text in _words(value)]
-    values = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
-    return [str(each).strip(" \0").upper() for each in values]
+        found = [text.decode("ascii", "replace") for text in _words(value)]
+    else:
+        values = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+        found = [str(each).strip(" \0") for each in values]
+    return [text.upper() for text in found] if capitals else found
 
 
 def word(dataset: Dataset, keyword: str) -> str | None:

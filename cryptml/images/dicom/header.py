@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cryptml.errors import ImageError
+from cryptml.errors import ImageError, NoPicture
 from cryptml.images.dicom.elements import items, number, numbers, whole_number, word
 from cryptml.images.dicom.frame_values import FrameValues
 from cryptml.images.dicom.names import name_of
@@ -78,12 +78,13 @@ def read_header(dataset: Dataset) -> Header:
     """Return what a data set says of its pixels.
 
     Raises:
+        NoPicture: If it describes no picture at all.
         ImageError: If it describes no grey picture of affordable size, or contradicts itself.
     """
     photometric = word(dataset, "PhotometricInterpretation") or ""
     samples = whole_number(dataset, "SamplesPerPixel")
     if not photometric and samples is None and whole_number(dataset, "Rows") is None:
-        raise ImageError(f"the file holds no picture (no rows, no pixels); {ACCEPTED}")
+        raise NoPicture(f"the file holds no picture (no rows, no pixels); {ACCEPTED}")
     samples = samples or 1
     if (samples, photometric in GREY, photometric in COLOUR) not in ((1, True, False), (3, False, True)):
         raise ImageError(
@@ -120,12 +121,13 @@ def check_presentation(dataset: Dataset, header: Header) -> None:
     """Refuse what is no picture for people, or shown otherwise than this reader would.
 
     Raises:
+        NoPicture: If the file holds raw values of a detector, and says so.
         ImageError: Naming the attribute.
     """
     storage = word(dataset, "SOPClassUID")
     intent = word(dataset, "PresentationIntentType")
     if intent == "FOR PROCESSING" or storage in _FOR_PROCESSING:
-        raise ImageError(
+        raise NoPicture(
             f"{name_of('PresentationIntentType')}: the file is FOR PROCESSING, raw values of a detector; give the picture FOR PRESENTATION"
         )
     relationship = word(dataset, "PixelIntensityRelationship")
@@ -173,17 +175,6 @@ def pixel_aspect(dataset: Dataset, frame: FrameValues) -> float:
         _check_alike(ratios[0][1], ratio, keyword)
     ratio = ratios[0][1] if ratios else 1.0
     return 1.0 if abs(ratio - 1) <= ASPECT_TOLERANCE else ratio
-
-
-def view_and_laterality(dataset: Dataset) -> tuple[str | None, str | None]:
-    """Return a mammogram's view (``"CC"``, ``"MLO"``, ...) and side (``"L"``, ``"R"``), where the file says them plainly."""
-    view = word(dataset, "ViewPosition")
-    side = word(dataset, "ImageLaterality") or word(dataset, "Laterality")
-    for groups in items(dataset, "SharedFunctionalGroupsSequence")[:1]:
-        for anatomy in items(groups, "FrameAnatomySequence")[:1]:
-            side = side or word(anatomy, "FrameLaterality")
-    known = view is not None and len(view) <= 8 and view.isalnum()
-    return (view if known else None), (side if side in ("L", "R") else None)
 
 
 def _needed(dataset: Dataset, keyword: str) -> int:

@@ -34,7 +34,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from cryptml.errors import ImageError
+from cryptml.errors import ImageError, NoPicture
 from cryptml.images.dicom.codestreams import BASELINE, EXTENDED, LOSSLESS, LS, read_code_stream
 from cryptml.images.dicom.header import Header
 from cryptml.images.dicom.names import name_of
@@ -152,19 +152,38 @@ class PixelData:
         return _shaped(np.frombuffer(held, kind), header, planar=header.planar)
 
 
-def open_pixel_data(file: Path) -> PixelData:
-    """Read a file's data set up to its pixels.
+@dataclass(frozen=True)
+class DataSet:
+    """A file's data set up to its pixels.
+
+    Attributes:
+        dataset: Without pixel data.
+        syntax: One of `SYNTAXES`; None where the file does not say.
+        storage: What kind of object the file says it holds (SOP class); None where it does not say.
+        stream: At the first element that was not read.
+        implicit: Whether elements do not say their value representation.
+        little: Whether the file is little endian.
+    """
+
+    dataset: Dataset
+    syntax: UID | None
+    storage: UID | None
+    stream: BinaryIO
+    implicit: bool
+    little: bool
+
+
+def open_data_set(file: Path) -> DataSet:
+    """Read a file's data set up to its pixels, if it has any.
 
     Raises:
-        ImageError: If its transfer syntax is not read here, or it has no pixel data.
+        ImageError: If its transfer syntax is not read here.
     """
     pydicom_config.settings.reading_validation_mode = pydicom_config.IGNORE
     stream: BinaryIO = file.open("rb")
     stream.seek(PREAMBLE_BYTES if stream.read(PREAMBLE_BYTES)[128:] == b"DICM" else 0)
-    named = read_dataset(stream, is_implicit_VR=False, is_little_endian=True, stop_when=_is_beyond_meta).get(
-        "TransferSyntaxUID"
-    )
-    syntax = UID(str(named)) if named else None
+    meta = read_dataset(stream, is_implicit_VR=False, is_little_endian=True, stop_when=_is_beyond_meta)
+    syntax, storage = (_uid(meta.get(keyword)) for keyword in ("TransferSyntaxUID", "MediaStorageSOPClassUID"))
     if syntax is not None and syntax not in SYNTAXES:
         raise ImageError(
             f"the transfer syntax {str(syntax.name)[:64]!r} cannot be decoded here; export the picture uncompressed or RLE lossless"
@@ -172,11 +191,25 @@ def open_pixel_data(file: Path) -> PixelData:
     if syntax == DeflatedExplicitVRLittleEndian:
         stream = _inflated(stream)
         dataset = read_dataset(stream, is_implicit_VR=False, is_little_endian=True, stop_when=_is_pixels)
-        return _at_pixels(dataset, syntax, stream, implicit=False, little=True)
+        return DataSet(dataset, syntax, storage, stream, implicit=False, little=True)
     stream.seek(0)
     dataset = dcmread(stream, stop_before_pixels=True, force=True)
     implicit, little = dataset.original_encoding
-    return _at_pixels(dataset, syntax, stream, implicit=bool(implicit), little=bool(little))
+    return DataSet(dataset, syntax, storage, stream, implicit=bool(implicit), little=bool(little))
+
+
+def open_pixel_data(file: Path) -> PixelData:
+    """Read a file's data set up to its pixels, and find these.
+
+    Raises:
+        NoPicture: If it has none.
+        ImageError: If its transfer syntax is not read here, or contradicts the pixels.
+    """
+    return _at_pixels(open_data_set(file))
+
+
+def _uid(value: object) -> UID | None:
+    return UID(str(value)) if value else None
 
 
 def _is_beyond_meta(tag: int, _vr: str | None, _length: int) -> bool:
@@ -196,7 +229,9 @@ def _inflated(stream: BinaryIO) -> BinaryIO:
     return io.BytesIO(data)
 
 
-def _at_pixels(dataset: Dataset, syntax: UID | None, stream: BinaryIO, *, implicit: bool, little: bool) -> PixelData:
+def _at_pixels(opened: DataSet) -> PixelData:
+    dataset, syntax, stream = opened.dataset, opened.syntax, opened.stream
+    implicit, little = opened.implicit, opened.little
     order = "<" if little else ">"
     head = stream.read(8)
     if len(head) < 8:
@@ -234,7 +269,7 @@ def _at_pixels(dataset: Dataset, syntax: UID | None, stream: BinaryIO, *, implic
 def _no_pixels(dataset: Dataset) -> ImageError:
     if "Rows" in dataset:
         return ImageError("the file holds no integer pixel data, or ends before them; export it again")
-    return ImageError("the file holds no picture: it is another kind of DICOM file, or ends before its pixels")
+    return NoPicture("the file holds no picture: it is another kind of DICOM file, or ends before its pixels")
 
 
 def _extended_offsets(dataset: Dataset) -> tuple[bytes, bytes] | None:

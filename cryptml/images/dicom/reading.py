@@ -11,12 +11,14 @@ import numpy.typing as npt
 
 from cryptml.errors import ImageError
 from cryptml.images.channels import grey_of
+from cryptml.images.description import Description
 from cryptml.images.dicom.attributes import MOST_LISTED, refused
 from cryptml.images.dicom.frame_values import FrameValues
 from cryptml.images.dicom.grey_scale import grey_levels
-from cryptml.images.dicom.header import Header, check_presentation, pixel_aspect, read_header, view_and_laterality
+from cryptml.images.dicom.header import Header, check_presentation, pixel_aspect, read_header
 from cryptml.images.dicom.names import name_of
 from cryptml.images.dicom.pixel_data import LOSSY, PixelData, open_pixel_data
+from cryptml.images.dicom.views import view_and_laterality
 from cryptml.images.image import Floats
 from cryptml.images.square import make_square
 
@@ -29,34 +31,29 @@ class DicomFile:
     """A file that holds pictures, checked but for its pixels.
 
     Attributes:
+        description: Of its pictures.
         header: Of its pixels.
-        view: ``"CC"``, ``"MLO"`` and so on; None where the file does not say.
-        laterality: ``"L"`` or ``"R"``; None where the file does not say.
         pixels: Where they lie.
     """
 
+    description: Description
     header: Header
-    view: str | None
-    laterality: str | None
     pixels: PixelData
-
-    @property
-    def source(self) -> str:
-        """How the picture was encoded."""
-        return f"DICOM, {self.header.stored} bits"
 
 
 def open_dicom(file: Path) -> DicomFile:
     """Read what a file says of its pictures.
 
     Raises:
-        ImageError: If it holds none, or none that is read here.
+        NoPicture: If it holds none.
+        ImageError: If it holds none that is read here.
     """
     pixels = open_pixel_data(file)
     header = read_header(pixels.dataset)
     check_presentation(pixels.dataset, header)
     view, laterality = view_and_laterality(pixels.dataset)
-    return DicomFile(header, view, laterality, pixels)
+    source = f"DICOM, {header.stored} bits"
+    return DicomFile(Description(source, header.rows, header.columns, header.frames, view, laterality), header, pixels)
 
 
 def read_frame(opened: DicomFile, place: int) -> tuple[Floats, str]:
@@ -72,7 +69,7 @@ def read_frame(opened: DicomFile, place: int) -> tuple[Floats, str]:
     Raises:
         ImageError: If an attribute is not implemented here, a transformation malformed, or the pixels contradict the header.
     """
-    dataset, header = opened.pixels.dataset, opened.header
+    dataset, header, source = opened.pixels.dataset, opened.header, opened.description.source
     unknown = refused(dataset, [place])
     if unknown:
         more = f", and {len(unknown) - MOST_LISTED} more" if len(unknown) > MOST_LISTED else ""
@@ -83,7 +80,7 @@ def read_frame(opened: DicomFile, place: int) -> tuple[Floats, str]:
     aspect = pixel_aspect(dataset, frame)
     if header.samples == 3:
         lossy = opened.pixels.syntax in LOSSY
-        return make_square(grey_of(opened.pixels.frame(place, header), 255, lossy=lossy), aspect), opened.source
+        return make_square(grey_of(opened.pixels.frame(place, header), 255, lossy=lossy), aspect), source
     levels, by_bits = grey_levels(frame, dataset, header)
     stored = _stored(opened.pixels.frame(place, header), header)
     if by_bits:
@@ -92,7 +89,7 @@ def read_frame(opened: DicomFile, place: int) -> tuple[Floats, str]:
     if stored.padding is not None:
         grey[stored.padding] = 0
     clipped = f", {stored.beyond} values beyond them clipped" if stored.beyond else ""
-    return make_square(grey, aspect), f"{opened.source}{clipped}"
+    return make_square(grey, aspect), f"{source}{clipped}"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,155 @@
+"""The pictures of a study: a folder, or the list on a medium (DICOMDIR)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptml.errors import ImageError, NoPicture
+from cryptml.files import is_system
+from cryptml.images.decoder import DECODERS
+from cryptml.images.description import Description
+from cryptml.images.kinds import Kind, kind_of
+from cryptml.images.reading import describe_file
+
+MOST_FILES = 20_000
+"""Of one study, pictures or not."""
+
+MOST_THREADS = 16
+
+_SIDES = ("R", "L", None)
+_VIEWS = ("CC", "MLO", "ML", "LM")
+
+
+@dataclass(frozen=True)
+class Found:
+    """One file of a study that holds pictures.
+
+    Attributes:
+        file: Where it lies.
+        name: Below the study's folder.
+        description: What it holds; None where it cannot be read.
+        problem: Why it cannot be read; None where it can.
+    """
+
+    file: Path
+    name: str
+    description: Description | None
+    problem: str | None
+
+    def shows(self, view: str | None, laterality: str | None) -> bool:
+        """Return whether it is of a view and a side; None for any."""
+        if view is None and laterality is None:
+            return True
+        if self.description is None:
+            return False
+        return view in (None, self.description.view) and laterality in (None, self.description.laterality)
+
+
+def is_study(path: Path) -> bool:
+    """Return whether a path is a folder or a DICOMDIR; what cannot be read is neither."""
+    if path.is_dir():
+        return True
+    try:
+        return kind_of(path) is Kind.DICOM and DECODERS.listed(path) is not None
+    except ImageError:
+        return False
+
+
+def find_pictures(path: Path, progress: Callable[[int, int], None] | None = None) -> list[Found]:
+    """Return the files of a study that hold pictures: right before left, CC before MLO, by name where the files do not say.
+
+    Files that hold nothing that people look at are passed over (reports, documents, raw values of a detector), and so are those of
+    operating systems and links to folders.
+
+    Args:
+        path: A folder, whose sub-folders count too; a DICOMDIR, whose list is followed; or one picture.
+        progress: Called with the number of files that were looked at, and of all.
+
+    Raises:
+        ImageError: If there is no such file or folder, too many files, or none that holds a picture.
+    """
+    files = dict(_files(path))
+    if len(files) > MOST_FILES:
+        raise ImageError(f"{path} holds more than {MOST_FILES} files; choose the folder of one study")
+
+    def look(name: str) -> Found | None:
+        try:
+            return Found(files[name], name, describe_file(files[name]), None)
+        except NoPicture:
+            return None
+        except ImageError as error:
+            return Found(files[name], name, None, str(error).removeprefix(f"{files[name]}: "))
+
+    found = []
+    executor = ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 2), thread_name_prefix="study")
+    try:
+        for place, each in enumerate(executor.map(look, files)):
+            if each is not None:
+                found.append(each)
+            if progress is not None:
+                progress(place + 1, len(files))
+    finally:
+        executor.shutdown(cancel_futures=True)
+    if not found:
+        raise ImageError(f"{path}: none of its {len(files)} files holds a picture; choose another folder")
+    return sorted(found, key=_order)
+
+
+def _order(found: Found) -> tuple[int, int, str]:
+    side = found.description.laterality if found.description else None
+    view = found.description.view if found.description else None
+    return (
+        _SIDES.index(side) if side in _SIDES else len(_SIDES),
+        _VIEWS.index(view) if view in _VIEWS else len(_VIEWS),
+        found.name,
+    )
+
+
+def _files(path: Path) -> Iterator[tuple[str, Path]]:
+    """The files of a study by their names below it."""
+    if path.is_dir():
+        yield from _below(path)
+        return
+    try:
+        listed = DECODERS.listed(path) if kind_of(path) is Kind.DICOM else None
+    except ImageError as error:
+        raise type(error)(f"{path}: {error}") from error
+    if listed is None:
+        yield path.name, path
+        return
+    root = path.parent.resolve()
+    for parts in listed:
+        yield "/".join(parts), _inside(root, parts, path)
+
+
+def _below(path: Path) -> Iterator[tuple[str, Path]]:
+    count = 0
+    for folder, folders, names in os.walk(path):
+        folders[:] = sorted(name for name in folders if not is_system(name))
+        for name in sorted(names):
+            if is_system(name):
+                continue
+            count += 1
+            file = Path(folder) / name
+            yield file.relative_to(path).as_posix(), file
+            if count > MOST_FILES:
+                return
+
+
+def _inside(root: Path, parts: tuple[str, ...], path: Path) -> Path:
+    """The file that a DICOMDIR names, in the letters that its medium shows it with.
+
+    Raises:
+        ImageError: If it would lie anywhere else than below the DICOMDIR's folder.
+    """
+    if any(part in ("", ".", "..") or "/" in part or "\\" in part or not part.isprintable() for part in parts):
+        raise ImageError(f"{path}: it lists a file whose name is none; the medium is damaged or made to mislead")
+    named = [root.joinpath(*parts), root.joinpath(*(part.lower() for part in parts))]
+    file = next((each for each in named if each.exists()), named[0]).resolve()
+    if not file.is_relative_to(root):
+        raise ImageError(f"{path}: it lists a file outside its folder; the medium is damaged or made to mislead")
+    return file
