@@ -37,7 +37,8 @@ def open_raster(file: Path) -> PIL.Image.Image:
         ImageError: If it is larger than `MAX_PIXELS`, or holds what Pillow would not read exactly.
     """
     try:
-        picture = PIL.Image.open(file, formats=("PNG", "JPEG", "TIFF", "BMP", "PPM"))
+        # As a stream: Pillow maps a file that it opens by name into memory, and so mixes the rows of a TIFF that is turned by 90 degrees.
+        picture = PIL.Image.open(file.open("rb"), formats=("PNG", "JPEG", "TIFF", "BMP", "PPM"))
     except PIL.Image.DecompressionBombError as error:
         raise ImageError(f"the header declares more than the limit of {MAX_PIXELS} pixels; {ACCEPTED}") from error
     check_declared(*picture.size)

@@ -6,8 +6,16 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from pydicom import dcmwrite
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, RLELossless, SecondaryCaptureImageStorage, generate_uid
+from pydicom.uid import (
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+    SecondaryCaptureImageStorage,
+    generate_uid,
+)
 
 RAMP = np.arange(12, dtype=np.uint16).reshape(3, 4) * 300
 
@@ -22,20 +30,36 @@ def write_dicom(path: Path, stored: np.ndarray = RAMP, bits: int = 12, **tags: o
     file.SOPClassUID, file.SOPInstanceUID = SecondaryCaptureImageStorage, meta.MediaStorageSOPInstanceUID
     file.Rows, file.Columns = stored.shape[-2:]
     file.SamplesPerPixel, file.PhotometricInterpretation = 1, "MONOCHROME2"
-    file.BitsAllocated, file.BitsStored, file.HighBit = 8 * stored.itemsize, bits, bits - 1
     file.PixelRepresentation = int(stored.dtype.kind == "i")
+    if stored.ndim == 3 and "SamplesPerPixel" not in tags:
+        file.NumberOfFrames = len(stored)
+    file.BitsAllocated = file.BitsStored = 8 * stored.itemsize  # encoders look whether values fit
+    file.HighBit = file.BitsStored - 1
     file.PixelData = stored.tobytes()
     if meta.TransferSyntaxUID == RLELossless:
         file.compress(RLELossless, stored, generate_instance_uid=False)
-    for name, value in tags.items():
-        if value is None:
-            delattr(file, name)
-        else:
-            setattr(file, name, value)
+    file.BitsStored, file.HighBit = bits, bits - 1
+    big, implicit = (meta.TransferSyntaxUID == each for each in (ExplicitVRBigEndian, ImplicitVRLittleEndian))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        file.save_as(path, enforce_file_format=True)
+        for name, value in tags.items():
+            if value is None:
+                delattr(file, name)
+            else:
+                setattr(file, name, value)
+        if big or implicit:
+            dcmwrite(path, file, implicit_vr=implicit, little_endian=not big, force_encoding=True)
+        else:
+            file.save_as(path, enforce_file_format=True)
     return path
+
+
+def item(**values: object) -> Dataset:
+    """An item of a sequence."""
+    made = Dataset()
+    for keyword, value in values.items():
+        setattr(made, keyword, value)
+    return made
 
 
 def table(first: int, values: list[int], bits: int) -> Dataset:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -10,7 +13,7 @@ import pytest
 
 from cryptml import images
 from cryptml.errors import ImageError
-from cryptml.images import load_image
+from cryptml.images import FrameChoice, load_image
 
 
 @pytest.mark.parametrize(("suffix", "name"), [("png", "PNG"), ("pgm", "PGM")])
@@ -116,3 +119,145 @@ def test_truncated(tmp_path: Path, suffix: str) -> None:
         path.write_bytes(whole[: int(len(whole) * share)])
         with pytest.raises(ImageError, match="damaged or truncated"):
             load_image(path)
+
+
+RAMP = np.add.outer(np.arange(16), np.arange(12)).astype(np.uint8) * 9
+
+
+class TestTiff:
+    @pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_adobe_deflate", "packbits"])
+    @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+    def test_eight_and_sixteen_bits(self, tmp_path: Path, compression: str | None, dtype: type) -> None:
+        values = RAMP.astype(dtype) * (1 if dtype == np.uint8 else 257)
+        PIL.Image.fromarray(values).save(tmp_path / "a.tif", compression=compression)
+        image = load_image(tmp_path / "a.tif")
+        np.testing.assert_allclose(image.pixels, RAMP / 255, atol=1e-7)
+        assert image.source == f"TIFF, {8 * values.itemsize} bits"
+
+    @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+    def test_white_is_zero(self, tmp_path: Path, dtype: type) -> None:
+        values = RAMP.astype(dtype) * (1 if dtype == np.uint8 else 257)
+        PIL.Image.fromarray(values).save(tmp_path / "a.tif", tiffinfo={262: 0})
+        plain = PIL.Image.open(tmp_path / "a.tif")
+        assert plain.tag_v2[262] == 0
+        stored = tifffile_values(tmp_path / "a.tif", values.dtype, values.shape)
+        np.testing.assert_allclose(load_image(tmp_path / "a.tif").pixels, 1 - stored / np.iinfo(dtype).max, atol=1e-6)
+
+    @pytest.mark.parametrize("mode", ["F", "I;16S", "CMYK"])
+    def test_other_kinds_of_values_are_refused(self, tmp_path: Path, mode: str) -> None:
+        if mode == "I;16S":
+            write_tiff(tmp_path / "a.tif", RAMP.astype(np.int16), 16, sample_format=2)
+        else:
+            PIL.Image.new(mode, (8, 8)).save(tmp_path / "a.tif")
+        with pytest.raises(ImageError, match="SampleFormat|BitsPerSample|kind that is not read|samples a pixel"):
+            load_image(tmp_path / "a.tif")
+
+    @pytest.mark.parametrize("bits", [12, 32])
+    def test_other_depths_are_refused(self, tmp_path: Path, bits: int) -> None:
+        write_tiff(tmp_path / "a.tif", np.zeros((8, 8), np.uint32), bits)
+        with pytest.raises(ImageError, match=r"BitsPerSample \(258\)"):
+            load_image(tmp_path / "a.tif")
+
+    def test_pages_are_frames(self, tmp_path: Path) -> None:
+        pages = [PIL.Image.fromarray(each) for each in (RAMP, RAMP[::-1].copy(), RAMP // 2)]
+        pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+        with pytest.raises(ImageError, match="3 frames"):
+            load_image(tmp_path / "a.tif")
+        chosen = load_image(tmp_path / "a.tif", FrameChoice.parse("2")).pixels
+        np.testing.assert_allclose(chosen, RAMP[::-1] / 255, atol=1e-7)
+        brightest = load_image(tmp_path / "a.tif", FrameChoice.parse("max")).pixels
+        np.testing.assert_allclose(brightest, np.maximum(RAMP, RAMP[::-1]) / 255, atol=1e-7)
+
+
+def tifffile_values(path: Path, dtype: np.dtype, shape: tuple[int, int]) -> np.ndarray:
+    """The cells of a TIFF of one uncompressed strip, as they lie in the file."""
+    [offset] = PIL.Image.open(path).tag_v2[273]
+    return np.frombuffer(path.read_bytes(), dtype.newbyteorder("<"), shape[0] * shape[1], offset).reshape(shape)
+
+
+def write_tiff(path: Path, values: np.ndarray, bits: int, sample_format: int = 1) -> None:
+    """A grey little-endian TIFF of one strip with any number of bits in its header (TIFF 6.0, section 2)."""
+    data = values.tobytes()
+    tags = [(256, values.shape[1]), (257, values.shape[0]), (258, bits), (259, 1), (262, 1), (273, 8), (277, 1)]
+    tags += [(278, values.shape[0]), (279, len(data)), (339, sample_format)]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    head = struct.pack("<2sHI", b"II", 42, 8 + len(data))
+    path.write_bytes(head + data + struct.pack("<H", len(tags)) + entries + struct.pack("<I", 0))
+
+
+class TestOrientation:
+    @pytest.mark.parametrize(
+        ("orientation", "turned"),
+        [
+            (1, lambda x: x),
+            (2, np.fliplr),
+            (3, lambda x: np.rot90(x, 2)),
+            (4, np.flipud),
+            (5, lambda x: x.T),
+            (7, lambda x: np.rot90(x, 2).T),
+            (6, lambda x: np.rot90(x, -1)),
+            (8, np.rot90),
+        ],
+    )
+    @pytest.mark.parametrize("suffix", ["jpg", "tif", "lzw.tif", "png"])
+    def test_pictures_stand_as_they_say(self, tmp_path: Path, suffix: str, orientation: int, turned: Any) -> None:
+        exif = PIL.Image.Exif()
+        exif[0x0112] = orientation
+        picture = PIL.Image.fromarray(RAMP)
+        options = {"jpg": {"quality": 100}, "lzw.tif": {"compression": "tiff_lzw"}}.get(suffix, {})
+        picture.save(tmp_path / f"a.{suffix}", exif=exif, **options)
+        found = load_image(tmp_path / f"a.{suffix}").pixels
+        np.testing.assert_allclose(found, turned(RAMP) / 255, atol=2 / 255)
+
+
+class TestDepths:
+    @pytest.mark.parametrize("bits", [1, 2, 4])
+    def test_png_of_few_bits(self, tmp_path: Path, bits: int) -> None:
+        values = (np.arange(64) % 2**bits).astype(np.uint8).reshape(8, 8)
+        packed = np.packbits(np.unpackbits(values[..., None], axis=2)[..., 8 - bits :].reshape(8, -1), axis=1)
+        rows = b"".join(b"\0" + row.tobytes() for row in packed)
+        chunks = [
+            (b"IHDR", struct.pack(">IIBBBBB", 8, 8, bits, 0, 0, 0, 0)),
+            (b"IDAT", zlib.compress(rows)),
+            (b"IEND", b""),
+        ]
+        content = b"".join(
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+            for kind, data in chunks
+        )
+        (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+        np.testing.assert_allclose(load_image(tmp_path / "a.png").pixels, values / (2**bits - 1), atol=1e-7)
+
+    @pytest.mark.parametrize("colour", [2, 4, 6])
+    def test_png_of_sixteen_bits_and_more_than_grey_is_refused(self, tmp_path: Path, colour: int) -> None:
+        row = b"\0" + b"\x12\x34" * {2: 3, 4: 2, 6: 4}[colour]
+        chunks = [
+            (b"IHDR", struct.pack(">IIBBBBB", 1, 1, 16, colour, 0, 0, 0)),
+            (b"IDAT", zlib.compress(row)),
+            (b"IEND", b""),
+        ]
+        content = b"".join(
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+            for kind, data in chunks
+        )
+        (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+        with pytest.raises(ImageError, match="PNG of 16 bits"):
+            load_image(tmp_path / "a.png")
+
+    def test_jpeg(self, tmp_path: Path) -> None:
+        for options in ({}, {"progressive": True}, {"quality": 100, "subsampling": 0}):
+            PIL.Image.fromarray(RAMP).save(tmp_path / "a.jpg", **options)
+            image = load_image(tmp_path / "a.jpg")
+            np.testing.assert_allclose(image.pixels, RAMP / 255, atol=12 / 255)
+            assert image.source == "JPEG, 8 bits"
+
+    def test_jpeg_of_four_inks_is_refused(self, tmp_path: Path) -> None:
+        PIL.Image.new("CMYK", (8, 8)).save(tmp_path / "a.jpg")
+        with pytest.raises(ImageError, match="mode CMYK"):
+            load_image(tmp_path / "a.jpg")
+
+    @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB"])
+    def test_bmp(self, tmp_path: Path, mode: str) -> None:
+        values = (RAMP > 90).astype(np.uint8) * 255
+        PIL.Image.fromarray(values).convert(mode).save(tmp_path / "a.bmp")
+        np.testing.assert_allclose(load_image(tmp_path / "a.bmp").pixels, values / 255, atol=1e-7)

@@ -72,7 +72,7 @@ def grey_levels(frame: FrameValues, dataset: Dataset, header: Header) -> tuple[G
     taken from the picture's own values, so equal greys stay equal between pictures. MONOCHROME1 is inverted last.
 
     Returns:
-        float32 (2^stored,), values in [0, 1]; True where neither a window nor a table of values of interest gives the range.
+        float32 (2^stored,), values in [0, 1]; True where neither a window nor a table gives the range, but the stored bits.
 
     Raises:
         ImageError: If a transformation is incomplete, ambiguous, of an unknown kind, or makes one grey of all values.
@@ -85,7 +85,7 @@ def grey_levels(frame: FrameValues, dataset: Dataset, header: Header) -> tuple[G
     stored = np.arange(low, high + 1, dtype=np.float64)
     found, declared = _modality(frame, dataset, _Range(stored, low, high), signed=header.signed)
     shown = _values_of_interest(frame, dataset, found.values)
-    by_bits = shown is None
+    by_bits = shown is None and declared is None
     if shown is None:
         if declared is not None and declared.bits_in_use < declared.bits:
             raise ImageError(

@@ -145,6 +145,10 @@ def check_presentation(dataset: Dataset, header: Header) -> None:
     mode = word(dataset, "RecommendedViewingMode")
     if mode not in (None, "NAT"):
         raise ImageError(f"{name_of('RecommendedViewingMode')} is {str(mode)[:16]!r}; natural pictures (NAT) are read")
+    for keyword in ("StereoPairsPresent", "CalibrationImage"):
+        said = word(dataset, keyword)
+        if said not in (None, "NO"):
+            raise ImageError(f"{name_of(keyword)} is {str(said)[:16]!r}; only pictures that say NO are read")
     presentation = word(dataset, "PixelPresentation")
     if header.samples == 1 and presentation not in (None, "MONOCHROME"):
         raise ImageError(f"{name_of('PixelPresentation')} is {str(presentation)[:16]!r} where the pixels are grey")

@@ -6,7 +6,23 @@ from functools import cache
 
 from pydicom.datadict import dictionary_description, tag_for_keyword
 
-OVERLAYS = {"OverlayBitsAllocated": 0x60000100, "OverlayBitPosition": 0x60000102, "OverlayData": 0x60003000}
+OVERLAYS = {
+    "OverlayRows": 0x60000010,
+    "OverlayColumns": 0x60000011,
+    "NumberOfFramesInOverlay": 0x60000015,
+    "OverlayDescription": 0x60000022,
+    "OverlayType": 0x60000040,
+    "OverlaySubtype": 0x60000045,
+    "OverlayOrigin": 0x60000050,
+    "ImageFrameOrigin": 0x60000051,
+    "OverlayBitsAllocated": 0x60000100,
+    "OverlayBitPosition": 0x60000102,
+    "ROIArea": 0x60001301,
+    "ROIMean": 0x60001302,
+    "ROIStandardDeviation": 0x60001303,
+    "OverlayLabel": 0x60001500,
+    "OverlayData": 0x60003000,
+}
 """The first of the tags that these have: there is a group for each of sixteen overlays."""
 
 

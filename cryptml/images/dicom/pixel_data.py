@@ -314,7 +314,8 @@ def _container(coded: bytes, syntax: UID, header: Header) -> int:
 
 
 def _decode(coded: bytes, syntax: UID, header: Header, allocated: int) -> Cells:
-    stored = header.stored if syntax == RLELossless else read_code_stream(coded).precision
+    # Runs hold whole cells; asked for fewer bits, pydicom would clear those above them, and so wrap values around.
+    stored = allocated if syntax == RLELossless else read_code_stream(coded).precision
     decoded, found = get_decoder(syntax).as_array(
         encapsulate([coded]),
         index=0,
