@@ -21,8 +21,10 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from benchmarks.decoders import DecoderWatch
 from cryptml.errors import ImageError, NoPicture
 from cryptml.images import FrameChoice, load_frames, load_image
+from cryptml.images.decoder import DECODERS
 from cryptml.images.dicom.attribute_reference import markdown
 from cryptml.images.dicom.attributes import TABLE, Treatment
 from cryptml.images.dicom.names import name_of
@@ -599,3 +601,16 @@ class TestFrames:
         path = write_dicom(tmp_path / "a.dcm", self.STACK, NumberOfFrames=3, **tags)
         with pytest.raises(ImageError, match=r"Window Center \(0028,1050\) is given in two places that differ"):
             read(path, "1")
+
+    def test_memory_is_that_of_one_frame(self, tmp_path: Path) -> None:
+        stack = np.zeros((26, 2000, 1000), np.uint16)
+        stack[:, ::3] = np.arange(1000) * 4
+        path = write_dicom(tmp_path / "a.dcm", stack)
+        assert path.stat().st_size > 100_000_000
+        DECODERS.close()  # one that has held less than it will
+        with DecoderWatch() as watch:
+            read(path, "max")
+            shapes = {image.pixels.shape for _, image in load_frames(path, FrameChoice.parse("all"))}
+        assert shapes == {(2000, 1000)}
+        assert watch.decoder_bytes < 160_000_000
+        assert watch.own_bytes < 60_000_000
