@@ -243,8 +243,8 @@ def _read(path: Path, entries: list[_Entry], side: int, options: LoadOptions) ->
 
 def _square(path: Path, entry: _Entry, side: int) -> tuple[Floats, Source]:
     """The square of a picture, float32 (side, side), and where it came from."""
-    image = load_image(path / entry.name)
     row = entry.row
+    image = load_image(path / entry.name, row.frame if row is not None else None)
     if row is not None and row.region is not None:
         region = row.region
     elif row is not None and row.mask:

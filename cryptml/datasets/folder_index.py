@@ -12,7 +12,7 @@ from cryptml.datasets.problems import listed
 from cryptml.datasets.subsets import SUBSETS
 from cryptml.errors import DatasetError, ImageError
 from cryptml.files import read_bounded
-from cryptml.images import Region
+from cryptml.images import FrameChoice, Region
 
 INDEX = "index.csv"
 """Name of the index, at the top of the folder."""
@@ -28,6 +28,7 @@ COLUMNS = (
     "roi_y",
     "roi_size",
     "mask",
+    "frame",
 )
 """Columns that are read; ``file`` is needed, others than these are passed over."""
 
@@ -55,6 +56,7 @@ class IndexRow:
         laterality: ``L`` or ``R``.
         region: Square to use of it.
         mask: Path, below the folder, of a picture that is not black where the region is.
+        frame: Which of the file's frames; None for a file of one picture.
     """
 
     line: int
@@ -66,6 +68,7 @@ class IndexRow:
     laterality: str
     region: Region | None
     mask: str
+    frame: FrameChoice | None
 
 
 @dataclass(frozen=True)
@@ -174,6 +177,9 @@ def _read_row(
         mask, wrong = _relative(mask, root)
         if wrong:
             problems.append(f"line {line}: the mask {wrong}")
+    frame, wrong = _frame(given.get("frame", ""))
+    if wrong:
+        problems.append(f"line {line} has a frame that cannot be chosen: {wrong}")
     row = IndexRow(
         line,
         name,
@@ -184,8 +190,20 @@ def _read_row(
         LATERALITIES.get(laterality, ""),
         region,
         mask,
+        frame,
     )
     return row, problems
+
+
+def _frame(text: str) -> tuple[FrameChoice | None, str]:
+    """The frames that become a picture, or what is wrong with them."""
+    if not text:
+        return None, ""
+    try:
+        choice = FrameChoice.parse(text)
+    except ImageError as error:
+        return None, str(error)
+    return (choice, "") if choice.is_one else (None, "a line is one picture; name one frame, or max")
 
 
 def _region(fields: list[str]) -> tuple[Region | None, str]:

@@ -232,3 +232,30 @@ def test_whatever_an_index_says_it_is_taken_or_refused_in_one_sentence(
         load_dataset(f"folder:{root}", 8)
     except CryptmlError as error:
         assert len(str(error).splitlines()) == 1
+
+
+class TestFrames:
+    def index(self, root: Path, frame: str) -> None:
+        pages = [PIL.Image.fromarray(np.full((20, 20), grey, np.uint8)) for grey in (10, 20, 30)]
+        for name in ("a", "b"):
+            pages[0].save(root / f"{name}.tif", save_all=True, append_images=pages[1:])
+        (root / "index.csv").write_text(f"file,label,frame\na.tif,u,{frame}\nb.tif,v,1\n")
+
+    @pytest.mark.parametrize(("frame", "grey"), [("2", 20), ("max", 30), ("max:1-2", 20)])
+    def test_a_line_chooses_a_frame(self, tmp_path: Path, frame: str, grey: int) -> None:
+        self.index(tmp_path, frame)
+        images = load_dataset(f"folder:{tmp_path}", 20).images
+        np.testing.assert_allclose(images.max(axis=(1, 2)), [grey / 255, 10 / 255], atol=1e-6)
+
+    @pytest.mark.parametrize(
+        ("frame", "words"), [("all", "a line is one picture"), ("0", "line 2 has a frame"), ("9", "holds 3 frames")]
+    )
+    def test_what_is_no_frame_is_named(self, tmp_path: Path, frame: str, words: str) -> None:
+        self.index(tmp_path, frame)
+        with pytest.raises(DatasetError, match=words):
+            load_dataset(f"folder:{tmp_path}", 20)
+
+    def test_without_one_such_a_file_is_refused(self, tmp_path: Path) -> None:
+        self.index(tmp_path, "")
+        with pytest.raises(DatasetError, match="a.tif.*3 frames, and none was chosen"):
+            load_dataset(f"folder:{tmp_path}", 20)
