@@ -22,6 +22,7 @@ from cryptml.cli.local_service import local_service
 from cryptml.cli.main import app, run
 from cryptml.cli.split_profiler import app as profiler
 from cryptml.networks import load_network
+from tests.images.dicom_files import write_dicom
 
 runner = CliRunner()
 
@@ -189,6 +190,40 @@ def test_one_bad_picture_does_not_stop_the_others(picture: Path, tmp_path: Path,
     bad, good = [json.loads(line) for line in result.stdout.splitlines()]
     assert "empty" in bad["error"]
     assert good["label"]
+
+
+@pytest.mark.encrypted
+def test_frames_and_views_are_chosen(tmp_path: Path, tiny_service: Any) -> None:
+    study = tmp_path / "study"
+    study.mkdir()
+    stack = np.random.default_rng(0).integers(1000, 4096, (2, 48, 48), np.uint16)
+    stack[:, :, 40:] = 0  # air beside the breast
+    for name, view, frames in (("one", "CC", stack[0]), ("slices", "MLO", stack)):
+        write_dicom(study / name, frames, ViewPosition=view, ImageLaterality="L")
+    (study / "Thumbs.db").write_bytes(b"x")
+    where = ["--server", tiny_service.url, "--keys", str(tmp_path / "keys"), "--trust-first-use", "--json"]
+
+    def asked(*options: str) -> tuple[int, list[dict[str, Any]]]:
+        result = runner.invoke(app, ["predict", str(study), *options, *where, "--clear-check", "tiny"])
+        return result.exit_code, [json.loads(line) for line in result.stdout.splitlines()]
+
+    code, (one, refused) = asked()
+    assert code == 1
+    assert one["label"]
+    assert one["frame"] is None
+    assert "2 frames, and none was chosen" in refused["error"]
+    code, lines = asked("--view", "mlo", "--laterality", "L", "--frame", "all")
+    assert code == 0
+    assert [(Path(line["image"]).name, line["frame"]) for line in lines] == [("slices", 1), ("slices", 2)]
+    assert all(line["matches_clear"] for line in lines)
+    assert asked("--view", "CC")[1][0]["logits"] == one["logits"]
+    code, (missing,) = asked("--view", "ML")
+    assert (code, missing["error"]) == (1, f"{study} holds no such picture; there are L CC, L MLO")
+    heat = ["scan", str(study), "--view", "MLO", *where, "--out", str(tmp_path / "heat.png"), "--tile", "32"]
+    assert "choose one of its frames" in str(runner.invoke(app, [*heat, "--frame", "all"]).exception)
+    assert runner.invoke(app, [*heat, "--frame", "max"]).exit_code == 0
+    several = runner.invoke(app, ["scan", str(study), *where, "--out", str(tmp_path / "other.png")])
+    assert "holds 2 such pictures" in str(several.exception)
 
 
 @pytest.mark.encrypted
