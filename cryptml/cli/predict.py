@@ -35,11 +35,13 @@ class _Asked:
         file: That holds it.
         frame: Of the file, from 1; None where the file holds one picture, or one was made of several.
         square: float32 (side, side); or why there is none.
+        source: How the picture was encoded; empty where there is none.
     """
 
     file: Path
     frame: int | None
     square: FloatArray | ImageError
+    source: str = ""
 
     @property
     def name(self) -> str:
@@ -108,7 +110,7 @@ def _read(
 def _read_file(file: Path, choice: FrameChoice | None, region: Region | None, side: int) -> Iterator[_Asked]:
     try:
         for frame, picture in load_frames(file, choice):
-            yield _Asked(file, frame, _square(picture, region, side))
+            yield _Asked(file, frame, _square(picture, region, side), picture.source)
     except ImageError as error:
         yield _Asked(file, None, error)
 
@@ -136,6 +138,7 @@ def _report(
     result = {
         "image": str(asked.file),
         "frame": asked.frame,
+        "source": asked.source,
         **outcome.to_json(),
         "approximate": any(step.circuit.approximate for step in client.bundle.server_steps),
         "matches_clear": None,
@@ -178,6 +181,7 @@ def _show(name: str, result: dict[str, Any], *, json: bool) -> None:
         return
     rows = [(stage.replace("_", " "), milliseconds_text(value)) for stage, value in result["timings_ms"].items()]
     rows += [("sent", bytes_text(result["upload_bytes"])), ("received", bytes_text(result["download_bytes"]))]
+    rows.append(("picture", result["source"]))
     if result["matches_clear"] is not None:
         question = "the clear answer, up to rounding" if result["approximate"] else "equals the clear answer"
         rows.append((question, "yes" if result["matches_clear"] else "NO"))

@@ -91,6 +91,7 @@ def scan(
                 "positive": bundle.classes[shown],
                 "columns": picture.columns,
                 "rows": picture.rows,
+                "source": picture.source,
                 "split": bundle.split.letters,
                 "tiles": [
                     {"x": each.region.x, "y": each.region.y, "size": each.region.size, **each.to_json()}
@@ -99,7 +100,7 @@ def scan(
             }
         )
     else:
-        _show(answered, shown, bundle.classes[shown])
+        _show(answered, shown, bundle.classes[shown], picture.source)
         say(f"heat map written to {out_file}; research use only, not a medical device")
 
 
@@ -151,10 +152,11 @@ def _ask(scanning: Scan, total: int) -> list[TileAnswer]:
     return answers
 
 
-def _show(answers: Sequence[TileAnswer], shown: int, positive: str) -> None:
+def _show(answers: Sequence[TileAnswer], shown: int, positive: str, source: str) -> None:
     highest = max(answers, key=lambda answer: answer.probabilities[shown])
     times = [answer.milliseconds for answer in answers]
     rows = [
+        ("picture", source),
         ("squares asked about", str(len(answers))),
         (f"highest probability of {positive}", f"{highest.probabilities[shown]:.3f}"),
         ("at", str(highest.region)),

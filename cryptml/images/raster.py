@@ -23,7 +23,7 @@ _GREY = {"1": (1, 1), "L": (255, 8), "I": (65535, 16), "I;16": (65535, 16), "I;1
 """White value and bits of grey modes; Pillow scales PGM of more than 8 bits to 65535 itself."""
 
 _COLOUR = ("RGB", "RGBA", "P", "LA", "PA")
-_LOSSY = ("JPEG", "TIFF")  # TIFF may hold JPEG
+_TIFF_LOSSY = ("jpeg", "tiff_jpeg")
 
 _TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_SAMPLES, _TIFF_FORMAT = 258, 262, 277, 339
 _WHITE_IS_ZERO, _PALETTE = 0, 3
@@ -77,7 +77,7 @@ def read_raster(picture: PIL.Image.Image, place: int) -> tuple[Floats, str]:
         _check_tiff(picture)
     name = NAMES[str(picture.format)]
     inverted = name == "TIFF" and _tag(picture, _TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO and picture.mode.startswith("I")
-    lossy = picture.format in _LOSSY
+    lossy = name == "JPEG" or (name == "TIFF" and picture.info.get("compression") in _TIFF_LOSSY)
     if "transparency" in picture.info:
         raise ImageError(f"the picture has transparency; {ACCEPTED}")
     upright = PIL.ImageOps.exif_transpose(picture)

@@ -492,6 +492,11 @@ class TestEncodings:
         pydicom.dcmwrite(path, file, implicit_vr=False, little_endian=False)
         near(read(path), stored / 255)
 
+    @pytest.mark.parametrize("shape", [(1, 1), (1, 3), (3, 3)])
+    def test_odd_numbers_of_bytes_are_filled_up(self, tmp_path: Path, shape: tuple[int, int]) -> None:
+        stored = np.full(shape, 51, np.uint8)
+        near(read(write_dicom(tmp_path / "a.dcm", stored, 8, PixelData=stored.tobytes() + b"\0")), stored / 255)
+
     @pytest.mark.parametrize("implicit", [True, False])
     def test_without_preamble_or_file_meta(self, tmp_path: Path, implicit: bool) -> None:
         path = write_dicom(tmp_path / "a.dcm")
@@ -542,9 +547,15 @@ class TestColour:
         with pytest.raises(ImageError, match="colour: the channels of a pixel differ by 110 of 255"):
             load_image(self.colour(tmp_path, pixels, planar))
 
-    def colour(self, folder: Path, pixels: np.ndarray, planar: int) -> Path:
+    def test_a_lossy_compression_of_before_may_have_rounded_them_apart(self, tmp_path: Path) -> None:
+        pixels = np.stack([self.GREY8, self.GREY8 + 3, self.GREY8], axis=-1)
+        with pytest.raises(ImageError, match="differ by 3 of 255"):
+            load_image(self.colour(tmp_path, pixels, 0))
+        near(read(self.colour(tmp_path, pixels, 0, LossyImageCompression="01")), (self.GREY8 + 1) / 255)
+
+    def colour(self, folder: Path, pixels: np.ndarray, planar: int, **more: Any) -> Path:
         tags = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": planar}
-        return write_dicom(folder / "a.dcm", pixels, 8, Rows=3, Columns=4, **tags)
+        return write_dicom(folder / "a.dcm", pixels, 8, Rows=3, Columns=4, **tags, **more)
 
 
 class TestFrames:

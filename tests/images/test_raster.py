@@ -158,6 +158,16 @@ class TestTiff:
         with pytest.raises(ImageError, match=r"BitsPerSample \(258\)"):
             load_image(tmp_path / "a.tif")
 
+    @pytest.mark.parametrize(("compression", "read"), [(None, False), ("tiff_lzw", False), ("jpeg", True)])
+    def test_channels_that_are_nearly_equal(self, tmp_path: Path, compression: str | None, read: bool) -> None:
+        nearly = np.stack([RAMP, RAMP, RAMP + 1], axis=-1)
+        PIL.Image.fromarray(nearly).save(tmp_path / "a.tif", compression=compression)
+        if read:
+            np.testing.assert_allclose(load_image(tmp_path / "a.tif").pixels, RAMP / 255, atol=12 / 255)
+        else:
+            with pytest.raises(ImageError, match="colour: the channels of a pixel differ by 1 of 255"):
+                load_image(tmp_path / "a.tif")
+
     def test_pages_are_frames(self, tmp_path: Path) -> None:
         pages = [PIL.Image.fromarray(each) for each in (RAMP, RAMP[::-1].copy(), RAMP // 2)]
         pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])

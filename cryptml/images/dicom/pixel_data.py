@@ -131,7 +131,7 @@ class PixelData:
                 f"the pixel data have {length} bytes where {header.frames} frames of {header.frame_bytes} bytes need {needed}: "
                 "the file is damaged or truncated; export it again"
             )
-        if length >= needed + header.frame_bytes:
+        if length >= needed + max(2, header.frame_bytes):  # a byte may fill up an odd number
             raise ImageError(
                 f"the pixel data have {length} bytes where the header describes {needed}: {name_of('NumberOfFrames')}, "
                 f"{name_of('Rows')}, {name_of('Columns')} or {name_of('BitsAllocated')} is wrong; export it again"

@@ -13,6 +13,7 @@ from cryptml.errors import ImageError
 from cryptml.images.channels import grey_of
 from cryptml.images.description import Description
 from cryptml.images.dicom.attributes import MOST_LISTED, refused
+from cryptml.images.dicom.elements import word
 from cryptml.images.dicom.frame_values import FrameValues
 from cryptml.images.dicom.grey_scale import grey_levels
 from cryptml.images.dicom.header import Header, check_presentation, pixel_aspect, read_header
@@ -79,7 +80,7 @@ def read_frame(opened: DicomFile, place: int) -> tuple[Floats, str]:
     frame = FrameValues(dataset, place, header.frames)
     aspect = pixel_aspect(dataset, frame)
     if header.samples == 3:
-        lossy = opened.pixels.syntax in LOSSY
+        lossy = opened.pixels.syntax in LOSSY or word(dataset, "LossyImageCompression") == "01"
         return make_square(grey_of(opened.pixels.frame(place, header), 255, lossy=lossy), aspect), source
     levels, by_bits = grey_levels(frame, dataset, header)
     stored = _stored(opened.pixels.frame(place, header), header)
