@@ -6,8 +6,9 @@ import atexit
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from cryptml.errors import CryptmlError, ImageError, NoPicture, printable
 from cryptml.images.description import Description
 from cryptml.images.frames import FrameChoice, groups
 from cryptml.images.image import Image
-from cryptml.images.limits import MAX_PIXELS, READ_SECONDS
+from cryptml.images.limits import MAX_FRAMES, MAX_PIXELS, READ_SECONDS
 from cryptml.processes.child import Child
 from cryptml.processes.environment import reduced_environment
 
@@ -26,10 +27,15 @@ MOST_TEXT = 80
 MOST_NAMES, MOST_NAME_PARTS = 20_000, 16
 """Files that a DICOMDIR lists, and folders and name of each."""
 
-MOST_REFUSAL = 1000
-"""Characters of why a file is refused."""
+MOST_REFUSAL, MOST_REASON = 1000, 400
+"""Characters of why a file is refused, and of why its decoder did not answer."""
 
-_NO_ANSWER = "its decoder answered something that is no answer; export the file again"
+_NO_ANSWER = "its decoder answered something that is no answer"
+
+Take = Callable[[int], bytes]
+"""Takes the bytes that follow an answer, as many as it is given at most."""
+
+Result = TypeVar("Result")
 
 
 class DecoderPool:
@@ -50,15 +56,7 @@ class DecoderPool:
             NoPicture: If that is nothing that people look at.
             ImageError: If it cannot be read.
         """
-        reply, _ = self._ask({"do": "describe", "path": str(path)}, payload=False)
-        return Description(
-            _text(reply, "source"),
-            _count(reply, "rows"),
-            _count(reply, "columns"),
-            _count(reply, "frames"),
-            None if reply.get("view") is None else _text(reply, "view"),
-            None if reply.get("laterality") is None else _text(reply, "laterality"),
-        )
+        return self._ask({"do": "describe", "path": str(path)}, lambda reply, _: _description(reply))
 
     def listed(self, path: Path) -> list[tuple[str, ...]] | None:
         """Return the files that a DICOMDIR lists, as names of folders and of a file below its own; None for another file.
@@ -66,18 +64,7 @@ class DecoderPool:
         Raises:
             ImageError: If it cannot be read.
         """
-        reply, _ = self._ask({"do": "listed", "path": str(path)}, payload=False)
-        names = reply.get("names")
-        if names is None:
-            return None
-        if not isinstance(names, list) or len(names) > MOST_NAMES:
-            raise ImageError(_NO_ANSWER)
-        for parts in names:
-            if not isinstance(parts, list) or not 1 <= len(parts) <= MOST_NAME_PARTS:
-                raise ImageError(_NO_ANSWER)
-            if not all(isinstance(part, str) for part in parts):
-                raise ImageError(_NO_ANSWER)
-        return [tuple(parts) for parts in names]
+        return self._ask({"do": "listed", "path": str(path)}, lambda reply, _: _listed(reply))
 
     def places(self, path: Path, choice: FrameChoice | None) -> list[range]:
         """Return the frames of each picture that a choice makes of a file, their places from 0.
@@ -98,11 +85,7 @@ class DecoderPool:
             ImageError: If it cannot be read, or there are several and none was chosen.
         """
         chosen = None if places is None else [places[0], places[-1]]
-        reply, data = self._ask({"do": "read", "path": str(path), "places": chosen}, payload=True)
-        rows, columns = _count(reply, "rows"), _count(reply, "columns")
-        if rows * columns * 4 != len(data):
-            raise ImageError(_NO_ANSWER)
-        return Image(np.frombuffer(data, np.float32).reshape(rows, columns), _text(reply, "source"))
+        return self._ask({"do": "read", "path": str(path), "places": chosen}, _picture)
 
     def close(self) -> None:
         """End the processes that nobody uses."""
@@ -112,24 +95,26 @@ class DecoderPool:
             for child in idle:
                 child.stop()
 
-    def _ask(self, request: dict[str, Any], *, payload: bool) -> tuple[dict[str, Any], bytes]:
+    def _ask(self, request: dict[str, Any], understand: Callable[[dict[str, Any], Take], Result]) -> Result:
+        """Return what is understood of a process's answer; the process is used again only where that was one, and nothing more came."""
         child = self._take()
         deadline = time.monotonic() + READ_SECONDS
-        data = b""
         try:
             reply = child.ask(request, deadline)
-            if payload and "refused" not in reply:
-                data = child.take(deadline, 4 * MAX_PIXELS)
+            refusal = _refusal(reply)
+            result = None if refusal else understand(reply, lambda most: child.take(deadline, most))
+            if child.says_more:
+                raise ImageError(_NO_ANSWER)
         except BaseException as error:
             child.stop()  # there may be more to come of the answer
             if isinstance(error, CryptmlError):
-                raise ImageError(f"it could not be decoded ({error}); export it again") from error
+                said = str(error)[:MOST_REASON]
+                raise ImageError(f"it could not be decoded ({said}); export it again") from error
             raise
         self._give_back(child)
-        if "refused" in reply:
-            kind = NoPicture if reply.get("no_picture") is True else ImageError
-            raise kind(printable(str(reply["refused"]))[:MOST_REFUSAL])
-        return reply, data
+        if refusal:
+            raise refusal
+        return cast("Result", result)
 
     def _take(self) -> Child:
         with self._lock:
@@ -137,7 +122,7 @@ class DecoderPool:
                 self._idle, self._owner = [], os.getpid()
             while self._idle:
                 child = self._idle.pop()
-                if child.alive:
+                if child.alive and not child.says_more:
                     return child
                 child.stop()
         return Child(MODULE, threads=1, environment=reduced_environment(), failure=ImageError)
@@ -147,9 +132,56 @@ class DecoderPool:
             self._idle.append(child)
 
 
-def _count(reply: dict[str, Any], name: str) -> int:
+def _refusal(reply: dict[str, Any]) -> ImageError | None:
+    """Return why a process refuses a file; None where it does not."""
+    if "refused" not in reply:
+        return None
+    said = reply["refused"]
+    text = printable(said[: 8 * MOST_REFUSAL])[:MOST_REFUSAL].strip() if isinstance(said, str) else ""
+    if not text:
+        raise ImageError(_NO_ANSWER)
+    return (NoPicture if reply.get("no_picture") is True else ImageError)(text)
+
+
+def _description(reply: dict[str, Any]) -> Description:
+    return Description(
+        _text(reply, "source"),
+        _count(reply, "rows", MAX_PIXELS),
+        _count(reply, "columns", MAX_PIXELS),
+        _count(reply, "frames", MAX_FRAMES),
+        None if reply.get("view") is None else _text(reply, "view"),
+        None if reply.get("laterality") is None else _text(reply, "laterality"),
+    )
+
+
+def _listed(reply: dict[str, Any]) -> list[tuple[str, ...]] | None:
+    names = reply.get("names")
+    if names is None:
+        return None
+    if not isinstance(names, list) or len(names) > MOST_NAMES:
+        raise ImageError(_NO_ANSWER)
+    for parts in names:
+        if not isinstance(parts, list) or not 1 <= len(parts) <= MOST_NAME_PARTS:
+            raise ImageError(_NO_ANSWER)
+        if not all(isinstance(part, str) for part in parts):
+            raise ImageError(_NO_ANSWER)
+    return [tuple(parts) for parts in names]
+
+
+def _picture(reply: dict[str, Any], take: Take) -> Image:
+    rows, columns = _count(reply, "rows", MAX_PIXELS), _count(reply, "columns", MAX_PIXELS)
+    if rows * columns > MAX_PIXELS:
+        raise ImageError(_NO_ANSWER)
+    source = _text(reply, "source")
+    data = take(4 * rows * columns)
+    if len(data) != 4 * rows * columns:
+        raise ImageError(_NO_ANSWER)
+    return Image(np.frombuffer(data, np.float32).reshape(rows, columns), source)
+
+
+def _count(reply: dict[str, Any], name: str, most: int) -> int:
     found = reply.get(name)
-    if type(found) is not int or found < 1:
+    if type(found) is not int or not 1 <= found <= most:
         raise ImageError(_NO_ANSWER)
     return found
 

@@ -7,6 +7,9 @@ from cryptml.errors import ImageError
 MAX_PIXELS = 64 * 2**20
 """Largest picture that is decoded, in pixels as its header declares them (large mammograms have some 30 million)."""
 
+MAX_FRAMES = 10_000
+"""Most pictures of one file; tomosynthesis has some hundred."""
+
 MAX_FILE_BYTES = 512 * 2**20
 """Largest file that is opened, in bytes."""
 

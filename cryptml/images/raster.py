@@ -14,7 +14,7 @@ from PIL.TiffTags import TAGS_V2
 from cryptml.errors import ImageError
 from cryptml.images.channels import grey_of
 from cryptml.images.image import Floats
-from cryptml.images.limits import ACCEPTED, MAX_PIXELS, check_declared
+from cryptml.images.limits import ACCEPTED, MAX_FRAMES, MAX_PIXELS, check_declared
 
 NAMES: Mapping[str, str] = {"PNG": "PNG", "JPEG": "JPEG", "TIFF": "TIFF", "BMP": "BMP", "DIB": "BMP", "PPM": "PGM"}
 """Pillow's formats, and what they are called here."""
@@ -52,8 +52,15 @@ def open_raster(file: Path) -> PIL.Image.Image:
 
 
 def frames_in(picture: PIL.Image.Image) -> int:
-    """Return how many pictures a file holds."""
-    return int(getattr(picture, "n_frames", 1))
+    """Return how many pictures a file holds.
+
+    Raises:
+        ImageError: If there are more than `MAX_FRAMES`.
+    """
+    frames = int(getattr(picture, "n_frames", 1))
+    if frames > MAX_FRAMES:
+        raise ImageError(f"it holds {frames} pictures, at most {MAX_FRAMES} are read; {ACCEPTED}")
+    return frames
 
 
 def read_raster(picture: PIL.Image.Image, place: int) -> tuple[Floats, str]:

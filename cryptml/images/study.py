@@ -149,7 +149,10 @@ def _inside(root: Path, parts: tuple[str, ...], path: Path) -> Path:
     if any(part in ("", ".", "..") or "/" in part or "\\" in part or not part.isprintable() for part in parts):
         raise ImageError(f"{path}: it lists a file whose name is none; the medium is damaged or made to mislead")
     named = [root.joinpath(*parts), root.joinpath(*(part.lower() for part in parts))]
-    file = next((each for each in named if each.exists()), named[0]).resolve()
+    try:
+        file = next((each for each in named if each.exists()), named[0]).resolve()
+    except OSError as error:  # names longer than a file's may be
+        raise ImageError(f"{path}: it lists a file that cannot be looked for ({error.strerror})") from error
     if not file.is_relative_to(root):
         raise ImageError(f"{path}: it lists a file outside its folder; the medium is damaged or made to mislead")
     return file

@@ -83,6 +83,14 @@ class Child:
         """Whether the process runs."""
         return self._process.poll() is None
 
+    @property
+    def says_more(self) -> bool:
+        """Whether something came that nobody asked for, or the connection has ended: the next answer would not be one."""
+        try:
+            return self._connection.poll()
+        except OSError:
+            return True
+
     def ask(self, request: dict[str, Any], deadline: float) -> dict[str, Any]:
         """Return the answer to a request.
 

@@ -25,8 +25,8 @@ MOST_NUMBERS = 4096
 
 
 def has_value(dataset: Dataset, tag: int) -> bool:
-    """Return whether an attribute is there, with a value: text of blanks is none."""
-    if tag not in dataset:
+    """Return whether an attribute is there, with a value: text of blanks is none, and the length of a group (element 0) says nothing."""
+    if tag not in dataset or not tag & 0xFFFF:
         return False
     value = dataset.get_item(tag).value
     if isinstance(value, bytes):

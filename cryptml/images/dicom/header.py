@@ -9,7 +9,7 @@ from cryptml.errors import ImageError, NoPicture
 from cryptml.images.dicom.elements import items, number, numbers, whole_number, word
 from cryptml.images.dicom.frame_values import FrameValues
 from cryptml.images.dicom.names import name_of
-from cryptml.images.limits import ACCEPTED, check_declared
+from cryptml.images.limits import ACCEPTED, MAX_FRAMES, check_declared
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 GREY = ("MONOCHROME1", "MONOCHROME2")
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 """Photometric interpretations that are read: colour, where there is none in it."""
-
-MOST_FRAMES = 10_000
-"""Of one file; tomosynthesis has some hundred."""
 
 MOST_ASPECT = 8.0
 """Ratio of a pixel's sides, from which on a header is taken for wrong."""
@@ -94,8 +91,8 @@ def read_header(dataset: Dataset) -> Header:
     check_declared(columns, rows)
     frames = whole_number(dataset, "NumberOfFrames")
     frames = 1 if frames is None else frames
-    if not 1 <= frames <= MOST_FRAMES:
-        raise ImageError(f"{name_of('NumberOfFrames')} is {frames}, outside 1 to {MOST_FRAMES}")
+    if not 1 <= frames <= MAX_FRAMES:
+        raise ImageError(f"{name_of('NumberOfFrames')} is {frames}, outside 1 to {MAX_FRAMES}")
     allocated, stored, high = (_needed(dataset, keyword) for keyword in ("BitsAllocated", "BitsStored", "HighBit"))
     representation = _needed(dataset, "PixelRepresentation")
     if representation not in (0, 1):

@@ -148,8 +148,11 @@ class PixelData:
             raise ImageError("the file is damaged or truncated: it ends within its pixel data; export it again")
         if swapped:
             held = np.frombuffer(held, ">u2").astype("<u2").tobytes()[first - begin : last - begin]
-        kind = "u1" if header.allocated == 8 else f"{'<' if self.little else '>'}u2"
-        return _shaped(np.frombuffer(held, kind), header, planar=header.planar)
+        if header.allocated == 8:
+            return _shaped(np.frombuffer(held, np.uint8), header, planar=header.planar)
+        # In this machine's order from here on: what follows looks at the same bytes as signed numbers.
+        cells = np.frombuffer(held, "<u2" if self.little else ">u2").astype(np.uint16, copy=False)
+        return _shaped(cells, header, planar=header.planar)
 
 
 @dataclass(frozen=True)
