@@ -512,7 +512,8 @@ class TestEncodings:
         head = path.read_bytes()
         start = head.index(DeflatedExplicitVRLittleEndian.encode()) + len(DeflatedExplicitVRLittleEndian)
         packer = zlib.compressobj(9, wbits=-15)
-        packed = b"".join(packer.compress(b"\0" * (1 << 22)) for _ in range(160)) + packer.flush()
+        block = packer.compress(b"\0" * (1 << 22)) + packer.flush(zlib.Z_FULL_FLUSH)  # may be repeated
+        packed = block * 160 + packer.flush()
         path.write_bytes(head[: start + start % 2] + packed)
         with pytest.raises(ImageError, match="deflated data set|damaged"):
             load_image(path)
@@ -620,7 +621,7 @@ class TestFrames:
         assert path.stat().st_size > 100_000_000
         DECODERS.close()  # one that has held less than it will
         with DecoderWatch() as watch:
-            read(path, "max")
+            read(path, "max:1-3")
             shapes = {image.pixels.shape for _, image in load_frames(path, FrameChoice.parse("all"))}
         assert shapes == {(2000, 1000)}
         assert watch.decoder_bytes < 160_000_000
