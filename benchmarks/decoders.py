@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
-import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from cryptml.errors import MeasurementError
-from cryptml.images.decoder import MODULE
-from cryptml.processes.memory import peak_resident_bytes, resident_bytes
+from cryptml.processes.memory import resident_bytes
 from cryptml.reports.table import bytes_text
 
-POLL_SECONDS = 0.02
+POLL_SECONDS = 0.01
 
 
 class DecoderWatch:
-    """Watches while it is entered; the greatest memory of a decoder, and of this process beyond what it held at first."""
+    """Looks at the children of this process while it is entered; all of them decode pictures.
+
+    Attributes:
+        address_bytes: Most address space that one of them took.
+        own_bytes: Most memory that this process held, beyond what it held at first.
+    """
 
     def __init__(self) -> None:
-        self.decoder_bytes = 0
+        self.address_bytes = 0
         self.own_bytes = 0
+        self._before = resident_bytes(os.getpid())
+        self._held: dict[int, int] = {}
+        self._lock = threading.Lock()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> DecoderWatch:
-        self._before = resident_bytes(os.getpid())
         self._thread.start()
         return self
 
@@ -36,39 +42,46 @@ class DecoderWatch:
         self._over.set()
         self._thread.join()
 
+    def look(self) -> set[int]:
+        """Return the children that run now."""
+        with self._lock:
+            found = set(_children())
+            for child in found:
+                status = _status(child)
+                self.address_bytes = max(self.address_bytes, status.get("VmPeak", 0))
+                self._held[child] = max(self._held.get(child, 0), status.get("VmHWM", 0))
+            self.own_bytes = max(self.own_bytes, resident_bytes(os.getpid()) - self._before)
+            return found
+
+    def most_held(self) -> int:
+        """Return the most memory in bytes that a child held since this was asked, and begin anew."""
+        with self._lock:
+            most, self._held = max(self._held.values(), default=0), {}
+            for child in _children():
+                with suppress(OSError):  # it has ended
+                    Path(f"/proc/{child}/clear_refs").write_text("5")
+            return most
+
     def texts(self) -> tuple[str, str]:
-        """Both for people."""
-        return bytes_text(self.own_bytes), bytes_text(self.decoder_bytes)
+        """Return the memory of this process, and the most of a child, for people."""
+        return bytes_text(self.own_bytes), bytes_text(self.most_held())
 
     def _watch(self) -> None:
-        while not self._over.is_set():
-            self.own_bytes = max(self.own_bytes, resident_bytes(os.getpid()) - self._before)
-            for process in decoders():
-                self.decoder_bytes = max(self.decoder_bytes, _peak(process))
-            time.sleep(POLL_SECONDS)
+        while not self._over.wait(POLL_SECONDS):
+            self.look()
 
 
-def decoders() -> list[int]:
-    """Return the numbers of this process's children that decode pictures."""
-    return [child for task in Path("/proc/self/task").iterdir() for child in _children(task) if _decodes(child)]
+def _children() -> list[int]:
+    found: list[int] = []
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(OSError):  # the thread has ended
+            found += map(int, (task / "children").read_text().split())
+    return found
 
 
-def _children(task: Path) -> list[int]:
+def _status(process: int) -> dict[str, int]:
     try:
-        return [int(each) for each in (task / "children").read_text().split()]
-    except OSError:  # the thread ended meanwhile
-        return []
-
-
-def _decodes(process: int) -> bool:
-    try:
-        return MODULE.encode() in Path(f"/proc/{process}/cmdline").read_bytes()
+        text = Path(f"/proc/{process}/status").read_text()
     except OSError:
-        return False
-
-
-def _peak(process: int) -> int:
-    try:
-        return peak_resident_bytes(process)
-    except MeasurementError:  # it ended meanwhile
-        return 0
+        return {}
+    return {name: int(size) * 1024 for name, size in re.findall(r"^(VmPeak|VmHWM):\s+(\d+) kB$", text, re.MULTILINE)}

@@ -15,11 +15,9 @@ import re
 import struct
 import sys
 import tempfile
-import threading
 import time
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +29,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from benchmarks.decoders import DecoderWatch
 from benchmarks.picture_readers import ENCODERS, Case, write
 from cryptml.errors import ImageError, MeasurementError
 from cryptml.images import FrameChoice, load_image
@@ -286,64 +285,6 @@ def _with_checksums(data: bytearray) -> bytes:
     return bytes(data)
 
 
-class Watch:
-    """Looks at the children of this process: which there are, and the most address space and memory of each kind that they took."""
-
-    def __init__(self) -> None:
-        self.address = 0
-        self._lock = threading.Lock()
-        self._held: dict[int, int] = {}
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> Watch:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def look(self) -> set[int]:
-        """Return the children that run now."""
-        with self._lock:
-            found = set(_children())
-            for child in found:
-                status = _status(child)
-                self.address = max(self.address, status.get("VmPeak", 0))
-                self._held[child] = max(self._held.get(child, 0), status.get("VmHWM", 0))
-            return found
-
-    def most_held(self) -> int:
-        """Return the most that a child held since this was asked, and begin anew."""
-        with self._lock:
-            most, self._held = max(self._held.values(), default=0), {}
-            for child in _children():
-                with suppress(OSError):  # it has ended
-                    Path(f"/proc/{child}/clear_refs").write_text("5")
-            return most
-
-    def _run(self) -> None:
-        while not self._ended.wait(0.01):
-            self.look()
-
-
-def _children() -> list[int]:
-    found: list[int] = []
-    for task in Path("/proc/self/task").iterdir():
-        with suppress(OSError):  # the thread has ended
-            found += map(int, (task / "children").read_text().split())
-    return found
-
-
-def _status(process: int) -> dict[str, int]:
-    try:
-        text = Path(f"/proc/{process}/status").read_text()
-    except OSError:
-        return {}
-    return {name: int(size) * 1024 for name, size in re.findall(r"^(VmPeak|VmHWM):\s+(\d+) kB$", text, re.MULTILINE)}
-
-
 @dataclass
 class Tally:
     """What came of the files of one format."""
@@ -369,7 +310,7 @@ class Trial:
     wrong: list[str] = field(default_factory=list)
     refusals: dict[str, int] = field(default_factory=dict)
     growth: int = 0
-    address: int = 0
+    address_bytes: int = 0
 
     def run(self, files: Iterator[tuple[str, bytes]], seed: int, progress: Callable[[], None] = lambda: None) -> None:
         """Read every file; how frames are chosen follows from the seed."""
@@ -377,20 +318,22 @@ class Trial:
         load_image(_valid(self.folder))  # what is imported once counts as no growth
         reset_peak()
         before = peak_resident_bytes()
-        with Watch() as watch:
+        with DecoderWatch() as watch:
             running = watch.look()
             watch.most_held()
             for number, (form, data) in enumerate(files):
                 running = self._one(number, form, data, generator.choice(CHOICES), watch, running)
                 progress()
-        self.growth, self.address = peak_resident_bytes() - before, watch.address
+        self.growth, self.address_bytes = peak_resident_bytes() - before, watch.address_bytes
         if self.growth > MOST_GROWTH:
             self.wrong.append(f"this process grew by {self.growth} bytes, at most {MOST_GROWTH} are allowed")
-        if self.address > ADDRESS_BYTES:
-            self.wrong.append(f"a decoder took {self.address} bytes of addresses, at most {ADDRESS_BYTES} are allowed")
+        if self.address_bytes > ADDRESS_BYTES:
+            self.wrong.append(
+                f"a decoder took {self.address_bytes} bytes of addresses, at most {ADDRESS_BYTES} are allowed"
+            )
 
     def _one(
-        self, number: int, form: str, data: bytes, choice: FrameChoice | None, watch: Watch, running: set[int]
+        self, number: int, form: str, data: bytes, choice: FrameChoice | None, watch: DecoderWatch, running: set[int]
     ) -> set[int]:
         tally = self.tallies.setdefault(form, Tally())
         path = self.folder / f"{number}"
@@ -472,7 +415,7 @@ def main() -> None:
     output = Console(width=120)
     output.print(trial.table())
     output.print(
-        f"this process grew by {trial.growth / 1e6:.0f} MB; decoders had {trial.address / 2**30:.2f} GiB of addresses at most, of "
+        f"this process grew by {trial.growth / 1e6:.0f} MB; decoders had {trial.address_bytes / 2**30:.2f} GiB of addresses at most, of "
         f"{ADDRESS_BYTES / 2**30:.0f} allowed; {len(trial.refusals)} kinds of refusal"
     )
     for each in trial.wrong:
