@@ -122,17 +122,24 @@ def test_a_killed_run_is_resumed_where_it_was(smaller_tables: Network, folder: P
         entry["server"]["settings"] is not None for entry in document["segments"]
     )
     assert "the bound is 2^-30" in shown.output
-    quick = tmp_path / "quick.json"
-    result = runner.invoke(app, command(folder, quick, "--no-trials"), catch_exceptions=False)
-    assert result.exit_code == 0
-    for entry in load_report(quick)["segments"]:
-        if (settings := entry["server"]["settings"]) is not None:
-            assert (len(settings["candidates"]), settings["allocations"]) == (1, [])
-            assert "trials were left out" in settings["why"][-1]
     verify_over_http(folder, report)
     existing = runner.invoke(app, command(folder, report))
     assert existing.exit_code == 1
     assert "--force" in str(existing.exception)
+
+
+def test_trials_may_be_left_out(smaller_tables: Network, tmp_path: Path) -> None:
+    whole = smaller_tables
+    two = Network("two", whole.front_end, whole.layers[1:], whole.boundaries[1:], whole.classes)
+    folder, report = tmp_path / "two", tmp_path / "quick.json"
+    save_network(two, folder, architecture=None)
+    result = runner.invoke(app, command(folder, report, "--no-trials"), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    found = [entry["server"]["settings"] for entry in load_report(report)["segments"]]
+    assert [settings is None for settings in found] == [True, False, False]
+    for settings in filter(None, found):
+        assert (len(settings["candidates"]), settings["allocations"]) == (1, [])
+        assert "trials were left out" in settings["why"][-1]
 
 
 def verify_over_http(folder: Path, report: Path) -> None:
