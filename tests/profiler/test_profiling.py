@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,17 +21,8 @@ from cryptml.profiler.extraction import audit_segment
 from cryptml.profiler.report import load_report
 from cryptml.splits import Segment
 
-pytestmark = pytest.mark.encrypted
+pytestmark = [pytest.mark.encrypted, pytest.mark.usefixtures("unmeasured_children")]
 runner = CliRunner()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def unmeasured_children() -> Iterator[None]:
-    """Dozens of measuring processes start here: their coverage, which other tests have too, would take minutes."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in [each for each in os.environ if each.startswith("COVERAGE_")]:
-            patch.delenv(name)
-        yield
 
 
 @pytest.fixture(scope="module")
