@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -251,6 +252,43 @@ def test_failed_installation_shows_the_end_of_the_log_and_is_repeated(folder: Pa
     assert "The installation failed" in make(folder, "test", f"PYTHON={broken}").stderr
 
 
+@pytest.mark.parametrize("lacking", ['case "$*" in *" uv") exit 1 ;; esac', "rm -f make/uv_install.py"])
+def test_what_uv_cannot_do_pip_does(folder: Path, tmp_path: Path, lacking: str) -> None:
+    python = fake(tmp_path / "bin" / "python", pip=lacking)
+    python.write_text(
+        python.read_text().replace("*) echo", "make/uv_install.py*) [ -f make/uv_install.py ] ;;\n    *) echo")
+    )
+    result = make(folder, "install", f"PYTHON={python}")
+    assert result.returncode == 0, result.stderr
+    calls = (folder / "calls").read_text().splitlines()
+    assert [call for call in calls if "--requirement" in call] == [
+        "-m pip install --no-input --disable-pip-version-check --progress-bar off --no-compile --no-deps --requirement constraints.txt"
+    ]
+    assert "pip does" in (folder / ".venv" / "install.log").read_text()
+
+
+def test_uv_takes_packages_from_where_pip_would() -> None:
+    helper = runpy.run_path(str(ROOT / "make" / "uv_install.py"))
+    listing = """:env:.find-links='/wheels\\n/more'
+:env:.disable-pip-version-check='1'
+global.index-url='https://user:pass=word@mirror/simple'
+global.extra-index-url='https://a/simple\\nhttps://b/simple'
+global.find-links='/overridden'
+global.timeout='9'
+install.timeout='10'
+install.no-index='true'
+download.index-url='https://elsewhere/simple'
+"""
+    settings = helper["pip_settings"](listing)
+    assert settings["no-index"] == "true"
+    assert helper["environment"](settings) == {
+        "UV_DEFAULT_INDEX": "https://user:pass=word@mirror/simple",
+        "UV_INDEX": "https://a/simple https://b/simple",
+        "UV_FIND_LINKS": "/wheels,/more",
+        "UV_HTTP_TIMEOUT": "10",
+    }
+
+
 def test_tests_run_in_the_environment(folder: Path, tmp_path: Path) -> None:
     python = fake(tmp_path / "bin" / "python")
     result = make(folder, "test", f"PYTHON={python}", "ARGS=-k one")
@@ -323,7 +361,7 @@ def test_constraints_satisfy_every_requirement_once(version: str) -> None:
     lists += document["project"]["optional-dependencies"].values()
     asked = [requirements.Requirement(item) for part in lists for item in part]
     assert len(asked) > 20
-    asked += [requirements.Requirement(item) for item in ("pip", "setuptools<81", "editables")]
+    asked += [requirements.Requirement(item) for item in ("pip", "setuptools<81", "editables", "uv")]
     for requirement in asked:
         if requirement.marker is None or requirement.marker.evaluate(here):
             pin = pins.get(normal(requirement.name))

@@ -2,18 +2,21 @@
 
 Concrete's Python front end imports torch for two functions that evaluate convolutions and pooling in the clear while a circuit is
 compiled. Clients and workers never call them, and torch is most of the time of the import and of its memory
-(`python -m benchmarks.engine_import`).
+(`python -m benchmarks.engine_import`). Nor is `pkg_resources` imported, by which the namespace `concrete` is declared: `pkgutil` does the
+same in no time.
 """
 
 from __future__ import annotations
 
 import builtins
 import importlib
+import pkgutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import module_from_spec
 from types import ModuleType
 from typing import Any
 
@@ -78,6 +81,16 @@ def _without_torch() -> Iterator[None]:
         late.needed = True
 
 
+def _declare_namespace(name: str) -> None:
+    """Put a package that only declares itself a namespace where imports find it, as if it had been run."""
+    spec = PathFinder.find_spec(name) if name not in sys.modules else None
+    if spec is not None and spec.submodule_search_locations is not None:
+        module = module_from_spec(spec)
+        module.__path__ = list(pkgutil.extend_path(spec.submodule_search_locations, name))
+        sys.modules[name] = module
+
+
+_declare_namespace("concrete")
 with _without_torch():
     from concrete import fhe
     from concrete.compiler import Library

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,17 +21,8 @@ from cryptml.profiler.extraction import audit_segment
 from cryptml.profiler.report import load_report
 from cryptml.splits import Segment
 
-pytestmark = pytest.mark.encrypted
+pytestmark = [pytest.mark.encrypted, pytest.mark.usefixtures("unmeasured_children")]
 runner = CliRunner()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def unmeasured_children() -> Iterator[None]:
-    """Dozens of measuring processes start here: their coverage, which other tests have too, would take minutes."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in [each for each in os.environ if each.startswith("COVERAGE_")]:
-            patch.delenv(name)
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -122,17 +112,24 @@ def test_a_killed_run_is_resumed_where_it_was(smaller_tables: Network, folder: P
         entry["server"]["settings"] is not None for entry in document["segments"]
     )
     assert "the bound is 2^-30" in shown.output
-    quick = tmp_path / "quick.json"
-    result = runner.invoke(app, command(folder, quick, "--no-trials"), catch_exceptions=False)
-    assert result.exit_code == 0
-    for entry in load_report(quick)["segments"]:
-        if (settings := entry["server"]["settings"]) is not None:
-            assert (len(settings["candidates"]), settings["allocations"]) == (1, [])
-            assert "trials were left out" in settings["why"][-1]
     verify_over_http(folder, report)
     existing = runner.invoke(app, command(folder, report))
     assert existing.exit_code == 1
     assert "--force" in str(existing.exception)
+
+
+def test_trials_may_be_left_out(smaller_tables: Network, tmp_path: Path) -> None:
+    whole = smaller_tables
+    two = Network("two", whole.front_end, whole.layers[1:], whole.boundaries[1:], whole.classes)
+    folder, report = tmp_path / "two", tmp_path / "quick.json"
+    save_network(two, folder, architecture=None)
+    result = runner.invoke(app, command(folder, report, "--no-trials"), catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    found = [entry["server"]["settings"] for entry in load_report(report)["segments"]]
+    assert [settings is None for settings in found] == [True, False, False]
+    for settings in filter(None, found):
+        assert (len(settings["candidates"]), settings["allocations"]) == (1, [])
+        assert "trials were left out" in settings["why"][-1]
 
 
 def verify_over_http(folder: Path, report: Path) -> None:

@@ -29,7 +29,7 @@ from cryptml.errors import (
 from cryptml.images import Region, image_from_array
 from cryptml.networks import FloatArray, Network
 
-pytestmark = pytest.mark.encrypted
+pytestmark = [pytest.mark.encrypted, pytest.mark.usefixtures("unmeasured_children")]
 
 
 def test_predictions_equal_the_clear_network(

@@ -20,7 +20,7 @@ from cryptml.networks.envelope import split_envelope
 from cryptml.profiler.samples import sample_region
 from cryptml.splits import Segment, Split
 
-pytestmark = pytest.mark.encrypted
+pytestmark = [pytest.mark.encrypted, pytest.mark.usefixtures("unmeasured_children")]
 SCATTER = load_network("scatter")
 WHOLE = Segment(0, 3)
 
