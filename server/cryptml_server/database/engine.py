@@ -10,18 +10,14 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
-from sqlalchemy import Connection, Table, create_engine, event, text
+from sqlalchemy import Connection, Table, create_engine, event, inspect, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InternalError, NoSuchModuleError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from cryptml.errors import SettingError
+from cryptml_server.database.schema import REVISION, metadata
 
 BUSY_SECONDS = 15.0
 """For which a locked database is waited for."""
@@ -33,7 +29,6 @@ ALIVE = {"keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 3, 
 """By which a server that is cut off is noticed (libpq's names; seconds, and milliseconds for the last)."""
 
 DIALECTS = ("sqlite", "postgresql")
-MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 class DatabaseUnavailable(Exception):
@@ -117,8 +112,15 @@ class Database:
         """
         try:
             with self.writing() as connection:
-                command.upgrade(_configuration(connection), "head")
-        except (CommandError, DatabaseError) as error:
+                if _revision(connection) == REVISION:
+                    return
+                if self.is_embedded and not inspect(connection).get_table_names():
+                    _create(connection)
+                    return
+                from cryptml_server.database.migration import migrate  # loads Alembic, which few starts need
+
+                migrate(connection)
+        except DatabaseError as error:
             raise SettingError(
                 f"the database cannot be brought to this version's form ({type(error).__name__}): it is of a newer version, or "
                 "no database of this service; check its address, or upgrade the program"
@@ -132,11 +134,10 @@ class Database:
             DatabaseUnavailable: If the database does not answer.
         """
         with self.reading() as connection:
-            found = MigrationContext.configure(connection).get_current_revision()
-        expected = ScriptDirectory.from_config(_configuration(None)).get_current_head()
-        if found != expected:
+            found = _revision(connection)
+        if found != REVISION:
             raise SettingError(
-                f"the database's tables are of version {found or 'none'}, this program needs {expected}; run cryptml database upgrade"
+                f"the database's tables are of version {found or 'none'}, this program needs {REVISION}; run cryptml database upgrade"
             )
 
     def probe(self) -> None:
@@ -178,11 +179,19 @@ def insert_if_absent(connection: Connection, table: Table, values: Mapping[str, 
     connection.execute(dialect.insert(table).values(**values).on_conflict_do_nothing())
 
 
-def _configuration(connection: Connection | None) -> Config:
-    configuration = Config()
-    configuration.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    configuration.attributes["connection"] = connection
-    return configuration
+def _revision(connection: Connection) -> str | None:
+    """The version of the tables; None where there are none, or not of one version."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
+    return str(found[0]) if len(found) == 1 else None
+
+
+def _create(connection: Connection) -> None:
+    """Make the tables of an empty database as all migrations together would (`tests/service/test_database.py` compares them)."""
+    metadata.create_all(connection)
+    connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
+    connection.execute(text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": REVISION})
 
 
 def _prepare_embedded(connection: Any, _: object) -> None:
