@@ -293,6 +293,7 @@ class Watch:
         self.address = 0
         self._lock = threading.Lock()
         self._held: dict[int, int] = {}
+        self._peaks: dict[int, int] = {}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -311,16 +312,17 @@ class Watch:
             for child in found:
                 status = _status(child)
                 self.address = max(self.address, status.get("VmPeak", 0))
-                self._held[child] = max(self._held.get(child, 0), status.get("VmHWM", 0))
+                peak = status.get("VmHWM", 0)
+                # A peak stays for as long as a process runs: it is of the file that is being read where it was less before.
+                held = peak if peak > self._peaks.get(child, 0) else status.get("VmRSS", 0)
+                self._peaks[child] = peak
+                self._held[child] = max(self._held.get(child, 0), held)
             return found
 
     def most_held(self) -> int:
-        """Return the most that a child held since this was asked, and begin anew."""
+        """Return the most that a child was seen to hold since this was asked; its own peak where that has risen."""
         with self._lock:
             most, self._held = max(self._held.values(), default=0), {}
-            for child in _children():
-                with suppress(OSError):  # it has ended
-                    Path(f"/proc/{child}/clear_refs").write_text("5")
             return most
 
     def _run(self) -> None:
@@ -341,7 +343,9 @@ def _status(process: int) -> dict[str, int]:
         text = Path(f"/proc/{process}/status").read_text()
     except OSError:
         return {}
-    return {name: int(size) * 1024 for name, size in re.findall(r"^(VmPeak|VmHWM):\s+(\d+) kB$", text, re.MULTILINE)}
+    return {
+        name: int(size) * 1024 for name, size in re.findall(r"^(VmPeak|VmHWM|VmRSS):\s+(\d+) kB$", text, re.MULTILINE)
+    }
 
 
 @dataclass
