@@ -28,6 +28,7 @@ class DecoderWatch:
         self.own_bytes = 0
         self._before = resident_bytes(os.getpid())
         self._held: dict[int, int] = {}
+        self._peaks: dict[int, int] = {}
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -49,17 +50,18 @@ class DecoderWatch:
             for child in found:
                 status = _status(child)
                 self.address_bytes = max(self.address_bytes, status.get("VmPeak", 0))
-                self._held[child] = max(self._held.get(child, 0), status.get("VmHWM", 0))
+                peak = status.get("VmHWM", 0)
+                # A peak stays for as long as a process runs: it is of what is being read where it was less before.
+                held = peak if peak > self._peaks.get(child, 0) else status.get("VmRSS", 0)
+                self._peaks[child] = peak
+                self._held[child] = max(self._held.get(child, 0), held)
             self.own_bytes = max(self.own_bytes, resident_bytes(os.getpid()) - self._before)
             return found
 
     def most_held(self) -> int:
-        """Return the most memory in bytes that a child held since this was asked, and begin anew."""
+        """Return the most memory in bytes that a child was seen to hold since this was asked; its own peak where that has risen."""
         with self._lock:
             most, self._held = max(self._held.values(), default=0), {}
-            for child in _children():
-                with suppress(OSError):  # it has ended
-                    Path(f"/proc/{child}/clear_refs").write_text("5")
             return most
 
     def texts(self) -> tuple[str, str]:
@@ -84,4 +86,6 @@ def _status(process: int) -> dict[str, int]:
         text = Path(f"/proc/{process}/status").read_text()
     except OSError:
         return {}
-    return {name: int(size) * 1024 for name, size in re.findall(r"^(VmPeak|VmHWM):\s+(\d+) kB$", text, re.MULTILINE)}
+    return {
+        name: int(size) * 1024 for name, size in re.findall(r"^(VmPeak|VmHWM|VmRSS):\s+(\d+) kB$", text, re.MULTILINE)
+    }

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import ExplicitVRBigEndian, RLELossless
 
 from benchmarks.picture_readers import (
@@ -182,6 +183,24 @@ def test_lengths_of_groups_are_no_attributes(tmp_path: Path) -> None:
         content = content.replace(begin, begin[:2] + b"\0\0UL\x04\0\x22\0\0\0" + begin)
     (tmp_path / "b.dcm").write_bytes(content)
     np.testing.assert_array_equal(load_image(tmp_path / "b.dcm").pixels, load_image(path).pixels)
+
+
+@needs_readers
+@pytest.mark.parametrize(
+    "encoder", ["JPEG baseline", "JPEG extended", "JPEG lossless", "JPEG lossless SV1", "JPEG-LS", "JPEG 2000", "RLE"]
+)
+@pytest.mark.parametrize("share", [0.3, 0.97])
+def test_a_code_stream_that_ends_early_is_refused(tmp_path: Path, encoder: str, share: float) -> None:
+    """Also where it has an end marker: decoders fill in the rest with grey then."""
+    path = write(Case(0, encoder, 8, 8, 0, "MONOCHROME2", signed=False, frames=1, seed=1), tmp_path)
+    file = pydicom.dcmread(path)
+    [code] = generate_frames(file.PixelData, number_of_frames=1)
+    for end in (b"", b"\xff\xd9"):
+        cut = code[: int(len(code) * share)] + end
+        file.PixelData = encapsulate([cut + b"\0" * (len(cut) % 2)])
+        file.save_as(tmp_path / "cut.dcm")
+        with pytest.raises(ImageError, match="damaged"):
+            load_image(tmp_path / "cut.dcm")
 
 
 NUMBER = st.floats(-5000, 70000, allow_nan=False).map(lambda value: round(value, 3))
