@@ -4,6 +4,7 @@
 
 Whatever a file holds, it gives a picture, or one `ImageError` of one printable line; the process that asks does not crash, hang or grow,
 and those that decode stay within their limit of memory and are replaced where they die. Whatever else comes fails the command.
+The damage follows from the seed, but names that encoders give their files do not: a file that does what none may is kept.
 """
 
 from __future__ import annotations
