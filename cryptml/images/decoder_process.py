@@ -86,7 +86,7 @@ def _open(path: Path) -> _Opened:
     picture = open_raster(path)
     name, frames = NAMES[str(picture.format)], frames_in(picture)
     description = Description(name, picture.height, picture.width, frames, None, None)
-    return _Opened(description, lambda place: read_raster(picture, place))
+    return _Opened(description, lambda place: read_raster(path, picture, place))
 
 
 def _guarded(action: Callable[[], Answer]) -> Answer:

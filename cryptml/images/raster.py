@@ -14,6 +14,7 @@ from PIL.TiffTags import TAGS_V2
 from cryptml.errors import ImageError
 from cryptml.images.channels import grey_of
 from cryptml.images.image import Floats
+from cryptml.images.jpeg_damage import require_whole
 from cryptml.images.limits import ACCEPTED, MAX_FRAMES, MAX_PIXELS, check_declared
 
 NAMES: Mapping[str, str] = {"PNG": "PNG", "JPEG": "JPEG", "TIFF": "TIFF", "BMP": "BMP", "DIB": "BMP", "PPM": "PGM"}
@@ -63,10 +64,11 @@ def frames_in(picture: PIL.Image.Image) -> int:
     return frames
 
 
-def read_raster(picture: PIL.Image.Image, place: int) -> tuple[Floats, str]:
+def read_raster(file: Path, picture: PIL.Image.Image, place: int) -> tuple[Floats, str]:
     """Decode one picture of a file, turned upright as its Exif orientation says.
 
     Args:
+        file: That holds it.
         picture: By `open_raster`.
         place: From 0.
 
@@ -74,7 +76,7 @@ def read_raster(picture: PIL.Image.Image, place: int) -> tuple[Floats, str]:
         float32 (rows, columns), values in [0, 1], and how it was encoded.
 
     Raises:
-        ImageError: If it has colour, transparency, or a number of bits that is not read here.
+        ImageError: If it has colour, transparency, or a number of bits that is not read here, or lacks a part of its data.
     """
     if frames_in(picture) > 1:
         if picture.format != "TIFF":
@@ -88,6 +90,8 @@ def read_raster(picture: PIL.Image.Image, place: int) -> tuple[Floats, str]:
     if "transparency" in picture.info:
         raise ImageError(f"the picture has transparency; {ACCEPTED}")
     upright = PIL.ImageOps.exif_transpose(picture)
+    if name == "JPEG":
+        require_whole(file.read_bytes())
     if upright.mode in _GREY:
         white, bits = _GREY[upright.mode]
         values = np.asarray(upright, dtype=np.float32) / np.float32(white)

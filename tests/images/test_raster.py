@@ -261,6 +261,17 @@ class TestDepths:
             np.testing.assert_allclose(image.pixels, RAMP / 255, atol=12 / 255)
             assert image.source == "JPEG, 8 bits"
 
+    @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 2}], ids=str)
+    @pytest.mark.parametrize("mode", ["L", "RGB"])
+    def test_a_jpeg_whose_data_end_early(self, tmp_path: Path, mode: str, options: dict[str, Any]) -> None:
+        values = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
+        PIL.Image.fromarray(values).convert(mode).save(tmp_path / "a.jpg", quality=90, **options)
+        load_image(tmp_path / "a.jpg")
+        whole = (tmp_path / "a.jpg").read_bytes()
+        (tmp_path / "a.jpg").write_bytes(whole[: len(whole) * 3 // 5] + b"\xff\xd9")
+        with pytest.raises(ImageError, match="damaged"):
+            load_image(tmp_path / "a.jpg")
+
     def test_jpeg_of_four_inks_is_refused(self, tmp_path: Path) -> None:
         PIL.Image.new("CMYK", (8, 8)).save(tmp_path / "a.jpg")
         with pytest.raises(ImageError, match="mode CMYK"):

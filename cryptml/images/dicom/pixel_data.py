@@ -5,10 +5,8 @@ from __future__ import annotations
 import io
 import os
 import struct
-import sys
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -40,6 +38,7 @@ from cryptml.errors import ImageError, NoPicture
 from cryptml.images.dicom.codestreams import BASELINE, EXTENDED, LOSSLESS, LS, read_code_stream
 from cryptml.images.dicom.header import Header
 from cryptml.images.dicom.names import name_of
+from cryptml.images.jpeg_damage import DAMAGED, complaints
 from cryptml.images.limits import MAX_FILE_BYTES
 
 if TYPE_CHECKING:
@@ -321,13 +320,11 @@ def _container(coded: bytes, syntax: UID, header: Header) -> int:
 def _decode(coded: bytes, syntax: UID, header: Header, allocated: int) -> Cells:
     # Runs hold whole cells; asked for fewer bits, pydicom would clear those above them, and so wrap values around.
     stored = allocated if syntax == RLELossless else read_code_stream(coded).precision
-    with _complaints() as complaints:
+    with complaints() as complained:
         decoded, found = _decoded(coded, syntax, header, allocated, stored)
-        damaged = syntax in _JPEG and complaints()
+        damaged = syntax in _JPEG and complained()
     if damaged:
-        raise ImageError(
-            "a JPEG frame is damaged, and its decoder would fill in what is missing; export the file again"
-        )
+        raise ImageError(DAMAGED)
     shape = (header.rows, header.columns, 3)[: 3 if header.samples == 3 else 2]
     if decoded.shape != shape or decoded.dtype.kind not in "iu" or decoded.dtype.itemsize * 8 not in (8, 16):
         raise ImageError(
@@ -336,20 +333,6 @@ def _decode(coded: bytes, syntax: UID, header: Header, allocated: int) -> Cells:
     if header.samples == 3 and found["photometric_interpretation"] != "RGB":
         raise ImageError(f"colour of the kind {header.photometric} cannot be decoded here; give a grey picture")
     return decoded.view(f"u{decoded.dtype.itemsize}")
-
-
-@contextmanager
-def _complaints() -> Iterator[Callable[[], bool]]:
-    """Tell whether native code wrote anything to the standard error stream: libjpeg says only there that data are missing."""
-    sys.stderr.flush()
-    written, kept = os.memfd_create("complaints"), os.dup(2)
-    try:
-        os.dup2(written, 2)
-        yield lambda: os.fstat(written).st_size > 0
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(written)
 
 
 def _decoded(coded: bytes, syntax: UID, header: Header, allocated: int, stored: int) -> tuple[Cells, dict[str, Any]]:
