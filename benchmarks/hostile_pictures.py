@@ -109,7 +109,7 @@ def _dicom(folder: Path, encoders: Collection[str]) -> dict[str, list[bytes]]:
     write_dicom(folder / "groups.dcm", values, 12, NumberOfFrames=3, PerFrameFunctionalGroupsSequence=groups)
     write_dicom(
         folder / "tables.dcm", values[0], 12, ModalityLUTSequence=[table(0, [*range(255), 255], 8)],
-        VOILUTSequence=[table(0, [0, 9, 200, 255], 8)], PixelPaddingValue=0,
+        VOILUTSequence=[table(0, [*range(255), 255], 8)], PixelPaddingValue=0,
     )  # fmt: skip
     small = [(folder / each).read_bytes() for each in ("groups.dcm", "tables.dcm")]
     return {**found, "DICOM, groups and tables": small}
@@ -135,10 +135,9 @@ def _rasters() -> dict[str, list[bytes]]:
             (grey, {"compression": "tiff_lzw"}),
             (wide, {"compression": "tiff_adobe_deflate"}),
             (grey, {"compression": "packbits"}),
-            (grey, {"compression": "jpeg"}),
-            (dots, {"compression": "group4"}),
+            (dots, {"compression": "tiff_lzw"}),
             (grey, {"save_all": True, "append_images": [wide, dots]}),
-            (colour, {"compression": "zstd"}),
+            (colour, {"compression": "tiff_lzw"}),
         ],
         "PNG": [(each, {}) for each in (grey, wide, colour, dots, palette)] + [(grey, {"exif": exif})],
         "BMP": [(each, {}) for each in (grey, colour, dots, palette)],

@@ -398,7 +398,13 @@ def _name(uid: str) -> str:
 
 
 def is_refusal_expected(case: Case, verdict: Verdict) -> bool:
-    """Whether a case may be refused so: 12 bits of JPEG Extended, and grey colour whose channels JPEG-LS may put 6 levels apart."""
+    """Whether a case may be refused so.
+
+    Those are 12 bits of JPEG Extended, grey colour whose channels JPEG-LS may put 6 levels apart, and tables, drawn at random, that end
+    before the values of the picture begin.
+    """
+    if verdict.said.startswith("the table makes one grey of all pixels"):
+        return True
     if case.encoder == "JPEG extended, 12":
         return verdict.said.startswith(("JPEG of 12 bits (JPEG Extended", "colour of 12 bits is not read"))
     return (case.encoder, case.photometric) == ("JPEG-LS near 3", "RGB") and verdict.said.startswith(

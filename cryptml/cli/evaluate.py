@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cryptml.cli.console import err, note, out, print_json, say
+from cryptml.cli.console import note, out, print_json, say
 from cryptml.cli.data_options import DataOptions
 from cryptml.cli.output_files import check_new_file, write_private
 from cryptml.cli.shared_options import with_shared_options
@@ -71,15 +71,12 @@ def evaluate(
             check_new_file(file, option, kind, force=force)
     trained = load_network(network)
     data = options.load(dataset, trained.front_end.side)
-    if data.classes != trained.classes:
-        compared = f"{', '.join(data.classes)} by a network of {', '.join(trained.classes)}"
-        err.print(f"warning: judging {compared}; only their order is compared", markup=False, soft_wrap=True)
+    data = as_network_says(trained, data)
     _compare_division(network, data)
     part = data.subset(subset.value)
     predicted = predict_integers(trained, part)
-    data, part = as_network_says(trained, data), as_network_says(trained, part)
     judged = judge(predicted, part, wanted, seed)
-    plain, refused = _fit(data) if baseline else (None, "it was not asked for")
+    plain, refused = _fit(data, part) if baseline else (None, "it was not asked for")
     scores = None if plain is None else plain.predict(part.images)
     beside = None if scores is None else judge(scores, part, wanted, seed)
     if csv_file is not None:
@@ -136,10 +133,16 @@ def _compare_division(network: str, data: Dataset) -> None:
         )
 
 
-def _fit(data: Dataset) -> tuple[Baseline | None, str | None]:
+def _fit(data: Dataset, judged: Dataset) -> tuple[Baseline | None, str | None]:
     """The baseline, or why there is none."""
     from cryptml.training import fit_baseline
 
+    learned = judged.subsets.count("train")
+    if learned:
+        return (
+            None,
+            f"it would be judged on {learned} pictures that it learned from; choose --subset validation or test",
+        )
     try:
         return fit_baseline(data), None
     except DatasetError as error:

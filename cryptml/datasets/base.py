@@ -149,6 +149,16 @@ class Dataset:
         """
         return replace(self, positive=name)
 
+    def in_order(self, classes: tuple[str, ...]) -> Dataset:
+        """The same set with its classes in another order, and the labels accordingly.
+
+        Args:
+            classes: Those of the set.
+        """
+        place = {name: number for number, name in enumerate(classes)}
+        labels = np.array([place[name] for name in self.classes], np.int64)[self.labels]
+        return replace(self, classes=classes, labels=labels, positive=self.positive_class)
+
     def subset(self, name: str) -> Dataset:
         """The pictures of one subset.
 

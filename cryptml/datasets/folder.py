@@ -9,13 +9,13 @@ import hashlib
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from cryptml.datasets.base import Dataset, Indices, Source
-from cryptml.datasets.duplicates import require_apart
+from cryptml.datasets.duplicates import find_duplicates, require_apart
 from cryptml.datasets.folder_index import INDEX, MOST_CHARACTERS, Index, IndexRow, read_index
 from cryptml.datasets.options import NO_OPTIONS, LoadOptions
 from cryptml.datasets.problems import listed
@@ -69,6 +69,9 @@ def load(path: Path, side: int, options: LoadOptions = NO_OPTIONS) -> Dataset:
     """
     if not path.is_dir():
         raise DatasetError(f"{path} is not a folder; give one with a sub-folder a class, or with an {INDEX}")
+    others = sorted(entry.name for entry in path.iterdir() if entry.name != INDEX and entry.name.casefold() == INDEX)
+    if others:
+        raise DatasetError(f"{path / others[0]} is no index by its name; call it {INDEX}")
     index = read_index(path / INDEX) if os.path.lexists(path / INDEX) else None
     entries = _entries(path, index)
     name = path.resolve().name or "folder"
@@ -96,7 +99,16 @@ def load(path: Path, side: int, options: LoadOptions = NO_OPTIONS) -> Dataset:
         sources=sources,
     )
     require_apart(dataset)
-    return dataset
+    return dataset if dataset.patients_known else _with_copies_together(dataset)
+
+
+def _with_copies_together(dataset: Dataset) -> Dataset:
+    """The set with the copies of a picture counted as one, so that no fold is judged on what it learned."""
+    patients = list(dataset.patients)
+    for first, *others in find_duplicates(dataset):
+        for place in others:
+            patients[place] = patients[first]
+    return replace(dataset, patients=tuple(patients))
 
 
 def _entries(path: Path, index: Index | None) -> list[_Entry]:

@@ -17,7 +17,9 @@ from cryptml.images.dicom.codestreams import read_code_stream
 
 DAMAGED = "the JPEG data are damaged, and a decoder would fill in what is missing; export the picture again"
 
-_HARMLESS = re.compile(rb"Adobe|JFIF|SOS parameters")
+_HARMLESS = re.compile(rb"Adobe|JFIF|SOS parameters|extraneous bytes before marker 0xd9")
+"""The last: all of the picture is there, and something after it."""
+
 _MOST_BYTES = 1 << 16
 _COLOURS = {1: "MONOCHROME2", 3: "YBR_FULL"}
 

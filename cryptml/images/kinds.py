@@ -19,7 +19,7 @@ class Kind(Enum):
     RASTER = "raster"
 
 
-_RASTER = re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|II\*\0|MM\0\*|BM|P[25]\s", re.DOTALL)
+_RASTER = re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|II[*+]\0|MM\0[*+]|BM|P[25][\s#]", re.DOTALL)
 _WITHOUT_PREAMBLE = re.compile(rb"[\x02\x08]\0[\0\x01\x05\x08\x12-\x18]\0(?:[A-Z]{2}|[\0-\xff]\0\0\0)", re.DOTALL)
 """A first element of the groups 2 or 8, which are the first of a DICOM file that lacks its preamble."""
 

@@ -41,11 +41,9 @@ class Found:
     problem: str | None
 
     def shows(self, view: str | None, laterality: str | None) -> bool:
-        """Return whether it is of a view and a side; None for any."""
-        if view is None and laterality is None:
-            return True
+        """Return whether it is of a view and a side; None for any. One that cannot be read may be of any, and is not left out silently."""
         if self.description is None:
-            return False
+            return True
         return view in (None, self.description.view) and laterality in (None, self.description.laterality)
 
 

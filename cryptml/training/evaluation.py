@@ -116,9 +116,18 @@ def evaluate(network: Network, dataset: Dataset, seed: int = 0) -> Evaluation:
 
 
 def as_network_says(network: Network, dataset: Dataset) -> Dataset:
-    """Return a data set with the network's positive class: the one at the same place, whatever it is called there."""
-    chosen = network.positive_class
-    return dataset if chosen is None else dataset.with_positive(dataset.classes[network.classes.index(chosen)])
+    """Return a data set with the network's classes in its order, and its positive class.
+
+    Raises:
+        DatasetError: If the classes have other names: which of them is which is not guessed.
+    """
+    if set(network.classes) != set(dataset.classes):
+        raise DatasetError(
+            f"{dataset.name} has the classes {', '.join(dataset.classes)}, and network {network.name!r} {', '.join(network.classes)}; "
+            "call the classes of the set as the network does (folders, or the column label of an index)"
+        )
+    found = dataset.in_order(network.classes)
+    return found if network.positive_class is None else found.with_positive(network.positive_class)
 
 
 def predict_integers(network: Network, dataset: Dataset) -> FloatArray:

@@ -259,3 +259,30 @@ class TestFrames:
         self.index(tmp_path, "")
         with pytest.raises(DatasetError, match="a.tif.*3 frames, and none was chosen"):
             load_dataset(f"folder:{tmp_path}", 20)
+
+
+@pytest.mark.parametrize("name", ["Index.csv", "INDEX.CSV"])
+def test_an_index_by_another_name_is_not_passed_over(tmp_path: Path, name: str) -> None:
+    picture(tmp_path / "a/1.png", np.zeros((20, 20)))
+    picture(tmp_path / "b/1.png", np.ones((20, 20)))
+    (tmp_path / name).write_text("file,patient\na/1.png,1\nb/1.png,2\n")
+    with pytest.raises(DatasetError, match="call it index.csv"):
+        load_dataset(f"folder:{tmp_path}", 20)
+
+
+def test_copies_of_a_picture_are_on_one_side_of_every_fold(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    rows = ["file,subset"]
+    for label in ("a", "b"):
+        for number in range(10):
+            values = random.integers(0, 256, (16, 16))
+            for copy in ("", "copy"):
+                picture(tmp_path / label / f"{copy}{number}.png", values)
+                rows.append(f"{label}/{copy}{number}.png,{'test' if number < 2 else 'train'}")
+    (tmp_path / "index.csv").write_text("\n".join(rows))
+    data = load_dataset(f"folder:{tmp_path}", 8)
+    assert data.unit == "picture"
+    for learned, judged in data.folds(5):
+        assert not {data.images[place].tobytes() for place in learned} & {
+            data.images[place].tobytes() for place in judged
+        }

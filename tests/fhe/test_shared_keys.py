@@ -24,6 +24,8 @@ from cryptml.files import sha256
 from cryptml.networks import Network
 from cryptml.splits import Segment, Split
 
+pytestmark = pytest.mark.usefixtures("unmeasured_children")
+
 
 @dataclass(frozen=True)
 class Parameters:

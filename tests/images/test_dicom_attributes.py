@@ -161,7 +161,7 @@ class TestBits:
     @pytest.mark.parametrize("most", [200, 500])
     def test_a_range_that_nobody_uses_is_refused(self, tmp_path: Path, most: int) -> None:
         stored = np.linspace(0, most, 12).astype(np.uint16).reshape(3, 4)
-        with pytest.raises(ImageError, match="nearly black"):
+        with pytest.raises(ImageError, match="nearly of one grey"):
             load_image(write_dicom(tmp_path / "a.dcm", stored, 16))
         near(
             read(write_dicom(tmp_path / "a.dcm", stored, 16, WindowCenter=most / 2 + 0.5, WindowWidth=most + 1)),
@@ -626,3 +626,128 @@ class TestFrames:
         assert shapes == {(2000, 1000)}
         assert watch.most_held() < 160_000_000
         assert watch.own_bytes < 60_000_000
+
+
+class TestNested:
+    """What lies in functional groups is heeded there, or refused."""
+
+    LUT = table(0, [4095 - value for value in range(4096)], 12)
+    STACK = np.stack([RAMP, RAMP])
+
+    @pytest.mark.parametrize("keyword", ["SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"])
+    def test_a_table_of_values_of_interest(self, tmp_path: Path, keyword: str) -> None:
+        group = item(FrameVOILUTSequence=[item(VOILUTSequence=[self.LUT])])
+        groups = [group] * (2 if keyword.startswith("Per") else 1)
+        near(read(write_dicom(tmp_path / "a.dcm", self.STACK, **{keyword: groups}), "1"), 1 - GREY)
+
+    def test_tables_in_two_places_are_refused(self, tmp_path: Path) -> None:
+        group = item(FrameVOILUTSequence=[item(VOILUTSequence=[self.LUT])])
+        tags = {"SharedFunctionalGroupsSequence": [group], "VOILUTSequence": [self.LUT]}
+        with pytest.raises(ImageError, match=r"VOI LUT Sequence \(0028,3010\) is given in 2 places"):
+            read(write_dicom(tmp_path / "a.dcm", self.STACK, **tags), "1")
+
+    @pytest.mark.parametrize(
+        ("group", "inner"),
+        [
+            ("PixelValueTransformationSequence", {"ModalityLUTSequence": [LUT]}),
+            ("PixelMeasuresSequence", {"WindowCenter": 100, "WindowWidth": 100}),
+            ("FrameVOILUTSequence", {"RescaleSlope": 2, "RescaleIntercept": 0}),
+            ("FrameVOILUTSequence", {"PixelPaddingRangeLimit": 3}),
+        ],
+    )
+    def test_what_is_not_read_there_is_refused(self, tmp_path: Path, group: str, inner: dict[str, Any]) -> None:
+        groups = [item(**{group: [item(**inner)]})]
+        with pytest.raises(ImageError, match="is not read within the functional group"):
+            read(write_dicom(tmp_path / "a.dcm", self.STACK, SharedFunctionalGroupsSequence=groups), "1")
+
+
+class TestSigns:
+    @pytest.mark.parametrize("keyword", ["VOILUTSequence", "ModalityLUTSequence"])
+    def test_a_table_that_begins_below_0_and_says_us(self, tmp_path: Path, keyword: str) -> None:
+        stored = np.array([[-1024, -24, 1000, 2047]], np.int16)
+        lut = table(65536 - 1024, [*range(4096)], 12)
+        near(read(write_dicom(tmp_path / "a.dcm", stored, **{keyword: [lut]})), (stored + 1024) / 4095)
+
+    def test_a_table_behind_a_rescale_below_0(self, tmp_path: Path) -> None:
+        tags = {"RescaleSlope": 1, "RescaleIntercept": -1024, "VOILUTSequence": [table(64512, [*range(4096)], 12)]}
+        near(read(write_dicom(tmp_path / "a.dcm", **tags)), GREY)
+
+    def test_a_table_that_no_pixel_reaches(self, tmp_path: Path) -> None:
+        with pytest.raises(ImageError, match="the table makes one grey of all pixels"):
+            load_image(write_dicom(tmp_path / "a.dcm", VOILUTSequence=[table(30000, [*range(4096)], 12)]))
+
+    def test_padding_whose_sign_is_not_extended(self, tmp_path: Path) -> None:
+        cells = np.array([[0x800, 0, 100], [200, 0x7FF, 0xFFF]], np.uint16)
+        tags = {"PixelRepresentation": 1, "PhotometricInterpretation": "MONOCHROME1"}
+        path = write_dicom(tmp_path / "a.dcm", cells, **tags)
+        file = pydicom.dcmread(path)
+        file.add_new("PixelPaddingValue", "SS", -2048)
+        save(file, path)
+        values = np.array([[-2048, 0, 100], [200, 2047, -1]])
+        near(read(path), np.where(values == -2048, 0, 1 - (values + 2048) / 4095))
+
+    def test_padding_of_signed_pixels_written_without_a_sign(self, tmp_path: Path) -> None:
+        stored = np.array([[-2000, 0, 100], [200, 2047, -1]], np.int16)
+        path = write_dicom(tmp_path / "a.dcm", stored, PhotometricInterpretation="MONOCHROME1")
+        file = pydicom.dcmread(path)
+        file.add_new("PixelPaddingValue", "US", 65536 - 2000)
+        save(file, path)
+        near(read(path), np.where(stored == -2000, 0, 1 - (stored + 2048) / 4095))
+
+    def test_one_stray_bit_leaves_signs_untold(self, tmp_path: Path) -> None:
+        cells = np.array([[0xFFF, 0x800, 0, 2000, 0x1002]], np.uint16)
+        with pytest.raises(ImageError, match="which of them are negative cannot be told"):
+            load_image(write_dicom(tmp_path / "a.dcm", cells, PixelRepresentation=1))
+
+
+class TestContradictions:
+    def test_more_frames_than_the_header_says(self, tmp_path: Path) -> None:
+        path = write_dicom(tmp_path / "a.dcm", np.stack([RAMP, RAMP[::-1]]), syntax=RLELossless)
+        near(read(path, "2"), GREY[::-1])
+        file = pydicom.dcmread(path)
+        for frames in (1, 3):
+            file.NumberOfFrames = frames
+            save(file, path)
+            with pytest.raises(ImageError, match=r"hold 2 frames in 2 fragments, and Number of Frames"):
+                read(path, "1")
+
+    def test_luminance_and_colour_that_are_not_compressed(self, tmp_path: Path) -> None:
+        grey = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
+        tags = {
+            "SamplesPerPixel": 3,
+            "PhotometricInterpretation": "YBR_FULL",
+            "PlanarConfiguration": 0,
+            "Rows": 3,
+            "Columns": 4,
+        }
+        plain = np.stack([grey, np.full_like(grey, 128), np.full_like(grey, 128)], axis=-1)
+        near(read(write_dicom(tmp_path / "a.dcm", plain, 8, **tags)), grey / 255)
+        with pytest.raises(ImageError, match="has colour"):
+            load_image(write_dicom(tmp_path / "a.dcm", np.stack([grey] * 3, axis=-1), 8, **tags))
+
+    @pytest.mark.parametrize("written", [ImplicitVRLittleEndian, ExplicitVRLittleEndian])
+    def test_elements_written_otherwise_than_the_transfer_syntax_says(self, tmp_path: Path, written: str) -> None:
+        said = {ImplicitVRLittleEndian: ExplicitVRLittleEndian, ExplicitVRLittleEndian: ImplicitVRLittleEndian}[written]
+        path = write_dicom(tmp_path / "a.dcm", syntax=written)
+        file = pydicom.dcmread(path)
+        file.file_meta.TransferSyntaxUID = said
+        implicit = written == ImplicitVRLittleEndian
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            pydicom.dcmwrite(path, file, implicit_vr=implicit, little_endian=True, force_encoding=True)
+        near(read(path), GREY)
+
+    @pytest.mark.parametrize(
+        "keyword", ["VOILUTFunction", "PresentationLUTShape", "PhotometricInterpretation", "CalibrationImage"]
+    )
+    def test_messages_repeat_nothing_that_may_be_about_a_person(self, tmp_path: Path, keyword: str) -> None:
+        path = write_dicom(tmp_path / "a.dcm", WindowCenter=5, WindowWidth=5, **{keyword: "MILLER^ANNA"})
+        with pytest.raises(ImageError, match="another value than the standard defines") as caught:
+            load_image(path)
+        assert "MILLER" not in str(caught.value)
+
+    def test_several_values_that_are_all_empty_are_none(self, tmp_path: Path) -> None:
+        path = write_dicom(tmp_path / "a.dcm", WindowCenter="1000.25", WindowWidth="801.251")
+        content = path.read_bytes().replace(b"1000.25 ", b"\\       ").replace(b"801.251 ", b"\\       ")
+        path.write_bytes(content)
+        near(read(path), GREY)

@@ -19,6 +19,8 @@ from cryptml.images.study import find_pictures
 from tests.images import independent_readers
 from tests.images.lying_decoder import PAYLOADS, REFUSALS, REPLIES, TEXTS
 
+pytestmark = pytest.mark.usefixtures("unmeasured_children")
+
 ROOT = Path(__file__).parents[2]
 SECONDS = 0.5
 """For reading one picture, of a process that may not answer."""

@@ -158,15 +158,40 @@ class TestTiff:
         with pytest.raises(ImageError, match=r"BitsPerSample \(258\)"):
             load_image(tmp_path / "a.tif")
 
-    @pytest.mark.parametrize(("compression", "read"), [(None, False), ("tiff_lzw", False), ("jpeg", True)])
-    def test_channels_that_are_nearly_equal(self, tmp_path: Path, compression: str | None, read: bool) -> None:
-        nearly = np.stack([RAMP, RAMP, RAMP + 1], axis=-1)
-        PIL.Image.fromarray(nearly).save(tmp_path / "a.tif", compression=compression)
-        if read:
-            np.testing.assert_allclose(load_image(tmp_path / "a.tif").pixels, RAMP / 255, atol=12 / 255)
-        else:
-            with pytest.raises(ImageError, match="colour: the channels of a pixel differ by 1 of 255"):
+    @pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+    def test_channels_that_are_nearly_equal_are_colour(self, tmp_path: Path, compression: str | None) -> None:
+        PIL.Image.fromarray(np.stack([RAMP, RAMP, RAMP + 1], axis=-1)).save(tmp_path / "a.tif", compression=compression)
+        with pytest.raises(ImageError, match="colour: the channels of a pixel differ by 1 of 255"):
+            load_image(tmp_path / "a.tif")
+
+    @pytest.mark.parametrize("compression", ["jpeg", "group4"])
+    def test_compressions_that_hide_damage_are_refused(self, tmp_path: Path, compression: str) -> None:
+        picture = PIL.Image.fromarray(RAMP)
+        (picture.convert("1") if compression == "group4" else picture).save(tmp_path / "a.tif", compression=compression)
+        with pytest.raises(ImageError, match=f"TIFF compressed by {compression} is not read"):
+            load_image(tmp_path / "a.tif")
+
+    @pytest.mark.parametrize("compression", ["tiff_adobe_deflate", "tiff_lzw", "packbits"])
+    def test_damaged_strips(self, tmp_path: Path, compression: str) -> None:
+        values = np.random.default_rng(0).integers(0, 256, (200, 300), np.uint8)
+        PIL.Image.fromarray(values).save(tmp_path / "a.tif", compression=compression)
+        content = bytearray((tmp_path / "a.tif").read_bytes())
+        tags = PIL.Image.open(tmp_path / "a.tif").tag_v2
+        first, length = tags[273][-1], tags[279][-1]
+        content[first + length // 2 : first + length - 2] = bytes(length - 2 - length // 2)
+        (tmp_path / "a.tif").write_bytes(content)
+        if compression == "tiff_adobe_deflate":
+            with pytest.raises(ImageError, match="damaged"):
                 load_image(tmp_path / "a.tif")
+
+    def test_without_saying_what_0_is(self, tmp_path: Path) -> None:
+        write_tiff(tmp_path / "a.tif", RAMP, 8)
+        content = (tmp_path / "a.tif").read_bytes()
+        there = struct.pack("<HHII", 262, 4, 1, 1)
+        assert there in content
+        (tmp_path / "a.tif").write_bytes(content.replace(there, struct.pack("<HHII", 65000, 4, 1, 1)))
+        with pytest.raises(ImageError, match=r"PhotometricInterpretation \(262\) is missing"):
+            load_image(tmp_path / "a.tif")
 
     def test_pages_are_frames(self, tmp_path: Path) -> None:
         pages = [PIL.Image.fromarray(each) for each in (RAMP, RAMP[::-1].copy(), RAMP // 2)]
@@ -282,3 +307,29 @@ class TestDepths:
         values = (RAMP > 90).astype(np.uint8) * 255
         PIL.Image.fromarray(values).convert(mode).save(tmp_path / "a.bmp")
         np.testing.assert_allclose(load_image(tmp_path / "a.bmp").pixels, values / 255, atol=1e-7)
+
+    @pytest.mark.parametrize("suffix", ["jpg", "tif", "png"])
+    def test_pixels_that_are_not_square_are_refused(self, tmp_path: Path, suffix: str) -> None:
+        PIL.Image.fromarray(RAMP).save(tmp_path / f"a.{suffix}", dpi=(200, 200))
+        load_image(tmp_path / f"a.{suffix}")
+        PIL.Image.fromarray(RAMP).save(tmp_path / f"a.{suffix}", dpi=(100, 200))
+        with pytest.raises(ImageError, match="100 across and 200 down"):
+            load_image(tmp_path / f"a.{suffix}")
+
+    def test_pgm_of_two_pictures(self, tmp_path: Path) -> None:
+        one = b"P5\n# made by hand\n12 16\n255\n" + RAMP.tobytes()
+        (tmp_path / "a.pgm").write_bytes(one + b"\n")
+        np.testing.assert_allclose(load_image(tmp_path / "a.pgm").pixels, RAMP / 255, atol=1e-7)
+        (tmp_path / "a.pgm").write_bytes(one + one)
+        with pytest.raises(ImageError, match="goes on after its first picture"):
+            load_image(tmp_path / "a.pgm")
+
+    def test_jpeg_with_filling_bytes(self, tmp_path: Path) -> None:
+        PIL.Image.fromarray(RAMP).save(tmp_path / "a.jpg")
+        content = (tmp_path / "a.jpg").read_bytes()
+        (tmp_path / "a.jpg").write_bytes(content[:-2] + bytes(4) + content[-2:])
+        load_image(tmp_path / "a.jpg")
+
+    def test_big_tiff(self, tmp_path: Path) -> None:
+        PIL.Image.fromarray(RAMP).save(tmp_path / "a.tif", big_tiff=True)
+        np.testing.assert_allclose(load_image(tmp_path / "a.tif").pixels, RAMP / 255, atol=1e-7)

@@ -164,3 +164,8 @@ def test_one_picture(tmp_path: Path) -> None:
     assert not is_study(tmp_path / "a.png")
     with pytest.raises(ImageError, match="does not exist"):
         find_pictures(tmp_path / "none")
+
+
+def test_unreadable_pictures_are_not_left_out_of_a_choice(study: Path) -> None:
+    chosen = [each.name for each in find_pictures(study) if each.shows("CC", "L")]
+    assert chosen == ["series/IM2", "empty.dcm"]

@@ -25,7 +25,7 @@ from cryptml.networks import Network
 from cryptml.networks.envelope import split_envelope
 from cryptml.splits import Segment, Split
 
-pytestmark = pytest.mark.encrypted
+pytestmark = [pytest.mark.encrypted, pytest.mark.usefixtures("unmeasured_children")]
 
 
 class Recorder:

@@ -49,6 +49,8 @@ def test_predictions_equal_the_clear_network(
                 "upload_bytes",
                 "download_bytes",
                 "spot_checks",
+                "positive",
+                "positive_probability",
             }
             assert document["split"] == "CCSSS"
             assert document["label"] in tiny.classes

@@ -16,6 +16,8 @@ from benchmarks.hostile_service.campaign import Campaign
 from benchmarks.hostile_service.plays import record
 from cryptml.errors import ServiceProtocolError
 
+pytestmark = pytest.mark.usefixtures("unmeasured_children")
+
 SAMPLE = 90
 
 

@@ -28,6 +28,8 @@ from cryptml.networks.layers import Linear
 from cryptml.runtime import ClearEvaluator, run_split
 from cryptml.splits import Split
 
+pytestmark = pytest.mark.usefixtures("unmeasured_children")
+
 P_ERROR = 2.0**-40
 CHECKS = 16
 

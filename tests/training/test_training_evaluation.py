@@ -150,6 +150,8 @@ def test_without_known_patients_there_is_no_level_of_theirs() -> None:
 
 def test_the_network_says_which_class_is_positive(trained: TrainedNetwork) -> None:
     network = dataclasses.replace(trained.network, classes=CLASSES, positive="malignant")
-    data = dataset([0, 1], "ab", ("ill", "well"))
-    assert as_network_says(network, data).positive_class == "ill"
-    assert as_network_says(trained.network, data).positive_class == "well"
+    turned = dataset([0, 1, 1], "abc", CLASSES[::-1])
+    found = as_network_says(network, turned)
+    assert (found.classes, found.positive_class, found.labels.tolist()) == (CLASSES, "malignant", [1, 0, 0])
+    with pytest.raises(DatasetError, match="call the classes of the set as the network does"):
+        as_network_says(network, dataset([0, 1], "ab", ("ill", "well")))

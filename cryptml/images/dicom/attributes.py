@@ -54,6 +54,13 @@ GUARDED_GROUPS = (0x0028, 0x2050, 0x7FE0)
 OVERLAY_GROUPS = range(0x6000, 0x6100, 2)
 
 _FUNCTIONAL_GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
+_WITHIN = {
+    "PixelMeasuresSequence": {"PixelSpacing"},
+    "FrameVOILUTSequence": {"WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence"},
+    "PixelValueTransformationSequence": {"RescaleIntercept", "RescaleSlope", "RescaleType"},
+}
+"""What is read within the functional groups that are applied; other attributes that would be applied elsewhere refuse the file there."""
+
 MOST_LISTED = 5
 """Attributes that one refusal names."""
 
@@ -83,7 +90,7 @@ _APPLIED = {
     "VOILUTFunction": "LINEAR, LINEAR_EXACT or SIGMOID",
     "VOILUTSequence": "the first table gives the grey levels, where there is no window",
     "PixelMeasuresSequence": "functional group: Pixel Spacing of all frames or of one",
-    "FrameVOILUTSequence": "functional group: window of all frames or of one",
+    "FrameVOILUTSequence": "functional group: window, or table of values of interest, of all frames or of one",
     "PixelValueTransformationSequence": "functional group: rescale of all frames or of one",
     "SharedFunctionalGroupsSequence": "functional groups of all frames",
     "PerFrameFunctionalGroupsSequence": "functional groups of each frame",
@@ -101,12 +108,12 @@ _CHECKED = {
     "UltrasoundColorDataPresent": "colour is found by the channels themselves",
     "PixelPresentation": "MONOCHROME; COLOR, MIXED and TRUE_COLOR are refused for grey pixels",
     "StereoPairsPresent": "NO; frames for one eye each are refused",
+    "QualityControlImage": "NO; pictures of a known object are refused",
     "CalibrationImage": "NO; pictures of a known object are refused",
     "RescaleType": "unit of the rescaled values; changes no grey level",
     "LossyImageCompression": "01 says that equal channels may have been rounded apart",
     "OverlayData": "an overlay with nothing in it; others are refused",
     "OverlayBitPosition": "0; overlays within the pixels are refused",
-    "OverlayBitsAllocated": "1; overlays within the pixels are refused",
 }
 
 _REFUSED = {
@@ -169,7 +176,6 @@ _WITHOUT_EFFECT = {
     "LargestPixelValueInSeries": "a statement on other pictures",
     "SmallestImagePixelValueInPlane": "a statement on the values, which are read themselves",
     "LargestImagePixelValueInPlane": "a statement on the values, which are read themselves",
-    "QualityControlImage": "a statement on the examination",
     "BurnedInAnnotation": "what is burned in is part of the picture",
     "RecognizableVisualFeatures": "a statement on the picture",
     "LongitudinalTemporalInformationModified": "a statement on dates",
@@ -283,6 +289,7 @@ _WITHOUT_EFFECT = {
     "VerticesOfThePolygonalShutter": "belongs to Shutter Shape",
     "ShutterPresentationValue": "belongs to Shutter Shape",
     "ShutterPresentationColorCIELabValue": "belongs to Shutter Shape",
+    "OverlayBitsAllocated": "belongs to Overlay Data",
     "OverlayRows": "belongs to Overlay Data",
     "OverlayColumns": "belongs to Overlay Data",
     "OverlayType": "belongs to Overlay Data",
@@ -352,6 +359,16 @@ def _refused_groups(groups: Dataset) -> Iterator[str]:
         elif row.treatment is Treatment.APPLIED:
             for item in items(groups, row.keyword):
                 yield from _refused_in(item)
+                yield from _refused_within(item, row.keyword)
+
+
+def _refused_within(item: Dataset, group: str) -> Iterator[str]:
+    for tag in list(item.keys()):
+        row = _BY_TAG.get(int(tag))
+        if row is None or row.keyword in _WITHIN[group] or not has_value(item, tag):
+            continue
+        if row.treatment in (Treatment.APPLIED, Treatment.CHECKED):
+            yield f"{name_of(int(tag))} is not read within the functional group {name_of(group)}"
 
 
 def _refused_in(dataset: Dataset) -> Iterator[str]:

@@ -30,9 +30,9 @@ def has_value(dataset: Dataset, tag: int) -> bool:
         return False
     value = dataset.get_item(tag).value
     if isinstance(value, bytes):
-        return bool(value.strip(b" \0") if _is_text(tag) else value)
+        return bool(value.strip(b" \0\\") if _is_text(tag) else value)
     if isinstance(value, str):
-        return bool(value.strip(" \0"))
+        return bool(value.strip(" \0\\"))
     return value is not None and not (isinstance(value, Sequence) and not len(value))
 
 

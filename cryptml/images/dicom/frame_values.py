@@ -43,17 +43,32 @@ class FrameValues:
         Raises:
             ImageError: If two places have values, and these differ.
         """
+        holding = self._holding(group, keywords)
+        for other in holding[1:]:
+            for keyword in keywords:
+                if _value(other, keyword) != _value(holding[0], keyword):
+                    raise ImageError(f"{name_of(keyword)} is given in two places that differ; export the file again")
+        return holding[0] if holding else self._dataset
+
+    def sequence(self, group: str, keyword: str) -> list[Dataset]:
+        """Return the items of a sequence: the file's, or those in the functional group; an empty list where there are none.
+
+        Raises:
+            ImageError: If two places have one.
+        """
+        holding = self._holding(group, (keyword,))
+        if len(holding) > 1:
+            raise ImageError(f"{name_of(keyword)} is given in {len(holding)} places; export the file again")
+        return items(holding[0], keyword) if holding else []
+
+    def _holding(self, group: str, keywords: tuple[str, ...]) -> list[Dataset]:
         holding = [self._dataset] if _any(self._dataset, keywords) else []
         for groups in self._groups:
             found = items(groups, group)
             if len(found) > 1:
                 raise ImageError(f"{name_of(group)} has {len(found)} items where 1 is needed")
             holding += [item for item in found if _any(item, keywords)]
-        for other in holding[1:]:
-            for keyword in keywords:
-                if _value(other, keyword) != _value(holding[0], keyword):
-                    raise ImageError(f"{name_of(keyword)} is given in two places that differ; export the file again")
-        return holding[0] if holding else self._dataset
+        return holding
 
 
 def _any(dataset: Dataset, keywords: tuple[str, ...]) -> bool:

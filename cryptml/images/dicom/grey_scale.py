@@ -17,7 +17,7 @@ from cryptml.errors import ImageError
 from cryptml.images.dicom.elements import array, items, number, numbers, value_representation, word
 from cryptml.images.dicom.frame_values import FrameValues
 from cryptml.images.dicom.header import Header
-from cryptml.images.dicom.names import name_of
+from cryptml.images.dicom.names import name_of, shown
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -30,12 +30,28 @@ MOST_ENTRIES = 1 << 16
 
 
 @dataclass(frozen=True)
+class Levels:
+    """Grey levels of a frame's values.
+
+    Attributes:
+        grey: float32 (2^stored,), values in [0, 1], of every value that the stored bits can hold, from the least to the greatest.
+        by_bits: Whether the stored bits alone say what is black and white: neither a window nor a table does.
+        by_table: Whether a table is among the transformations.
+    """
+
+    grey: Greys
+    by_bits: bool
+    by_table: bool
+
+
+@dataclass(frozen=True)
 class _Range:
     """Values after a transformation, and which of them are black and white."""
 
     values: Floats
     black: float
     white: float
+    by_table: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,15 +80,12 @@ class _Table:
         return max(1, int(self.entries.max()).bit_length())
 
 
-def grey_levels(frame: FrameValues, dataset: Dataset, header: Header) -> tuple[Greys, bool]:
+def grey_levels(frame: FrameValues, dataset: Dataset, header: Header) -> Levels:
     """Return the grey level of every value that the stored bits can hold, from the least to the greatest.
 
     The darkest output of the first window, else of the first table of values of interest, becomes 0 and the brightest 1. Without one, the
     range of the stored bits, carried through the rescale, or the range of the modality table's bits, becomes [0, 1]. It is never
     taken from the picture's own values, so equal greys stay equal between pictures. MONOCHROME1 is inverted last.
-
-    Returns:
-        float32 (2^stored,), values in [0, 1]; True where neither a window nor a table gives the range, but the stored bits.
 
     Raises:
         ImageError: If a transformation is incomplete, ambiguous, of an unknown kind, or makes one grey of all values.
@@ -100,11 +113,11 @@ def grey_levels(frame: FrameValues, dataset: Dataset, header: Header) -> tuple[G
     grey = np.clip((shown.values - shown.black) / (shown.white - shown.black), 0, 1)
     if header.photometric == "MONOCHROME1":
         grey = 1 - grey
-    return grey.astype(np.float32), by_bits
+    return Levels(grey.astype(np.float32), by_bits, found.by_table or shown.by_table)
 
 
 def _modality(frame: FrameValues, dataset: Dataset, stored: _Range, *, signed: bool) -> tuple[_Range, _Table | None]:
-    tables = items(dataset, "ModalityLUTSequence")
+    tables = [table for table in items(dataset, "ModalityLUTSequence") if len(table)]
     holder = frame.holder("PixelValueTransformationSequence", "RescaleSlope", "RescaleIntercept")
     slope, intercept = number(holder, "RescaleSlope"), number(holder, "RescaleIntercept")
     if (slope is None) != (intercept is None):
@@ -119,7 +132,7 @@ def _modality(frame: FrameValues, dataset: Dataset, stored: _Range, *, signed: b
             raise ImageError(f"{name_of('ModalityLUTSequence')} has {len(tables)} tables where 1 is needed")
         table = _table(tables[0], "ModalityLUTSequence", signed=signed)
         values = table.look_up(stored.values, "ModalityLUTSequence")
-        return _Range(values, 0.0, float((1 << table.bits) - 1)), table
+        return _Range(values, 0.0, float((1 << table.bits) - 1), by_table=True), table
     if slope is None or intercept is None:
         return stored, None
     ends = sorted(end * slope + intercept for end in (stored.black, stored.white))
@@ -136,13 +149,13 @@ def _values_of_interest(frame: FrameValues, dataset: Dataset, values: Floats) ->
     if centres:
         function = word(holder, "VOILUTFunction") or word(dataset, "VOILUTFunction") or "LINEAR"
         return _window(values, centres[0], widths[0], function)
-    tables = items(dataset, "VOILUTSequence")
+    tables = [table for table in frame.sequence("FrameVOILUTSequence", "VOILUTSequence") if len(table)]
     if not tables:
         return None
     table = _table(tables[0], "VOILUTSequence", signed=bool(values.min() < 0))
     # Devices declare 16 bits for entries of 12; displays then take the greatest entry for white.
     white = float((1 << table.bits) - 1) if table.bits_in_use == table.bits else float(table.entries.max())
-    return _Range(table.look_up(values, "VOILUTSequence"), 0.0, white)
+    return _Range(table.look_up(values, "VOILUTSequence"), 0.0, white, by_table=True)
 
 
 def _window(values: Floats, centre: float, width: float, function: str) -> _Range:
@@ -156,7 +169,7 @@ def _window(values: Floats, centre: float, width: float, function: str) -> _Rang
         "SIGMOID": (0.0, lambda x: 1 / (1 + np.exp(np.clip(-4 * (x - centre) / width, -700, 700)))),
     }
     if function not in functions:
-        raise ImageError(f"{name_of('VOILUTFunction')} is {function[:16]!r}; {', '.join(functions)} are read")
+        raise ImageError(f"{name_of('VOILUTFunction')} is {shown(function)}; {', '.join(functions)} are read")
     least, apply = functions[function]
     if width < least or width <= 0:
         bound = "at least 1" if least else "above 0"
@@ -177,8 +190,7 @@ def _table(item: Dataset, keyword: str, *, signed: bool) -> _Table:
         )
     count, first, bits = (int(each) for each in descriptor)
     count = count % MOST_ENTRIES or MOST_ENTRIES  # 65,536 is written as 0, and signed where the first value is
-    given = value_representation(item, "LUTDescriptor")
-    if given == "SS" or (given != "US" and signed):
+    if signed or value_representation(item, "LUTDescriptor") == "SS":  # devices write US also where it is below 0
         first = (first + (1 << 15)) % (1 << 16) - (1 << 15)
     if not LEAST_TABLE_BITS <= bits <= MOST_TABLE_BITS:
         raise ImageError(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cryptml.errors import ImageError, NoPicture
 from cryptml.images.dicom.elements import items, number, numbers, whole_number, word
 from cryptml.images.dicom.frame_values import FrameValues
-from cryptml.images.dicom.names import name_of
+from cryptml.images.dicom.names import name_of, shown
 from cryptml.images.limits import ACCEPTED, MAX_FRAMES, check_declared
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def read_header(dataset: Dataset) -> Header:
     samples = samples or 1
     if (samples, photometric in GREY, photometric in COLOUR) not in ((1, True, False), (3, False, True)):
         raise ImageError(
-            f"the picture is not grey (photometric interpretation {photometric[:16]!r}, {samples} samples a pixel); {ACCEPTED}"
+            f"the picture is not grey (photometric interpretation {shown(photometric)}, {samples} samples a pixel); {ACCEPTED}"
         )
     rows, columns = whole_number(dataset, "Rows") or 0, whole_number(dataset, "Columns") or 0
     check_declared(columns, rows)
@@ -109,9 +109,9 @@ def read_header(dataset: Dataset) -> Header:
     if planar not in (0, 1):
         raise ImageError(f"{name_of('PlanarConfiguration')} is {planar} where 0 or 1 is needed")
     signed = representation == 1
-    return Header(
-        rows, columns, frames, samples, photometric, planar == 1, allocated, stored, high, signed, _padding(dataset, signed=signed)
-    )  # fmt: skip
+    padding = _padding(dataset, allocated, signed=signed)
+    planes = planar == 1
+    return Header(rows, columns, frames, samples, photometric, planes, allocated, stored, high, signed, padding)
 
 
 def check_presentation(dataset: Dataset, header: Header) -> None:
@@ -134,21 +134,21 @@ def check_presentation(dataset: Dataset, header: Header) -> None:
             "its values may be a detector's; give the picture FOR PRESENTATION"
         )
     shape = word(dataset, "PresentationLUTShape")
-    shown = {"MONOCHROME1": "INVERSE", "MONOCHROME2": "IDENTITY"}.get(header.photometric, "IDENTITY")
-    if shape not in (None, shown):
+    fitting = {"MONOCHROME1": "INVERSE", "MONOCHROME2": "IDENTITY"}.get(header.photometric, "IDENTITY")
+    if shape not in (None, fitting):
         raise ImageError(
-            f"{name_of('PresentationLUTShape')} is {str(shape)[:16]!r}, which does not go with {header.photometric}; {shown} would"
+            f"{name_of('PresentationLUTShape')} is {shown(shape)}, which does not go with {header.photometric}; {fitting} would"
         )
     mode = word(dataset, "RecommendedViewingMode")
     if mode not in (None, "NAT"):
-        raise ImageError(f"{name_of('RecommendedViewingMode')} is {str(mode)[:16]!r}; natural pictures (NAT) are read")
-    for keyword in ("StereoPairsPresent", "CalibrationImage"):
+        raise ImageError(f"{name_of('RecommendedViewingMode')} is {shown(mode)}; natural pictures (NAT) are read")
+    for keyword in ("StereoPairsPresent", "CalibrationImage", "QualityControlImage"):
         said = word(dataset, keyword)
         if said not in (None, "NO"):
-            raise ImageError(f"{name_of(keyword)} is {str(said)[:16]!r}; only pictures that say NO are read")
+            raise ImageError(f"{name_of(keyword)} is {shown(said)}; only pictures that say NO are read")
     presentation = word(dataset, "PixelPresentation")
     if header.samples == 1 and presentation not in (None, "MONOCHROME"):
-        raise ImageError(f"{name_of('PixelPresentation')} is {str(presentation)[:16]!r} where the pixels are grey")
+        raise ImageError(f"{name_of('PixelPresentation')} is {shown(presentation)} where the pixels are grey")
 
 
 def pixel_aspect(dataset: Dataset, frame: FrameValues) -> float:
@@ -185,9 +185,15 @@ def _needed(dataset: Dataset, keyword: str) -> int:
     return value
 
 
-def _padding(dataset: Dataset, *, signed: bool) -> tuple[int, int] | None:
-    value = whole_number(dataset, "PixelPaddingValue", signed=signed)
-    limit = whole_number(dataset, "PixelPaddingRangeLimit", signed=signed)
+def _padding(dataset: Dataset, allocated: int, *, signed: bool) -> tuple[int, int] | None:
+    found = []
+    for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit"):
+        value = whole_number(dataset, keyword, signed=signed)
+        if value is not None:  # devices write US for signed pixels too, and the reverse
+            value %= 1 << allocated
+            value -= (1 << allocated) if signed and value >> (allocated - 1) else 0
+        found.append(value)
+    value, limit = found
     if value is None:
         if limit is not None:
             raise ImageError(f"{name_of('PixelPaddingRangeLimit')} is there without {name_of('PixelPaddingValue')}")

@@ -51,3 +51,19 @@ def name_of(attribute: str | int) -> str:
     except KeyError:
         name = "an attribute"
     return f"{name} ({tag >> 16:04X},{tag & 0xFFFF:04X})"
+
+
+TERMS = frozenset(
+    {
+        *("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "HSV", "ARGB", "CMYK", "XYB"),
+        *("YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT"),
+        *("IDENTITY", "INVERSE", "LIN OD", "NAT", "SUB", "YES", "NO", "LINEAR", "LINEAR_EXACT", "SIGMOID"),
+        *("COLOR", "MIXED", "TRUE_COLOR", "MONOCHROME", "COLOR_REF", "COLOR_RANGE"),
+    }
+)
+"""Values that the standard defines for the attributes whose values messages show."""
+
+
+def shown(value: str | None) -> str:
+    """Return a code string for a message, if the standard defines it: anything else in its place may be about a person."""
+    return repr(value) if value in TERMS else "another value than the standard defines"

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 from pydicom import config as pydicom_config
-from pydicom.encaps import encapsulate, get_frame
+from pydicom.encaps import encapsulate, get_frame, parse_basic_offsets, parse_fragments
 from pydicom.filereader import dcmread, read_dataset
-from pydicom.pixels import get_decoder
+from pydicom.pixels import convert_color_space, get_decoder
 from pydicom.uid import (
     JPEG2000,
     UID,
@@ -67,6 +67,10 @@ PREAMBLE_BYTES = 132
 MOST_INFLATED_BYTES = MAX_FILE_BYTES
 """Of a deflated data set."""
 
+_BEGINNINGS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51")
+"""Of code streams: JPEG and JPEG-LS, JPEG 2000."""
+
+_PIXEL_REPRESENTATIONS = (b"OB", b"OW")
 _PIXEL_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 _UNDEFINED = 0xFFFFFFFF
 
@@ -121,6 +125,33 @@ class PixelData:
             allocated = _container(coded, self.syntax, header)
         return _decode(coded, self.syntax, header, allocated)
 
+    def check_frames(self, frames: int) -> None:
+        """Refuse encapsulated pixel data that hold another number of frames than the header says.
+
+        Raises:
+            ImageError: Naming the attribute.
+        """
+        if self.length is not None:
+            return
+        beginning = self.stream.tell()
+        offsets = parse_basic_offsets(self.stream, endianness="<")
+        count, places = parse_fragments(self.stream, endianness="<")
+        extended = _extended_offsets(self.dataset)
+        held = len(offsets) or (len(extended[0]) // 8 if extended else 0)
+        if self.syntax == RLELossless:  # a fragment each
+            held = count
+        if not held:
+            held = sum(map(self._begins_a_frame, places)) or frames
+        self.stream.seek(beginning)
+        if held != frames or count < frames:
+            raise ImageError(
+                f"the pixel data hold {held} frames in {count} fragments, and {name_of('NumberOfFrames')} says {frames}; export it again"
+            )
+
+    def _begins_a_frame(self, place: int) -> bool:
+        self.stream.seek(place + 8)
+        return self.stream.read(4).startswith(_BEGINNINGS)
+
     def _native(self, place: int, header: Header, length: int) -> Cells:
         needed = header.frame_bytes * header.frames
         if header.photometric == "YBR_FULL_422":
@@ -150,7 +181,8 @@ class PixelData:
         if swapped:
             held = np.frombuffer(held, ">u2").astype("<u2").tobytes()[first - begin : last - begin]
         if header.allocated == 8:
-            return _shaped(np.frombuffer(held, np.uint8), header, planar=header.planar)
+            cells = _shaped(np.frombuffer(held, np.uint8), header, planar=header.planar)
+            return convert_color_space(cells, "YBR_FULL", "RGB") if header.photometric == "YBR_FULL" else cells
         # In this machine's order from here on: what follows looks at the same bytes as signed numbers.
         cells = np.frombuffer(held, "<u2" if self.little else ">u2").astype(np.uint16, copy=False)
         return _shaped(cells, header, planar=header.planar)
@@ -241,6 +273,8 @@ def _at_pixels(opened: DataSet) -> PixelData:
     if len(head) < 8:
         raise _no_pixels(dataset)
     group, element = struct.unpack(f"{order}HH", head[:4])
+    # The transfer syntax may say otherwise than the elements are written: no length in bytes is the number that these letters are.
+    implicit = head[4:6] not in _PIXEL_REPRESENTATIONS and (implicit or not head[4:6].isalpha())
     words = implicit
     if implicit:
         (length,) = struct.unpack(f"{order}I", head[4:])
@@ -347,7 +381,9 @@ def _decoded(coded: bytes, syntax: UID, header: Header, allocated: int, stored: 
         number_of_frames=1,
         samples_per_pixel=header.samples,
         photometric_interpretation=header.photometric,
-        planar_configuration=int(header.planar),
+        planar_configuration=0
+        if syntax in (*_JPEG, *_JPEG_2000)
+        else int(header.planar),  # code streams say themselves
         bits_allocated=allocated,
         bits_stored=stored,
         pixel_representation=int(header.signed),

@@ -24,7 +24,7 @@ from cryptml.images.image import Floats
 from cryptml.images.square import make_square
 
 LEAST_USE = 1 / 8
-"""Of the range of more than 8 stored bits, that a picture without a window uses: less says that Bits Stored is wrong."""
+"""Of the range of more than 8 stored bits, that the values of a picture without a window span: less says that Bits Stored is wrong."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ def open_dicom(file: Path) -> DicomFile:
     pixels = open_pixel_data(file)
     header = read_header(pixels.dataset)
     check_presentation(pixels.dataset, header)
+    pixels.check_frames(header.frames)
     view, laterality = view_and_laterality(pixels.dataset)
     source = f"DICOM, {header.stored} bits"
     return DicomFile(Description(source, header.rows, header.columns, header.frames, view, laterality), header, pixels)
@@ -82,11 +83,13 @@ def read_frame(opened: DicomFile, place: int) -> tuple[Floats, str]:
     if header.samples == 3:
         lossy = opened.pixels.syntax in LOSSY or word(dataset, "LossyImageCompression") == "01"
         return make_square(grey_of(opened.pixels.frame(place, header), 255, lossy=lossy), aspect), source
-    levels, by_bits = grey_levels(frame, dataset, header)
+    levels = grey_levels(frame, dataset, header)
     stored = _stored(opened.pixels.frame(place, header), header)
-    if by_bits:
-        _check_use(stored.places, header)
-    grey = levels[stored.places]
+    if levels.by_bits:
+        _check_use(stored, header)
+    grey = levels.grey[stored.places]
+    if levels.by_table:
+        _check_shown(grey, stored)
     if stored.padding is not None:
         grey[stored.padding] = 0
     clipped = f", {stored.beyond} values beyond them clipped" if stored.beyond else ""
@@ -124,9 +127,6 @@ def _stored(cells: npt.NDArray[Any], header: Header) -> _Stored:
         if header.signed
         else (0, (1 << header.stored) - 1)
     )
-    padding = None
-    if header.padding is not None and not shift:
-        padding = (values >= header.padding[0]) & (values <= header.padding[1])
     if shift:
         if (cells & ((1 << shift) - 1)).any():
             raise ImageError(
@@ -134,15 +134,11 @@ def _stored(cells: npt.NDArray[Any], header: Header) -> _Stored:
                 "these bits; export the file again"
             )
         values >>= shift
-        if header.padding is not None:
-            padding = (values >= header.padding[0]) & (values <= header.padding[1])
-    if header.signed and header.high < 8 * bits - 1 and values.min(initial=0) >= 0:
-        # Some write no sign into the bits above: then no value has any of them.
-        values = (
-            np.where(values > most, values - (1 << header.stored), values)
-            if values.max(initial=0) < 1 << header.stored
-            else values
-        )
+    padding = _padding(values, header)
+    if header.signed and header.high < 8 * bits - 1:
+        values = _with_sign(values, header)
+        again = _padding(values, header)  # a padding value may be written with its sign or without, as other values
+        padding = again if padding is None or again is None else padding | again
     outside = (values < least) | (values > most)
     if padding is not None:
         outside &= ~padding
@@ -152,11 +148,48 @@ def _stored(cells: npt.NDArray[Any], header: Header) -> _Stored:
     return _Stored(values - least, padding, beyond)
 
 
-def _check_use(places: npt.NDArray[Any], header: Header) -> None:
-    used = int(places.max()) - (1 << (header.stored - 1) if header.signed else 0)
-    whole = (1 << header.stored) >> (1 if header.signed else 0)
-    if header.stored > 8 and 0 < used < whole * LEAST_USE - 1:
+def _padding(values: npt.NDArray[np.int32], header: Header) -> npt.NDArray[np.bool_] | None:
+    if header.padding is None:
+        return None
+    return np.asarray((values >= header.padding[0]) & (values <= header.padding[1]))
+
+
+def _with_sign(values: npt.NDArray[np.int32], header: Header) -> npt.NDArray[np.int32]:
+    """Return signed values whose sign some devices do not carry into the bits above: then no value is below 0.
+
+    Raises:
+        ImageError: If that cannot be told from values beyond the stored bits.
+    """
+    most = (1 << (header.stored - 1)) - 1
+    beyond = values > most
+    if values.min(initial=0) < 0 or not beyond.any():
+        return values
+    if values.max(initial=0) >= 1 << header.stored:
         raise ImageError(
-            f"{name_of('BitsStored')} is {header.stored}, the greatest value {used}, and no window says what is white: "
-            "the picture would be nearly black; export it with a window, or with the bits that it uses"
+            f"{name_of('BitsStored')} is {header.stored}, and pixels hold something above these bits: which of them are negative cannot be "
+            "told; export the file again"
+        )
+    return np.where(beyond, values - (1 << header.stored), values)
+
+
+def _check_shown(grey: Floats, stored: _Stored) -> None:
+    """Refuse a table that makes one grey of all pixels: it was made for other values, or its first one is misread."""
+    shown = slice(None) if stored.padding is None else ~stored.padding
+    values, greys = stored.places[shown], grey[shown]
+    if values.size and greys.min() == greys.max() and values.min() != values.max():
+        raise ImageError(
+            "the table makes one grey of all pixels, though their values differ; correct it, or export the file again"
+        )
+
+
+def _check_use(stored: _Stored, header: Header) -> None:
+    """Refuse a picture that would be nearly of one grey: without a window, Bits Stored says what is white, and is often wrong."""
+    shown = stored.places if stored.padding is None else stored.places[~stored.padding]
+    if header.stored <= 8 or not shown.size or shown.min() == shown.max():
+        return
+    used = int(shown.max()) - int(shown.min())
+    if used < (1 << header.stored) * LEAST_USE - 1:
+        raise ImageError(
+            f"{name_of('BitsStored')} is {header.stored}, and the values span {used}, with no window that says what is white: the picture "
+            "would be nearly of one grey; export it with a window, or with the bits that it uses"
         )
