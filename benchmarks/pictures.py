@@ -15,15 +15,14 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import typer
-from pydicom import dcmwrite
-from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import BreastTomosynthesisImageStorage, ExplicitVRLittleEndian, RLELossless, generate_uid
+from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 from rich.console import Console
 
 from benchmarks.decoders import DecoderWatch
 from cryptml.datasets import LoadOptions, load_dataset
 from cryptml.images import FrameChoice, load_frames
 from cryptml.reports.table import bytes_text, duration_text, plain_table
+from tests.images.dicom_files import write_dicom
 
 SMALL, SIDE = 10_000, 64
 FRAMES, ROWS, COLUMNS = 26, 2000, 1000
@@ -46,18 +45,7 @@ def write_tomosynthesis(path: Path, syntax: str) -> None:
     random = np.random.default_rng(0)
     base = np.add.outer(np.linspace(0, 2000, ROWS), np.linspace(0, 1500, COLUMNS))
     frames = np.stack([base + random.integers(0, 500, base.shape) for _ in range(FRAMES)]).astype(np.uint16)
-    meta = FileMetaDataset()
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = BreastTomosynthesisImageStorage, generate_uid()
-    file = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
-    file.SOPClassUID, file.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
-    file.Rows, file.Columns, file.NumberOfFrames = ROWS, COLUMNS, FRAMES
-    file.SamplesPerPixel, file.PhotometricInterpretation, file.PixelRepresentation = 1, "MONOCHROME2", 0
-    file.BitsAllocated, file.BitsStored, file.HighBit = 16, 12, 11
-    file.PixelData = frames.tobytes()
-    if syntax == RLELossless:
-        file.compress(RLELossless, frames, generate_instance_uid=False)
-    dcmwrite(path, file, enforce_file_format=True)
+    write_dicom(path, frames, syntax=syntax)
 
 
 def main(count: int = SMALL) -> None:

@@ -11,7 +11,7 @@ import typer
 from cryptml.cli.console import bar
 from cryptml.errors import ImageError
 from cryptml.images import FrameChoice
-from cryptml.images.study import Found, find_pictures, is_study
+from cryptml.images.study import StudyPicture, find_pictures, is_study
 
 MOST_LISTED = 8
 """Files that a message names."""
@@ -81,7 +81,7 @@ class PictureOptions:
         return chosen
 
 
-def study(path: Path) -> list[Found]:
+def study(path: Path) -> list[StudyPicture]:
     """Return the pictures of a study, with a progress bar.
 
     Raises:
@@ -95,7 +95,7 @@ def study(path: Path) -> list[Found]:
         return find_pictures(path, heard)
 
 
-def text_of(found: Found) -> str:
+def text_of(found: StudyPicture) -> str:
     """Return the side and view of a picture for people."""
     shown = found.description
     if shown is None:

@@ -9,7 +9,7 @@ import typer
 
 from cryptml.cli.console import out, print_json
 from cryptml.cli.picture_options import study
-from cryptml.images.study import Found
+from cryptml.images.study import StudyPicture
 from cryptml.reports.table import plain_table
 
 
@@ -33,7 +33,7 @@ def pictures(
         raise typer.Exit(1)
 
 
-def _row(found: Found) -> tuple[str, ...]:
+def _row(found: StudyPicture) -> tuple[str, ...]:
     shown = found.description
     if shown is None:
         return (found.name, "", "", "", "", "")
@@ -41,7 +41,7 @@ def _row(found: Found) -> tuple[str, ...]:
     return (found.name, shown.laterality or "-", shown.view or "-", str(shown.frames), size, shown.source)
 
 
-def _to_json(found: Found) -> dict[str, object]:
+def _to_json(found: StudyPicture) -> dict[str, object]:
     shown = found.description
     return {
         "file": str(found.file),

@@ -25,7 +25,7 @@ _VIEWS = ("CC", "MLO", "ML", "LM")
 
 
 @dataclass(frozen=True)
-class Found:
+class StudyPicture:
     """One file of a study that holds pictures.
 
     Attributes:
@@ -57,7 +57,7 @@ def is_study(path: Path) -> bool:
         return False
 
 
-def find_pictures(path: Path, progress: Callable[[int, int], None] | None = None) -> list[Found]:
+def find_pictures(path: Path, progress: Callable[[int, int], None] | None = None) -> list[StudyPicture]:
     """Return the files of a study that hold pictures: right before left, CC before MLO, by name where the files do not say.
 
     Files that hold nothing that people look at are passed over (reports, documents, raw values of a detector), and so are those of
@@ -74,13 +74,13 @@ def find_pictures(path: Path, progress: Callable[[int, int], None] | None = None
     if len(files) > MOST_FILES:
         raise ImageError(f"{path} holds more than {MOST_FILES} files; choose the folder of one study")
 
-    def look(name: str) -> Found | None:
+    def look(name: str) -> StudyPicture | None:
         try:
-            return Found(files[name], name, describe_file(files[name]), None)
+            return StudyPicture(files[name], name, describe_file(files[name]), None)
         except NoPicture:
             return None
         except ImageError as error:
-            return Found(files[name], name, None, str(error).removeprefix(f"{files[name]}: "))
+            return StudyPicture(files[name], name, None, str(error).removeprefix(f"{files[name]}: "))
 
     found = []
     executor = ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 2), thread_name_prefix="study")
@@ -97,7 +97,7 @@ def find_pictures(path: Path, progress: Callable[[int, int], None] | None = None
     return sorted(found, key=_order)
 
 
-def _order(found: Found) -> tuple[int, int, str]:
+def _order(found: StudyPicture) -> tuple[int, int, str]:
     side = found.description.laterality if found.description else None
     view = found.description.view if found.description else None
     return (

@@ -108,7 +108,7 @@ def evaluate(network: Network, dataset: Dataset, seed: int = 0) -> Evaluation:
         seed: Of the bootstrap.
 
     Raises:
-        DatasetError: If the classes of network and data set differ in number, or one does not occur.
+        DatasetError: If the classes of network and data set have other names, or one does not occur.
         NetworkError: If the pictures have another side than the network takes.
     """
     predicted = predict_integers(network, dataset)

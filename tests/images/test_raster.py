@@ -140,7 +140,7 @@ class TestTiff:
         PIL.Image.fromarray(values).save(tmp_path / "a.tif", tiffinfo={262: 0})
         plain = PIL.Image.open(tmp_path / "a.tif")
         assert plain.tag_v2[262] == 0
-        stored = tifffile_values(tmp_path / "a.tif", values.dtype, values.shape)
+        stored = stored_cells(tmp_path / "a.tif", values.dtype, values.shape)
         np.testing.assert_allclose(load_image(tmp_path / "a.tif").pixels, 1 - stored / np.iinfo(dtype).max, atol=1e-6)
 
     @pytest.mark.parametrize("mode", ["F", "I;16S", "CMYK"])
@@ -180,9 +180,8 @@ class TestTiff:
         first, length = tags[273][-1], tags[279][-1]
         content[first + length // 2 : first + length - 2] = bytes(length - 2 - length // 2)
         (tmp_path / "a.tif").write_bytes(content)
-        if compression == "tiff_adobe_deflate":
-            with pytest.raises(ImageError, match="damaged"):
-                load_image(tmp_path / "a.tif")
+        with pytest.raises(ImageError, match="damaged"):
+            load_image(tmp_path / "a.tif")
 
     def test_without_saying_what_0_is(self, tmp_path: Path) -> None:
         write_tiff(tmp_path / "a.tif", RAMP, 8)
@@ -204,7 +203,7 @@ class TestTiff:
         np.testing.assert_allclose(brightest, np.maximum(RAMP, RAMP[::-1]) / 255, atol=1e-7)
 
 
-def tifffile_values(path: Path, dtype: np.dtype, shape: tuple[int, int]) -> np.ndarray:
+def stored_cells(path: Path, dtype: np.dtype, shape: tuple[int, int]) -> np.ndarray:
     """The cells of a TIFF of one uncompressed strip, as they lie in the file."""
     [offset] = PIL.Image.open(path).tag_v2[273]
     return np.frombuffer(path.read_bytes(), dtype.newbyteorder("<"), shape[0] * shape[1], offset).reshape(shape)
@@ -218,6 +217,16 @@ def write_tiff(path: Path, values: np.ndarray, bits: int, sample_format: int = 1
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
     head = struct.pack("<2sHI", b"II", 42, 8 + len(data))
     path.write_bytes(head + data + struct.pack("<H", len(tags)) + entries + struct.pack("<I", 0))
+
+
+def write_png(path: Path, side: int, bits: int, colour: int, rows: bytes) -> None:
+    """A square PNG of any depth and colour type; rows begin with their filter (ISO 15948, 11)."""
+    head = struct.pack(">IIBBBBB", side, side, bits, colour, 0, 0, 0)
+    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    content = b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + content)
 
 
 class TestOrientation:
@@ -251,31 +260,13 @@ class TestDepths:
         values = (np.arange(64) % 2**bits).astype(np.uint8).reshape(8, 8)
         packed = np.packbits(np.unpackbits(values[..., None], axis=2)[..., 8 - bits :].reshape(8, -1), axis=1)
         rows = b"".join(b"\0" + row.tobytes() for row in packed)
-        chunks = [
-            (b"IHDR", struct.pack(">IIBBBBB", 8, 8, bits, 0, 0, 0, 0)),
-            (b"IDAT", zlib.compress(rows)),
-            (b"IEND", b""),
-        ]
-        content = b"".join(
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-            for kind, data in chunks
-        )
-        (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+        write_png(tmp_path / "a.png", 8, bits, 0, rows)
         np.testing.assert_allclose(load_image(tmp_path / "a.png").pixels, values / (2**bits - 1), atol=1e-7)
 
     @pytest.mark.parametrize("colour", [2, 4, 6])
     def test_png_of_sixteen_bits_and_more_than_grey_is_refused(self, tmp_path: Path, colour: int) -> None:
         row = b"\0" + b"\x12\x34" * {2: 3, 4: 2, 6: 4}[colour]
-        chunks = [
-            (b"IHDR", struct.pack(">IIBBBBB", 1, 1, 16, colour, 0, 0, 0)),
-            (b"IDAT", zlib.compress(row)),
-            (b"IEND", b""),
-        ]
-        content = b"".join(
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-            for kind, data in chunks
-        )
-        (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+        write_png(tmp_path / "a.png", 1, 16, colour, row)
         with pytest.raises(ImageError, match="PNG of 16 bits"):
             load_image(tmp_path / "a.png")
 

@@ -6,7 +6,7 @@ import sys
 
 from cryptml.images.dicom.attributes import GUARDED_GROUPS, TABLE, Treatment
 from cryptml.images.dicom.names import name_of
-from cryptml.images.dicom.pixel_data import LOSSY, SYNTAXES
+from cryptml.images.dicom.syntaxes import LOSSY, SYNTAXES
 
 _HEADINGS = {
     Treatment.APPLIED: "Applied, after the standard",

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydicom.uid import MediaStorageDirectoryStorage
 
+from cryptml.images.dicom.data_set import open_data_set
 from cryptml.images.dicom.elements import items, word, words
-from cryptml.images.dicom.pixel_data import open_data_set
 
 
 def listed_files(file: Path) -> list[list[str]] | None:

@@ -90,11 +90,7 @@ def grey_levels(frame: FrameValues, dataset: Dataset, header: Header) -> Levels:
     Raises:
         ImageError: If a transformation is incomplete, ambiguous, of an unknown kind, or makes one grey of all values.
     """
-    low, high = (
-        (-(1 << (header.stored - 1)), (1 << (header.stored - 1)) - 1)
-        if header.signed
-        else (0, (1 << header.stored) - 1)
-    )
+    low, high = header.stored_range
     stored = np.arange(low, high + 1, dtype=np.float64)
     found, declared = _modality(frame, dataset, _Range(stored, low, high), signed=header.signed)
     shown = _values_of_interest(frame, dataset, found.values)

@@ -66,6 +66,11 @@ class Header:
     padding: tuple[int, int] | None
 
     @property
+    def stored_range(self) -> tuple[int, int]:
+        """Least and greatest value that the stored bits can hold."""
+        return (-(1 << (self.stored - 1)), (1 << (self.stored - 1)) - 1) if self.signed else (0, (1 << self.stored) - 1)
+
+    @property
     def frame_bytes(self) -> int:
         """Of one frame that is not compressed."""
         return self.rows * self.columns * self.samples * self.allocated // 8

@@ -1,77 +1,32 @@
-"""Frames of a DICOM file, one at a time: raw cells as the file holds them, through pydicom and GDCM where they are compressed."""
+"""Where the pixels of a DICOM file lie, and its frames, one at a time."""
 
 from __future__ import annotations
 
-import io
 import os
 import struct
-import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
-from pydicom import config as pydicom_config
-from pydicom.encaps import encapsulate, get_frame, parse_basic_offsets, parse_fragments
-from pydicom.filereader import dcmread, read_dataset
-from pydicom.pixels import convert_color_space, get_decoder
-from pydicom.uid import (
-    JPEG2000,
-    UID,
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-    JPEG2000Lossless,
-    JPEGBaseline8Bit,
-    JPEGExtended12Bit,
-    JPEGLossless,
-    JPEGLosslessSV1,
-    JPEGLSLossless,
-    JPEGLSNearLossless,
-    RLELossless,
-)
+from pydicom.encaps import get_frame, parse_basic_offsets, parse_fragments
+from pydicom.pixels import convert_color_space
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
 from cryptml.errors import ImageError, NoPicture
-from cryptml.images.dicom.codestreams import BASELINE, EXTENDED, LOSSLESS, LS, read_code_stream
+from cryptml.images.dicom.compressed import Cells, decode
+from cryptml.images.dicom.data_set import DataSet, open_data_set
 from cryptml.images.dicom.header import Header
 from cryptml.images.dicom.names import name_of
-from cryptml.images.jpeg_damage import DAMAGED, complaints
-from cryptml.images.limits import MAX_FILE_BYTES
+from cryptml.images.dicom.syntaxes import NATIVE
 
 if TYPE_CHECKING:
     from pydicom import Dataset
-
-Cells = npt.NDArray[Any]
-
-NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
-_JPEG: Mapping[str, tuple[int, ...]] = {
-    JPEGBaseline8Bit: (BASELINE,),
-    JPEGExtended12Bit: (BASELINE, EXTENDED),
-    JPEGLossless: (LOSSLESS,),
-    JPEGLosslessSV1: (LOSSLESS,),
-    JPEGLSLossless: (LS,),
-    JPEGLSNearLossless: (LS,),
-}
-_JPEG_2000 = (JPEG2000Lossless, JPEG2000)
-SYNTAXES: tuple[UID, ...] = (*NATIVE, RLELossless, *(UID(each) for each in _JPEG), *_JPEG_2000)
-"""Transfer syntaxes that are read; others are refused by name."""
-
-LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000)
-
-PREAMBLE_BYTES = 132
-"""Of a file: 128 of anything, and the letters DICM (PS3.10 7.1)."""
-
-MOST_INFLATED_BYTES = MAX_FILE_BYTES
-"""Of a deflated data set."""
 
 _BEGINNINGS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51")
 """Of code streams: JPEG and JPEG-LS, JPEG 2000."""
 
 _PIXEL_REPRESENTATIONS = (b"OB", b"OW")
-_PIXEL_TAGS = (0x7FE00008, 0x7FE00009, 0x7FE00010)
 _UNDEFINED = 0xFFFFFFFF
 
 
@@ -114,16 +69,7 @@ class PixelData:
         offsets = _extended_offsets(self.dataset)
         coded = get_frame(self.stream, place, extended_offsets=offsets, number_of_frames=header.frames)
         self.stream.seek(beginning)
-        if self.syntax == RLELossless:
-            # Runs expand up to 64 times, so a frame of runs longer than its own pixels is an attack, not a picture.
-            if len(coded) > 2 * header.frame_bytes + 4096:
-                raise ImageError(
-                    f"{len(coded)} bytes of runs claim to be {header.columns} columns x {header.rows} rows; export it again"
-                )
-            allocated = header.allocated
-        else:
-            allocated = _container(coded, self.syntax, header)
-        return _decode(coded, self.syntax, header, allocated)
+        return decode(coded, self.syntax, header)
 
     def check_frames(self, frames: int) -> None:
         """Refuse encapsulated pixel data that hold another number of frames than the header says.
@@ -188,52 +134,6 @@ class PixelData:
         return _shaped(cells, header, planar=header.planar)
 
 
-@dataclass(frozen=True)
-class DataSet:
-    """A file's data set up to its pixels.
-
-    Attributes:
-        dataset: Without pixel data.
-        syntax: One of `SYNTAXES`; None where the file does not say.
-        storage: What kind of object the file says it holds (SOP class); None where it does not say.
-        stream: At the first element that was not read.
-        implicit: Whether elements do not say their value representation.
-        little: Whether the file is little endian.
-    """
-
-    dataset: Dataset
-    syntax: UID | None
-    storage: UID | None
-    stream: BinaryIO
-    implicit: bool
-    little: bool
-
-
-def open_data_set(file: Path) -> DataSet:
-    """Read a file's data set up to its pixels, if it has any.
-
-    Raises:
-        ImageError: If its transfer syntax is not read here.
-    """
-    pydicom_config.settings.reading_validation_mode = pydicom_config.IGNORE
-    stream: BinaryIO = file.open("rb")
-    stream.seek(PREAMBLE_BYTES if stream.read(PREAMBLE_BYTES)[128:] == b"DICM" else 0)
-    meta = read_dataset(stream, is_implicit_VR=False, is_little_endian=True, stop_when=_is_beyond_meta)
-    syntax, storage = (_uid(meta.get(keyword)) for keyword in ("TransferSyntaxUID", "MediaStorageSOPClassUID"))
-    if syntax is not None and syntax not in SYNTAXES:
-        raise ImageError(
-            f"the transfer syntax {str(syntax.name)[:64]!r} cannot be decoded here; export the picture uncompressed or RLE lossless"
-        )
-    if syntax == DeflatedExplicitVRLittleEndian:
-        stream = _inflated(stream)
-        dataset = read_dataset(stream, is_implicit_VR=False, is_little_endian=True, stop_when=_is_pixels)
-        return DataSet(dataset, syntax, storage, stream, implicit=False, little=True)
-    stream.seek(0)
-    dataset = dcmread(stream, stop_before_pixels=True, force=True)
-    implicit, little = dataset.original_encoding
-    return DataSet(dataset, syntax, storage, stream, implicit=bool(implicit), little=bool(little))
-
-
 def open_pixel_data(file: Path) -> PixelData:
     """Read a file's data set up to its pixels, and find these.
 
@@ -242,27 +142,6 @@ def open_pixel_data(file: Path) -> PixelData:
         ImageError: If its transfer syntax is not read here, or contradicts the pixels.
     """
     return _at_pixels(open_data_set(file))
-
-
-def _uid(value: object) -> UID | None:
-    return UID(str(value)) if value else None
-
-
-def _is_beyond_meta(tag: int, _vr: str | None, _length: int) -> bool:
-    return int(tag) >> 16 != 2
-
-
-def _is_pixels(tag: int, _vr: str | None, _length: int) -> bool:
-    return int(tag) in _PIXEL_TAGS
-
-
-def _inflated(stream: BinaryIO) -> BinaryIO:
-    """The data set of a deflated file from here on, inflated under a limit (PS3.5 A.5)."""
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    data = inflater.decompress(stream.read(), MOST_INFLATED_BYTES)
-    if inflater.unconsumed_tail:
-        raise ImageError(f"the deflated data set has more than {MOST_INFLATED_BYTES} bytes; export it uncompressed")
-    return io.BytesIO(data)
 
 
 def _at_pixels(opened: DataSet) -> PixelData:
@@ -315,80 +194,6 @@ def _extended_offsets(dataset: Dataset) -> tuple[bytes, bytes] | None:
     if isinstance(found[0], bytes) and isinstance(found[1], bytes) and found[0]:
         return found[0], found[1]
     return None
-
-
-def _container(coded: bytes, syntax: UID, header: Header) -> int:
-    """Check a compressed frame's own header against the file's, and return the bits of a decoded cell."""
-    stream = read_code_stream(coded)
-    if syntax in _JPEG and stream.process not in _JPEG[syntax]:
-        process = "JPEG 2000" if stream.process is None else f"JPEG process SOF{stream.process - 0xC0}"
-        raise ImageError(f"a frame of the transfer syntax {syntax.name} is of the {process}; export the file again")
-    if syntax in _JPEG_2000 and stream.process is not None:
-        raise ImageError(f"a frame of the transfer syntax {syntax.name} is no JPEG 2000; export the file again")
-    if stream.process in (BASELINE, EXTENDED) and stream.precision != 8:
-        raise ImageError(
-            f"JPEG of {stream.precision} bits ({syntax.name}) cannot be decoded here; export the picture uncompressed or RLE lossless"
-        )
-    if (stream.rows, stream.columns, stream.samples) != (header.rows, header.columns, header.samples):
-        raise ImageError(
-            f"a frame says that it has {stream.columns} columns x {stream.rows} rows x {stream.samples}, and the header "
-            f"{header.columns} x {header.rows} x {header.samples}; export the file again"
-        )
-    if not header.stored <= stream.precision <= 16:
-        raise ImageError(
-            f"a frame says that its values have {stream.precision} bits, and {name_of('BitsStored')} is {header.stored}; export it again"
-        )
-    if stream.process is None and stream.signed != header.signed:
-        raise ImageError(
-            f"a frame's values are {'signed' if stream.signed else 'unsigned'}, which {name_of('PixelRepresentation')} contradicts"
-        )
-    if header.high != header.stored - 1:
-        raise ImageError(
-            f"{name_of('HighBit')} is {header.high} where compressed values of {header.stored} bits need {header.stored - 1}"
-        )
-    if stream.process == LS and stream.precision in (6, 7):
-        raise ImageError(f"JPEG-LS of {stream.precision} bits cannot be decoded here; export the picture uncompressed")
-    return 8 if stream.precision <= 8 else 16
-
-
-def _decode(coded: bytes, syntax: UID, header: Header, allocated: int) -> Cells:
-    # Runs hold whole cells; asked for fewer bits, pydicom would clear those above them, and so wrap values around.
-    stored = allocated if syntax == RLELossless else read_code_stream(coded).precision
-    with complaints() as complained:
-        decoded, found = _decoded(coded, syntax, header, allocated, stored)
-        damaged = syntax in _JPEG and complained()
-    if damaged:
-        raise ImageError(DAMAGED)
-    shape = (header.rows, header.columns, 3)[: 3 if header.samples == 3 else 2]
-    if decoded.shape != shape or decoded.dtype.kind not in "iu" or decoded.dtype.itemsize * 8 not in (8, 16):
-        raise ImageError(
-            f"decoding gave an array of shape {decoded.shape} and type {decoded.dtype}; export the file again"
-        )
-    if header.samples == 3 and found["photometric_interpretation"] != "RGB":
-        raise ImageError(f"colour of the kind {header.photometric} cannot be decoded here; give a grey picture")
-    return decoded.view(f"u{decoded.dtype.itemsize}")
-
-
-def _decoded(coded: bytes, syntax: UID, header: Header, allocated: int, stored: int) -> tuple[Cells, dict[str, Any]]:
-    return get_decoder(syntax).as_array(
-        encapsulate([coded]),
-        index=0,
-        raw=header.samples == 1,
-        as_rgb=True,
-        decoding_plugin="pydicom" if syntax == RLELossless else "gdcm",
-        rows=header.rows,
-        columns=header.columns,
-        number_of_frames=1,
-        samples_per_pixel=header.samples,
-        photometric_interpretation=header.photometric,
-        planar_configuration=0
-        if syntax in (*_JPEG, *_JPEG_2000)
-        else int(header.planar),  # code streams say themselves
-        bits_allocated=allocated,
-        bits_stored=stored,
-        pixel_representation=int(header.signed),
-        pixel_keyword="PixelData",
-    )
 
 
 def _shaped(cells: Cells, header: Header, *, planar: bool) -> Cells:

@@ -12,13 +12,14 @@ import numpy.typing as npt
 from cryptml.errors import ImageError
 from cryptml.images.channels import grey_of
 from cryptml.images.description import Description
-from cryptml.images.dicom.attributes import MOST_LISTED, refused
+from cryptml.images.dicom.allow_list import MOST_LISTED, refused
 from cryptml.images.dicom.elements import word
 from cryptml.images.dicom.frame_values import FrameValues
 from cryptml.images.dicom.grey_scale import grey_levels
 from cryptml.images.dicom.header import Header, check_presentation, pixel_aspect, read_header
 from cryptml.images.dicom.names import name_of
-from cryptml.images.dicom.pixel_data import LOSSY, PixelData, open_pixel_data
+from cryptml.images.dicom.pixel_data import PixelData, open_pixel_data
+from cryptml.images.dicom.syntaxes import LOSSY
 from cryptml.images.dicom.views import view_and_laterality
 from cryptml.images.image import Floats
 from cryptml.images.square import make_square
@@ -122,11 +123,7 @@ def _stored(cells: npt.NDArray[Any], header: Header) -> _Stored:
     bits = cells.dtype.itemsize
     shift = header.high - header.stored + 1
     values = cells.view(f"i{bits}" if header.signed else f"u{bits}").astype(np.int32)
-    least, most = (
-        (-(1 << (header.stored - 1)), (1 << (header.stored - 1)) - 1)
-        if header.signed
-        else (0, (1 << header.stored) - 1)
-    )
+    least, most = header.stored_range
     if shift:
         if (cells & ((1 << shift) - 1)).any():
             raise ImageError(
@@ -160,8 +157,7 @@ def _with_sign(values: npt.NDArray[np.int32], header: Header) -> npt.NDArray[np.
     Raises:
         ImageError: If that cannot be told from values beyond the stored bits.
     """
-    most = (1 << (header.stored - 1)) - 1
-    beyond = values > most
+    beyond = values > header.stored_range[1]
     if values.min(initial=0) < 0 or not beyond.any():
         return values
     if values.max(initial=0) >= 1 << header.stored:

@@ -121,10 +121,7 @@ class Database:
 
                 migrate(connection)
         except DatabaseError as error:
-            raise SettingError(
-                f"the database cannot be brought to this version's form ({type(error).__name__}): it is of a newer version, or "
-                "no database of this service; check its address, or upgrade the program"
-            ) from error
+            raise cannot_upgrade(error) from error
 
     def require_current(self) -> None:
         """Refuse tables of another version.
@@ -171,6 +168,14 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
+
+
+def cannot_upgrade(error: Exception) -> SettingError:
+    """Return what is said of a database whose tables cannot be brought to this version's form."""
+    return SettingError(
+        f"the database cannot be brought to this version's form ({type(error).__name__}): it is of a newer version, or "
+        "no database of this service; check its address, or upgrade the program"
+    )
 
 
 def insert_if_absent(connection: Connection, table: Table, values: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection
 
-from cryptml.errors import SettingError
+from cryptml_server.database.engine import cannot_upgrade
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -24,10 +24,7 @@ def migrate(connection: Connection) -> None:
     try:
         command.upgrade(_configuration(connection), "head")
     except CommandError as error:
-        raise SettingError(
-            f"the database cannot be brought to this version's form ({type(error).__name__}): it is of a newer version, or "
-            "no database of this service; check its address, or upgrade the program"
-        ) from error
+        raise cannot_upgrade(error) from error
 
 
 def latest_revision() -> str | None:
