@@ -25,6 +25,7 @@ from cryptml.cli.local_service import local_service
 from cryptml.errors import ServiceError, ServiceRefused, ServiceUnavailable, SettingError
 from cryptml.networks import FloatArray
 from cryptml.runtime import ClearEvaluator, run_split
+from tests.bounds import ENDS_SECONDS
 
 BUSY = json.dumps({"title": "Too busy", "detail": "try later"}).encode()
 
@@ -76,12 +77,12 @@ def test_a_busy_service_is_asked_again_when_it_says() -> None:
 def test_patience_has_an_end_and_is_not_begun_in_vain() -> None:
     with (
         scripted((429, BUSY, {"Retry-After": "3600"})) as (url, asked),
-        Transport(url, 10, patience_seconds=20) as patient,
+        Transport(url, 10, patience_seconds=600) as patient,
     ):
         started = time.monotonic()
         with pytest.raises(ServiceRefused, match="429"):
             patient.get_json("/v1/models")
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < ENDS_SECONDS
         assert len(asked) == 1
     with scripted((422, BUSY, {})) as (url, asked), Transport(url, 10, patience_seconds=20) as patient:
         with pytest.raises(ServiceRefused, match="422"):
@@ -98,11 +99,11 @@ def test_a_broken_connection_is_made_again_but_a_wrong_address_is_not() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with Transport(f"http://127.0.0.1:{port}", 10, patience_seconds=60) as transport:
+    with Transport(f"http://127.0.0.1:{port}", 10, patience_seconds=600) as transport:
         started = time.monotonic()
         with pytest.raises(ServiceUnavailable):
             transport.get_json("/v1/models")
-        assert time.monotonic() - started < 20
+        assert time.monotonic() - started < ENDS_SECONDS
 
 
 def test_settings_out_of_bounds(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from cryptml_server.loads import MOST_AGAIN_SECONDS, CircuitLoads
 from cryptml_server.models import Circuit, ModelRegistry
 from cryptml_server.pool import WorkerPool
 from cryptml_server.problems import Problem
-from cryptml_server.readiness import DATABASE_SECONDS, Readiness
+from cryptml_server.readiness import Readiness
 from cryptml_server.supervisor import Supervisor
 
 from benchmarks.postgresql import PostgreSQL, find_programs
@@ -38,12 +38,10 @@ from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
 from cryptml.splits import Split
+from tests.bounds import ENDS_SECONDS
 
 PATIENCE_SECONDS = 90
 """For what takes seconds on an idle machine."""
-
-BOUND_SECONDS = DATABASE_SECONDS + 8.0
-"""Within which the route answers whatever hangs, a machine out of breath allowed for."""
 
 LIBRARY = "sharedlib.so"
 
@@ -51,7 +49,7 @@ LIBRARY = "sharedlib.so"
 def ready(http: httpx.Client) -> httpx.Response:
     began = time.monotonic()
     answer = http.get("/v1/health/ready")
-    assert time.monotonic() - began < BOUND_SECONDS
+    assert time.monotonic() - began < ENDS_SECONDS
     return answer
 
 

@@ -12,6 +12,8 @@ import httpx
 import pytest
 from slow_service import Running, slow_service
 
+from tests.bounds import ENDS_SECONDS
+
 
 def ask_slowly(url: str, seconds: float, answers: list[httpx.Response | Exception]) -> threading.Thread:
     def ask() -> None:
@@ -84,7 +86,7 @@ def test_what_is_at_work_is_finished_and_nothing_new_is_begun(tmp_path: Path, nu
 
 def test_a_service_at_rest_ends_at_once(tmp_path: Path) -> None:
     with slow_service(tmp_path, drain_seconds=3600) as running, connected(running):  # somebody who says nothing
-        assert httpx.get(f"{running.url}/v1/health/live").status_code == 200
+        assert httpx.get(f"{running.url}/v1/health/live", timeout=ENDS_SECONDS).status_code == 200
         running.tell()
         assert running.process.wait(20) == 0
 
@@ -125,15 +127,21 @@ def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
 
 
 def test_half_open_connections_do_not_keep_others_out_and_are_ended(tmp_path: Path) -> None:
-    with slow_service(tmp_path, connections=100, head_seconds=3) as running:
-        many = [socket.create_connection(("127.0.0.1", running.port)) for _ in range(200)]
+    def begin(running: Running, count: int) -> list[socket.socket]:
+        many = [socket.create_connection(("127.0.0.1", running.port)) for _ in range(count)]
         for each in many:
             each.sendall(b"POST /v1/slow/0 HTTP/1.1\r\nHost: 127.0.0.1\r\nX-")
+        return many
+
+    with slow_service(tmp_path, connections=100, head_seconds=10 * ENDS_SECONDS) as running:
+        many = begin(running, 200)
         for _ in range(3):
-            started = time.monotonic()
-            assert httpx.get(f"{running.url}/v1/health/live").status_code == 200
-            assert time.monotonic() - started < 3
-        deadline = time.monotonic() + 10
+            assert httpx.get(f"{running.url}/v1/health/live", timeout=ENDS_SECONDS).status_code == 200
+        for each in many:
+            each.close()
+    with slow_service(tmp_path, connections=100, head_seconds=3) as running:
+        many = begin(running, 90)
+        deadline = time.monotonic() + ENDS_SECONDS
         left = list(many)
         while left and time.monotonic() < deadline:
             left = [each for each in left if not broken(each)]
@@ -141,7 +149,7 @@ def test_half_open_connections_do_not_keep_others_out_and_are_ended(tmp_path: Pa
         assert not left
         for each in many:
             each.close()
-        assert httpx.get(f"{running.url}/v1/health/live").status_code == 200
+        assert httpx.get(f"{running.url}/v1/health/live", timeout=ENDS_SECONDS).status_code == 200
 
 
 def test_a_second_head_and_the_rest_of_a_refused_body_have_their_time_too(tmp_path: Path) -> None:
@@ -159,7 +167,7 @@ def test_a_second_head_and_the_rest_of_a_refused_body_have_their_time_too(tmp_pa
                         pass
                 except ConnectionResetError:
                     pass
-                assert time.monotonic() - started < 6
+                assert time.monotonic() - started < ENDS_SECONDS
         with connected(running) as idle:
             idle.settimeout(2)
             idle.sendall(good)
@@ -184,7 +192,7 @@ def test_a_head_without_bound_is_refused(tmp_path: Path) -> None:
         with connected(running) as connection:
             connection.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Long: " + b"x" * 100_000)
             assert b" 4" in connection.recv(65536)[:16]
-        assert httpx.get(f"{running.url}/v1/health/live").status_code == 200
+        assert httpx.get(f"{running.url}/v1/health/live", timeout=ENDS_SECONDS).status_code == 200
 
 
 def test_without_tokens_a_host_that_cannot_be_read_is_not_this_machine(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from cryptml_server.supervisor import Supervisor
 from cryptml.bundle import ClientBundle
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
+from tests.bounds import ENDS_SECONDS
 
 pytestmark = pytest.mark.encrypted
 
@@ -144,8 +145,8 @@ def test_stopping_does_not_wait_for_an_evaluation(kit: Kit, start: Callable[...,
     time.sleep(0.3)
     started = time.monotonic()
     supervisor.stop()
-    thread.join(10)
-    assert time.monotonic() - started < 5
+    thread.join(ENDS_SECONDS)
+    assert time.monotonic() - started < ENDS_SECONDS
     assert answers == [(503, "Shutting down")]
     assert not supervisor.alive
     assert refusal(lambda: kit.evaluate(supervisor)) == (503, "Shutting down")

@@ -31,16 +31,7 @@ from cryptml.errors import (
     ServiceUnavailable,
     SettingError,
 )
-
-PROMPT_SECONDS = 6.0
-"""In which what has one second is over, on a busy machine."""
-
-
-@contextmanager
-def prompt(seconds: float = PROMPT_SECONDS) -> Iterator[None]:
-    started = time.monotonic()
-    yield
-    assert time.monotonic() - started < seconds
+from tests.bounds import ENDS_SECONDS, ends
 
 
 def outcome(port: int, timeout: float = 0.5, **named: Any) -> CryptmlError | dict[str, Any]:
@@ -52,7 +43,7 @@ def outcome(port: int, timeout: float = 0.5, **named: Any) -> CryptmlError | dic
 
 
 def error_of(behaviour: Behaviour, **named: Any) -> CryptmlError:
-    with listening(behaviour) as port, prompt():
+    with listening(behaviour) as port, ends():
         found = outcome(port, **named)
     assert isinstance(found, CryptmlError)
     return found
@@ -103,14 +94,14 @@ def test_what_floods_within_the_time_is_bounded_too() -> None:
         while True:
             connection.sendall(b" " * (1 << 20))
 
-    assert "more than 16777216 bytes" in str(error_of(endless, timeout=PROMPT_SECONDS))
+    assert "more than 16777216 bytes" in str(error_of(endless, timeout=ENDS_SECONDS))
 
 
 def test_who_takes_the_connection_and_says_nothing(tmp_path: Path) -> None:
     with raw_listening(lambda _: time.sleep(10)) as port:
-        with prompt():
+        with ends():
             assert isinstance(outcome(port), ServiceTimeout)
-        with prompt(), Transport(f"https://127.0.0.1:{port}", 0.5) as transport, pytest.raises(ServiceTimeout):
+        with ends(), Transport(f"https://127.0.0.1:{port}", 0.5) as transport, pytest.raises(ServiceTimeout):
             transport.get_json("/v1/models")
 
 
@@ -123,7 +114,7 @@ def test_a_handshake_that_drips(tmp_path: Path) -> None:
 
     with (
         raw_listening(trickle) as port,
-        prompt(),
+        ends(),
         Transport(f"https://127.0.0.1:{port}", 0.5) as transport,
         pytest.raises(ServiceTimeout),
     ):
@@ -135,7 +126,7 @@ def test_a_body_that_drips_within_tls(tmp_path: Path) -> None:
     start = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9999\r\n\r\n"
     with (
         listening(lambda connection, _: drip(connection, start, b" "), tls_context(certificate, key)) as port,
-        prompt(),
+        ends(),
         Transport(f"https://127.0.0.1:{port}", 0.5, ca_file=certificate) as transport,
         pytest.raises(ServiceTimeout),
     ):
@@ -157,12 +148,12 @@ def test_a_look_up_that_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", slow)
     with Transport("http://slow.invalid", 0.5, proxy="none") as transport:
         for _ in range(3):
-            with prompt(), pytest.raises(ServiceTimeout):
+            with ends(), pytest.raises(ServiceTimeout):
                 transport.get_json("/v1/models")
         assert len(asked) == 1, "one question to the system, whoever waits for it"
         release.set()
         time.sleep(0.2)
-        with prompt(), pytest.raises(ServiceUnavailable, match="nothing answers at"):
+        with ends(), pytest.raises(ServiceUnavailable, match="nothing answers at"):
             transport.get_json("/v1/models")
 
 
@@ -188,7 +179,7 @@ def test_a_body_that_nobody_reads(tmp_path: Path) -> None:
         with (
             listening(deaf, tls) as port,
             Transport(f"{scheme}://127.0.0.1:{port}", 0.5, ca_file=authority) as transport,
-            prompt(),
+            ends(),
             pytest.raises(ServiceTimeout),
         ):
             transport.request("POST", "/x", content=body, limit=1)
@@ -202,7 +193,7 @@ def test_an_answer_that_comes_before_the_body_is_read_counts() -> None:
     with (
         listening(hasty) as port,
         Transport(f"http://127.0.0.1:{port}", 20.0) as transport,
-        prompt(),
+        ends(),
         pytest.raises(ServiceProtocolError, match="client_max_body_size") as caught,
     ):
         transport.request("POST", "/x", content=b"x" * (32 << 20), limit=1, once=True)
@@ -227,7 +218,7 @@ def test_a_client_that_is_closed_waits_no_longer() -> None:
     with raw_listening(lambda _: time.sleep(10)) as port:
         transport = Transport(f"http://127.0.0.1:{port}", 60.0)
         threading.Timer(0.3, transport.close).start()
-        with prompt(), pytest.raises(ServiceError, match="the client was closed"):
+        with ends(), pytest.raises(ServiceError, match="the client was closed"):
             transport.get_json("/v1/models")
 
 
@@ -268,7 +259,7 @@ def test_what_is_left_of_a_job_bounds_its_last_question_and_its_retries() -> Non
         with (
             listening(behaviour) as port,
             Transport(f"http://127.0.0.1:{port}", 60.0, patience_seconds=60.0) as transport,
-            prompt(),
+            ends(),
             pytest.raises(ServiceError) as caught,
         ):
             RemoteJob(transport, {"job": name}).wait(Silent(), 1.0)
