@@ -22,7 +22,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 from cryptml_server.app import open_database
-from cryptml_server.settings import Settings
+from cryptml_server.base.settings import Settings
 from cryptml_server.tenants import Quotas, TenantStore
 
 from cryptml.bundle import ClientBundle

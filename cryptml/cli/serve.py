@@ -20,9 +20,9 @@ def serve(options: ServiceOptions) -> None:
     What is not given is taken from the environment (CRYPTML_HOST, CRYPTML_PORT, CRYPTML_DATA, ...).
     """
     from cryptml_server import create_app
+    from cryptml_server.base.tls import tls_context
     from cryptml_server.logs import configure_logging
     from cryptml_server.serving import serve as serve_until_told
-    from cryptml_server.tls import tls_context
 
     settings = options.read()
     configure_logging(settings)

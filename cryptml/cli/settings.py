@@ -14,7 +14,7 @@ from cryptml.reports.table import plain_table
 
 def settings(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List the settings of a service: variable, default, bounds, meaning. A TOML file for serve --settings takes them by name."""
-    from cryptml_server.settings_reference import describe_settings
+    from cryptml_server.base.settings_reference import describe_settings
 
     found = describe_settings()
     if json:

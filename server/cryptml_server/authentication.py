@@ -10,8 +10,8 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 from starlette.concurrency import run_in_threadpool
 
-from cryptml_server.problems import Problem
-from cryptml_server.settings import is_loopback
+from cryptml_server.base.problems import Problem
+from cryptml_server.base.settings import is_loopback
 from cryptml_server.tenants import Tenant, TenantStore
 
 Authenticate = Callable[[Request], Awaitable[Tenant]]

@@ -14,15 +14,15 @@ import anyio
 from anyio.abc import TaskGroup
 from starlette.concurrency import run_in_threadpool
 
+from cryptml_server.base.draining import Draining
+from cryptml_server.base.metrics import Metrics
+from cryptml_server.base.models import ModelRegistry
+from cryptml_server.base.problems import Problem
 from cryptml_server.database import DatabaseUnavailable
-from cryptml_server.draining import Draining
 from cryptml_server.executor import OUT_OF_MEMORY, Evaluation, WorkerLost
 from cryptml_server.jobs import MOST_BEGUN, Job, JobStore
 from cryptml_server.key_store import KeyStore, in_key_thread, keys_name
-from cryptml_server.metrics import Metrics
-from cryptml_server.models import ModelRegistry
 from cryptml_server.pool import Request, WorkerPool
-from cryptml_server.problems import Problem
 from cryptml_server.replicas import BEAT_SECONDS, Replica
 from cryptml_server.tenants import TenantStore
 

@@ -25,14 +25,14 @@ from sqlalchemy import insert, text
 from cryptml.bundle.server import ServerBundle
 from cryptml.cluster import connect
 from cryptml.errors import CryptmlError
+from cryptml_server.base.models import Circuit, ModelRegistry
+from cryptml_server.base.problems import Problem
+from cryptml_server.base.settings import Settings, is_loopback
+from cryptml_server.base.tls import tls_context
 from cryptml_server.database import Database, DatabaseUnavailable, tenants
 from cryptml_server.memory_forecast import forecast
-from cryptml_server.models import Circuit, ModelRegistry
 from cryptml_server.object_store import ObjectStore
-from cryptml_server.problems import Problem
-from cryptml_server.settings import Settings, is_loopback
 from cryptml_server.supervisor import Supervisor
-from cryptml_server.tls import tls_context
 
 State = Literal["ok", "warning", "wrong"]
 

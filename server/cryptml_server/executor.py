@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from cryptml_server.base.models import Circuit
+from cryptml_server.base.problems import Problem
 from cryptml_server.loads import CircuitLoads
-from cryptml_server.models import Circuit
-from cryptml_server.problems import Problem
 
 OUT_OF_MEMORY = "Out of memory"
 """Title of what is answered where a worker's memory does not suffice."""

@@ -11,10 +11,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
-from cryptml_server.clock import now
+from cryptml_server.base.clock import now
+from cryptml_server.base.models import Circuit
+from cryptml_server.base.problems import Problem
 from cryptml_server.database import Database, job_bodies, jobs, replicas, tenants
-from cryptml_server.models import Circuit
-from cryptml_server.problems import Problem
 from cryptml_server.tenants import Tenant
 from cryptml_server.usage import count_evaluation, take_back_evaluation
 

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cryptml_server.models import Circuit
-from cryptml_server.problems import Problem
+from cryptml_server.base.models import Circuit
+from cryptml_server.base.problems import Problem
 
 FIRST_AGAIN_SECONDS = 5.0
 """Until a circuit that did not load is tried again; twice as long after each further failure, as it may have cost the worker its keys."""

@@ -11,7 +11,7 @@ from cryptml.bundle.client import circuit_file
 from cryptml.bundle.server import ServerBundle
 from cryptml.errors import MeasurementError
 from cryptml.fhe.parameters import CircuitParameters
-from cryptml_server.settings import Settings
+from cryptml_server.base.settings import Settings
 
 PROBE_SECONDS = 60.0
 WEB, WORKER = "cryptml_server.app", "cryptml_server.worker"

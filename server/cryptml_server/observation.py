@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from sqlalchemy import func, select
 
+from cryptml_server.base.draining import Draining
+from cryptml_server.base.metrics import Metrics
 from cryptml_server.database import Database, evaluation_keys
-from cryptml_server.draining import Draining
 from cryptml_server.executor import Worker
 from cryptml_server.jobs import JobStore
-from cryptml_server.metrics import Metrics
 from cryptml_server.pool import WorkerPool
 
 

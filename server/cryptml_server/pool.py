@@ -18,10 +18,10 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
+from cryptml_server.base.metrics import Metrics
+from cryptml_server.base.models import Circuit
+from cryptml_server.base.problems import Problem
 from cryptml_server.executor import Evaluation, Worker, WorkerLost
-from cryptml_server.metrics import Metrics
-from cryptml_server.models import Circuit
-from cryptml_server.problems import Problem
 from cryptml_server.quarantine import Quarantine
 
 T = TypeVar("T")

@@ -7,7 +7,7 @@ import math
 import time
 from collections import OrderedDict, deque
 
-from cryptml_server.problems import Problem
+from cryptml_server.base.problems import Problem
 
 MOST_QUARANTINED = 1024
 """Bodies that are remembered because workers died of them."""

@@ -14,8 +14,8 @@ from typing import Any
 from cryptml import __version__
 from cryptml.cluster import ray_library
 from cryptml.node_folder import NodeFolder
+from cryptml_server.base.problems import Problem
 from cryptml_server.executor import WorkerLost
-from cryptml_server.problems import Problem
 from cryptml_server.supervisor import Supervisor
 
 Files = tuple[tuple[str, bytes], ...]

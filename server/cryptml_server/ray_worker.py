@@ -12,10 +12,10 @@ from typing import Any
 
 from cryptml import __version__
 from cryptml.cluster import last_line
+from cryptml_server.base.models import Circuit
+from cryptml_server.base.problems import Problem
 from cryptml_server.executor import Evaluation, WorkerLost, twice_if_lost
 from cryptml_server.loads import CircuitLoads, unavailable
-from cryptml_server.models import Circuit
-from cryptml_server.problems import Problem
 from cryptml_server.ray_node import Answer, Files, NodeWorker
 from cryptml_server.supervisor import LOAD_SECONDS, START_SECONDS
 

@@ -13,10 +13,10 @@ import time
 
 import anyio
 
+from cryptml_server.base.draining import Draining
+from cryptml_server.base.problems import Problem
 from cryptml_server.database import Database, DatabaseUnavailable
-from cryptml_server.draining import Draining
 from cryptml_server.pool import Standing, WorkerPool
-from cryptml_server.problems import Problem
 
 FRESH_SECONDS = 1.0
 """For which the database's last answer counts."""

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 from starlette.types import Scope
 
-from cryptml_server.problems import Problem
+from cryptml_server.base.problems import Problem
 
 _absolute = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^?#]*)")
 _authority = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::[0-9]{0,5})?")

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from cryptml.processes.environment import reduced_environment
+from cryptml_server.base.models import Circuit
+from cryptml_server.base.problems import Problem
 from cryptml_server.executor import OUT_OF_MEMORY, Evaluation, WorkerLost, twice_if_lost
 from cryptml_server.loads import UNAVAILABLE, CircuitLoads, unavailable
-from cryptml_server.models import Circuit
-from cryptml_server.problems import Problem
 
 _log = logging.getLogger(__name__)
 

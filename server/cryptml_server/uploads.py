@@ -12,12 +12,12 @@ import anyio
 from sqlalchemy import func, select
 from starlette.concurrency import run_in_threadpool
 
+from cryptml_server.base.metrics import Metrics
+from cryptml_server.base.models import Circuit
+from cryptml_server.base.problems import Problem
 from cryptml_server.database import Database, evaluation_keys
 from cryptml_server.key_files import KeyFiles, file_digest
 from cryptml_server.key_store import no_room, stored_keys
-from cryptml_server.metrics import Metrics
-from cryptml_server.models import Circuit
-from cryptml_server.problems import Problem
 from cryptml_server.tenants import Tenant
 from cryptml_server.usage import count_upload
 

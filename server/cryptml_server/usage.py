@@ -12,9 +12,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, select, update
 from starlette.concurrency import run_in_threadpool
 
+from cryptml_server.base.models import Circuit
+from cryptml_server.base.problems import Problem
 from cryptml_server.database import Database, DatabaseUnavailable, daily_usage, insert_if_absent, query_budgets
-from cryptml_server.models import Circuit
-from cryptml_server.problems import Problem
 from cryptml_server.tenants import Tenant
 
 DAY = 86_400

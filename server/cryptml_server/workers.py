@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from cryptml.cluster import connect
+from cryptml_server.base.settings import Settings
 from cryptml_server.executor import Worker
 from cryptml_server.ray_worker import RayWorker, Shipped
-from cryptml_server.settings import Settings
 from cryptml_server.supervisor import Supervisor
 
 

@@ -17,12 +17,12 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from cryptml_server.base.models import ModelRegistry
+from cryptml_server.base.problems import Problem
+from cryptml_server.base.settings import Settings
 from cryptml_server.executor import WorkerLost
-from cryptml_server.models import ModelRegistry
-from cryptml_server.problems import Problem
 from cryptml_server.ray_node import NodeWorker
 from cryptml_server.ray_worker import RayWorker, Shipped
-from cryptml_server.settings import Settings
 from cryptml_server.supervisor import Supervisor
 from cryptml_server.workers import create_workers
 

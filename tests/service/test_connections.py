@@ -16,8 +16,8 @@ import anyio
 import pytest
 import uvicorn
 from cryptml_server import connections
+from cryptml_server.base.tls import tls_context
 from cryptml_server.connections import bounded_protocol
-from cryptml_server.tls import tls_context
 from test_tls import make_pair
 
 from tests.bounds import ENDS_SECONDS

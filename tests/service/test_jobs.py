@@ -18,20 +18,20 @@ import httpx
 import numpy as np
 import pytest
 from cryptml_server.app import open_database
+from cryptml_server.base.draining import Draining
+from cryptml_server.base.metrics import Metrics
+from cryptml_server.base.models import Circuit
+from cryptml_server.base.problems import Problem
+from cryptml_server.base.settings import Settings
 from cryptml_server.database import Database, DatabaseUnavailable, replicas
 from cryptml_server.dispatcher import Dispatcher
-from cryptml_server.draining import Draining
 from cryptml_server.executor import Evaluation, WorkerLost
 from cryptml_server.jobs import DONE, FAILED, MOST_BEGUN, RUNNING, WAITING, Job, JobStore
 from cryptml_server.key_store import StoredKeys
 from cryptml_server.loads import CircuitLoads
-from cryptml_server.metrics import Metrics
-from cryptml_server.models import Circuit
 from cryptml_server.pool import WorkerPool
-from cryptml_server.problems import Problem
 from cryptml_server.replicas import GONE_SECONDS, Replica
 from cryptml_server.routes.jobs import JobDesk
-from cryptml_server.settings import Settings
 from cryptml_server.tenants import Quotas, Tenant, TenantStore
 from cryptml_server.usage import UsageMeter
 from hypothesis import HealthCheck, given, settings

@@ -11,8 +11,8 @@ from typing import Any
 
 import httpx
 import pytest
+from cryptml_server.base.metrics import Metrics
 from cryptml_server.logs import RequestLog
-from cryptml_server.metrics import Metrics
 from slow_service import Running, free_port, slow_service
 from starlette.responses import Response
 from starlette.testclient import TestClient

@@ -14,9 +14,9 @@ import httpx
 import numpy as np
 import pytest
 from cryptml_server import doctor
+from cryptml_server.base.settings import Settings
 from cryptml_server.doctor import Patient
 from cryptml_server.memory_forecast import forecast
-from cryptml_server.settings import Settings
 from typer.testing import CliRunner
 
 from cryptml.bundle import ClientBundle, ServerBundle

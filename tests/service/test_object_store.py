@@ -15,13 +15,13 @@ import anyio
 import anyio.to_thread
 import pytest
 from cryptml_server.app import open_database
+from cryptml_server.base.models import Circuit
+from cryptml_server.base.problems import Problem
+from cryptml_server.base.settings import Settings
 from cryptml_server.database import Database
 from cryptml_server.key_files import KeyFile, KeyFiles
 from cryptml_server.key_store import KEY_THREADS, KeyStore, in_key_thread
-from cryptml_server.models import Circuit
 from cryptml_server.object_store import MARK
-from cryptml_server.problems import Problem
-from cryptml_server.settings import Settings
 from cryptml_server.tenants import Quotas, Tenant, TenantStore
 
 from cryptml.errors import SettingError

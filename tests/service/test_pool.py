@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptml_server.base.models import Circuit
+from cryptml_server.base.problems import Problem
 from cryptml_server.executor import Evaluation, WorkerLost
 from cryptml_server.loads import CircuitLoads
-from cryptml_server.models import Circuit
 from cryptml_server.pool import Request, WorkerPool
-from cryptml_server.problems import Problem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

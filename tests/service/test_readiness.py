@@ -20,13 +20,13 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from cryptml_server.base.draining import Draining
+from cryptml_server.base.models import Circuit, ModelRegistry
+from cryptml_server.base.problems import Problem
 from cryptml_server.database import Database
-from cryptml_server.draining import Draining
 from cryptml_server.executor import WorkerLost
 from cryptml_server.loads import MOST_AGAIN_SECONDS, CircuitLoads
-from cryptml_server.models import Circuit, ModelRegistry
 from cryptml_server.pool import WorkerPool
-from cryptml_server.problems import Problem
 from cryptml_server.readiness import Readiness
 from cryptml_server.supervisor import Supervisor
 

@@ -16,8 +16,8 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from cryptml_server.models import Circuit, ModelRegistry
-from cryptml_server.problems import Problem
+from cryptml_server.base.models import Circuit, ModelRegistry
+from cryptml_server.base.problems import Problem
 from cryptml_server.supervisor import Supervisor
 
 from cryptml.bundle import ClientBundle

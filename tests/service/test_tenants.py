@@ -20,12 +20,12 @@ import numpy as np
 import pytest
 from cryptml_client import Client, KeyStore
 from cryptml_server.app import open_database
+from cryptml_server.base.models import Circuit
+from cryptml_server.base.problems import Problem
+from cryptml_server.base.settings import Settings
 from cryptml_server.database import Database, DatabaseUnavailable, daily_usage, evaluation_keys
 from cryptml_server.key_files import KeyFiles
 from cryptml_server.key_store import KeyStore as StoredKeys
-from cryptml_server.models import Circuit
-from cryptml_server.problems import Problem
-from cryptml_server.settings import Settings
 from cryptml_server.tenants import ANONYMOUS, Quotas, TenantStore
 from cryptml_server.uploads import UploadDesk
 from cryptml_server.usage import UsageMeter

@@ -19,7 +19,7 @@ from cryptml_client.answers import OCTETS
 from cryptml_client.jobs import RemoteJob
 from cryptml_client.progress import Silent
 from cryptml_client.transport import Transport
-from cryptml_server.tls import tls_context
+from cryptml_server.base.tls import tls_context
 from test_tls import make_pair
 
 from cryptml.errors import (

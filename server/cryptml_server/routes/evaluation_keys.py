@@ -10,10 +10,10 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from cryptml_server.authentication import CurrentTenant
+from cryptml_server.base.models import Circuit
+from cryptml_server.base.problems import Problem
 from cryptml_server.key_store import in_key_thread, keys_name
-from cryptml_server.models import Circuit
 from cryptml_server.openapi import problems, takes_octets
-from cryptml_server.problems import Problem
 from cryptml_server.routes.parameters import (
     CircuitHeader,
     Digest,

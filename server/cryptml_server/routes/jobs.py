@@ -12,14 +12,14 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from cryptml_server.authentication import CurrentTenant
+from cryptml_server.base.draining import Draining
+from cryptml_server.base.models import Circuit
+from cryptml_server.base.problems import Problem
 from cryptml_server.database import DatabaseUnavailable
 from cryptml_server.dispatcher import Dispatcher
-from cryptml_server.draining import Draining
 from cryptml_server.jobs import WAITING, Job, JobStore
-from cryptml_server.models import Circuit
 from cryptml_server.openapi import OCTETS, octets, problems
 from cryptml_server.pool import WorkerPool
-from cryptml_server.problems import Problem
 from cryptml_server.routes.parameters import Preferences, PreferHeader
 from cryptml_server.tenants import Tenant
 

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Path, Response
 from fastapi.responses import FileResponse
 from starlette.types import Receive, Scope, Send
 
-from cryptml_server.models import ModelRegistry
+from cryptml_server.base.models import ModelRegistry
+from cryptml_server.base.problems import Problem
 from cryptml_server.openapi import OCTETS, octets, problems
-from cryptml_server.problems import Problem
 from cryptml_server.routes.parameters import ModelName
 
 

@@ -9,8 +9,8 @@ from typing import Annotated
 import anyio
 from fastapi import Header, Path, Query, Request
 
-from cryptml_server.models import Circuit, ModelRegistry
-from cryptml_server.problems import Problem
+from cryptml_server.base.models import Circuit, ModelRegistry
+from cryptml_server.base.problems import Problem
 
 HEX = "^[0-9a-f]{64}$"
 WHOLE = re.compile("[0-9]{1,6}")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cryptml_server.base.metrics import Metrics
+from cryptml_server.base.models import ModelRegistry
 from cryptml_server.key_store import KeyStore
-from cryptml_server.metrics import Metrics
-from cryptml_server.models import ModelRegistry
 from cryptml_server.pool import WorkerPool
 from cryptml_server.routes.jobs import JobDesk
 from cryptml_server.uploads import UploadDesk

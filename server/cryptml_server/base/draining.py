@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from fastapi import Request
 
-from cryptml_server.problems import Problem
+from cryptml_server.base.problems import Problem
 
 BEGINNING = frozenset(("PATCH", "POST", "PUT"))
 """Methods that begin an evaluation, an upload or a job; reading and deleting go on."""

@@ -1,4 +1,4 @@
-"""The settings in words: what ``cryptml settings`` prints, and ``python -m cryptml_server.settings_reference`` writes for the documents."""
+"""The page of settings, made from their model; ``python -m cryptml_server.base.settings_reference`` writes it for the documents."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from cryptml_server.settings import Settings
+from cryptml_server.base.settings import Settings
 
 INTRODUCTION = """# Settings of the service
 

@@ -11,7 +11,7 @@ from cryptml.bundle.client import circuit_file
 from cryptml.bundle.server import ServerBundle
 from cryptml.errors import BundleError
 from cryptml.fhe.parameters import OVERHEAD_BYTES
-from cryptml_server.problems import Problem
+from cryptml_server.base.problems import Problem
 
 
 @dataclass(frozen=True)

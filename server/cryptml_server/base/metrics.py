@@ -13,7 +13,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from cryptml.errors import SettingError
-from cryptml_server.models import Circuit
+from cryptml_server.base.models import Circuit
 
 PREFIX = "cryptml_"
 STAGES = ("receive", "wait", "evaluate")

@@ -12,8 +12,8 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from cryptml_server.base.request_id import request_id
 from cryptml_server.database import DatabaseUnavailable
-from cryptml_server.request_id import request_id
 
 MEDIA_TYPE = "application/problem+json"
 
