@@ -236,7 +236,7 @@ class Trial:
 
 def _is_worker(pid: int) -> bool:
     with suppress(OSError):
-        return b"cryptml_server.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        return b"cryptml_server.workers.process" in Path(f"/proc/{pid}/cmdline").read_bytes()
     return False
 
 

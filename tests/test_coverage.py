@@ -68,8 +68,14 @@ def test_a_service_ended_by_sigterm_and_its_worker_are_measured(build_tiny: Any,
         service.kill()
         service.communicate()
     found = measured(tmp_path)
-    assert line_of("server/cryptml_server/serving.py", 'log.info("told to end') in found["cryptml_server/serving.py"]
-    assert line_of("server/cryptml_server/worker.py", "self._circuits[folder] =") in found["cryptml_server/worker.py"]
+    assert (
+        line_of("server/cryptml_server/http/serving.py", 'log.info("told to end')
+        in found["cryptml_server/http/serving.py"]
+    )
+    assert (
+        line_of("server/cryptml_server/workers/process.py", "self._circuits[folder] =")
+        in found["cryptml_server/workers/process.py"]
+    )
     assert "fhe/server.py" in found, "what the worker alone imports"
 
 

@@ -21,8 +21,8 @@ def serve(options: ServiceOptions) -> None:
     """
     from cryptml_server import create_app
     from cryptml_server.base.tls import tls_context
-    from cryptml_server.logs import configure_logging
-    from cryptml_server.serving import serve as serve_until_told
+    from cryptml_server.http.logs import configure_logging
+    from cryptml_server.http.serving import serve as serve_until_told
 
     settings = options.read()
     configure_logging(settings)

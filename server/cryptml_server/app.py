@@ -12,7 +12,6 @@ from starlette.concurrency import run_in_threadpool
 
 from cryptml import __version__
 from cryptml.errors import SettingError
-from cryptml_server.authentication import no_authentication, token_authentication
 from cryptml_server.base.draining import Draining, refuse_while_draining
 from cryptml_server.base.metrics import Metrics
 from cryptml_server.base.models import ModelRegistry
@@ -20,21 +19,22 @@ from cryptml_server.base.problems import Problem, add_problem_handlers
 from cryptml_server.base.settings import Settings
 from cryptml_server.database import Database, DatabaseUnavailable
 from cryptml_server.dispatcher import Dispatcher
+from cryptml_server.http.authentication import no_authentication, token_authentication
+from cryptml_server.http.logs import RequestLog
+from cryptml_server.http.routes import create_router
+from cryptml_server.http.routes.jobs import JobDesk
+from cryptml_server.http.routes.services import Services
 from cryptml_server.jobs import JobStore
 from cryptml_server.key_files import KeyFiles
 from cryptml_server.key_store import KeyStore
-from cryptml_server.logs import RequestLog
 from cryptml_server.observation import observe
-from cryptml_server.pool import WorkerPool
 from cryptml_server.readiness import Readiness
 from cryptml_server.replicas import Replica
-from cryptml_server.routes import create_router
-from cryptml_server.routes.jobs import JobDesk
-from cryptml_server.routes.services import Services
 from cryptml_server.tenants import TenantStore
 from cryptml_server.uploads import UploadDesk
 from cryptml_server.usage import DAY, UsageMeter
-from cryptml_server.workers import create_workers
+from cryptml_server.workers.factory import create_workers
+from cryptml_server.workers.pool import WorkerPool
 
 SWEEP_SECONDS = 600.0
 """Between two looks for keys that nobody uses any more."""

@@ -14,7 +14,7 @@ from cryptml.fhe.parameters import CircuitParameters
 from cryptml_server.base.settings import Settings
 
 PROBE_SECONDS = 60.0
-WEB, WORKER = "cryptml_server.app", "cryptml_server.worker"
+WEB, WORKER = "cryptml_server.app", "cryptml_server.workers.process"
 PROBE = """
 import importlib, sys
 from cryptml.processes.memory import resident_bytes

@@ -16,7 +16,7 @@ import anyio
 from cryptml_server.base.draining import Draining
 from cryptml_server.base.problems import Problem
 from cryptml_server.database import Database, DatabaseUnavailable
-from cryptml_server.pool import Standing, WorkerPool
+from cryptml_server.workers.pool import Standing, WorkerPool
 
 FRESH_SECONDS = 1.0
 """For which the database's last answer counts."""

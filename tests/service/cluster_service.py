@@ -20,11 +20,11 @@ import pytest
 from cryptml_server.base.models import ModelRegistry
 from cryptml_server.base.problems import Problem
 from cryptml_server.base.settings import Settings
-from cryptml_server.executor import WorkerLost
-from cryptml_server.ray_node import NodeWorker
-from cryptml_server.ray_worker import RayWorker, Shipped
-from cryptml_server.supervisor import Supervisor
-from cryptml_server.workers import create_workers
+from cryptml_server.workers.factory import create_workers
+from cryptml_server.workers.local import Supervisor
+from cryptml_server.workers.protocol import WorkerLost
+from cryptml_server.workers.ray_node import NodeWorker
+from cryptml_server.workers.ray_worker import RayWorker, Shipped
 
 from cryptml import cluster
 from cryptml.bundle import ClientBundle
@@ -112,7 +112,8 @@ def shared(nodes: TwoNodes, clients: tuple[Client, Client]) -> Iterator[RayWorke
 def evaluator(worker: RayWorker) -> int:
     """The process on the node that evaluates."""
     (found,) = wait_for(
-        lambda: [pid for pid in children(worker.process) if "cryptml_server.worker" in command(pid)], "its process"
+        lambda: [pid for pid in children(worker.process) if "cryptml_server.workers.process" in command(pid)],
+        "its process",
     )
     return int(found)
 
@@ -207,7 +208,7 @@ def test_an_evaluation_past_its_time_is_stopped(
     one, _ = clients
     assert one.evaluate(shared)
     first, evaluating = shared.process, evaluator(shared)
-    monkeypatch.setattr("cryptml_server.ray_worker.RETURN_SECONDS", 0.5)
+    monkeypatch.setattr("cryptml_server.workers.ray_worker.RETURN_SECONDS", 0.5)
     monkeypatch.setattr(shared, "_deadline", 1.0)
     os.kill(evaluating, signal.SIGSTOP)
     assert refusal(lambda: one.evaluate(shared)) == (504, "Evaluation too slow")
@@ -250,7 +251,7 @@ def test_a_full_cluster_is_said_and_waited_for(
 
     others = [ray.remote(Idle).options(num_cpus=1).remote() for _ in range(2)]
     ray.get([other.describe.remote() for other in others])
-    monkeypatch.setattr("cryptml_server.ray_worker.PLACE_SECONDS", 1.0)
+    monkeypatch.setattr("cryptml_server.workers.ray_worker.PLACE_SECONDS", 1.0)
     worker = RayWorker(ray, Shipped(ray), threads=1, cached_keys=1, deadline_seconds=60)
     try:
         with pytest.raises(Problem, match="no node had 1 free CPUs within 1 s") as full:

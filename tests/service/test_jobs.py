@@ -25,15 +25,15 @@ from cryptml_server.base.problems import Problem
 from cryptml_server.base.settings import Settings
 from cryptml_server.database import Database, DatabaseUnavailable, replicas
 from cryptml_server.dispatcher import Dispatcher
-from cryptml_server.executor import Evaluation, WorkerLost
+from cryptml_server.http.routes.jobs import JobDesk
 from cryptml_server.jobs import DONE, FAILED, MOST_BEGUN, RUNNING, WAITING, Job, JobStore
 from cryptml_server.key_store import StoredKeys
-from cryptml_server.loads import CircuitLoads
-from cryptml_server.pool import WorkerPool
 from cryptml_server.replicas import GONE_SECONDS, Replica
-from cryptml_server.routes.jobs import JobDesk
 from cryptml_server.tenants import Quotas, Tenant, TenantStore
 from cryptml_server.usage import UsageMeter
+from cryptml_server.workers.loads import CircuitLoads
+from cryptml_server.workers.pool import WorkerPool
+from cryptml_server.workers.protocol import Evaluation, WorkerLost
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete

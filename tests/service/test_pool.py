@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from cryptml_server.base.models import Circuit
 from cryptml_server.base.problems import Problem
-from cryptml_server.executor import Evaluation, WorkerLost
-from cryptml_server.loads import CircuitLoads
-from cryptml_server.pool import Request, WorkerPool
+from cryptml_server.workers.loads import CircuitLoads
+from cryptml_server.workers.pool import Request, WorkerPool
+from cryptml_server.workers.protocol import Evaluation, WorkerLost
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -274,7 +274,7 @@ def test_a_request_given_up_as_a_worker_becomes_free_costs_no_worker() -> None:
 
 
 def test_dead_workers_come_back_and_forget_deleted_keys_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cryptml_server.pool.WATCH_SECONDS", 0.01)
+    monkeypatch.setattr("cryptml_server.workers.pool.WATCH_SECONDS", 0.01)
     done: list[tuple[int, str]] = []
     supervisors = FakeSupervisor(0, done), FakeSupervisor(1, done)
 
@@ -330,7 +330,7 @@ def test_a_tenant_that_costs_worker_after_worker_has_to_wait(monkeypatch: pytest
         with pytest.raises(Problem) as refused:
             await ask(pool, "hostile", 7)
         assert (await ask(pool, "calm", 7)).ciphertext == b"7"
-        monkeypatch.setattr("cryptml_server.quarantine.LOSS_SECONDS", 0.0)
+        monkeypatch.setattr("cryptml_server.workers.quarantine.LOSS_SECONDS", 0.0)
         assert (await ask(pool, "hostile", 7)).ciphertext == b"7"
         return refused.value
 
@@ -339,8 +339,8 @@ def test_a_tenant_that_costs_worker_after_worker_has_to_wait(monkeypatch: pytest
 
 
 def test_a_tenant_that_gives_up_evaluation_after_evaluation_has_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cryptml_server.pool.NEARLY_SECONDS", 0.0)
-    monkeypatch.setattr("cryptml_server.quarantine.MOST_STOPPED", 3)
+    monkeypatch.setattr("cryptml_server.workers.pool.NEARLY_SECONDS", 0.0)
+    monkeypatch.setattr("cryptml_server.workers.quarantine.MOST_STOPPED", 3)
     ended = threading.Event()
 
     class Endable(FakeSupervisor):

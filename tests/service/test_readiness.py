@@ -24,11 +24,11 @@ from cryptml_server.base.draining import Draining
 from cryptml_server.base.models import Circuit, ModelRegistry
 from cryptml_server.base.problems import Problem
 from cryptml_server.database import Database
-from cryptml_server.executor import WorkerLost
-from cryptml_server.loads import MOST_AGAIN_SECONDS, CircuitLoads
-from cryptml_server.pool import WorkerPool
 from cryptml_server.readiness import Readiness
-from cryptml_server.supervisor import Supervisor
+from cryptml_server.workers.loads import MOST_AGAIN_SECONDS, CircuitLoads
+from cryptml_server.workers.local import Supervisor
+from cryptml_server.workers.pool import WorkerPool
+from cryptml_server.workers.protocol import WorkerLost
 
 from benchmarks.postgresql import PostgreSQL, find_programs
 from cryptml.bundle import ClientBundle

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from cryptml_server.base.models import Circuit, ModelRegistry
 from cryptml_server.base.problems import Problem
-from cryptml_server.supervisor import Supervisor
+from cryptml_server.workers.local import Supervisor
 
 from cryptml.bundle import ClientBundle
 from cryptml.fhe.client import ClientCircuit, KeySet

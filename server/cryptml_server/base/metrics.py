@@ -24,7 +24,7 @@ REQUEST_BUCKETS = (0.001, 0.005, 0.01, *EVALUATION_BUCKETS[1:])
 MOST_REASONS = 64
 """Kinds of refusals that are counted apart; all further ones are one."""
 
-WORKER_MODULE = b"cryptml_server.worker"
+WORKER_MODULE = b"cryptml_server.workers.process"
 PROC = Path("/proc")
 
 _log = logging.getLogger(__name__)

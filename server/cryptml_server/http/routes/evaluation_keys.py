@@ -9,12 +9,11 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
-from cryptml_server.authentication import CurrentTenant
 from cryptml_server.base.models import Circuit
 from cryptml_server.base.problems import Problem
-from cryptml_server.key_store import in_key_thread, keys_name
-from cryptml_server.openapi import problems, takes_octets
-from cryptml_server.routes.parameters import (
+from cryptml_server.http.authentication import CurrentTenant
+from cryptml_server.http.openapi import problems, takes_octets
+from cryptml_server.http.routes.parameters import (
     CircuitHeader,
     Digest,
     ModelName,
@@ -25,7 +24,8 @@ from cryptml_server.routes.parameters import (
     check_length,
     circuit_of,
 )
-from cryptml_server.routes.services import Services
+from cryptml_server.http.routes.services import Services
+from cryptml_server.key_store import in_key_thread, keys_name
 from cryptml_server.tenants import Tenant
 
 STORED_SCHEMA: dict[str, Any] = {

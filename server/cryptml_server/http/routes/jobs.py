@@ -11,17 +11,17 @@ from fastapi import APIRouter, Path, Response
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
-from cryptml_server.authentication import CurrentTenant
 from cryptml_server.base.draining import Draining
 from cryptml_server.base.models import Circuit
 from cryptml_server.base.problems import Problem
 from cryptml_server.database import DatabaseUnavailable
 from cryptml_server.dispatcher import Dispatcher
+from cryptml_server.http.authentication import CurrentTenant
+from cryptml_server.http.openapi import OCTETS, octets, problems
+from cryptml_server.http.routes.parameters import Preferences, PreferHeader
 from cryptml_server.jobs import WAITING, Job, JobStore
-from cryptml_server.openapi import OCTETS, octets, problems
-from cryptml_server.pool import WorkerPool
-from cryptml_server.routes.parameters import Preferences, PreferHeader
 from cryptml_server.tenants import Tenant
+from cryptml_server.workers.pool import WorkerPool
 
 MOST_WAIT_SECONDS = 30
 """Of one request for a job that is not done; proxies cut off what is silent for much longer."""

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from cryptml_server.base.models import Circuit
 from cryptml_server.base.problems import Problem
-from cryptml_server.loads import CircuitLoads
+from cryptml_server.workers.loads import CircuitLoads
 
 OUT_OF_MEMORY = "Out of memory"
 """Title of what is answered where a worker's memory does not suffice."""

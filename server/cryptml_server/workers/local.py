@@ -19,8 +19,8 @@ from typing import Any
 from cryptml.processes.environment import reduced_environment
 from cryptml_server.base.models import Circuit
 from cryptml_server.base.problems import Problem
-from cryptml_server.executor import OUT_OF_MEMORY, Evaluation, WorkerLost, twice_if_lost
-from cryptml_server.loads import UNAVAILABLE, CircuitLoads, unavailable
+from cryptml_server.workers.loads import UNAVAILABLE, CircuitLoads, unavailable
+from cryptml_server.workers.protocol import OUT_OF_MEMORY, Evaluation, WorkerLost, twice_if_lost
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ TOO_SLOW = "Evaluation too slow"
 
 
 class Supervisor:
-    """Owner of one worker process on this machine; a `cryptml_server.executor.Worker`.
+    """Owner of one worker process on this machine; a `cryptml_server.workers.protocol.Worker`.
 
     Args:
         threads: Of the worker's evaluations.
@@ -174,7 +174,7 @@ class Supervisor:
     def request(
         self, head: dict[str, Any], payload: bytes = b"", *, seconds: float | None = None
     ) -> tuple[dict[str, Any], bytes]:
-        """Return what `cryptml_server.worker.Worker.handle` answers in the worker process.
+        """Return what `cryptml_server.workers.process.Worker.handle` answers in the worker process.
 
         Args:
             head: What to do.
@@ -249,7 +249,7 @@ class Supervisor:
             ) from error
         with theirs:
             given = [str(number) for number in (theirs.fileno(), self._cached_keys, self._memory_bytes)]
-            command = [sys.executable, "-m", "cryptml_server.worker", *given]
+            command = [sys.executable, "-m", "cryptml_server.workers.process", *given]
             try:
                 self._process = subprocess.Popen(
                     command,

@@ -10,8 +10,8 @@ from starlette.types import Receive, Scope, Send
 
 from cryptml_server.base.models import ModelRegistry
 from cryptml_server.base.problems import Problem
-from cryptml_server.openapi import OCTETS, octets, problems
-from cryptml_server.routes.parameters import ModelName
+from cryptml_server.http.openapi import OCTETS, octets, problems
+from cryptml_server.http.routes.parameters import ModelName
 
 
 def model_routes(registry: ModelRegistry) -> APIRouter:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from cryptml_server.openapi import problems
+from cryptml_server.http.openapi import problems
 from cryptml_server.readiness import Readiness
 
 

@@ -18,7 +18,7 @@ from cryptml_server.base.metrics import Metrics
 from cryptml_server.base.problems import ambiguous, answer_problem, unexpected
 from cryptml_server.base.request_id import request_id
 from cryptml_server.base.settings import Settings
-from cryptml_server.request_target import to_origin_form
+from cryptml_server.http.request_target import to_origin_form
 
 OWN = ("cryptml", "cryptml_server", "cryptml_client")
 """Loggers that `log_level` is of; of all others warnings are shown."""

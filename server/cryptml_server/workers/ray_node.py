@@ -15,8 +15,8 @@ from cryptml import __version__
 from cryptml.cluster import ray_library
 from cryptml.node_folder import NodeFolder
 from cryptml_server.base.problems import Problem
-from cryptml_server.executor import WorkerLost
-from cryptml_server.supervisor import Supervisor
+from cryptml_server.workers.local import Supervisor
+from cryptml_server.workers.protocol import WorkerLost
 
 Files = tuple[tuple[str, bytes], ...]
 """Names and contents of a circuit's folder."""
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 class NodeWorker:
-    """An actor: see `cryptml_server.ray_worker.RayWorker`, which owns it.
+    """An actor: see `cryptml_server.workers.ray_worker.RayWorker`, which owns it.
 
     Args:
         threads: Of the worker's evaluations.

@@ -1,7 +1,7 @@
 """The worker process: the only place where native evaluation code runs.
 
 It speaks over one pipe: a JSON head, then a payload where the head says so. Started as
-``python -m cryptml_server.worker FD CACHED_KEYS MEMORY_BYTES``; it ends when the pipe closes. It never sees a secret key.
+``python -m cryptml_server.workers.process FD CACHED_KEYS MEMORY_BYTES``; it ends when the pipe closes. It never sees a secret key.
 """
 
 from __future__ import annotations

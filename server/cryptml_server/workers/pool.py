@@ -21,8 +21,8 @@ from anyio.abc import TaskGroup
 from cryptml_server.base.metrics import Metrics
 from cryptml_server.base.models import Circuit
 from cryptml_server.base.problems import Problem
-from cryptml_server.executor import Evaluation, Worker, WorkerLost
-from cryptml_server.quarantine import Quarantine
+from cryptml_server.workers.protocol import Evaluation, Worker, WorkerLost
+from cryptml_server.workers.quarantine import Quarantine
 
 T = TypeVar("T")
 

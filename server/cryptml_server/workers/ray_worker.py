@@ -14,10 +14,10 @@ from cryptml import __version__
 from cryptml.cluster import last_line
 from cryptml_server.base.models import Circuit
 from cryptml_server.base.problems import Problem
-from cryptml_server.executor import Evaluation, WorkerLost, twice_if_lost
-from cryptml_server.loads import CircuitLoads, unavailable
-from cryptml_server.ray_node import Answer, Files, NodeWorker
-from cryptml_server.supervisor import LOAD_SECONDS, START_SECONDS
+from cryptml_server.workers.loads import CircuitLoads, unavailable
+from cryptml_server.workers.local import LOAD_SECONDS, START_SECONDS
+from cryptml_server.workers.protocol import Evaluation, WorkerLost, twice_if_lost
+from cryptml_server.workers.ray_node import Answer, Files, NodeWorker
 
 PLACE_SECONDS = 30.0
 """Within which a node must have an actor ready; a request is told to come back after it, and the actor goes on waiting for a place."""
@@ -56,7 +56,7 @@ class Shipped:
 
 
 class RayWorker:
-    """Owner of one actor on a cluster; a `cryptml_server.executor.Worker`.
+    """Owner of one actor on a cluster; a `cryptml_server.workers.protocol.Worker`.
 
     Evaluation keys travel where the actor does not remember them. It ends with this process.
 

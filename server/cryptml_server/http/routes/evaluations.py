@@ -11,12 +11,10 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
-from cryptml_server.authentication import CurrentTenant
-from cryptml_server.key_store import in_key_thread
-from cryptml_server.openapi import OCTETS, octets, problems, takes_octets
-from cryptml_server.pool import Request as Evaluate
-from cryptml_server.routes.jobs import JOB_SCHEMA
-from cryptml_server.routes.parameters import (
+from cryptml_server.http.authentication import CurrentTenant
+from cryptml_server.http.openapi import OCTETS, octets, problems, takes_octets
+from cryptml_server.http.routes.jobs import JOB_SCHEMA
+from cryptml_server.http.routes.parameters import (
     CircuitHeader,
     IdempotencyKey,
     KeysHeader,
@@ -28,7 +26,9 @@ from cryptml_server.routes.parameters import (
     circuit_of,
     read_body,
 )
-from cryptml_server.routes.services import Services
+from cryptml_server.http.routes.services import Services
+from cryptml_server.key_store import in_key_thread
+from cryptml_server.workers.pool import Request as Evaluate
 
 
 def evaluation_routes(services: Services, body_seconds: float) -> APIRouter:

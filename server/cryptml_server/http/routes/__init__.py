@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Depends
 
-from cryptml_server.authentication import SCHEME, current_tenant
-from cryptml_server.openapi import problems
+from cryptml_server.http.authentication import SCHEME, current_tenant
+from cryptml_server.http.openapi import problems
+from cryptml_server.http.routes.evaluation_keys import evaluation_key_routes
+from cryptml_server.http.routes.evaluations import evaluation_routes
+from cryptml_server.http.routes.health import health_routes
+from cryptml_server.http.routes.jobs import job_routes
+from cryptml_server.http.routes.models import model_routes
+from cryptml_server.http.routes.services import Services
 from cryptml_server.readiness import Readiness
-from cryptml_server.routes.evaluation_keys import evaluation_key_routes
-from cryptml_server.routes.evaluations import evaluation_routes
-from cryptml_server.routes.health import health_routes
-from cryptml_server.routes.jobs import job_routes
-from cryptml_server.routes.models import model_routes
-from cryptml_server.routes.services import Services
 
 
 def create_router(services: Services, readiness: Readiness, body_seconds: float) -> APIRouter:

@@ -16,7 +16,7 @@ from cryptml.errors import SettingError
 from cryptml_server.base.draining import Draining
 from cryptml_server.base.settings import Settings
 from cryptml_server.base.tls import tls_context
-from cryptml_server.connections import bounded_protocol
+from cryptml_server.http.connections import bounded_protocol
 
 MOST_HEAD_BYTES = 32 << 10
 """Of a request's method, path and headers together."""

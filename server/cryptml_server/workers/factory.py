@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from cryptml.cluster import connect
 from cryptml_server.base.settings import Settings
-from cryptml_server.executor import Worker
-from cryptml_server.ray_worker import RayWorker, Shipped
-from cryptml_server.supervisor import Supervisor
+from cryptml_server.workers.local import Supervisor
+from cryptml_server.workers.protocol import Worker
+from cryptml_server.workers.ray_worker import RayWorker, Shipped
 
 
 def create_workers(settings: Settings, cached_keys: int) -> tuple[Worker, ...]:
