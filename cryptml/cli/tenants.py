@@ -74,7 +74,7 @@ def add(
 @app.command("list")
 def list_tenants(data: Data = None, database: Address = None, json: Json = False) -> None:
     """List tenants with their quotas and what they have used of them."""
-    from cryptml_server.key_store import stored_keys
+    from cryptml_server.keys.store import stored_keys
     from cryptml_server.tenants import TenantStore
     from cryptml_server.usage import UsageMeter
 

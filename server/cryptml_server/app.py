@@ -25,13 +25,13 @@ from cryptml_server.http.routes import create_router
 from cryptml_server.http.routes.jobs import JobDesk
 from cryptml_server.http.routes.services import Services
 from cryptml_server.jobs import JobStore
-from cryptml_server.key_files import KeyFiles
-from cryptml_server.key_store import KeyStore
+from cryptml_server.keys.files import KeyFiles
+from cryptml_server.keys.store import KeyStore
+from cryptml_server.keys.uploads import UploadDesk
 from cryptml_server.observation import observe
 from cryptml_server.readiness import Readiness
 from cryptml_server.replicas import Replica
 from cryptml_server.tenants import TenantStore
-from cryptml_server.uploads import UploadDesk
 from cryptml_server.usage import DAY, UsageMeter
 from cryptml_server.workers.factory import create_workers
 from cryptml_server.workers.pool import WorkerPool

@@ -27,7 +27,7 @@ from cryptml_server.database import Database, DatabaseUnavailable, replicas
 from cryptml_server.dispatcher import Dispatcher
 from cryptml_server.http.routes.jobs import JobDesk
 from cryptml_server.jobs import DONE, FAILED, MOST_BEGUN, RUNNING, WAITING, Job, JobStore
-from cryptml_server.key_store import StoredKeys
+from cryptml_server.keys.store import StoredKeys
 from cryptml_server.replicas import GONE_SECONDS, Replica
 from cryptml_server.tenants import Quotas, Tenant, TenantStore
 from cryptml_server.usage import UsageMeter

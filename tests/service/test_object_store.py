@@ -19,9 +19,9 @@ from cryptml_server.base.models import Circuit
 from cryptml_server.base.problems import Problem
 from cryptml_server.base.settings import Settings
 from cryptml_server.database import Database
-from cryptml_server.key_files import KeyFile, KeyFiles
-from cryptml_server.key_store import KEY_THREADS, KeyStore, in_key_thread
-from cryptml_server.object_store import MARK
+from cryptml_server.keys.files import KeyFile, KeyFiles
+from cryptml_server.keys.object_store import MARK
+from cryptml_server.keys.store import KEY_THREADS, KeyStore, in_key_thread
 from cryptml_server.tenants import Quotas, Tenant, TenantStore
 
 from cryptml.errors import SettingError
@@ -220,7 +220,7 @@ def test_an_object_that_goes_while_others_are_looked_for_stops_no_sweep(
         return modified(path)
 
     monkeypatch.setattr(remote._system, "modified", vanishing, raising=False)
-    monkeypatch.setattr("cryptml_server.key_files.REMOTE_SETTLING_SECONDS", -100.0)
+    monkeypatch.setattr("cryptml_server.keys.files.REMOTE_SETTLING_SECONDS", -100.0)
     two.store.sweep()
     assert remote.is_marked(), "the mark is no file without a row"
     assert remote.files() == []
@@ -289,7 +289,7 @@ def test_a_lost_object_may_come_again_and_one_without_a_row_goes(
     one.files.keep(orphan, KeyFile(tenant.id, CIRCUIT.key_set, "f" * 32))
     two.store.sweep()
     assert two.files.is_there(KeyFile(tenant.id, CIRCUIT.key_set, "f" * 32)), "it may be about to get one"
-    monkeypatch.setattr("cryptml_server.key_files.REMOTE_SETTLING_SECONDS", -100.0)
+    monkeypatch.setattr("cryptml_server.keys.files.REMOTE_SETTLING_SECONDS", -100.0)
     two.store.sweep()
     assert not two.files.is_there(KeyFile(tenant.id, CIRCUIT.key_set, "f" * 32))
     assert two.store.find(tenant, CIRCUIT, digest).path.read_bytes() == BODY

@@ -24,10 +24,10 @@ from cryptml_server.base.models import Circuit
 from cryptml_server.base.problems import Problem
 from cryptml_server.base.settings import Settings
 from cryptml_server.database import Database, DatabaseUnavailable, daily_usage, evaluation_keys
-from cryptml_server.key_files import KeyFiles
-from cryptml_server.key_store import KeyStore as StoredKeys
+from cryptml_server.keys.files import KeyFiles
+from cryptml_server.keys.store import KeyStore as StoredKeys
+from cryptml_server.keys.uploads import UploadDesk
 from cryptml_server.tenants import ANONYMOUS, Quotas, TenantStore
-from cryptml_server.uploads import UploadDesk
 from cryptml_server.usage import UsageMeter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -577,7 +577,7 @@ def test_what_a_full_disk_took_is_there_once(store: TenantStore, keys: Keys, mon
         return taken
 
     with monkeypatch.context() as patch:
-        patch.setattr("cryptml_server.uploads.os.write", full)
+        patch.setattr("cryptml_server.keys.uploads.os.write", full)
         with pytest.raises(Problem, match="No space left"):
             put_part(keys, tenant, 0, BODY)
     assert put_part(keys, tenant, 70, BODY[70:]) == len(BODY)
@@ -597,8 +597,8 @@ def test_an_upload_that_trickles_in_is_ended(store: TenantStore, keys: Keys, mon
         async with keys.uploads.part(tenant, small(), sha256(BODY), body, offset=0, length=len(BODY)) as (path, _):
             keys.store.keep(tenant, small(), sha256(BODY), path)
 
-    monkeypatch.setattr("cryptml_server.uploads.RATE_SECONDS", 0.05)
-    monkeypatch.setattr("cryptml_server.uploads.LEAST_BYTES_PER_SECOND", 300)
+    monkeypatch.setattr("cryptml_server.keys.uploads.RATE_SECONDS", 0.05)
+    monkeypatch.setattr("cryptml_server.keys.uploads.LEAST_BYTES_PER_SECOND", 300)
     with pytest.raises(Problem, match="fewer than 300 a second") as refused:
         anyio.run(send, 0.02, 1)
     assert (refused.value.status, refused.value.title) == (408, "Upload too slow")

@@ -25,7 +25,7 @@ from cryptml_server.http.routes.parameters import (
     circuit_of,
 )
 from cryptml_server.http.routes.services import Services
-from cryptml_server.key_store import in_key_thread, keys_name
+from cryptml_server.keys.store import in_key_thread, keys_name
 from cryptml_server.tenants import Tenant
 
 STORED_SCHEMA: dict[str, Any] = {

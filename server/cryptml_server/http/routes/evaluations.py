@@ -27,7 +27,7 @@ from cryptml_server.http.routes.parameters import (
     read_body,
 )
 from cryptml_server.http.routes.services import Services
-from cryptml_server.key_store import in_key_thread
+from cryptml_server.keys.store import in_key_thread
 from cryptml_server.workers.pool import Request as Evaluate
 
 

@@ -16,8 +16,8 @@ from cryptml_server.base.metrics import Metrics
 from cryptml_server.base.models import Circuit
 from cryptml_server.base.problems import Problem
 from cryptml_server.database import Database, evaluation_keys
-from cryptml_server.key_files import KeyFiles, file_digest
-from cryptml_server.key_store import no_room, stored_keys
+from cryptml_server.keys.files import KeyFiles, file_digest
+from cryptml_server.keys.store import no_room, stored_keys
 from cryptml_server.tenants import Tenant
 from cryptml_server.usage import count_upload
 

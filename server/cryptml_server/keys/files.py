@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Lock
 
 from cryptml.errors import CryptmlError, SettingError
-from cryptml_server.object_store import ObjectStore
+from cryptml_server.keys.object_store import ObjectStore
 
 SETTLING_SECONDS = 120.0
 """A file without a row that is younger may be about to get one; one that was used so lately may be about to be read."""
