@@ -18,19 +18,19 @@ from cryptml_server.base.models import ModelRegistry
 from cryptml_server.base.problems import Problem, add_problem_handlers
 from cryptml_server.base.settings import Settings
 from cryptml_server.database import Database, DatabaseUnavailable
-from cryptml_server.dispatcher import Dispatcher
 from cryptml_server.http.authentication import no_authentication, token_authentication
 from cryptml_server.http.logs import RequestLog
 from cryptml_server.http.routes import create_router
 from cryptml_server.http.routes.jobs import JobDesk
 from cryptml_server.http.routes.services import Services
-from cryptml_server.jobs import JobStore
+from cryptml_server.jobs.dispatcher import Dispatcher
+from cryptml_server.jobs.replicas import Replica
+from cryptml_server.jobs.store import JobStore
 from cryptml_server.keys.files import KeyFiles
 from cryptml_server.keys.store import KeyStore
 from cryptml_server.keys.uploads import UploadDesk
 from cryptml_server.observation import observe
 from cryptml_server.readiness import Readiness
-from cryptml_server.replicas import Replica
 from cryptml_server.tenants import TenantStore
 from cryptml_server.usage import DAY, UsageMeter
 from cryptml_server.workers.factory import create_workers

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from cryptml_server.base.draining import Draining
 from cryptml_server.base.metrics import Metrics
 from cryptml_server.database import Database, evaluation_keys
-from cryptml_server.jobs import JobStore
+from cryptml_server.jobs.store import JobStore
 from cryptml_server.workers.pool import WorkerPool
 from cryptml_server.workers.protocol import Worker
 

@@ -24,11 +24,11 @@ from cryptml_server.base.models import Circuit
 from cryptml_server.base.problems import Problem
 from cryptml_server.base.settings import Settings
 from cryptml_server.database import Database, DatabaseUnavailable, replicas
-from cryptml_server.dispatcher import Dispatcher
 from cryptml_server.http.routes.jobs import JobDesk
-from cryptml_server.jobs import DONE, FAILED, MOST_BEGUN, RUNNING, WAITING, Job, JobStore
+from cryptml_server.jobs.dispatcher import Dispatcher
+from cryptml_server.jobs.replicas import GONE_SECONDS, Replica
+from cryptml_server.jobs.store import DONE, FAILED, MOST_BEGUN, RUNNING, WAITING, Job, JobStore
 from cryptml_server.keys.store import StoredKeys
-from cryptml_server.replicas import GONE_SECONDS, Replica
 from cryptml_server.tenants import Quotas, Tenant, TenantStore
 from cryptml_server.usage import UsageMeter
 from cryptml_server.workers.loads import CircuitLoads
@@ -471,7 +471,7 @@ def test_one_job_beside_a_hundred_waits_for_two_at_most(database: Database, tena
 def test_an_end_is_written_when_the_database_is_back(
     jobs: JobStore, database: Database, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cryptml_server.dispatcher.AGAIN_SECONDS", 0.02)
+    monkeypatch.setattr("cryptml_server.jobs.dispatcher.AGAIN_SECONDS", 0.02)
     job = submit(jobs, tenant)
     finish, failures = jobs.finish, iter(range(3))
 
@@ -605,8 +605,8 @@ def test_a_job_taken_up_without_a_word_waits_again(
     jobs: JobStore, database: Database, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The database wrote the claim, and the connection broke before it said so."""
-    monkeypatch.setattr("cryptml_server.dispatcher.LOOK_SECONDS", 0.05)
-    monkeypatch.setattr("cryptml_server.dispatcher.PUT_OFF_SECONDS", 0.05)
+    monkeypatch.setattr("cryptml_server.jobs.dispatcher.LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("cryptml_server.jobs.dispatcher.PUT_OFF_SECONDS", 0.05)
     job = submit(jobs, tenant)
     claim, once = jobs.claim, iter([True])
 
@@ -628,7 +628,7 @@ def test_a_job_taken_up_without_a_word_waits_again(
 def test_what_is_wanting_for_a_while_does_not_fail_a_job(
     jobs: JobStore, database: Database, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cryptml_server.dispatcher.PUT_OFF_SECONDS", 0.001)
+    monkeypatch.setattr("cryptml_server.jobs.dispatcher.PUT_OFF_SECONDS", 0.001)
     job, wanting = submit(jobs, tenant), iter(range(MOST_BEGUN + 10))
 
     def act(body: bytes) -> bytes:
@@ -646,7 +646,7 @@ def test_what_is_wanting_for_a_while_does_not_fail_a_job(
 def test_what_looks_after_jobs_goes_on_whatever_happens(
     jobs: JobStore, database: Database, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cryptml_server.dispatcher.LOOK_SECONDS", 0.02)
+    monkeypatch.setattr("cryptml_server.jobs.dispatcher.LOOK_SECONDS", 0.02)
     first, failures = jobs.first, iter(range(3))
 
     def odd(circuits: frozenset[str]) -> list[Job]:

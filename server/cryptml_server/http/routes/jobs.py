@@ -15,11 +15,11 @@ from cryptml_server.base.draining import Draining
 from cryptml_server.base.models import Circuit
 from cryptml_server.base.problems import Problem
 from cryptml_server.database import DatabaseUnavailable
-from cryptml_server.dispatcher import Dispatcher
 from cryptml_server.http.authentication import CurrentTenant
 from cryptml_server.http.openapi import OCTETS, octets, problems
 from cryptml_server.http.routes.parameters import Preferences, PreferHeader
-from cryptml_server.jobs import WAITING, Job, JobStore
+from cryptml_server.jobs.dispatcher import Dispatcher
+from cryptml_server.jobs.store import WAITING, Job, JobStore
 from cryptml_server.tenants import Tenant
 from cryptml_server.workers.pool import WorkerPool
 
