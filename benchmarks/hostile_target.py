@@ -16,7 +16,7 @@ import httpx
 import numpy as np
 from cryptml_server.app import open_database
 from cryptml_server.base.settings import Settings
-from cryptml_server.tenants import Quotas, TenantStore
+from cryptml_server.tenancy.tenants import Quotas, TenantStore
 
 from cryptml.bundle import ClientBundle
 from cryptml.bundle.build import build_bundle

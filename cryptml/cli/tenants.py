@@ -64,7 +64,7 @@ def add(
     json: Json = False,
 ) -> None:
     """Add a tenant and print its token, once: only a digest of it is kept."""
-    from cryptml_server.tenants import Quotas, TenantStore
+    from cryptml_server.tenancy.tenants import Quotas, TenantStore
 
     with _opened(data, database, new=True) as opened:
         tenant, token = TenantStore(opened).add(name, Quotas(**quotas.given()))
@@ -75,8 +75,8 @@ def add(
 def list_tenants(data: Data = None, database: Address = None, json: Json = False) -> None:
     """List tenants with their quotas and what they have used of them."""
     from cryptml_server.keys.store import stored_keys
-    from cryptml_server.tenants import TenantStore
-    from cryptml_server.usage import UsageMeter
+    from cryptml_server.tenancy.tenants import TenantStore
+    from cryptml_server.tenancy.usage import UsageMeter
 
     with _opened(data, database) as opened:
         meter = UsageMeter(opened)
@@ -117,7 +117,7 @@ def change(
     json: Json = False,
 ) -> None:
     """Give a tenant other quotas; what is not given stays."""
-    from cryptml_server.tenants import TenantStore
+    from cryptml_server.tenancy.tenants import TenantStore
 
     given = quotas.given()
     if not given:
@@ -159,8 +159,8 @@ def budget(
 
     A budget is of one segment of one model's split: another split has other segments, and wants budgets of its own.
     """
-    from cryptml_server.tenants import TenantStore
-    from cryptml_server.usage import UsageMeter
+    from cryptml_server.tenancy.tenants import TenantStore
+    from cryptml_server.tenancy.usage import UsageMeter
 
     if (profile is None) == (segment is None) or (segment is None) != (queries is None and not no_bound):
         raise SettingError("give either --profile, or --segment with --queries or --no-bound")
@@ -198,7 +198,7 @@ def rotate(
     json: Json = False,
 ) -> None:
     """Give a tenant another token and print it, once; the one before stops working."""
-    from cryptml_server.tenants import TenantStore
+    from cryptml_server.tenancy.tenants import TenantStore
 
     with _opened(data, database) as opened:
         token = TenantStore(opened).rotate(name, grace_seconds=grace_hours * 3600)
@@ -208,7 +208,7 @@ def rotate(
 @app.command("revoke")
 def revoke(name: Name, data: Data = None, database: Address = None) -> None:
     """Answer a tenant no more; a service that runs refuses it at once, and deletes its keys within minutes."""
-    from cryptml_server.tenants import TenantStore
+    from cryptml_server.tenancy.tenants import TenantStore
 
     with _opened(data, database) as opened:
         TenantStore(opened).revoke(name)

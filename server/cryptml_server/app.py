@@ -31,8 +31,8 @@ from cryptml_server.keys.store import KeyStore
 from cryptml_server.keys.uploads import UploadDesk
 from cryptml_server.observation import observe
 from cryptml_server.readiness import Readiness
-from cryptml_server.tenants import TenantStore
-from cryptml_server.usage import DAY, UsageMeter
+from cryptml_server.tenancy.tenants import TenantStore
+from cryptml_server.tenancy.usage import DAY, UsageMeter
 from cryptml_server.workers.factory import create_workers
 from cryptml_server.workers.pool import WorkerPool
 

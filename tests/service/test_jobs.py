@@ -29,8 +29,8 @@ from cryptml_server.jobs.dispatcher import Dispatcher
 from cryptml_server.jobs.replicas import GONE_SECONDS, Replica
 from cryptml_server.jobs.store import DONE, FAILED, MOST_BEGUN, RUNNING, WAITING, Job, JobStore
 from cryptml_server.keys.store import StoredKeys
-from cryptml_server.tenants import Quotas, Tenant, TenantStore
-from cryptml_server.usage import UsageMeter
+from cryptml_server.tenancy.tenants import Quotas, Tenant, TenantStore
+from cryptml_server.tenancy.usage import UsageMeter
 from cryptml_server.workers.loads import CircuitLoads
 from cryptml_server.workers.pool import WorkerPool
 from cryptml_server.workers.protocol import Evaluation, WorkerLost

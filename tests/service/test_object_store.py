@@ -22,7 +22,7 @@ from cryptml_server.database import Database
 from cryptml_server.keys.files import KeyFile, KeyFiles
 from cryptml_server.keys.object_store import MARK
 from cryptml_server.keys.store import KEY_THREADS, KeyStore, in_key_thread
-from cryptml_server.tenants import Quotas, Tenant, TenantStore
+from cryptml_server.tenancy.tenants import Quotas, Tenant, TenantStore
 
 from cryptml.errors import SettingError
 from cryptml.files import sha256

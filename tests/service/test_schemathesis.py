@@ -12,7 +12,7 @@ import pytest
 import schemathesis
 from cryptml_server.app import open_database
 from cryptml_server.base.settings import Settings
-from cryptml_server.tenants import Quotas, TenantStore
+from cryptml_server.tenancy.tenants import Quotas, TenantStore
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from requests import Session

@@ -27,8 +27,8 @@ from cryptml_server.database import Database, DatabaseUnavailable, daily_usage, 
 from cryptml_server.keys.files import KeyFiles
 from cryptml_server.keys.store import KeyStore as StoredKeys
 from cryptml_server.keys.uploads import UploadDesk
-from cryptml_server.tenants import ANONYMOUS, Quotas, TenantStore
-from cryptml_server.usage import UsageMeter
+from cryptml_server.tenancy.tenants import ANONYMOUS, Quotas, TenantStore
+from cryptml_server.tenancy.usage import UsageMeter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text, update

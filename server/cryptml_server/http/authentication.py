@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from cryptml_server.base.problems import Problem
 from cryptml_server.base.settings import is_loopback
-from cryptml_server.tenants import Tenant, TenantStore
+from cryptml_server.tenancy.tenants import Tenant, TenantStore
 
 Authenticate = Callable[[Request], Awaitable[Tenant]]
 

@@ -22,7 +22,7 @@ from cryptml_server.database import DatabaseUnavailable
 from cryptml_server.jobs.replicas import BEAT_SECONDS, Replica
 from cryptml_server.jobs.store import MOST_BEGUN, Job, JobStore
 from cryptml_server.keys.store import KeyStore, in_key_thread, keys_name
-from cryptml_server.tenants import TenantStore
+from cryptml_server.tenancy.tenants import TenantStore
 from cryptml_server.workers.pool import Request, WorkerPool
 from cryptml_server.workers.protocol import OUT_OF_MEMORY, Evaluation, WorkerLost
 

@@ -15,8 +15,8 @@ from cryptml_server.base.clock import now
 from cryptml_server.base.models import Circuit
 from cryptml_server.base.problems import Problem
 from cryptml_server.database import Database, job_bodies, jobs, replicas, tenants
-from cryptml_server.tenants import Tenant
-from cryptml_server.usage import count_evaluation, take_back_evaluation
+from cryptml_server.tenancy.tenants import Tenant
+from cryptml_server.tenancy.usage import count_evaluation, take_back_evaluation
 
 WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
 

@@ -21,7 +21,7 @@ from cryptml_server.base.models import Circuit
 from cryptml_server.base.problems import Problem
 from cryptml_server.database import Database, evaluation_keys, insert_if_absent, tenants
 from cryptml_server.keys.files import FileAltered, KeyFile, KeyFiles
-from cryptml_server.tenants import Tenant
+from cryptml_server.tenancy.tenants import Tenant
 
 USE_SECONDS = 60.0
 """Uses that follow each other so closely are noted once."""

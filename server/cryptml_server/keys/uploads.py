@@ -18,8 +18,8 @@ from cryptml_server.base.problems import Problem
 from cryptml_server.database import Database, evaluation_keys
 from cryptml_server.keys.files import KeyFiles, file_digest
 from cryptml_server.keys.store import no_room, stored_keys
-from cryptml_server.tenants import Tenant
-from cryptml_server.usage import count_upload
+from cryptml_server.tenancy.tenants import Tenant
+from cryptml_server.tenancy.usage import count_upload
 
 MOST_UPLOADS = 8
 """Under way at once; a further one is told to come back."""

@@ -26,7 +26,7 @@ from cryptml_server.http.routes.parameters import (
 )
 from cryptml_server.http.routes.services import Services
 from cryptml_server.keys.store import in_key_thread, keys_name
-from cryptml_server.tenants import Tenant
+from cryptml_server.tenancy.tenants import Tenant
 
 STORED_SCHEMA: dict[str, Any] = {
     "type": "object",

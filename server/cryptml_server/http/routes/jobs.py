@@ -20,7 +20,7 @@ from cryptml_server.http.openapi import OCTETS, octets, problems
 from cryptml_server.http.routes.parameters import Preferences, PreferHeader
 from cryptml_server.jobs.dispatcher import Dispatcher
 from cryptml_server.jobs.store import WAITING, Job, JobStore
-from cryptml_server.tenants import Tenant
+from cryptml_server.tenancy.tenants import Tenant
 from cryptml_server.workers.pool import WorkerPool
 
 MOST_WAIT_SECONDS = 30

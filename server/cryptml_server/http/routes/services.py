@@ -9,7 +9,7 @@ from cryptml_server.base.models import ModelRegistry
 from cryptml_server.http.routes.jobs import JobDesk
 from cryptml_server.keys.store import KeyStore
 from cryptml_server.keys.uploads import UploadDesk
-from cryptml_server.usage import UsageMeter
+from cryptml_server.tenancy.usage import UsageMeter
 from cryptml_server.workers.pool import WorkerPool
 
 

@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 from cryptml_server.base.models import Circuit
 from cryptml_server.base.problems import Problem
 from cryptml_server.database import Database, DatabaseUnavailable, daily_usage, insert_if_absent, query_budgets
-from cryptml_server.tenants import Tenant
+from cryptml_server.tenancy.tenants import Tenant
 
 DAY = 86_400
 
