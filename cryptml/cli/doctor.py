@@ -15,7 +15,7 @@ from cryptml.errors import SettingError
 from cryptml.reports.table import plain_table
 
 if TYPE_CHECKING:
-    from cryptml_server.doctor import Finding
+    from cryptml_server.operations.doctor import Finding
 
 STYLES = {"ok": "green", "warning": "yellow", "wrong": "bold red"}
 
@@ -26,7 +26,7 @@ def doctor(options: ServiceOptions, json: Annotated[bool, typer.Option("--json",
 
     Takes what cryptml serve takes, as the user that serves. It leaves with code 1 where something is wrong.
     """
-    from cryptml_server.doctor import Finding, examine
+    from cryptml_server.operations.doctor import Finding, examine
 
     try:
         settings = options.read(needs_bundles=False)

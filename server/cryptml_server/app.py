@@ -29,8 +29,8 @@ from cryptml_server.jobs.store import JobStore
 from cryptml_server.keys.files import KeyFiles
 from cryptml_server.keys.store import KeyStore
 from cryptml_server.keys.uploads import UploadDesk
-from cryptml_server.observation import observe
-from cryptml_server.readiness import Readiness
+from cryptml_server.operations.observation import observe
+from cryptml_server.operations.readiness import Readiness
 from cryptml_server.tenancy.tenants import TenantStore
 from cryptml_server.tenancy.usage import DAY, UsageMeter
 from cryptml_server.workers.factory import create_workers

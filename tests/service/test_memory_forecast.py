@@ -13,10 +13,10 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from cryptml_server import doctor
 from cryptml_server.base.settings import Settings
-from cryptml_server.doctor import Patient
-from cryptml_server.memory_forecast import forecast
+from cryptml_server.operations import doctor
+from cryptml_server.operations.doctor import Patient
+from cryptml_server.operations.memory_forecast import forecast
 from typer.testing import CliRunner
 
 from cryptml.bundle import ClientBundle, ServerBundle

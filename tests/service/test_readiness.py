@@ -24,7 +24,7 @@ from cryptml_server.base.draining import Draining
 from cryptml_server.base.models import Circuit, ModelRegistry
 from cryptml_server.base.problems import Problem
 from cryptml_server.database import Database
-from cryptml_server.readiness import Readiness
+from cryptml_server.operations.readiness import Readiness
 from cryptml_server.workers.loads import MOST_AGAIN_SECONDS, CircuitLoads
 from cryptml_server.workers.local import Supervisor
 from cryptml_server.workers.pool import WorkerPool
@@ -345,7 +345,7 @@ class Silent:
 
 
 def test_one_thread_waits_for_a_database_however_many_ask(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cryptml_server.readiness.DATABASE_SECONDS", 0.2)
+    monkeypatch.setattr("cryptml_server.operations.readiness.DATABASE_SECONDS", 0.2)
     silent = Silent()
     supervisor = Supervisor(threads=1, cached_keys=1, deadline_seconds=60)
     pool = WorkerPool((supervisor,), cached_keys=1, waiting=1)

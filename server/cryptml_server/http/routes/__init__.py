@@ -12,7 +12,7 @@ from cryptml_server.http.routes.health import health_routes
 from cryptml_server.http.routes.jobs import job_routes
 from cryptml_server.http.routes.models import model_routes
 from cryptml_server.http.routes.services import Services
-from cryptml_server.readiness import Readiness
+from cryptml_server.operations.readiness import Readiness
 
 
 def create_router(services: Services, readiness: Readiness, body_seconds: float) -> APIRouter:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from cryptml_server.http.openapi import problems
-from cryptml_server.readiness import Readiness
+from cryptml_server.operations.readiness import Readiness
 
 
 def health_routes(readiness: Readiness) -> APIRouter:

@@ -31,7 +31,7 @@ from cryptml_server.base.settings import Settings, is_loopback
 from cryptml_server.base.tls import tls_context
 from cryptml_server.database import Database, DatabaseUnavailable, tenants
 from cryptml_server.keys.object_store import ObjectStore
-from cryptml_server.memory_forecast import forecast
+from cryptml_server.operations.memory_forecast import forecast
 from cryptml_server.workers.local import Supervisor
 
 State = Literal["ok", "warning", "wrong"]
