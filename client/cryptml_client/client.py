@@ -19,15 +19,15 @@ from cryptml.files import MAX_JSON_BYTES
 from cryptml.images import Image, Region, central_region, crop, load_image
 from cryptml.networks.boundary import FloatArray
 from cryptml.runtime import Answer, run_split
-from cryptml_client.answers import JSON, OCTETS
 from cryptml_client.evaluator import RemoteEvaluator
+from cryptml_client.http.answers import JSON, OCTETS
+from cryptml_client.http.transport import Transport
 from cryptml_client.key_store import KeyStore
 from cryptml_client.pinning import FILE as ACCEPTED_FILE
 from cryptml_client.pinning import AcceptedBundles, Confirm, Pinning
 from cryptml_client.prediction import Prediction
 from cryptml_client.progress import Progress, Silent
 from cryptml_client.spot_checking import SpotCheckFailed, SpotChecking
-from cryptml_client.transport import Transport
 from cryptml_client.uploading import KeyUpload
 
 MAX_BUNDLE_BYTES = 64 << 20

@@ -44,7 +44,7 @@ def forget(
     keys: Folder = None,
 ) -> None:
     """Forget what was accepted of a service: its model is then as new."""
-    from cryptml_client.addresses import service_address
+    from cryptml_client.http.addresses import service_address
 
     count = _accepted(keys).forget(str(service_address(service)).rstrip("/"), model)
     if not count:

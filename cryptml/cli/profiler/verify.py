@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from cryptml_client.transport import Transport
+from cryptml_client.http.transport import Transport
 
 from cryptml.cli.console import bar, err, out, print_json, say
 from cryptml.cli.local_service import LocalService, local_service

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 import httpcore
 import httpx
 
-from cryptml_client.network import Network
-from cryptml_client.proxies import Proxy
-from cryptml_client.streams import Framed
+from cryptml_client.http.network import Network
+from cryptml_client.http.proxies import Proxy
+from cryptml_client.http.streams import Framed
 
 MOST = 100
 MOST_IDLE = 20

@@ -25,12 +25,12 @@ from cryptml.errors import (
     ServiceUnavailable,
     SettingError,
 )
-from cryptml_client.addresses import is_loopback, service_address
-from cryptml_client.answers import JSON, parse
-from cryptml_client.connections import Connections
-from cryptml_client.deadlines import ending_at
-from cryptml_client.failures import Failures
-from cryptml_client.proxies import choose_proxy
+from cryptml_client.http.addresses import is_loopback, service_address
+from cryptml_client.http.answers import JSON, parse
+from cryptml_client.http.connections import Connections
+from cryptml_client.http.deadlines import ending_at
+from cryptml_client.http.failures import Failures
+from cryptml_client.http.proxies import choose_proxy
 
 MAX_JSON_BYTES = 16 << 20
 MOST_PATIENCE = 86_400
@@ -55,7 +55,7 @@ class Transport:
         patience_seconds: For which what may help itself is tried again, 0 for never: no attempt begins later, and the last one has its
             timeout.
         proxy: ``http://`` or ``https://`` and host and port of a proxy on the way, ``none`` for none; None for what `HTTP_PROXY`,
-            `HTTPS_PROXY` and `NO_PROXY` say. See `cryptml_client.proxies.choose_proxy`.
+            `HTTPS_PROXY` and `NO_PROXY` say. See `cryptml_client.http.proxies.choose_proxy`.
 
     Raises:
         SettingError: If one of them cannot be used, or the token would travel in the clear.

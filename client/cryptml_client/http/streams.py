@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import httpcore
 
-from cryptml_client.deadlines import ending_at, seconds_left
+from cryptml_client.http.deadlines import ending_at, seconds_left
 
 HANDSHAKE_SECONDS = 10.0
 """For a TLS handshake, within the request's time: a peer that takes the connection and says nothing is no service."""

@@ -13,8 +13,8 @@ from typing import Any
 
 import httpcore
 
-from cryptml_client.deadlines import seconds_left
-from cryptml_client.streams import Framed, Tcp, Unreachable
+from cryptml_client.http.deadlines import seconds_left
+from cryptml_client.http.streams import Framed, Tcp, Unreachable
 
 CONNECT_SECONDS = 10.0
 """For each of a host's addresses, within the request's time: the next one may answer."""

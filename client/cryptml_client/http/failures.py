@@ -15,9 +15,9 @@ from cryptml.errors import (
     ServiceUnavailable,
     printable,
 )
-from cryptml_client.answers import JSON, TOO_LARGE, described, media_type, refusal
-from cryptml_client.proxies import NONE, Proxy
-from cryptml_client.streams import Unreachable, Untrusted
+from cryptml_client.http.answers import JSON, TOO_LARGE, described, media_type, refusal
+from cryptml_client.http.proxies import NONE, Proxy
+from cryptml_client.http.streams import Unreachable, Untrusted
 
 PROXY_AUTHENTICATION = 407
 IN_NEED = (429, 502, 503, 504)

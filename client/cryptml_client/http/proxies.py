@@ -10,7 +10,7 @@ from urllib.request import getproxies_environment, proxy_bypass_environment  # t
 import httpx
 
 from cryptml.errors import SettingError
-from cryptml_client.addresses import MAX_PORT, is_loopback
+from cryptml_client.http.addresses import MAX_PORT, is_loopback
 
 NONE = ("none", "direct")
 """What to say instead of an address to use no proxy, whatever the environment says."""
