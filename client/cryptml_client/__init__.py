@@ -2,7 +2,7 @@
 
 from cryptml_client.asynchronous import AsyncClient
 from cryptml_client.client import Client
-from cryptml_client.key_store import KeyStore
+from cryptml_client.keys.store import KeyStore
 from cryptml_client.pinning import AcceptedBundles, UnacceptedBundle
 from cryptml_client.prediction import Prediction
 from cryptml_client.progress import Progress

@@ -22,7 +22,7 @@ from cryptml.runtime import Answer, run_split
 from cryptml_client.evaluator import RemoteEvaluator
 from cryptml_client.http.answers import JSON, OCTETS
 from cryptml_client.http.transport import Transport
-from cryptml_client.key_store import KeyStore
+from cryptml_client.keys.store import KeyStore
 from cryptml_client.pinning import FILE as ACCEPTED_FILE
 from cryptml_client.pinning import AcceptedBundles, Confirm, Pinning
 from cryptml_client.prediction import Prediction

@@ -21,7 +21,7 @@ from cryptml.errors import KeySetError
 from cryptml.fhe.circuit import CircuitSpec
 from cryptml.fhe.client import KeySet
 from cryptml.files import write_bytes
-from cryptml_client.key_file import KeyFile, Passphrase, WrongPassphrase, seal
+from cryptml_client.keys.file import KeyFile, Passphrase, WrongPassphrase, seal
 
 SUFFIX = ".keys"
 LOCK_SECONDS = 60.0
