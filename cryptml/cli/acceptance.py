@@ -12,7 +12,7 @@ from cryptml.cli.console import err, note
 from cryptml.reports.table import plain_table
 
 if TYPE_CHECKING:
-    from cryptml_client.pinning import Confirm
+    from cryptml_client.trust.pinning import Confirm
 
     from cryptml.bundle import ClientBundle
 
@@ -46,7 +46,7 @@ def person() -> Confirm | None:
 
 
 def _confirm(bundle: ClientBundle, known: str | None) -> bool:
-    from cryptml_client.pinning import describe_bundle
+    from cryptml_client.trust.pinning import describe_bundle
 
     title = "A model that was not used before" if known is None else "The model has changed"
     digits = grouped(bundle.digest).split(" ")

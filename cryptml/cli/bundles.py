@@ -58,7 +58,7 @@ def digest(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the digest that clinics compare, of a bundle of one's own."""
-    from cryptml_client.pinning import describe_bundle
+    from cryptml_client.trust.pinning import describe_bundle
 
     from cryptml.bundle import ClientBundle
 
@@ -73,6 +73,6 @@ def digest(
 def _accepted(keys: Path | None) -> AcceptedBundles:
     from cryptml_client import AcceptedBundles
     from cryptml_client.keys.store import default_folder
-    from cryptml_client.pinning import FILE
+    from cryptml_client.trust.pinning import FILE
 
     return AcceptedBundles((keys if keys is not None else default_folder()) / FILE)

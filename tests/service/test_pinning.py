@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from cryptml_client import AcceptedBundles, Client, KeyStore, UnacceptedBundle
-from cryptml_client.pinning import FILE, Pinning, describe_bundle
+from cryptml_client.trust.pinning import FILE, Pinning, describe_bundle
 from typer.testing import CliRunner
 
 from cryptml.bundle import ClientBundle

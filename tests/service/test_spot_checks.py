@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cryptml_client import Client, KeyStore, SpotCheckFailed, UnacceptedBundle
-from cryptml_client.spot_checking import SpotChecking, detection_probability
+from cryptml_client.trust.spot_checking import SpotChecking, detection_probability
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save
