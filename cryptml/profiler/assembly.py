@@ -7,10 +7,10 @@ from datetime import datetime, timezone
 from typing import Any
 
 from cryptml.errors import MeasurementError
+from cryptml.exposure.facts import segment_exposure
 from cryptml.profiler.composition import Link
 from cryptml.profiler.engine_choice import describe_choice
 from cryptml.profiler.estimation import Point, estimate, fit
-from cryptml.profiler.exposure import segment_exposure
 from cryptml.profiler.findings import Findings, Variant
 from cryptml.profiler.listing import describe_layers
 from cryptml.profiler.machine import describe_machine

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cryptml.errors import ReportError
+from cryptml.exposure.facts import SegmentExposure, insecure_layers
 from cryptml.profiler.composition import Link
-from cryptml.profiler.exposure import SegmentExposure, insecure_layers
 from cryptml.profiler.ranking import list_composed
 from cryptml.profiler.report import Report
 from cryptml.splits import Segment, Split

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cryptml.errors import MeasurementError
+from cryptml.exposure.probes import Knowledge
 from cryptml.fhe.settings import EngineSettings
 from cryptml.journal import Journal
 from cryptml.networks.network import Network
@@ -31,7 +32,6 @@ from cryptml.profiler.measurement import (
     Limits,
     compile_request,
 )
-from cryptml.profiler.probes import Knowledge
 from cryptml.profiler.ray_machines import ClusterMachines
 from cryptml.profiler.report import network_digest
 from cryptml.splits import Segment

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from cryptml.errors import NetworkError
+from cryptml.exposure.extraction import audit_segment
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.settings import EngineSettings
 from cryptml.networks import Standardisation
@@ -42,7 +43,6 @@ from cryptml.networks.layers import Activation, Linear, run_all
 from cryptml.networks.network import Network
 from cryptml.networks.operations import NumpyOperations
 from cryptml.networks.storage import load_network, save_network
-from cryptml.profiler.extraction import audit_segment
 from cryptml.splits import Segment
 from cryptml.training.agreement import disagreement, settle
 

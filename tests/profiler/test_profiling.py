@@ -15,9 +15,9 @@ import pytest
 from typer.testing import CliRunner
 
 from cryptml.cli.split_profiler import app
+from cryptml.exposure.extraction import audit_segment
 from cryptml.networks import Network
 from cryptml.networks.storage import save_network
-from cryptml.profiler.extraction import audit_segment
 from cryptml.profiler.report import load_report
 from cryptml.splits import Segment
 

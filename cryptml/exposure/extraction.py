@@ -1,6 +1,6 @@
 """Recover a server segment by chosen queries, as a curious client could, and compare with the network.
 
-The attacks see a `cryptml.profiler.oracles.Oracle` and what `cryptml.profiler.probes.Knowledge` says; the network is used only
+The attacks see a `cryptml.exposure.oracles.Oracle` and what `cryptml.exposure.probes.Knowledge` says; the network is used only
 afterwards, to count what was recovered. Values leave the oracle only for boundary inputs in range, as a client bundle allows them.
 """
 
@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 
 from cryptml.errors import NetworkError, SettingError
+from cryptml.exposure.guesses import Guess, additive, index_model, regression
+from cryptml.exposure.oracles import BinnedOracle, ClearOracle, Oracle
+from cryptml.exposure.probes import AffinePlan, Knowledge, Operator
 from cryptml.networks.bins import Bins
 from cryptml.networks.boundary import Boundary
 from cryptml.networks.extent import IntArray
 from cryptml.networks.layers import Activation, Convolution, Linear, run_all
 from cryptml.networks.network import Network
 from cryptml.networks.operations import NumpyOperations
-from cryptml.profiler.guesses import Guess, additive, index_model, regression
-from cryptml.profiler.oracles import BinnedOracle, ClearOracle, Oracle
-from cryptml.profiler.probes import AffinePlan, Knowledge, Operator
 from cryptml.splits import Segment
 
 HELD_OUT = 256
@@ -123,7 +123,7 @@ def audit_segment(
 ) -> Recovery:
     """Attack a segment and count what was recovered.
 
-    A linear segment is attacked to its end, with the number of queries that `cryptml.profiler.exposure` states; several
+    A linear segment is attacked to its end, with the number of queries that `cryptml.exposure.facts` states; several
     linear layers are recovered as the one map that they compose, which answers like them, not one by one. A segment whose
     only non-linearity stands first is tabulated, where the budget suffices; linear layers in front of one activation are
     fitted; anything else is imitated by a regression.

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from cryptml.exposure.probes import AffinePlan, Knowledge, Operator, PublicLayer, Window
 from cryptml.networks.bins import Bins
 from cryptml.networks.extent import IntArray
 from cryptml.networks.operations import NumpyOperations
-from cryptml.profiler.probes import AffinePlan, Knowledge, Operator, PublicLayer, Window
 
 LARGEST_WEIGHT = 7
 """Weights of up to 4 bits are tried as hypotheses."""
@@ -45,10 +45,10 @@ TABLE_SAMPLES = 1024
 
 
 class Answers(Protocol):
-    """The part of `cryptml.profiler.extraction.Oracle` that attacks use."""
+    """The part of `cryptml.exposure.extraction.Oracle` that attacks use."""
 
     def query(self, values: IntArray) -> IntArray:
-        """See `cryptml.profiler.extraction.Oracle.query`."""
+        """See `cryptml.exposure.extraction.Oracle.query`."""
         ...
 
 

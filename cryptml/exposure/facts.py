@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from cryptml.exposure.guesses import additive_queries
+from cryptml.exposure.probes import AffinePlan, Knowledge
 from cryptml.networks.network import Network
-from cryptml.profiler.guesses import additive_queries
-from cryptml.profiler.probes import AffinePlan, Knowledge
 from cryptml.splits import Segment, Side, Split
 
 PUBLIC = "Holds no learned integer: the layers' public attributes say what it computes."
@@ -38,7 +38,7 @@ class SegmentExposure:
         parameters: Learned integers in it: weights, biases, table entries.
         inputs: Values that the client chooses and encrypts.
         outputs: Values that the client decrypts.
-        queries: Chosen queries after which `cryptml.profiler.extraction` has recovered the segment exactly: their number where it is
+        queries: Chosen queries after which `cryptml.exposure.extraction` has recovered the segment exactly: their number where it is
             linear (0 where it holds nothing to learn); at most so many where its one non-linearity comes first; as many as an
             attack needed that was run and succeeded. None where no such number is known.
         attack: One sentence with its source.
