@@ -39,7 +39,7 @@ from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
 from cryptml.networks import load_network
-from cryptml.profiler.machine import describe_machine
+from cryptml.profiler.measure.machine import describe_machine
 from cryptml.splits import Split
 
 MANY = Quotas(concurrent_evaluations=1000, daily_evaluations=1_000_000, jobs=100_000)

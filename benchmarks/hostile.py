@@ -32,7 +32,7 @@ from benchmarks.hostile_target import CANARY, PATIENCE_SECONDS, SETTLE_SECONDS, 
 from cryptml.cli.local_service import LocalService
 from cryptml.errors import CryptmlError
 from cryptml.processes.memory import resident_bytes
-from cryptml.profiler.machine import describe_machine
+from cryptml.profiler.measure.machine import describe_machine
 
 SEED = 20240607
 THREADS = 4

@@ -36,10 +36,10 @@ from cryptml.files import sha256
 from cryptml.networks import load_network
 from cryptml.networks.envelope import envelope
 from cryptml.processes.child import Child
-from cryptml.profiler.machine import describe_machine
+from cryptml.profiler.measure.machine import describe_machine
 from cryptml.splits import Split
 
-SERVER_MODULE = "cryptml.profiler.server_process"
+SERVER_MODULE = "cryptml.profiler.measure.server_process"
 TIMEOUT_SECONDS = 600.0
 
 SETTLE_SECONDS = 0.4

@@ -85,7 +85,7 @@ def test_a_process_that_leaves_with_its_owner_is_measured(tmp_path: Path) -> Non
         "import os, subprocess, sys, time\n"
         "sys.path.insert(0, sys.argv[1])\n"
         "from cryptml.processes.child import Child\n"
-        "child = Child('cryptml.profiler.compiler_process', threads=1)\n"
+        "child = Child('cryptml.profiler.measure.compiler_process', threads=1)\n"
         "try:\n    child.ask({'do': 'run_front_end', 'network': 'tiny', 'repeats': 1}, time.monotonic() + 60)\n"
         "finally:\n    print(child._process.pid, flush=True)\n"
         "    os.kill(os.getpid(), 9)\n"
@@ -105,5 +105,7 @@ def test_a_process_that_leaves_with_its_owner_is_measured(tmp_path: Path) -> Non
         assert time.monotonic() < deadline
         time.sleep(0.1)
     found = measured(tmp_path)
-    wanted = line_of("cryptml/profiler/compiler_process.py", 'return {"run_ms": [_timed(lambda: network.quantise')
+    wanted = line_of(
+        "cryptml/profiler/measure/compiler_process.py", 'return {"run_ms": [_timed(lambda: network.quantise'
+    )
     assert wanted in found["profiler/compiler_process.py"]

@@ -96,7 +96,7 @@ def build(
     from cryptml.bundle.manifest import grouped
     from cryptml.fhe.backends.registry import load_backend
     from cryptml.profiler.engine_choice import settings_in
-    from cryptml.profiler.worker_memory import measuring
+    from cryptml.profiler.measure.worker_memory import measuring
 
     trained = load_network(network)
     constraints = Constraints(

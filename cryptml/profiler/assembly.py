@@ -13,7 +13,7 @@ from cryptml.profiler.engine_choice import describe_choice
 from cryptml.profiler.estimation import Point, estimate, fit
 from cryptml.profiler.findings import Findings, Variant
 from cryptml.profiler.listing import describe_layers
-from cryptml.profiler.machine import describe_machine
+from cryptml.profiler.measure.machine import describe_machine
 from cryptml.profiler.ranking import list_composed
 from cryptml.splits import Segment
 

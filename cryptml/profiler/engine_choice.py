@@ -98,7 +98,7 @@ def describe_choice(
         segment: With lookups, compiled with the default settings.
         base: With those.
         others: With `alternatives`.
-        trials: What `cryptml.profiler.trials.try_allocations` found; empty where nothing was tried.
+        trials: What `cryptml.profiler.measure.trials.try_allocations` found; empty where nothing was tried.
         max_failure: Bound on a whole answer's probability of failure; None where p_error was given instead.
     """
     chosen = best(base, others)

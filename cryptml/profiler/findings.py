@@ -102,7 +102,7 @@ class Findings:
         return sorted((variant for variant in found if variant.settings is not None), key=self.complexity)
 
     def divided(self, segment: Segment) -> Sequence[Mapping[str, Any]]:
-        """Return what dividing threads gave, as `cryptml.profiler.trials` found it; empty where that is still to be done."""
+        """Return what dividing threads gave, as `cryptml.profiler.measure.trials` found it; empty where that is still to be done."""
         found = self.journal.get(f"divided {self.chosen(segment)}") or {}
         return found.get("allocations", ())
 

@@ -29,8 +29,8 @@ from cryptml.profiler.engine_choice import (
     settings_in,
 )
 from cryptml.profiler.findings import Findings, Variant
-from cryptml.profiler.measurement import STAGES, Measured
-from cryptml.profiler.trials import MOST_AT_ONCE, allocations
+from cryptml.profiler.measure.measurement import STAGES, Measured
+from cryptml.profiler.measure.trials import MOST_AT_ONCE, allocations
 from cryptml.splits import Segment, enumerate_segments
 
 BASE = EngineSettings()

@@ -17,7 +17,7 @@ from cryptml.images import Image, Region
 from cryptml.networks import load_network
 from cryptml.networks.clamping import within_bins
 from cryptml.networks.envelope import split_envelope
-from cryptml.profiler.samples import sample_region
+from cryptml.profiler.measure.samples import sample_region
 from cryptml.splits import Segment, Split
 
 pytestmark = [pytest.mark.encrypted, pytest.mark.usefixtures("unmeasured_children")]

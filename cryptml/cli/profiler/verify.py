@@ -22,10 +22,10 @@ from cryptml.networks.clamping import within_bins
 from cryptml.networks.envelope import split_envelope
 from cryptml.processes.child import Child
 from cryptml.profiler.composition import Link
-from cryptml.profiler.measurement import LONG_EVALUATION_MS
+from cryptml.profiler.measure.measurement import LONG_EVALUATION_MS
+from cryptml.profiler.measure.samples import sample_region
 from cryptml.profiler.ranking import describe_composed, list_composed
 from cryptml.profiler.report import MAX_LISTED_LAYERS, cost_model, link_of, load_report, require_network, save_report
-from cryptml.profiler.samples import sample_region
 from cryptml.profiler.selection import spread
 from cryptml.reports.verification import saving, verification_table, worst_and_median
 from cryptml.splits import Segment, Split

@@ -14,9 +14,9 @@ from cryptml.errors import MeasurementError
 from cryptml.fhe.circuit import CircuitSpec
 from cryptml.networks import Network
 from cryptml.processes.child import Child
-from cryptml.profiler.compiled_folder import write_spec
-from cryptml.profiler.measurement import CLIENT_MODULE, SERVER_MODULE
-from cryptml.profiler.samples import sample_input
+from cryptml.profiler.measure.compiled_folder import write_spec
+from cryptml.profiler.measure.measurement import CLIENT_MODULE, SERVER_MODULE
+from cryptml.profiler.measure.samples import sample_input
 
 TIMEOUT_SECONDS = 1800.0
 """For all of one circuit's measurement: two evaluations among it."""

@@ -17,9 +17,9 @@ from cryptml.errors import MeasurementError
 from cryptml.networks import Network
 from cryptml.processes.child import Child
 from cryptml.processes.memory import available_bytes
-from cryptml.profiler.compiled_folder import CIRCUIT_FOLDER
-from cryptml.profiler.measurement import CLIENT_MODULE, LONG_EVALUATION_MS, SERVER_MODULE, Limits
-from cryptml.profiler.samples import sample_input
+from cryptml.profiler.measure.compiled_folder import CIRCUIT_FOLDER
+from cryptml.profiler.measure.measurement import CLIENT_MODULE, LONG_EVALUATION_MS, SERVER_MODULE, Limits
+from cryptml.profiler.measure.samples import sample_input
 from cryptml.splits import Segment
 
 MOST_AT_ONCE = 8
@@ -102,7 +102,7 @@ def try_allocations(
         segment: Compiled into ``folder``.
         folder: Holds keys and ciphertexts meanwhile.
         limits: Of time and memory, for every division anew.
-        measured: What `cryptml.profiler.measurement` measured: how long an evaluation takes, how much memory.
+        measured: What `cryptml.profiler.measure.measurement` measured: how long an evaluation takes, how much memory.
         tell: Told what is being done.
 
     Returns:

@@ -19,18 +19,18 @@ from cryptml.errors import ReportError, SettingError
 from cryptml.networks import load_network
 from cryptml.networks.storage import resolve_network
 from cryptml.node_folder import NodeFolder
-from cryptml.profiler.compiled_folder import CIRCUIT_FOLDER
-from cryptml.profiler.machine import describe_machine
-from cryptml.profiler.machines import Entry, Tell, ThisMachine
-from cryptml.profiler.measurement import Limits
-from cryptml.profiler.trials import allocations
+from cryptml.profiler.measure.compiled_folder import CIRCUIT_FOLDER
+from cryptml.profiler.measure.machine import describe_machine
+from cryptml.profiler.measure.machines import Entry, Tell, ThisMachine
+from cryptml.profiler.measure.measurement import Limits
+from cryptml.profiler.measure.trials import allocations
 from cryptml.splits import Segment
 
 Files = tuple[tuple[str, bytes], ...]
 """Names and contents of a folder without folders."""
 
 Circuit = tuple[Files, Files]
-"""What `cryptml.profiler.compiled_folder.write_compiled` wrote: the folder, and the circuit's below."""
+"""What `cryptml.profiler.measure.compiled_folder.write_compiled` wrote: the folder, and the circuit's below."""
 
 PLACE_SECONDS = 60.0
 """Within which every node must be free of other work."""
@@ -97,7 +97,7 @@ class NodeMachine:
 
 
 class ClusterMachines:
-    """All nodes of a cluster with CPUs; `cryptml.profiler.machines.Machines`.
+    """All nodes of a cluster with CPUs; `cryptml.profiler.measure.machines.Machines`.
 
     Args:
         address: Of the cluster, see `cryptml.cluster.connect`.

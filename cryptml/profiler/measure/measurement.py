@@ -17,12 +17,12 @@ from cryptml.networks import IntArray, Network
 from cryptml.networks.clamping import within_bins
 from cryptml.networks.envelope import envelope
 from cryptml.processes.child import Child
-from cryptml.profiler.compiled_folder import CIRCUIT_FOLDER
-from cryptml.profiler.samples import sample_input
+from cryptml.profiler.measure.compiled_folder import CIRCUIT_FOLDER
+from cryptml.profiler.measure.samples import sample_input
 from cryptml.splits import Segment
 
-CLIENT_MODULE = "cryptml.profiler.client_process"
-SERVER_MODULE = "cryptml.profiler.server_process"
+CLIENT_MODULE = "cryptml.profiler.measure.client_process"
+SERVER_MODULE = "cryptml.profiler.measure.server_process"
 
 LONG_EVALUATION_MS = 60_000.0
 """An evaluation this long is its own warm-up: what the first one costs more is small beside it."""
@@ -94,7 +94,7 @@ def measure_segment(
 
     Args:
         network: Checks the decrypted results.
-        segment: Compiled into ``folder`` by `cryptml.profiler.compiler_process`.
+        segment: Compiled into ``folder`` by `cryptml.profiler.measure.compiler_process`.
         folder: Holds ciphertexts and evaluation keys meanwhile; never a secret key.
         limits: Of time and memory.
         tell: Told what is being done.

@@ -1,4 +1,4 @@
-"""Where compiled segments are measured: this machine, or those of a cluster (`cryptml.profiler.ray_machines`)."""
+"""Where compiled segments are measured: this machine, or those of a cluster (`cryptml.profiler.measure.ray_machines`)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 from cryptml.errors import MeasurementError
 from cryptml.networks import Network
-from cryptml.profiler.measurement import Limits, measure_segment
-from cryptml.profiler.trials import Allocation, allocations, compare_circuits, remove_messages, try_allocations
+from cryptml.profiler.measure.measurement import Limits, measure_segment
+from cryptml.profiler.measure.trials import Allocation, allocations, compare_circuits, remove_messages, try_allocations
 from cryptml.splits import Segment
 
 Tell = Callable[[str], None]
@@ -27,15 +27,15 @@ class Machines(Protocol):
         ...
 
     def measure(self, segment: Segment, folder: Path, tell: Tell) -> Entry:
-        """Measure a compiled segment; see `cryptml.profiler.measurement.measure_segment`."""
+        """Measure a compiled segment; see `cryptml.profiler.measure.measurement.measure_segment`."""
         ...
 
     def compare(self, segment: Segment, folders: tuple[Path, Path], tell: Tell) -> Entry:
-        """Evaluate two circuits of a segment in turn; see `cryptml.profiler.trials.compare_circuits`."""
+        """Evaluate two circuits of a segment in turn; see `cryptml.profiler.measure.trials.compare_circuits`."""
         ...
 
     def divide(self, segment: Segment, folder: Path, measured: Mapping[str, Any], tell: Tell) -> Entry:
-        """Try divisions of the threads; see `cryptml.profiler.trials.try_allocations`."""
+        """Try divisions of the threads; see `cryptml.profiler.measure.trials.try_allocations`."""
         ...
 
     def close(self) -> None:

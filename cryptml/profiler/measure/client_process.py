@@ -16,7 +16,7 @@ from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
 from cryptml.processes.answering import answer, milliseconds_since
 from cryptml.processes.memory import peak_resident_bytes, reset_peak, resident_bytes
-from cryptml.profiler.compiled_folder import read_spec
+from cryptml.profiler.measure.compiled_folder import read_spec
 
 
 class MeasuredClient:

@@ -14,7 +14,7 @@ from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.settings import EngineSettings, Grouping, Rounding
 from cryptml.networks import Network, load_network
 from cryptml.processes.answering import answer, milliseconds_since
-from cryptml.profiler.compiled_folder import read_spec, write_compiled
+from cryptml.profiler.measure.compiled_folder import read_spec, write_compiled
 from cryptml.splits import Segment
 
 KEY_PARAMETERS_DIGITS = 16
