@@ -25,7 +25,7 @@ from cryptml.errors import ReportError, SettingError
 from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS, EngineSettings, Rounding, power
 from cryptml.networks import load_network
 from cryptml.networks.shipped import DEFAULT_SPLITS
-from cryptml.profiler.choice import Constraints
+from cryptml.profiler.plan.choice import Constraints
 from cryptml.reports.table import bytes_text, network_table, plain_table
 from cryptml.splits import Segment, Split
 
@@ -95,8 +95,8 @@ def build(
     from cryptml.bundle.build import build_bundle
     from cryptml.bundle.manifest import grouped
     from cryptml.fhe.backends.registry import load_backend
-    from cryptml.profiler.engine_choice import settings_in
     from cryptml.profiler.measure.worker_memory import measuring
+    from cryptml.profiler.plan.circuit_settings import settings_in
 
     trained = load_network(network)
     constraints = Constraints(
@@ -214,7 +214,7 @@ def _report_of(network: str, report: Path | None) -> dict[str, Any]:
     Raises:
         ReportError: If there is none, or it is another network's.
     """
-    from cryptml.profiler.report import load_report, require_network
+    from cryptml.profiler.plan.report import load_report, require_network
 
     if report is None:
         raise ReportError("--split auto needs --report, a file of split-profiler run")
@@ -231,8 +231,8 @@ def _automatic(
     Raises:
         ReportError: If no split keeps the constraints.
     """
-    from cryptml.profiler.choice import choosable, choose
-    from cryptml.profiler.report import link_of
+    from cryptml.profiler.plan.choice import choosable, choose
+    from cryptml.profiler.plan.report import link_of
 
     link = link_of(document, bandwidth_mbps, rtt_ms)
     choice = choose(document, choosable(document, link, constraints), constraints)

@@ -84,7 +84,7 @@ def search(
     from cryptml.networks.architectures.design import Design
     from cryptml.networks.architectures.registry import load_architecture
     from cryptml.networks.front_ends import restore_front_end
-    from cryptml.profiler.report import load_report
+    from cryptml.profiler.plan.report import load_report
     from cryptml.reports.search import draw_search
     from cryptml.reports.table import plain_table
     from cryptml.search import PriceModel, Search, SearchSettings

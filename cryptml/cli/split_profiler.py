@@ -12,7 +12,7 @@ from cryptml.cli.profiler import run as run_verb
 from cryptml.cli.run import run_app
 from cryptml.errors import SettingError
 from cryptml.networks import load_network
-from cryptml.profiler.listing import list_splits
+from cryptml.profiler.plan.listing import list_splits
 from cryptml.reports.table import splits_table
 
 MAX_LISTED_LAYERS = 20

@@ -282,7 +282,7 @@ def _budgets_of(profile: Path | None, model: str, share: float, spot_checks: int
         SettingError: If the share is out of bounds, or the report is another model's or knows no such number.
         ReportError: If the report is malformed.
     """
-    from cryptml.profiler.report import load_report
+    from cryptml.profiler.plan.report import load_report
 
     if not 0 < share < 1:
         raise SettingError(f"--share is {share:g}; it lies between 0 and 1, for all queries recover the segment")

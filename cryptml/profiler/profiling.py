@@ -19,8 +19,6 @@ from cryptml.journal import Journal
 from cryptml.networks.network import Network
 from cryptml.processes.child import Child, Replaced
 from cryptml.profiler.assembly import assemble
-from cryptml.profiler.composition import Link
-from cryptml.profiler.estimation import expected_evaluate_ms, is_near
 from cryptml.profiler.findings import Findings, Variant
 from cryptml.profiler.measure.compiled_folder import is_compiled
 from cryptml.profiler.measure.machine import describe_machine
@@ -33,7 +31,9 @@ from cryptml.profiler.measure.measurement import (
     compile_request,
 )
 from cryptml.profiler.measure.ray_machines import ClusterMachines
-from cryptml.profiler.report import network_digest
+from cryptml.profiler.plan.composition import Link
+from cryptml.profiler.plan.estimation import expected_evaluate_ms, is_near
+from cryptml.profiler.plan.report import network_digest
 from cryptml.splits import Segment
 
 COMPILER_MODULE = "cryptml.profiler.measure.compiler_process"

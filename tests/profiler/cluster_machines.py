@@ -15,7 +15,7 @@ from cryptml.cli.split_profiler import app
 from cryptml.networks import Network
 from cryptml.networks.storage import save_network
 from cryptml.profiler.measure.machine import describe_machine
-from cryptml.profiler.report import load_report
+from cryptml.profiler.plan.report import load_report
 from tests.ray_cluster import TwoNodes, two_nodes, wait_for
 
 pytestmark = [

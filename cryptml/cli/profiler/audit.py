@@ -16,7 +16,7 @@ from cryptml.fhe.settings import power
 from cryptml.networks import Network, load_network
 from cryptml.networks.engine_noise import DEFAULT_P_ERROR
 from cryptml.networks.shipped import DEFAULT_SPLITS
-from cryptml.profiler.listing import describe_layers
+from cryptml.profiler.plan.listing import describe_layers
 from cryptml.reports.exposure import (
     client_holds_text,
     client_table,

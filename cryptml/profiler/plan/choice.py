@@ -8,9 +8,9 @@ from typing import Any
 
 from cryptml.errors import ReportError
 from cryptml.exposure.facts import SegmentExposure, insecure_layers
-from cryptml.profiler.composition import Link
-from cryptml.profiler.ranking import list_composed
-from cryptml.profiler.report import Report
+from cryptml.profiler.plan.composition import Link
+from cryptml.profiler.plan.ranking import list_composed
+from cryptml.profiler.plan.report import Report
 from cryptml.splits import Segment, Split
 
 Entry = Mapping[str, Any]

@@ -11,7 +11,7 @@ from typing import Any
 from cryptml.errors import ReportError
 from cryptml.files import parse_json, read_bounded, sha256, to_json_bytes, write_bytes
 from cryptml.networks.storage import NETWORK_FILE, resolve_network
-from cryptml.profiler.composition import CostModel, Link, SegmentCost
+from cryptml.profiler.plan.composition import CostModel, Link, SegmentCost
 from cryptml.splits import Segment, enumerate_segments
 
 SCHEMA = "profile.schema.json"
@@ -76,7 +76,7 @@ def link_of(document: Report, bandwidth_mbps: float | None = None, rtt_ms: float
 
 
 def cost_model(document: Report, key_parameters: str | None = None) -> CostModel:
-    """Return what `cryptml.profiler.composition` needs of a checked report.
+    """Return what `cryptml.profiler.plan.composition` needs of a checked report.
 
     Args:
         document: The report.

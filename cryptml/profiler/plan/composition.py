@@ -252,7 +252,7 @@ class Composed:
         return f"{int(self.parts.code[index]):0{self.layers}b}".translate(LETTERS)
 
     def figure(self, name: str, index: int) -> float | int:
-        """Return one of `cryptml.profiler.report.FIGURES` of a split, rounded as a report holds it."""
+        """Return one of `cryptml.profiler.plan.report.FIGURES` of a split, rounded as a report holds it."""
         array = getattr(self, name) if hasattr(self, name) else getattr(self.parts, name)
         return round(float(array[index]), 4) if name.endswith("_ms") else round(float(array[index]))
 
@@ -283,7 +283,7 @@ def compose(model: CostModel, link: Link) -> Composed:
     """Compose all 2^n splits of a network, C before S at each layer.
 
     Raises:
-        ValueError: Above `MAX_COMPOSED_LAYERS` layers; `cryptml.profiler.frontier.search_frontier` needs no list.
+        ValueError: Above `MAX_COMPOSED_LAYERS` layers; `cryptml.profiler.plan.frontier.search_frontier` needs no list.
     """
     if model.layers > MAX_COMPOSED_LAYERS:
         raise ValueError(f"2^{model.layers} splits are too many to list, at most 2^{MAX_COMPOSED_LAYERS}")

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from cryptml.profiler.composition import MAX_COMPOSED_LAYERS, Composed, Link, compose, compose_one
-from cryptml.profiler.frontier import frontier_of, search_frontier
-from cryptml.profiler.report import FIGURES, MAX_LISTED_LAYERS, Report, cost_model, infeasible_reason
-from cryptml.profiler.sharing import KeySets, SharedForms
+from cryptml.profiler.plan.composition import MAX_COMPOSED_LAYERS, Composed, Link, compose, compose_one
+from cryptml.profiler.plan.frontier import frontier_of, search_frontier
+from cryptml.profiler.plan.report import FIGURES, MAX_LISTED_LAYERS, Report, cost_model, infeasible_reason
+from cryptml.profiler.plan.sharing import KeySets, SharedForms
 from cryptml.splits import Split
 
 
@@ -20,7 +20,7 @@ def list_composed(document: Report, link: Link, most_layers: int = MAX_LISTED_LA
     Args:
         document: Its segments, baselines and configuration are used; its splits are not, so they may be composed for another wire.
         link: The wire.
-        most_layers: At most `cryptml.profiler.composition.MAX_COMPOSED_LAYERS`.
+        most_layers: At most `cryptml.profiler.plan.composition.MAX_COMPOSED_LAYERS`.
     """
     model = cost_model(document)
     if model.layers > most_layers:
