@@ -34,7 +34,7 @@ from cryptml.networks.architectures.registry import Architecture, load_architect
 from cryptml.networks.architectures.rounding import RoundedAccumulator
 from cryptml.networks.architectures.triangle import TriangleWave
 from cryptml.networks.architectures.wavelets import begin_as_wavelets
-from cryptml.networks.engine_noise import DEFAULT_P_ERROR
+from cryptml.networks.rounding.noise import DEFAULT_P_ERROR
 from cryptml.splits import Segment
 from cryptml.training import (
     Examples,

@@ -34,7 +34,7 @@ from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
 from cryptml.networks import load_network
-from cryptml.networks.envelope import envelope
+from cryptml.networks.rounding.envelope import envelope
 from cryptml.processes.child import Child
 from cryptml.profiler.measure.machine import describe_machine
 from cryptml.splits import Split

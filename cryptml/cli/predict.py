@@ -18,8 +18,8 @@ from cryptml.cli.shared_options import with_shared_options
 from cryptml.errors import CryptmlError, ImageError, RangeError
 from cryptml.images import FrameChoice, Image, Region, central_region, crop, load_frames
 from cryptml.networks import FloatArray, IntArray, Network, load_network
-from cryptml.networks.clamping import within_bins
-from cryptml.networks.envelope import split_envelope
+from cryptml.networks.rounding.clamping import within_bins
+from cryptml.networks.rounding.envelope import split_envelope
 from cryptml.reports.table import bytes_text, milliseconds_text, plain_table
 from cryptml.splits import Segment, Split
 

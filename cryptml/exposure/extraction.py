@@ -17,12 +17,12 @@ from cryptml.errors import NetworkError, SettingError
 from cryptml.exposure.guesses import Guess, additive, index_model, regression
 from cryptml.exposure.oracles import BinnedOracle, ClearOracle, Oracle
 from cryptml.exposure.probes import AffinePlan, Knowledge, Operator
-from cryptml.networks.bins import Bins
 from cryptml.networks.boundary import Boundary
 from cryptml.networks.extent import IntArray
 from cryptml.networks.layers import Activation, Convolution, Linear, run_all
 from cryptml.networks.network import Network
 from cryptml.networks.operations import NumpyOperations
+from cryptml.networks.rounding.bins import Bins
 from cryptml.splits import Segment
 
 HELD_OUT = 256

@@ -18,9 +18,9 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from cryptml.exposure.probes import AffinePlan, Knowledge, Operator, PublicLayer, Window
-from cryptml.networks.bins import Bins
 from cryptml.networks.extent import IntArray
 from cryptml.networks.operations import NumpyOperations
+from cryptml.networks.rounding.bins import Bins
 
 LARGEST_WEIGHT = 7
 """Weights of up to 4 bits are tried as hypotheses."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from cryptml.datasets.base import Indices
 from cryptml.networks.architectures.registry import Architecture
-from cryptml.networks.engine_noise import DEFAULT_P_ERROR
+from cryptml.networks.rounding.noise import DEFAULT_P_ERROR
 from cryptml.training.evaluation import Evaluation, evaluate_probabilities
 from cryptml.training.examples import Examples, predict_program
 from cryptml.training.fidelity import REPEATS, Rounding, compare_answers, rounding_places, simulate_evaluations

@@ -10,11 +10,11 @@ import numpy as np
 from torch import Tensor
 
 from cryptml.networks.boundary import FloatArray
-from cryptml.networks.clamping import Clamping, measure_clamping
-from cryptml.networks.engine_noise import NoisyOperations
 from cryptml.networks.extent import IntArray
 from cryptml.networks.layers import run_all
 from cryptml.networks.network import Network, probabilities
+from cryptml.networks.rounding.clamping import Clamping, measure_clamping
+from cryptml.networks.rounding.noise import NoisyOperations
 from cryptml.splits import Segment
 from cryptml.training.auc import RocAuc
 

@@ -31,17 +31,17 @@ from cryptml.networks.architectures.blocks import (
 from cryptml.networks.architectures.dropout import CentredDropout
 from cryptml.networks.architectures.rounding import RoundedAccumulator
 from cryptml.networks.architectures.triangle import TriangleWave
-from cryptml.networks.bins import Bins
 from cryptml.networks.boundary import Boundary
-from cryptml.networks.clamping import measure_clamping, within_bins
 from cryptml.networks.conversion import convert
 from cryptml.networks.conversion.convert import to_boundary
-from cryptml.networks.engine_noise import NoisyOperations
-from cryptml.networks.envelope import Interval, IntervalOperations, envelope
 from cryptml.networks.extent import Extent
 from cryptml.networks.layers import Activation, Linear, run_all
 from cryptml.networks.network import Network
 from cryptml.networks.operations import NumpyOperations
+from cryptml.networks.rounding.bins import Bins
+from cryptml.networks.rounding.clamping import measure_clamping, within_bins
+from cryptml.networks.rounding.envelope import Interval, IntervalOperations, envelope
+from cryptml.networks.rounding.noise import NoisyOperations
 from cryptml.networks.storage import load_network, save_network
 from cryptml.splits import Segment
 from cryptml.training.agreement import disagreement, settle

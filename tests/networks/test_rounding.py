@@ -17,10 +17,10 @@ from cryptml.networks.architectures.blocks import activation, convolution, input
 from cryptml.networks.architectures.dropout import CentredDropout
 from cryptml.networks.architectures.rounding import MARGIN, RoundedAccumulator
 from cryptml.networks.architectures.triangle import TriangleWave
-from cryptml.networks.bins import MOST_DROPPED_BITS
 from cryptml.networks.conversion import convert, largest_difference, read_stages
-from cryptml.networks.engine_noise import NoisyOperations, bin_deviation
 from cryptml.networks.layers import Activation, run_all
+from cryptml.networks.rounding.bins import MOST_DROPPED_BITS
+from cryptml.networks.rounding.noise import NoisyOperations, bin_deviation
 from cryptml.training.agreement import settle
 
 FRONT_END = Standardisation(8)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from cryptml.fhe.settings import DEFAULT_MAX_FAILURE, EngineSettings, Grouping, Rounding, p_error_within, power
 from cryptml.journal import Journal
 from cryptml.networks import Network, load_network
-from cryptml.networks.engine_noise import DEFAULT_P_ERROR
+from cryptml.networks.rounding.noise import DEFAULT_P_ERROR
 from cryptml.profiler.assembly import assemble
 from cryptml.profiler.findings import Findings, Variant
 from cryptml.profiler.measure.measurement import STAGES, Measured

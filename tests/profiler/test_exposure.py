@@ -18,7 +18,7 @@ from cryptml.exposure.facts import SegmentExposure, insecure_layers, segment_exp
 from cryptml.fhe.settings import EngineSettings
 from cryptml.journal import Journal
 from cryptml.networks import Network
-from cryptml.networks.engine_noise import DEFAULT_P_ERROR
+from cryptml.networks.rounding.noise import DEFAULT_P_ERROR
 from cryptml.profiler.assembly import assemble
 from cryptml.profiler.findings import Findings
 from cryptml.profiler.measure.compiler_process import attack

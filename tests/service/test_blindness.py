@@ -22,7 +22,7 @@ from cryptml.cli.local_service import local_service
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.images import Region, brightest_region, crop, load_image
 from cryptml.networks import Network
-from cryptml.networks.envelope import split_envelope
+from cryptml.networks.rounding.envelope import split_envelope
 from cryptml.splits import Segment, Split
 
 pytestmark = [pytest.mark.encrypted, pytest.mark.usefixtures("unmeasured_children")]

@@ -15,8 +15,8 @@ from cryptml.errors import RangeError
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.images import Image, Region
 from cryptml.networks import load_network
-from cryptml.networks.clamping import within_bins
-from cryptml.networks.envelope import split_envelope
+from cryptml.networks.rounding.clamping import within_bins
+from cryptml.networks.rounding.envelope import split_envelope
 from cryptml.profiler.measure.samples import sample_region
 from cryptml.splits import Segment, Split
 

@@ -64,7 +64,7 @@ def test_an_exact_network_has_one_right_answer(tiny: Network) -> None:
 @pytest.mark.parametrize("split", ["CCSSS", "SSSSS"])
 def test_intervals_hold_noisy_answers_that_they_were_not_made_from(reference: Network, split: str) -> None:
     from cryptml.bundle.spot_checks import _run_noisily
-    from cryptml.networks.engine_noise import NoisyOperations
+    from cryptml.networks.rounding.noise import NoisyOperations
 
     checks = made(reference, split, 2)
     values = reference.quantise(checks.regions)

@@ -14,7 +14,7 @@ from cryptml.errors import SettingError, printable
 from cryptml.exposure.facts import SegmentExposure, insecure_layers, segment_exposure, split_exposure
 from cryptml.fhe.settings import power
 from cryptml.networks import Network, load_network
-from cryptml.networks.engine_noise import DEFAULT_P_ERROR
+from cryptml.networks.rounding.noise import DEFAULT_P_ERROR
 from cryptml.networks.shipped import DEFAULT_SPLITS
 from cryptml.profiler.plan.listing import describe_layers
 from cryptml.reports.exposure import (

@@ -67,7 +67,7 @@ def run_command(
     What is finished lies beside the report until it is written, so that --resume loses at most the segment in progress.
     """
     from cryptml.fhe.settings import DEFAULT_MAX_FAILURE, EngineSettings, p_error_within
-    from cryptml.networks.engine_noise import DEFAULT_P_ERROR
+    from cryptml.networks.rounding.noise import DEFAULT_P_ERROR
     from cryptml.profiler.measure.measurement import Limits
     from cryptml.profiler.plan.composition import Link
     from cryptml.profiler.plan.report import save_report

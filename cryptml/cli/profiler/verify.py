@@ -18,8 +18,8 @@ from cryptml.cli.console import bar, err, out, print_json, say
 from cryptml.cli.local_service import LocalService, local_service
 from cryptml.errors import CircuitError, MeasurementError, ReportError, ServiceUnavailable
 from cryptml.networks import Network, load_network
-from cryptml.networks.clamping import within_bins
-from cryptml.networks.envelope import split_envelope
+from cryptml.networks.rounding.clamping import within_bins
+from cryptml.networks.rounding.envelope import split_envelope
 from cryptml.processes.child import Child
 from cryptml.profiler.measure.measurement import LONG_EVALUATION_MS
 from cryptml.profiler.measure.samples import sample_region

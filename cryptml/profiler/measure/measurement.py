@@ -14,8 +14,8 @@ import numpy as np
 from cryptml.errors import MeasurementError
 from cryptml.fhe.settings import EngineSettings
 from cryptml.networks import IntArray, Network
-from cryptml.networks.clamping import within_bins
-from cryptml.networks.envelope import envelope
+from cryptml.networks.rounding.clamping import within_bins
+from cryptml.networks.rounding.envelope import envelope
 from cryptml.processes.child import Child
 from cryptml.profiler.measure.compiled_folder import CIRCUIT_FOLDER
 from cryptml.profiler.measure.samples import sample_input

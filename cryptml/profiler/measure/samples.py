@@ -8,7 +8,7 @@ import numpy as np
 
 from cryptml.images.textures import random_textures
 from cryptml.networks import FloatArray, IntArray, Network
-from cryptml.networks.clamping import within_bins
+from cryptml.networks.rounding.clamping import within_bins
 from cryptml.splits import Segment
 
 TEXTURES = 64

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cryptml.fhe.settings import EngineSettings, Grouping, Rounding, power
-from cryptml.networks.engine_noise import bin_deviation
 from cryptml.networks.network import Network
+from cryptml.networks.rounding.noise import bin_deviation
 from cryptml.splits import Segment
 
 STRICTER = 2.0**-24

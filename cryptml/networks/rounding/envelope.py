@@ -2,7 +2,7 @@
 
 Approximate rounding adds the engine's noise to an accumulator before a table reads it. The noise exceeds half a bin with a
 probability below the circuit's p_error alone, so a value is read from its own bin or from a neighbouring one. Intervals carry
-that through every layer: where no table clamps (`cryptml.networks.clamping.within_bins`), answers lie in the envelope but for that
+that through every layer: where no table clamps (`cryptml.networks.rounding.clamping.within_bins`), answers lie in the envelope but for that
 probability, and where nothing is rounded it is a single point.
 """
 
@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cryptml.networks.bins import Bins
 from cryptml.networks.extent import IntArray
 from cryptml.networks.layers import propagate_all, run_all
 from cryptml.networks.network import Network
 from cryptml.networks.operations import NumpyOperations
+from cryptml.networks.rounding.bins import Bins
 from cryptml.splits import Segment, Side, Split
 
 _NUMPY = NumpyOperations()
