@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from cryptml.errors import NetworkError
-from cryptml.networks.architectures.binned import BinnedLinear
-from cryptml.networks.architectures.blocks import ResidualBlock, value_of
-from cryptml.networks.architectures.rounding import BinnedAccumulator
 from cryptml.networks.conversion.stages import Stage, read_branch, read_stages
 from cryptml.networks.front_ends import FrontEnd
+from cryptml.networks.modules.binned_linear import BinnedLinear
+from cryptml.networks.modules.blocks import ResidualBlock, value_of
+from cryptml.networks.modules.rounded_accumulator import BinnedAccumulator
 from cryptml.networks.network import Network
 
 MOST_DISAGREEMENT = 0.01

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cryptml.errors import NetworkError
-from cryptml.networks.architectures.blocks import value_of
+from cryptml.networks.modules.blocks import value_of
 from cryptml.training.fit import Batch, Loss
 from cryptml.training.settings import TrainingSettings
 from cryptml.training.teacher import TrainedTeacher

@@ -18,8 +18,13 @@ from cryptml.exposure.extraction import audit_segment
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.settings import EngineSettings
 from cryptml.networks import Standardisation
-from cryptml.networks.architectures.binned import BinnedLinear
-from cryptml.networks.architectures.blocks import (
+from cryptml.networks.boundary import Boundary
+from cryptml.networks.conversion import convert
+from cryptml.networks.conversion.convert import to_boundary
+from cryptml.networks.extent import Extent
+from cryptml.networks.layers import Activation, Linear, run_all
+from cryptml.networks.modules.binned_linear import BinnedLinear
+from cryptml.networks.modules.blocks import (
     activation,
     convolution,
     input_grid,
@@ -28,14 +33,9 @@ from cryptml.networks.architectures.blocks import (
     value_of,
     votes,
 )
-from cryptml.networks.architectures.dropout import CentredDropout
-from cryptml.networks.architectures.rounding import RoundedAccumulator
-from cryptml.networks.architectures.triangle import TriangleWave
-from cryptml.networks.boundary import Boundary
-from cryptml.networks.conversion import convert
-from cryptml.networks.conversion.convert import to_boundary
-from cryptml.networks.extent import Extent
-from cryptml.networks.layers import Activation, Linear, run_all
+from cryptml.networks.modules.dropout import CentredDropout
+from cryptml.networks.modules.negacyclic import TriangleWave
+from cryptml.networks.modules.rounded_accumulator import RoundedAccumulator
 from cryptml.networks.network import Network
 from cryptml.networks.operations import NumpyOperations
 from cryptml.networks.rounding.bins import Bins

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from cryptml.errors import NetworkError
-from cryptml.networks.architectures.blocks import value_of
-from cryptml.networks.architectures.rounding import BinnedAccumulator
+from cryptml.networks.modules.blocks import value_of
+from cryptml.networks.modules.rounded_accumulator import BinnedAccumulator
 
 MEMORY = 20
 """Batches over which mean and variance are averaged."""

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cryptml.errors import NetworkError
-from cryptml.networks.architectures.blocks import value_of
 from cryptml.networks.extent import IntArray
+from cryptml.networks.modules.blocks import value_of
 from cryptml.networks.rounding.bins import MOST_DROPPED_BITS
 from cryptml.networks.rounding.noise import DEFAULT_P_ERROR, bin_deviation
 

@@ -6,7 +6,7 @@ import torch
 from brevitas.quant_tensor import QuantTensor
 from torch import Tensor, nn
 
-from cryptml.networks.architectures.blocks import value_of
+from cryptml.networks.modules.blocks import value_of
 
 BATCHES = 50
 """Over about so many batches the mean is taken."""

@@ -10,7 +10,7 @@ from brevitas.quant_tensor import QuantTensor
 from torch import Tensor
 
 from cryptml.errors import NetworkError
-from cryptml.networks.architectures.rounding import STEP_TOLERANCE, BinnedAccumulator
+from cryptml.networks.modules.rounded_accumulator import STEP_TOLERANCE, BinnedAccumulator
 
 SATURATED = 0.3
 """Of the largest weight: what is larger may be cut off, not less."""
