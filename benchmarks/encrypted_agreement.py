@@ -30,7 +30,7 @@ from cryptml.networks.rounding.envelope import split_envelope
 from cryptml.networks.rounding.noise import DEFAULT_P_ERROR
 from cryptml.networks.shipped import DEFAULT_SPLITS
 from cryptml.splits import Split
-from cryptml.training.auc import RocAuc
+from cryptml.training.evaluation.auc import RocAuc
 
 
 def main() -> int:

@@ -20,7 +20,7 @@ from cryptml.networks.network import probabilities
 from cryptml.networks.rounding.noise import bin_deviation
 from cryptml.networks.shipped import DEFAULT_SPLITS
 from cryptml.splits import Split
-from cryptml.training.fidelity import compare_answers, simulate_evaluations
+from cryptml.training.evaluation.fidelity import compare_answers, simulate_evaluations
 
 EXPONENTS = (40, 48, 56, 64, 72, 80, 96, 128)
 

@@ -23,7 +23,7 @@ from cryptml.reports.table import plain_table
 if TYPE_CHECKING:
     from cryptml.reports.roc import RocLine
     from cryptml.training import Baseline, Judgement
-    from cryptml.training.roc import OperatingPoint
+    from cryptml.training.evaluation.roc import OperatingPoint
 
 SPECIFICITIES = "0.8,0.9,0.95"
 
@@ -63,7 +63,7 @@ def evaluate(
     validation subset. The network says which class is the positive one.
     """
     from cryptml.training import judge
-    from cryptml.training.evaluation import as_network_says, predict_integers
+    from cryptml.training.evaluation.table import as_network_says, predict_integers
 
     wanted = _specificities(specificity)
     for file, option, kind in ((csv_file, "--csv", "CSV"), (roc, "--roc", "PNG")):
@@ -181,8 +181,8 @@ def _draw(name: str, part: Dataset, subset: str, predicted: FloatArray, beside: 
 
 def _line(name: str, part: Dataset, predicted: FloatArray, label: int) -> RocLine:
     from cryptml.reports.roc import RocLine
-    from cryptml.training.auc import RocAuc
-    from cryptml.training.roc import roc_curve
+    from cryptml.training.evaluation.auc import RocAuc
+    from cryptml.training.evaluation.roc import roc_curve
 
     false_rate, true_rate, _ = roc_curve(part.labels, predicted, label)
     return RocLine(name, RocAuc(part.labels, predicted, part.name, label).value(), false_rate, true_rate)

@@ -16,7 +16,7 @@ from cryptml.errors import NetworkError
 from cryptml.networks import module_state
 from cryptml.networks.modules.blocks import value_of
 from cryptml.networks.modules.rounded_accumulator import BinnedAccumulator
-from cryptml.training.auc import RocAuc
+from cryptml.training.evaluation.auc import RocAuc
 from cryptml.training.examples import Examples, predict
 from cryptml.training.lowering import Lowering
 from cryptml.training.progress import Progress

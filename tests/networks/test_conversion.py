@@ -29,7 +29,7 @@ from cryptml.networks.conversion import Stage, convert, largest_difference, read
 from cryptml.networks.conversion.stages import read_branch
 from cryptml.networks.modules.blocks import ResidualBlock, activation, convolution, input_grid, linear, value_of
 from cryptml.splits import enumerate_splits
-from cryptml.training.agreement import settle
+from cryptml.training.evaluation.agreement import settle
 
 SIDE = 8
 convert_module = importlib.import_module("cryptml.networks.conversion.convert")  # the package names a function like it

@@ -44,7 +44,7 @@ from cryptml.networks.rounding.envelope import Interval, IntervalOperations, env
 from cryptml.networks.rounding.noise import NoisyOperations
 from cryptml.networks.storage import load_network, save_network
 from cryptml.splits import Segment
-from cryptml.training.agreement import disagreement, settle
+from cryptml.training.evaluation.agreement import disagreement, settle
 
 FRONT_END = Standardisation(8)
 P_ERROR = 2.0**-40

@@ -21,7 +21,7 @@ from cryptml.networks.modules.negacyclic import TriangleWave
 from cryptml.networks.modules.rounded_accumulator import MARGIN, RoundedAccumulator
 from cryptml.networks.rounding.bins import MOST_DROPPED_BITS
 from cryptml.networks.rounding.noise import NoisyOperations, bin_deviation
-from cryptml.training.agreement import settle
+from cryptml.training.evaluation.agreement import settle
 
 FRONT_END = Standardisation(8)
 

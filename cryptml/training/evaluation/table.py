@@ -13,7 +13,7 @@ from cryptml.errors import DatasetError
 from cryptml.networks.boundary import FloatArray
 from cryptml.networks.extent import IntArray
 from cryptml.networks.network import Network, probabilities
-from cryptml.training.auc import RocAuc, bootstrap_interval, refuse_interval
+from cryptml.training.evaluation.auc import RocAuc, bootstrap_interval, refuse_interval
 
 BATCH = 256
 """Pictures evaluated at a time, which bounds the memory."""
@@ -24,13 +24,13 @@ class Measures:
     """Figures at one level, of pictures or of patients.
 
     Attributes:
-        auc: Area under the ROC curve, 0 to 1; `cryptml.training.auc.RocAuc` says of which class.
+        auc: Area under the ROC curve, 0 to 1; `cryptml.training.evaluation.auc.RocAuc` says of which class.
         auc_low: Lower bound of its 95 % bootstrap interval by patient, or by picture where patients are not known; None
             where it is refused.
         auc_high: Upper bound of that interval.
         accuracy: Share of right answers, 0 to 1.
         confusion: Counts; row: the true class, column: the predicted one.
-        interval_refused: Why there is no interval (`cryptml.training.auc.refuse_interval`); None where there is one.
+        interval_refused: Why there is no interval (`cryptml.training.evaluation.auc.refuse_interval`); None where there is one.
     """
 
     auc: float

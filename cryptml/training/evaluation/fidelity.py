@@ -16,7 +16,7 @@ from cryptml.networks.network import Network, probabilities
 from cryptml.networks.rounding.clamping import Clamping, measure_clamping
 from cryptml.networks.rounding.noise import NoisyOperations
 from cryptml.splits import Segment
-from cryptml.training.auc import RocAuc
+from cryptml.training.evaluation.auc import RocAuc
 
 REPEATS = 20
 """Simulated evaluations of every picture."""
