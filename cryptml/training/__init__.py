@@ -9,12 +9,12 @@ from cryptml.training.evaluation.model_card import ModelCard, describe_layers, r
 from cryptml.training.evaluation.table import Evaluation, Measures, evaluate, evaluate_probabilities
 from cryptml.training.examples import Examples, predict_program
 from cryptml.training.fit import Epoch, History
-from cryptml.training.pretraining import Pretrained, pretrain
 from cryptml.training.progress import Progress
 from cryptml.training.qat import TrainedNetwork, check_convertible, train_network
 from cryptml.training.recipes import recipe, recipe_behind
 from cryptml.training.settings import TrainingSettings
-from cryptml.training.teacher import TrainedTeacher, build_teacher, teacher_epochs, train_teacher
+from cryptml.training.teachers.network_teacher import TrainedTeacher, build_teacher, teacher_epochs, train_teacher
+from cryptml.training.teachers.pretraining import Pretrained, pretrain
 
 __all__ = [
     "Baseline",

@@ -24,7 +24,7 @@ from cryptml.training.examples import Examples, predict_program
 from cryptml.training.progress import Progress, later
 from cryptml.training.qat import train_network
 from cryptml.training.settings import TrainingSettings
-from cryptml.training.teacher import TrainedTeacher, teacher_epochs, train_teacher
+from cryptml.training.teachers.network_teacher import TrainedTeacher, teacher_epochs, train_teacher
 
 INNER_PARTS = 6
 """One of so many parts of the training pictures tells the best epoch."""

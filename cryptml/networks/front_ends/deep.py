@@ -39,7 +39,7 @@ _BATCH = 64
 class Deep:
     """Averages of the maps of three convolutions, each behind a rectifier, halved in between.
 
-    The weights are a part of the package, not of a network: they were learned from `cryptml.training.scenes`, pictures that a generator
+    The weights are a part of the package, not of a network: they were learned from `cryptml.training.teachers.scenes`, pictures that a generator
     draws, before any network was trained. A client runs its own copy, so nothing of a provider's data can hide in them.
 
     Attributes:

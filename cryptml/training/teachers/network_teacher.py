@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from cryptml.networks.boundary import FloatArray
 from cryptml.training.examples import BATCH, Examples
 from cryptml.training.fit import Batch, History, balanced_cross_entropy, fit, seeded
-from cryptml.training.kernel_teacher import fit_kernel_machine
 from cryptml.training.progress import Progress, later
 from cryptml.training.settings import MOST_EPOCHS, TrainingSettings
+from cryptml.training.teachers.kernel_teacher import fit_kernel_machine
 
 WIDTHS = (12, 24, 24)
 """Channels of the three convolutions."""

@@ -13,7 +13,7 @@ from cryptml.errors import NetworkError
 from cryptml.networks.modules.blocks import value_of
 from cryptml.training.fit import Batch, Loss
 from cryptml.training.settings import TrainingSettings
-from cryptml.training.teacher import TrainedTeacher
+from cryptml.training.teachers.network_teacher import TrainedTeacher
 
 
 def distillation_loss(

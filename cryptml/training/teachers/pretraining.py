@@ -14,7 +14,7 @@ from cryptml.networks.front_ends import Standardisation
 from cryptml.networks.front_ends.deep import CELLS, KERNELS, WIDTHS, Weights
 from cryptml.training.fit import seeded
 from cryptml.training.progress import Progress
-from cryptml.training.scenes import OF_MASS, PROPERTIES, draw_scenes
+from cryptml.training.teachers.scenes import OF_MASS, PROPERTIES, draw_scenes
 
 SIDE = 28
 """Of the scenes, in pixels."""
