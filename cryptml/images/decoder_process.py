@@ -20,7 +20,7 @@ from cryptml.images.frames import groups
 from cryptml.images.image import Floats
 from cryptml.images.kinds import Kind, kind_of
 from cryptml.images.limits import ADDRESS_BYTES
-from cryptml.images.raster import NAMES, frames_in, open_raster, read_raster
+from cryptml.images.raster.reading import NAMES, frames_in, open_raster, read_raster
 from cryptml.processes.answering import Answer, answer
 
 

@@ -10,11 +10,11 @@ import PIL.Image
 import PIL.ImageOps
 
 from cryptml.errors import ImageError
-from cryptml.images.channels import grey_of
 from cryptml.images.image import Floats
-from cryptml.images.jpeg_damage import require_whole
 from cryptml.images.limits import ACCEPTED, MAX_FRAMES, MAX_PIXELS, check_declared
-from cryptml.images.raster_checks import check_deflated, check_opened, check_page, is_white_zero, refuse_other_jpeg
+from cryptml.images.raster.channels import grey_of
+from cryptml.images.raster.checks import check_deflated, check_opened, check_page, is_white_zero, refuse_other_jpeg
+from cryptml.images.raster.jpeg_damage import require_whole
 
 NAMES: Mapping[str, str] = {"PNG": "PNG", "JPEG": "JPEG", "TIFF": "TIFF", "BMP": "BMP", "DIB": "BMP", "PPM": "PGM"}
 """Pillow's formats, and what they are called here."""
