@@ -24,7 +24,7 @@ from pydicom.uid import (
 from benchmarks.decoders import DecoderWatch
 from cryptml.errors import ImageError, NoPicture
 from cryptml.images import FrameChoice, load_frames, load_image
-from cryptml.images.decoder import DECODERS
+from cryptml.images.decoding.pool import DECODERS
 from cryptml.images.dicom.attribute_reference import markdown
 from cryptml.images.dicom.attributes import TABLE, Treatment
 from cryptml.images.dicom.names import name_of

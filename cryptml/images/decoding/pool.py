@@ -20,7 +20,7 @@ from cryptml.images.limits import MAX_FRAMES, MAX_PIXELS, READ_SECONDS
 from cryptml.processes.child import Child
 from cryptml.processes.environment import reduced_environment
 
-MODULE = "cryptml.images.decoder_process"
+MODULE = "cryptml.images.decoding.process"
 MOST_TEXT = 80
 """Characters of what a process says that a picture was encoded as, or shows."""
 
