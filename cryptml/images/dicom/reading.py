@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from cryptml.errors import ImageError
 from cryptml.images.description import Description
-from cryptml.images.dicom.allow_list import MOST_LISTED, refused
+from cryptml.images.dicom.attributes.allow_list import MOST_LISTED, refused
 from cryptml.images.dicom.elements import word
 from cryptml.images.dicom.frame_values import FrameValues
 from cryptml.images.dicom.grey_scale import grey_levels

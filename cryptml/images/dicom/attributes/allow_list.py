@@ -1,11 +1,11 @@
-"""Which attributes of a file refuse it, by the table of `cryptml.images.dicom.attributes`."""
+"""Which attributes of a file refuse it, by the table of `cryptml.images.dicom.attributes.table`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from cryptml.images.dicom.attributes import GUARDED_GROUPS, TABLE, Treatment
+from cryptml.images.dicom.attributes.table import GUARDED_GROUPS, TABLE, Treatment
 from cryptml.images.dicom.elements import has_value, items
 from cryptml.images.dicom.names import OVERLAYS, name_of
 

@@ -1,10 +1,10 @@
-"""``python -m cryptml.images.dicom.attribute_reference`` prints what is done with attributes: ``docs/dicom-attributes.md``."""
+"""``python -m cryptml.images.dicom.attributes.reference`` prints what is done with attributes: ``docs/dicom-attributes.md``."""
 
 from __future__ import annotations
 
 import sys
 
-from cryptml.images.dicom.attributes import GUARDED_GROUPS, TABLE, Treatment
+from cryptml.images.dicom.attributes.table import GUARDED_GROUPS, TABLE, Treatment
 from cryptml.images.dicom.names import name_of
 from cryptml.images.dicom.syntaxes import LOSSY, SYNTAXES
 
