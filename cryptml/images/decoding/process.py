@@ -1,4 +1,4 @@
-"""The process that reads pictures (``python -m``, see `cryptml.images.decoding.pool`): decoders written in C meet hostile bytes here alone."""
+"""The process that reads pictures for `cryptml.images.decoding.pool`: decoders written in C meet hostile bytes here alone."""
 
 from __future__ import annotations
 
