@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cryptml.cli.console import say
-from cryptml.cli.service_settings import read_settings
+from cryptml.cli.options.service import read_settings
 from cryptml.errors import SettingError
 
 app = typer.Typer(help="Keep a service's database in this version's form.", no_args_is_help=True)

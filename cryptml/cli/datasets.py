@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from cryptml.cli.console import note, out, print_json, say
-from cryptml.cli.data_options import DataOptions
+from cryptml.cli.options.data import DataOptions
+from cryptml.cli.options.shared import with_shared_options
 from cryptml.cli.output_files import check_new_file, write_private
-from cryptml.cli.shared_options import with_shared_options
 from cryptml.datasets import describe_datasets
 from cryptml.datasets.description import DataDescription
 from cryptml.reports.table import plain_table

@@ -9,8 +9,8 @@ import typer
 from rich.text import Text
 
 from cryptml.cli.console import out, print_json
-from cryptml.cli.service_settings import ServiceOptions
-from cryptml.cli.shared_options import with_shared_options
+from cryptml.cli.options.service import ServiceOptions
+from cryptml.cli.options.shared import with_shared_options
 from cryptml.errors import SettingError
 from cryptml.reports.table import plain_table
 

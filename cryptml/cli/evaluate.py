@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cryptml.cli.console import note, out, print_json, say
-from cryptml.cli.data_options import DataOptions
+from cryptml.cli.options.data import DataOptions
+from cryptml.cli.options.shared import with_shared_options
 from cryptml.cli.output_files import check_new_file, write_private
-from cryptml.cli.shared_options import with_shared_options
 from cryptml.datasets import Dataset
 from cryptml.errors import DatasetError, SettingError
 from cryptml.files import MAX_JSON_BYTES, read_bounded, read_json

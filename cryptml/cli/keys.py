@@ -16,7 +16,7 @@ from cryptml.cli.credentials import (
     read_new_passphrase,
     read_passphrase,
 )
-from cryptml.cli.shared_options import with_shared_options
+from cryptml.cli.options.shared import with_shared_options
 from cryptml.errors import SettingError
 from cryptml.reports.table import bytes_text, plain_table
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cryptml.cli.console import out, print_json
-from cryptml.cli.picture_options import study
+from cryptml.cli.options.pictures import study
 from cryptml.images.study import StudyPicture
 from cryptml.reports.table import plain_table
 

@@ -13,8 +13,8 @@ import typer
 from cryptml.cli.acceptance import SpotChecks
 from cryptml.cli.connection import ConnectionOptions
 from cryptml.cli.console import Stages, bar, err, note, out, print_json
-from cryptml.cli.picture_options import PictureOptions
-from cryptml.cli.shared_options import with_shared_options
+from cryptml.cli.options.pictures import PictureOptions
+from cryptml.cli.options.shared import with_shared_options
 from cryptml.errors import CryptmlError, ImageError, RangeError
 from cryptml.images import FrameChoice, Image, Region, central_region, crop, load_frames
 from cryptml.networks import FloatArray, IntArray, Network, load_network

@@ -12,9 +12,9 @@ import typer
 from cryptml.cli.acceptance import SpotChecks
 from cryptml.cli.connection import ConnectionOptions
 from cryptml.cli.console import Stages, bar, err, note, out, print_json, say
+from cryptml.cli.options.pictures import PictureOptions
+from cryptml.cli.options.shared import with_shared_options
 from cryptml.cli.output_files import PRIVATE, check_new_file
-from cryptml.cli.picture_options import PictureOptions
-from cryptml.cli.shared_options import with_shared_options
 from cryptml.errors import CryptmlError, SettingError
 from cryptml.files import write_bytes
 from cryptml.images import Image, load_image, tile_breast

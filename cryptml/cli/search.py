@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cryptml.cli.console import bar, out, print_json, say
-from cryptml.cli.data_options import Augmentation, DataOptions
-from cryptml.cli.shared_options import with_shared_options
+from cryptml.cli.options.data import Augmentation, DataOptions
+from cryptml.cli.options.shared import with_shared_options
 
 if TYPE_CHECKING:
     from cryptml.search import Search

@@ -5,8 +5,8 @@ from __future__ import annotations
 import socket
 
 from cryptml.cli.console import out, say
-from cryptml.cli.service_settings import ServiceOptions
-from cryptml.cli.shared_options import with_shared_options
+from cryptml.cli.options.service import ServiceOptions
+from cryptml.cli.options.shared import with_shared_options
 from cryptml.errors import SettingError
 
 

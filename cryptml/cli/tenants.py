@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cryptml.cli.console import err, out, print_json, say
-from cryptml.cli.service_settings import read_settings
-from cryptml.cli.shared_options import with_shared_options
+from cryptml.cli.options.service import read_settings
+from cryptml.cli.options.shared import with_shared_options
 from cryptml.errors import SettingError
 from cryptml.reports.table import bytes_text, plain_table
 

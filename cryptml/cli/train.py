@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cryptml.cli.console import bar, note, out, print_json, say
-from cryptml.cli.data_options import Augmentation, DataOptions
-from cryptml.cli.shared_options import with_shared_options
+from cryptml.cli.options.data import Augmentation, DataOptions
+from cryptml.cli.options.shared import with_shared_options
 from cryptml.errors import SettingError
 from cryptml.networks.rounding.noise import DEFAULT_P_ERROR
 from cryptml.networks.storage import NETWORK_FILE, save_network

@@ -11,7 +11,7 @@ from cryptml_server.base.settings_reference import describe_settings, markdown
 from typer.testing import CliRunner
 
 from cryptml.cli.main import app
-from cryptml.cli.service_settings import read_settings
+from cryptml.cli.options.service import read_settings
 from cryptml.errors import SettingError
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
