@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from profile_samples import failure, sample_report
 from typer.testing import CliRunner
 
-from cryptml.cli import build as build_module
+from cryptml.cli.networks import build as build_module
 from cryptml.cli.split_profiler import app
 from cryptml.errors import ReportError
 from cryptml.profiler.plan.choice import Constraints, choosable, choose
