@@ -20,7 +20,7 @@ from cryptml_client import Client, KeyStore
 
 from cryptml.bundle.build import build_bundle
 from cryptml.cli.console import bar
-from cryptml.cli.local_service import local_service
+from cryptml.cli.service.local_service import local_service
 from cryptml.datasets import load_dataset
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.settings import EngineSettings, Rounding

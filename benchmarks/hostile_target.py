@@ -20,7 +20,7 @@ from cryptml_server.tenancy.tenants import Quotas, TenantStore
 
 from cryptml.bundle import ClientBundle
 from cryptml.bundle.build import build_bundle
-from cryptml.cli.local_service import LocalService, local_service
+from cryptml.cli.service.local_service import LocalService, local_service
 from cryptml.errors import CryptmlError
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.client import ClientCircuit, KeySet

@@ -28,8 +28,8 @@ from cryptml_server.workers.ray_worker import RayWorker, Shipped
 
 from cryptml import cluster
 from cryptml.bundle import ClientBundle
-from cryptml.cli.local_service import local_service
 from cryptml.cli.options.service import read_settings
+from cryptml.cli.service.local_service import local_service
 from cryptml.errors import SettingError
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256

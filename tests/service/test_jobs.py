@@ -39,7 +39,7 @@ from hypothesis import strategies as st
 from sqlalchemy import delete
 
 from cryptml.bundle import ClientBundle
-from cryptml.cli.local_service import LocalService, local_service
+from cryptml.cli.service.local_service import LocalService, local_service
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
 from cryptml.networks import Network

@@ -20,8 +20,8 @@ from cryptml_server.operations.memory_forecast import forecast
 from typer.testing import CliRunner
 
 from cryptml.bundle import ClientBundle, ServerBundle
-from cryptml.cli.local_service import local_service
 from cryptml.cli.main import app
+from cryptml.cli.service.local_service import local_service
 from cryptml.errors import BundleError
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256

@@ -33,7 +33,7 @@ from cryptml_server.workers.protocol import WorkerLost
 from benchmarks.postgresql import PostgreSQL, find_programs
 from cryptml.bundle import ClientBundle
 from cryptml.bundle.build import build_bundle
-from cryptml.cli.local_service import LocalService, local_service
+from cryptml.cli.service.local_service import LocalService, local_service
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256

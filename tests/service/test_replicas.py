@@ -17,7 +17,7 @@ from cryptml_server.database import Database
 from cryptml_server.tenancy.tenants import Quotas, TenantStore
 
 from cryptml.bundle import ClientBundle
-from cryptml.cli.local_service import LocalService, local_service
+from cryptml.cli.service.local_service import LocalService, local_service
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
 from cryptml.networks import Network

@@ -9,8 +9,8 @@ import pytest
 from cryptml_client import Client, KeyStore, Scan
 
 from cryptml.bundle.build import build_bundle
-from cryptml.cli.local_service import local_service
 from cryptml.cli.predict import matches_clear
+from cryptml.cli.service.local_service import local_service
 from cryptml.errors import RangeError
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.images import Image, Region

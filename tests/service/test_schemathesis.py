@@ -26,7 +26,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from cryptml.bundle import ClientBundle
-from cryptml.cli.local_service import local_service
+from cryptml.cli.service.local_service import local_service
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
 

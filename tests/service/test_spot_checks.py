@@ -19,7 +19,7 @@ from cryptml.bundle import ClientBundle
 from cryptml.bundle.build import build_bundle
 from cryptml.bundle.server import ServerBundle
 from cryptml.bundle.spot_checks import FILE, MOST_CHECKS, SpotChecks, make_spot_checks
-from cryptml.cli.local_service import local_service
+from cryptml.cli.service.local_service import local_service
 from cryptml.errors import BundleError, RangeError, SettingError
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.networks import FloatArray, IntArray, Network

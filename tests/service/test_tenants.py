@@ -35,8 +35,8 @@ from sqlalchemy import text, update
 from typer.testing import CliRunner
 
 from cryptml.bundle import ClientBundle
-from cryptml.cli.local_service import LocalService, local_service
 from cryptml.cli.main import app
+from cryptml.cli.service.local_service import LocalService, local_service
 from cryptml.errors import ServiceRefused, SettingError
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256

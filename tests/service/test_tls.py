@@ -20,8 +20,8 @@ from pydantic import ValidationError
 from slow_service import slow_service
 from typer.testing import CliRunner
 
-from cryptml.cli.local_service import local_service
 from cryptml.cli.main import app
+from cryptml.cli.service.local_service import local_service
 from cryptml.errors import SettingError
 
 

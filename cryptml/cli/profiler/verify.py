@@ -15,7 +15,7 @@ import typer
 from cryptml_client.http.transport import Transport
 
 from cryptml.cli.console import bar, err, out, print_json, say
-from cryptml.cli.local_service import LocalService, local_service
+from cryptml.cli.service.local_service import LocalService, local_service
 from cryptml.errors import CircuitError, MeasurementError, ReportError, ServiceUnavailable
 from cryptml.networks import Network, load_network
 from cryptml.networks.rounding.clamping import within_bins

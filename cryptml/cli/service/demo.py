@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from cryptml.cli.console import Stages, out, say
-from cryptml.cli.local_service import local_service
 from cryptml.cli.predict import matches_clear
+from cryptml.cli.service.local_service import local_service
 from cryptml.errors import CryptmlError, ImageError
 from cryptml.images import brightest_region, crop, load_image
 from cryptml.networks import load_network
