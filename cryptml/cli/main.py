@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from cryptml import __version__
-from cryptml.cli import bundles, keys, predict, scan
+from cryptml.cli.clinic import bundles, keys, predict, scan
 from cryptml.cli.console import out
 from cryptml.cli.networks import build, datasets, evaluate, pictures, pretrain, search, train
 from cryptml.cli.networks.run import run_app

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
+from cryptml.cli.clinic.predict import matches_clear
 from cryptml.cli.console import Stages, out, say
-from cryptml.cli.predict import matches_clear
 from cryptml.cli.service.local_service import local_service
 from cryptml.errors import CryptmlError, ImageError
 from cryptml.images import brightest_region, crop, load_image

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cryptml.cli.acceptance import SpotChecks
-from cryptml.cli.connection import ConnectionOptions
+from cryptml.cli.clinic.acceptance import SpotChecks
+from cryptml.cli.clinic.connection import ConnectionOptions
 from cryptml.cli.console import Stages, bar, err, note, out, print_json
 from cryptml.cli.options.pictures import PictureOptions
 from cryptml.cli.options.shared import with_shared_options

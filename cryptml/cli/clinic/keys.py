@@ -7,15 +7,15 @@ from typing import Annotated
 
 import typer
 
-from cryptml.cli.connection import ConnectionOptions
-from cryptml.cli.console import Stages, note, out, print_json, say
-from cryptml.cli.credentials import (
+from cryptml.cli.clinic.connection import ConnectionOptions
+from cryptml.cli.clinic.credentials import (
     NEW_PASSPHRASE_VARIABLE,
     NewPassphraseFile,
     PassphraseFile,
     read_new_passphrase,
     read_passphrase,
 )
+from cryptml.cli.console import Stages, note, out, print_json, say
 from cryptml.cli.options.shared import with_shared_options
 from cryptml.errors import SettingError
 from cryptml.reports.table import bytes_text, plain_table
