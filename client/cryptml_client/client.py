@@ -34,6 +34,8 @@ MAX_BUNDLE_BYTES = 64 << 20
 MOST_IN_FLIGHT = 256
 PATIENCE_SECONDS = 60.0
 
+UNKNOWN_KEYS = "unknown-evaluation-keys"
+
 SENT_AGAIN_SECONDS = 60.0
 """Between two times that a service gets keys again which it says that it does not know: each is up to gigabytes."""
 
@@ -232,7 +234,7 @@ class Client:
             return run_split(self.bundle, region, evaluator), evaluator
         except ServiceRefused as refusal:
             now = time.monotonic()
-            if refusal.title != "Unknown evaluation keys" or now - self._sent_again < SENT_AGAIN_SECONDS:
+            if refusal.kind != UNKNOWN_KEYS or now - self._sent_again < SENT_AGAIN_SECONDS:
                 raise
             self._sent_again = now
         self.prepare()  # the service forgot the keys; it gets them once more

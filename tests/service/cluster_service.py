@@ -17,12 +17,12 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from answered import answered
+from cryptml_server.base.errors import ServerError, WorkerLost
 from cryptml_server.base.models import ModelRegistry
-from cryptml_server.base.problems import Problem
 from cryptml_server.base.settings import Settings
 from cryptml_server.workers.factory import create_workers
 from cryptml_server.workers.local import Supervisor
-from cryptml_server.workers.protocol import WorkerLost
 from cryptml_server.workers.ray_node import NodeWorker
 from cryptml_server.workers.ray_worker import RayWorker, Shipped
 
@@ -119,9 +119,9 @@ def evaluator(worker: RayWorker) -> int:
 
 
 def refusal(action: Callable[[], object]) -> tuple[int, str]:
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(ServerError) as caught:
         action()
-    return caught.value.status, caught.value.title
+    return answered(caught.value)
 
 
 def test_answers_are_the_local_ones_and_keys_travel_once(clients: tuple[Client, Client], shared: RayWorker) -> None:
@@ -175,7 +175,7 @@ def test_a_lost_worker_is_said_and_replaced(clients: tuple[Client, Client], shar
     threading.Timer(0.5, os.kill, (first, signal.SIGKILL)).start()
     with pytest.raises(WorkerLost) as lost:
         one.evaluate(worker)
-    assert (lost.value.status, lost.value.title) == (503, "Worker lost")
+    assert answered(lost.value) == (503, "Worker lost")
     assert one.evaluate(worker)
     assert worker.process != first
     assert worker.keys_sent == sent + 1
@@ -254,7 +254,7 @@ def test_a_full_cluster_is_said_and_waited_for(
     monkeypatch.setattr("cryptml_server.workers.ray_worker.PLACE_SECONDS", 1.0)
     worker = RayWorker(ray, Shipped(ray), threads=1, cached_keys=1, deadline_seconds=60)
     try:
-        with pytest.raises(Problem, match="no node had 1 free CPUs within 1 s") as full:
+        with pytest.raises(ServerError, match="no node had 1 free CPUs within 1 s") as full:
             worker.start((one.circuit,))
         assert (full.value.status, full.value.retry_after) == (503, 30)
         assert not worker.alive

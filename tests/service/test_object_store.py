@@ -15,8 +15,8 @@ import anyio
 import anyio.to_thread
 import pytest
 from cryptml_server.app import open_database
+from cryptml_server.base.errors import ServerError
 from cryptml_server.base.models import Circuit
-from cryptml_server.base.problems import Problem
 from cryptml_server.base.settings import Settings
 from cryptml_server.database import Database
 from cryptml_server.keys.files import KeyFile, KeyFiles
@@ -130,7 +130,7 @@ def test_an_altered_object_is_lost_and_may_come_again(
     other.write_bytes(BODY[::-1])
     remote.put(other, KeyFile(tenant.id, CIRCUIT.key_set, path.name).name)
     place = KeyFile(tenant.id, CIRCUIT.key_set, path.name)
-    with pytest.raises(Problem, match="upload them first") as unknown:
+    with pytest.raises(ServerError, match="upload them first") as unknown:
         two.store.find(tenant, CIRCUIT, digest)
     assert unknown.value.status == 404
     assert "were altered in the object store" in caplog.text
@@ -154,7 +154,7 @@ def test_a_store_that_does_not_answer_loses_nothing(
 
     with monkeypatch.context() as patch:
         patch.setattr(remote._system, "info", stale, raising=False)
-        with pytest.raises(Problem, match="Stale file handle") as refused:
+        with pytest.raises(ServerError, match="Stale file handle") as refused:
             two.store.holds(tenant, CIRCUIT, digest)
         assert refused.value.status == 503
         with pytest.raises(OSError, match="Stale"):
@@ -180,13 +180,13 @@ def test_a_folder_that_is_not_mounted_loses_nothing(
     if empty:
         mount.mkdir()
     for ask in (two.store.holds, two.store.find):
-        with pytest.raises(Problem, match="is not there, or is another one") as refused:
+        with pytest.raises(ServerError, match="is not there, or is another one") as refused:
             ask(tenant, CIRCUIT, digest)
         assert refused.value.status == 503
     with pytest.raises(OSError, match="is not there, or is another one"):
         two.store.sweep()
     assert "is it mounted" in caplog.text
-    with pytest.raises(Problem, match="is not there, or is another one") as refused:
+    with pytest.raises(ServerError, match="is not there, or is another one") as refused:
         two.keep(tenant, BODY[1:])
     assert refused.value.status == 507, "else it would lie below the mount"
     assert not mount.exists() or list(mount.iterdir()) == []

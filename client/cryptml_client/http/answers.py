@@ -13,6 +13,7 @@ JSON = frozenset(("application/json",))
 OCTETS = frozenset(("application/octet-stream",))
 PROBLEM = frozenset(("application/problem+json", "application/json"))
 OWN_PROBLEMS = "urn:cryptml:problem:"
+MOST_NAME = 200
 TOO_LARGE = 413
 LEAST_ERROR, MOST_ERROR = 400, 599
 
@@ -53,5 +54,15 @@ def refusal(answer: httpx.Response, body: bytes) -> ServiceRefused | None:
         return None
     if answer.status_code == TOO_LARGE and not str(problem.get("type", OWN_PROBLEMS)).startswith(OWN_PROBLEMS):
         return None
-    title, detail = (printable(str(problem[name])[:length]) for name, length in (("title", 200), ("detail", 1000)))
-    return ServiceRefused(answer.status_code, title, detail, answer.headers)
+    title, detail = (
+        printable(str(problem[name])[:length]) for name, length in (("title", MOST_NAME), ("detail", 1000))
+    )
+    return ServiceRefused(answer.status_code, title, detail, answer.headers, kind=_kind(problem))
+
+
+def _kind(problem: dict[str, Any]) -> str:
+    """Return the stable name of a problem: of its ``type``; where that is another's, or none, as old services made it of their titles."""
+    named = str(problem.get("type", ""))
+    if named.startswith(OWN_PROBLEMS):
+        return printable(named.removeprefix(OWN_PROBLEMS)[:MOST_NAME])
+    return printable(str(problem["title"])[:MOST_NAME]).lower().replace(" ", "-")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from fastapi import Request
 
-from cryptml_server.base.problems import Problem
+from cryptml_server.base.errors import ServerError, ServiceDraining
 
 BEGINNING = frozenset(("PATCH", "POST", "PUT"))
 """Methods that begin an evaluation, an upload or a job; reading and deleting go on."""
@@ -49,16 +49,16 @@ class Draining:
         """Blocks of `working` that have not ended."""
         return self._at_work
 
-    def refusal(self) -> Problem:
+    def refusal(self) -> ServerError:
         """Return what is answered meanwhile."""
-        return Problem(503, "Draining", "the service is about to end; try again later", retry_after=RETRY_SECONDS)
+        return ServiceDraining("the service is about to end; try again later", retry_after=RETRY_SECONDS)
 
 
 async def refuse_while_draining(request: Request) -> None:
     """Refuse what would begin something.
 
     Raises:
-        Problem: 503 while the service drains.
+        ServerError: 503 while the service drains.
     """
     draining: Draining = request.app.state.draining
     if request.method in BEGINNING and draining.is_set():

@@ -11,7 +11,7 @@ from cryptml.bundle.client import circuit_file
 from cryptml.bundle.server import ServerBundle
 from cryptml.errors import BundleError
 from cryptml.fhe.parameters import OVERHEAD_BYTES
-from cryptml_server.base.problems import Problem
+from cryptml_server.base.errors import UnknownModel, UnknownSegment
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,10 @@ class Model:
         """Return a server segment.
 
         Raises:
-            Problem: 404 if there is none of that number.
+            ServerError: 404 if there is none of that number.
         """
         if not 0 <= index < len(self.circuits):
-            raise Problem(
-                404,
-                "Unknown segment",
+            raise UnknownSegment(
                 f"model {self.bundle.model!r} has server segments 0 to {len(self.circuits) - 1}, not {index}",
             )
         return self.circuits[index]
@@ -132,13 +130,11 @@ class ModelRegistry:
         """Return a model.
 
         Raises:
-            Problem: 404 if there is none of that name.
+            ServerError: 404 if there is none of that name.
         """
         model = self._models.get(name)
         if model is None:
-            raise Problem(
-                404,
-                "Unknown model",
+            raise UnknownModel(
                 f"there is no model of that name here; there are: {', '.join(sorted(self._models))}",
             )
         return model

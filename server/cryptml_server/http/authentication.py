@@ -10,7 +10,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPBearer
 from starlette.concurrency import run_in_threadpool
 
-from cryptml_server.base.problems import Problem
+from cryptml_server.base.errors import MisdirectedRequest, NotAuthenticated
 from cryptml_server.base.settings import is_loopback
 from cryptml_server.tenancy.tenants import Tenant, TenantStore
 
@@ -36,7 +36,7 @@ CurrentTenant = Annotated[Tenant, Depends(current_tenant)]
 def token_authentication(tenants: TenantStore) -> Authenticate:
     """Return what finds the tenant of a request's token.
 
-    It raises a `Problem` 401 where there is no token, or one of nobody: the answer is the same for all that are wrong.
+    It raises a `ServerError` 401 where there is no token, or one of nobody: the answer is the same for all that are wrong.
     """
 
     async def authenticate(request: Request) -> Tenant:
@@ -45,11 +45,8 @@ def token_authentication(tenants: TenantStore) -> Authenticate:
         if kind.lower() == "bearer":
             tenant = await run_in_threadpool(tenants.authenticate, token.strip())
         if tenant is None:
-            raise Problem(
-                401,
-                "Not authenticated",
-                "send the token of a tenant as 'Authorization: Bearer TOKEN'; the provider has it from cryptml tenants add",
-                headers={"WWW-Authenticate": "Bearer"},
+            raise NotAuthenticated(
+                "send the token of a tenant as 'Authorization: Bearer TOKEN'; the provider has it from cryptml tenants add"
             )
         return tenant
 
@@ -65,9 +62,7 @@ def no_authentication(tenants: TenantStore) -> Authenticate:
 
     async def authenticate(request: Request) -> Tenant:
         if not is_loopback(_asked_host(request)):
-            raise Problem(
-                421,
-                "Misdirected request",
+            raise MisdirectedRequest(
                 "without tokens the service is asked as 127.0.0.1 or localhost; use one of them",
             )
         if not known:

@@ -14,10 +14,11 @@ from pythonjsonlogger.json import JsonFormatter
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from cryptml_server.base.errors import AmbiguousLength
 from cryptml_server.base.metrics import Metrics
-from cryptml_server.base.problems import ambiguous, answer_problem, unexpected
 from cryptml_server.base.request_id import request_id
 from cryptml_server.base.settings import Settings
+from cryptml_server.http.problems import answer_problem, unexpected
 from cryptml_server.http.request_target import to_origin_form
 
 OWN = ("cryptml", "cryptml_server", "cryptml_client")
@@ -96,7 +97,8 @@ class RequestLog:
             if problem_of_target is not None:
                 await answer_problem(problem_of_target, Request(scope))(scope, receive_counted, send_counted)
             elif {b"content-length", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}:
-                await ambiguous(Request(scope))(scope, receive_counted, send_counted)
+                refused = AmbiguousLength("the request has both Content-Length and Transfer-Encoding; send one of them")
+                await answer_problem(refused, Request(scope))(scope, receive_counted, send_counted)
             else:
                 await self._app(scope, receive_counted, send_counted)
         except Exception as error:  # noqa: BLE001 (answered here, so that it has the request's id and is logged once)

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from cryptml_server.http.problems import ANSWERED, TYPE_PREFIX
+
 OCTETS = "application/octet-stream"
 PROBLEM = "application/problem+json"
 _PROBLEM_SCHEMA = {
     "type": "object",
     "required": ["type", "title", "status", "detail", "request_id"],
     "properties": {
-        "type": {"type": "string", "description": "a URN that names the kind of problem"},
-        "title": {"type": "string", "description": "the kind in words, the same each time"},
+        "type": {
+            "type": "string",
+            "description": "a URN that names the kind of problem, the same in every version; programs decide by it",
+            "examples": [TYPE_PREFIX + kind for kind in sorted(ANSWERED)],
+        },
+        "title": {"type": "string", "description": "the kind in words, for people"},
         "status": {"type": "integer", "minimum": 400, "maximum": 599},
         "detail": {"type": "string", "description": "what, which value, which bound, what to do"},
         "request_id": {"type": "string", "description": "that the service's log has; the header X-Request-Id too"},

@@ -7,13 +7,13 @@ from urllib.parse import unquote
 
 from starlette.types import Scope
 
-from cryptml_server.base.problems import Problem
+from cryptml_server.base.errors import InvalidRequestTarget, MisdirectedRequest, ServerError
 
 _absolute = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^?#]*)")
 _authority = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::[0-9]{0,5})?")
 
 
-def to_origin_form(scope: Scope) -> Problem | None:
+def to_origin_form(scope: Scope) -> ServerError | None:
     """Change a request in the absolute form (``GET http://host/path``; RFC 9112, section 3.2.2) into one in the origin form.
 
     A server must take the absolute form, and its host instead of the header's: whatever checks ``Host`` afterwards checks that one.
@@ -29,16 +29,11 @@ def to_origin_form(scope: Scope) -> Problem | None:
         return None
     found = _absolute.fullmatch(target)
     if found is None or not _authority.fullmatch(found[2]):
-        return Problem(
-            400,
-            "Invalid request target",
-            "the request's target is neither a path nor an address with host and path; ask for a path such as /v1/models",
-            headers={"Connection": "close"},
+        return InvalidRequestTarget(
+            "the request's target is neither a path nor an address with host and path; ask for a path such as /v1/models"
         )
     if found[1].lower().decode() != scope["scheme"]:
-        return Problem(
-            421,
-            "Misdirected request",
+        return MisdirectedRequest(
             f"the request's target is of another scheme than {scope['scheme']}, by which it came; ask by the same one",
         )
     path = found[3] or b"/"

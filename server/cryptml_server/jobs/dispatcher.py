@@ -15,16 +15,25 @@ from anyio.abc import TaskGroup
 from starlette.concurrency import run_in_threadpool
 
 from cryptml_server.base.draining import Draining
+from cryptml_server.base.errors import (
+    InternalError,
+    JobFailure,
+    NotAuthenticated,
+    ServerError,
+    Unavailable,
+    WorkerLost,
+    WorkerOutOfMemory,
+)
 from cryptml_server.base.metrics import Metrics
 from cryptml_server.base.models import ModelRegistry
-from cryptml_server.base.problems import Problem
 from cryptml_server.database import DatabaseUnavailable
+from cryptml_server.jobs.claims import MOST_BEGUN, JobClaims
 from cryptml_server.jobs.replicas import BEAT_SECONDS, Replica
-from cryptml_server.jobs.store import MOST_BEGUN, Job, JobStore
+from cryptml_server.jobs.rows import Job
 from cryptml_server.keys.store import KeyStore, in_key_thread, keys_name
 from cryptml_server.tenancy.tenants import TenantStore
-from cryptml_server.workers.pool import Request, WorkerPool
-from cryptml_server.workers.protocol import OUT_OF_MEMORY, Evaluation, WorkerLost
+from cryptml_server.workers.pool import WorkerPool
+from cryptml_server.workers.protocol import Evaluation, EvaluationRequest
 
 LOOK_SECONDS = 1.0
 """Between two looks for jobs that other replicas accepted, and for those at work here that were deleted."""
@@ -34,9 +43,6 @@ AGAIN_SECONDS = 1.0
 
 PUT_OFF_SECONDS = 5.0
 """For which a job waits that could not be evaluated for want of something else."""
-
-UNAVAILABLE = 503
-"""What may help itself: no worker, no memory, keys that cannot be read just now."""
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +65,7 @@ class Dispatcher:
     the worker is there, so nothing is begun that only waits.
 
     Args:
-        jobs: All of them.
+        claims: Which of the jobs run where.
         tenants: Whose they are.
         registry: The circuits of this replica.
         keys: Evaluation keys.
@@ -71,7 +77,7 @@ class Dispatcher:
 
     def __init__(
         self,
-        jobs: JobStore,
+        claims: JobClaims,
         tenants: TenantStore,
         registry: ModelRegistry,
         keys: KeyStore,
@@ -81,7 +87,7 @@ class Dispatcher:
         draining: Draining,
         metrics: Metrics,
     ) -> None:
-        self._jobs = jobs
+        self._jobs = claims
         self._tenants = tenants
         self._circuits = {circuit.identity: circuit for circuit in registry.circuits}
         self._identities = frozenset(self._circuits)
@@ -192,19 +198,19 @@ class Dispatcher:
             found = await self._pool.evaluate_next(turn.tenant, keys, partial(self._take, turn, working))
         except WorkerLost as lost:
             return partial(self._fail, lost)
-        except (Problem, DatabaseUnavailable) as problem:
-            if turn.job is not None and isinstance(problem, Problem) and problem.status != UNAVAILABLE:
+        except (ServerError, DatabaseUnavailable) as problem:
+            if turn.job is not None and isinstance(problem, ServerError) and not isinstance(problem, Unavailable):
                 return partial(self._fail, problem)
             _log.warning("a job is put off: %s", problem)
             await anyio.sleep(PUT_OFF_SECONDS)
-            crowded = isinstance(problem, Problem) and problem.title == OUT_OF_MEMORY
+            crowded = isinstance(problem, WorkerOutOfMemory)
             return partial(self._release, crowded)  # memory that never suffices is the job's fault, and has an end
         except Exception:  # noqa: BLE001 (what one job does must not end the others)
             _log.exception("a job failed in an unexpected way")
-            return partial(self._fail, Problem(500, "Internal error", "the service failed; its log says why"))
+            return partial(self._fail, InternalError("the service failed; its log says why"))
         return partial(self._release, False) if found is None else partial(self._finish, found)
 
-    async def _take(self, turn: _Turn, working: ExitStack) -> Request | None:
+    async def _take(self, turn: _Turn, working: ExitStack) -> EvaluationRequest | None:
         """Take up the first job of a turn's tenant, now that a worker is there; None where there is none any more."""
         self._stop_asking(turn)
         if self._draining.is_set():
@@ -223,7 +229,7 @@ class Dispatcher:
         working.enter_context(self._draining.working())
         self.wake()  # the tenant's next job may ask for the next worker
         if turn.job.begun > MOST_BEGUN:
-            raise Problem(500, "Job failure", f"the job was begun {MOST_BEGUN} times and never ended; make it anew")
+            raise JobFailure(f"the job was begun {MOST_BEGUN} times and never ended; make it anew")
         return await in_key_thread(self._request, turn.job, ciphertext)
 
     async def _write(self, turn: _Turn, write: Callable[[Job], bool]) -> None:
@@ -255,20 +261,20 @@ class Dispatcher:
         if self._asking.get(turn.tenant) is turn:
             del self._asking[turn.tenant]
 
-    def _request(self, job: Job, ciphertext: bytes) -> Request:
+    def _request(self, job: Job, ciphertext: bytes) -> EvaluationRequest:
         circuit = self._circuits[job.circuit]
         tenant = self._tenants.by_id(job.tenant)
         if tenant is None:
-            raise Problem(401, "Not authenticated", "the tenant was revoked")
+            raise NotAuthenticated("the tenant was revoked")
         keys = self._keys.find(tenant, circuit, job.key_digest)
-        return Request(circuit, keys.path, keys.name, ciphertext)
+        return EvaluationRequest(circuit, keys.path, keys.name, ciphertext)
 
     def _finish(self, found: Evaluation, job: Job) -> bool:
         had = self._jobs.finish(job, found.ciphertext, found.evaluate_ms)
         self._metrics.job_finished("done" if had else "deleted")
         return had
 
-    def _fail(self, problem: Problem, job: Job) -> bool:
+    def _fail(self, problem: ServerError, job: Job) -> bool:
         had = self._jobs.fail(job, problem, self._circuits.get(job.circuit))
         self._metrics.job_finished("failed" if had else "deleted")
         return had

@@ -17,8 +17,8 @@ from anyio.lowlevel import RunVar
 from sqlalchemy import ColumnElement, Row, delete, func, select, update
 
 from cryptml_server.base.clock import now
+from cryptml_server.base.errors import KeysUnreadable, NoRoomForKeys, NotAuthenticated, ServerError, UnknownKeys
 from cryptml_server.base.models import Circuit
-from cryptml_server.base.problems import Problem
 from cryptml_server.database import Database, evaluation_keys, insert_if_absent, tenants
 from cryptml_server.keys.files import FileAltered, KeyFile, KeyFiles
 from cryptml_server.tenancy.tenants import Tenant
@@ -85,15 +85,13 @@ class KeyStore:
         """Return a tenant's stored keys, on this machine, and note that they were used.
 
         Raises:
-            Problem: 404 if the tenant has not stored them for this circuit, whoever else has; 503 if they cannot be read now.
+            ServerError: 404 if the tenant has not stored them for this circuit, whoever else has; 503 if they cannot be read now.
         """
         place = self._require(tenant, circuit, digest)
         try:
             path = self._files.fetch(place, digest)
         except OSError as error:
-            raise Problem(
-                503, "Keys unreadable", f"the keys cannot be read ({error.strerror}); try later", retry_after=60
-            ) from error
+            raise KeysUnreadable(f"the keys cannot be read ({error.strerror}); try later", retry_after=60) from error
         except FileAltered:
             _log.warning(
                 "stored evaluation keys of tenant %s were altered in the object store: they are deleted", tenant.id
@@ -121,18 +119,18 @@ class KeyStore:
         """Return whether a tenant has stored keys, and their file is there.
 
         Raises:
-            Problem: 503 if that cannot be told now.
+            ServerError: 503 if that cannot be told now.
         """
         try:
             place = self._require(tenant, circuit, digest)
-        except Problem:
+        except UnknownKeys:
             return False
         try:
             if self._files.is_there(place):
                 return True
         except OSError as error:
-            raise Problem(
-                503, "Keys unreadable", f"the keys cannot be looked for ({error.strerror}); try later", retry_after=60
+            raise KeysUnreadable(
+                f"the keys cannot be looked for ({error.strerror}); try later", retry_after=60
             ) from error
         self._strike_off(tenant, circuit, digest, place)
         return False
@@ -147,7 +145,7 @@ class KeyStore:
         """Move a whole upload, now known to be good, to its place, and write its row; nothing where there is one already.
 
         Raises:
-            Problem: 401 if the tenant was revoked meanwhile, 507 if the file cannot be moved.
+            ServerError: 401 if the tenant was revoked meanwhile, 507 if the file cannot be moved.
         """
         place = KeyFile(tenant.id, circuit.key_set, secrets.token_hex(16))
         try:
@@ -169,7 +167,7 @@ class KeyStore:
         try:
             with self._database.writing() as connection:
                 if connection.execute(select(tenants.c.revoked).where(tenants.c.id == tenant.id)).scalar() is not None:
-                    raise Problem(401, "Not authenticated", "the tenant was revoked")
+                    raise NotAuthenticated("the tenant was revoked")
                 insert_if_absent(connection, evaluation_keys, row)
                 kept = connection.execute(
                     select(evaluation_keys.c.file).where(*_place(tenant, circuit, digest))
@@ -184,7 +182,7 @@ class KeyStore:
         """Delete a tenant's stored keys, for all circuits that share them, and return the name that workers remember them by.
 
         Raises:
-            Problem: 404 if the tenant has not stored them.
+            ServerError: 404 if the tenant has not stored them.
         """
         place = self._require(tenant, circuit, digest)
         with self._database.writing() as connection:
@@ -280,15 +278,13 @@ def keys_name(tenant: str, circuit: Circuit, digest: str) -> str:
     return f"{tenant}/{circuit.key_set}/{digest}"
 
 
-def no_room(error: OSError) -> Problem:
+def no_room(error: OSError) -> ServerError:
     """Return what a client is told whose keys cannot be stored."""
-    return Problem(507, "No room for keys", f"the keys cannot be stored ({error.strerror}); try later")
+    return NoRoomForKeys(f"the keys cannot be stored ({error.strerror}); try later")
 
 
-def _unknown(circuit: Circuit) -> Problem:
-    return Problem(
-        404,
-        "Unknown evaluation keys",
+def _unknown(circuit: Circuit) -> ServerError:
+    return UnknownKeys(
         f"no keys of that digest are stored for segment {circuit.index}; upload them first",
     )
 

@@ -12,9 +12,21 @@ import anyio
 from sqlalchemy import func, select
 from starlette.concurrency import run_in_threadpool
 
+from cryptml_server.base.errors import (
+    DigestMismatch,
+    KeyQuotaExhausted,
+    KeysTooLong,
+    KeysTruncated,
+    NoRoomForKeys,
+    OtherOffset,
+    TooBusy,
+    TooManyUploads,
+    Unusable,
+    UploadTooSlow,
+    UploadUnderWay,
+)
 from cryptml_server.base.metrics import Metrics
 from cryptml_server.base.models import Circuit
-from cryptml_server.base.problems import Problem
 from cryptml_server.database import Database, evaluation_keys
 from cryptml_server.keys.files import KeyFiles, file_digest
 from cryptml_server.keys.store import no_room, stored_keys
@@ -40,13 +52,11 @@ RATE_SECONDS = 60.0
 WRITTEN_AT_ONCE = 1 << 20
 """Bytes that are gathered for one write: each is handed to a thread."""
 
-MALFORMED = 422
-
 MOST_PARTS_EACH = 4
 """Uploads in parts that a tenant may leave unfinished."""
 
 
-class UploadDesk:
+class UploadService:
     """Receives evaluation keys into files that are not stored yet, and holds bounds and quotas before a byte is read.
 
     Args:
@@ -74,7 +84,7 @@ class UploadDesk:
         """Receive keys in one request, and give their file, checked for size and digest; it goes at the end of the block.
 
         Raises:
-            Problem: 413 or 422 for a wrong size, 422 for another digest, 403 or 429 beyond the tenant's quotas, 408 past the time, 503
+            ServerError: 413 or 422 for a wrong size, 422 for another digest, 403 or 429 beyond the tenant's quotas, 408 past the time, 503
                 where too many upload, 507 where there is no room.
         """
         upload = self._files.upload(tenant.id, circuit.key_set)
@@ -114,25 +124,20 @@ class UploadDesk:
             announced: Bytes of the part, where they are known.
 
         Raises:
-            Problem: As `whole`; 409 where another offset is there, with the right one in ``Upload-Offset``.
+            ServerError: As `whole`; 409 where another offset is there, with the right one in ``Upload-Offset``.
         """
         least, most = circuit.key_bytes
         if not least <= length <= most:
-            raise Problem(
-                413 if length > most else 422,
-                "Keys too long" if length > most else "Keys truncated",
-                f"the keys are said to have {length} bytes, those of this segment have {least} to {most}",
-            )
+            refusal = KeysTooLong if length > most else KeysTruncated
+            raise refusal(f"the keys are said to have {length} bytes, those of this segment have {least} to {most}")
         upload = self._files.part(tenant.id, circuit.key_set, digest)
         arriving = _counted(length - offset, announced)
         async with self._reserved(tenant, upload, length, arriving=arriving):
             there = await run_in_threadpool(self.offset, tenant, circuit, digest)
             if offset != there:
-                raise Problem(
-                    409,
-                    "Another offset",
+                raise OtherOffset(
                     f"the part begins at byte {offset}, and {there} bytes are there; go on behind them",
-                    headers={"Upload-Offset": str(there)},
+                    offset=there,
                 )
             await self._receive(body, upload, offset + arriving, append=True)
             there = await run_in_threadpool(self.offset, tenant, circuit, digest)
@@ -142,9 +147,8 @@ class UploadDesk:
             try:
                 await run_in_threadpool(_check, upload, circuit, digest)
                 yield upload, there
-            except Problem as problem:
-                if problem.status == MALFORMED:  # else they are good, as far as is known, and need not come again
-                    await _remove(upload)
+            except Unusable:  # all else leaves them good, as far as is known: they need not come again
+                await _remove(upload)
                 raise
             await _remove(upload)
 
@@ -168,11 +172,9 @@ class UploadDesk:
         """Keep room for an upload until the end of the block, and count what is about to arrive."""
         own = sum(1 for name, _ in self._under_way.values() if name == tenant.id)
         if upload in self._under_way:
-            raise Problem(409, "Upload under way", "another request sends a part of these very keys", retry_after=5)
+            raise UploadUnderWay("another request sends a part of these very keys", retry_after=5)
         if len(self._under_way) >= MOST_UPLOADS or own >= MOST_UPLOADS_EACH:
-            raise Problem(
-                503,
-                "Too busy",
+            raise TooBusy(
                 f"{own} uploads of yours and {len(self._under_way)} in all are under way; try again later",
                 retry_after=10,
             )
@@ -193,7 +195,7 @@ class UploadDesk:
                     async for block in _steadily(body):
                         received += len(block)
                         if received > most:
-                            raise Problem(413, "Keys too long", f"more came than the {most} bytes that there may be")
+                            raise KeysTooLong(f"more came than the {most} bytes that there may be")
                         file.waiting += block
                         self._metrics.uploaded(len(block))
                         _require_rate(received - before, time.monotonic() - began)
@@ -204,9 +206,7 @@ class UploadDesk:
                 with anyio.CancelScope(shield=True):  # what came is there for the next part, however this one ended
                     await run_in_threadpool(file.close)
         except TimeoutError as error:
-            raise Problem(
-                408, "Upload too slow", f"the upload took more than {self._seconds:g} s; try again"
-            ) from error
+            raise UploadTooSlow(f"the upload took more than {self._seconds:g} s; try again") from error
         except OSError as error:
             raise no_room(error) from error
 
@@ -221,22 +221,18 @@ class UploadDesk:
         paused = [path for path in self._files.parts(tenant.id) if path not in self._under_way]
         quotas = tenant.quotas
         if count + len(own) + len(paused) > quotas.keys or size + sum(own) + _sizes(paused) > quotas.key_bytes:
-            raise Problem(
-                403,
-                "Key quota used up",
+            raise KeyQuotaExhausted(
                 f"you have stored {count} of {quotas.keys} evaluation keys, {size} of {quotas.key_bytes} bytes, and these do not fit "
                 "beside them and what you upload; delete keys that you do not need",
             )
         if upload.name.startswith(".part") and len(paused) >= MOST_PARTS_EACH:
-            raise Problem(
-                429,
-                "Too many unfinished uploads",
+            raise TooManyUploads(
                 f"{len(paused)} uploads of yours are unfinished, {MOST_PARTS_EACH} at most; go on with one of them",
                 retry_after=60,
             )
         all_paused = [path for path in self._files.parts() if path not in self._under_way]
         if everything + sum(each for _, each in reserved) + _sizes(all_paused) > self._limit:
-            raise Problem(507, "No room for keys", "the service has no room for further keys; try later")
+            raise NoRoomForKeys("the service has no room for further keys; try later")
         with self._database.writing() as connection:
             count_upload(connection, tenant, arriving)
 
@@ -280,9 +276,7 @@ async def _remove(path: Path) -> None:
 
 def _require_rate(received: int, seconds: float) -> None:
     if seconds > RATE_SECONDS and received < LEAST_BYTES_PER_SECOND * seconds:
-        raise Problem(
-            408,
-            "Upload too slow",
+        raise UploadTooSlow(
             f"{received} bytes came in {seconds:.0f} s, fewer than {LEAST_BYTES_PER_SECOND} a second; try again on a faster line",
         )
 
@@ -306,13 +300,11 @@ async def _steadily(body: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
 def _check(upload: Path, circuit: Circuit, digest: str) -> None:
     least, received = circuit.key_bytes[0], upload.stat().st_size
     if received < least:
-        raise Problem(
-            422,
-            "Keys truncated",
+        raise KeysTruncated(
             f"the keys have {received} bytes, those of this segment at least {least}; upload them again",
         )
     if file_digest(upload) != digest:
-        raise Problem(422, "Digest mismatch", "the keys' SHA-256 is not the one in the address; upload them again")
+        raise DigestMismatch("the keys' SHA-256 is not the one in the address; upload them again")
 
 
 def _sizes(paths: list[Path]) -> int:

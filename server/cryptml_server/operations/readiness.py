@@ -14,9 +14,10 @@ import time
 import anyio
 
 from cryptml_server.base.draining import Draining
-from cryptml_server.base.problems import Problem
+from cryptml_server.base.errors import NotReady
 from cryptml_server.database import Database, DatabaseUnavailable
-from cryptml_server.workers.pool import Standing, WorkerPool
+from cryptml_server.workers.pool import WorkerPool
+from cryptml_server.workers.slots import Standing
 
 FRESH_SECONDS = 1.0
 """For which the database's last answer counts."""
@@ -48,7 +49,7 @@ class Readiness:
         """Return within seconds if the service is ready.
 
         Raises:
-            Problem: 503 if it is not, with a sentence for each part in ``checks``, or if it is about to end. Numbers alone are said of
+            ServerError: 503 if it is not, with a sentence for each part in ``checks``, or if it is about to end. Numbers alone are said of
                 circuits: whoever asks has shown no token.
         """
         if self._draining.is_set():
@@ -62,7 +63,7 @@ class Readiness:
         wrong = [words for words in checks.values() if words != OK]
         if wrong:
             detail = f"{'; '.join(wrong)}; try again, or see the service's log"
-            raise Problem(503, "Not ready", detail, retry_after=RETRY_SECONDS, members={"checks": checks})
+            raise NotReady(detail, retry_after=RETRY_SECONDS, checks=checks)
 
 
 def _workers(standing: Standing) -> str:

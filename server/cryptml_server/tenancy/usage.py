@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, select, update
 from starlette.concurrency import run_in_threadpool
 
+from cryptml_server.base.errors import DailyQuotaExhausted, QueryBudgetExhausted, ServerError, TooManyEvaluations
 from cryptml_server.base.models import Circuit
-from cryptml_server.base.problems import Problem
 from cryptml_server.database import Database, DatabaseUnavailable, daily_usage, insert_if_absent, query_budgets
 from cryptml_server.tenancy.tenants import Tenant
 
@@ -25,8 +25,8 @@ _log = logging.getLogger(__name__)
 class UsageMeter:
     """Counts evaluations, and refuses those beyond a quota or a budget.
 
-    An evaluation counts whether the client waits for its answer or not; `Problem.counts` says which of those that failed count too. Used
-    from one event loop.
+    An evaluation counts whether the client waits for its answer or not; `ServerError.counts` says which of those that failed
+    count too. Used from one event loop.
 
     Args:
         database: Holds the counts, but for evaluations under way, which are this process's own.
@@ -41,13 +41,11 @@ class UsageMeter:
         """Take one of a tenant's places until the end of the block, from before its request's body is read.
 
         Raises:
-            Problem: 429 if all are taken.
+            ServerError: 429 if all are taken.
         """
         most = tenant.quotas.concurrent_evaluations
         if self._under_way[tenant.id] >= most:
-            raise Problem(
-                429,
-                "Too many evaluations at once",
+            raise TooManyEvaluations(
                 f"{most} evaluations of yours wait or run, which is your quota; wait for one of them",
                 retry_after=1,
             )
@@ -64,12 +62,12 @@ class UsageMeter:
         """Count one evaluation; it is taken back where it was not made, by no fault of its own.
 
         Raises:
-            Problem: 429 beyond the day's quota, with the time until the next; 403 where a query budget is used up.
+            ServerError: 429 beyond the day's quota, with the time until the next; 403 where a query budget is used up.
         """
         day = await run_in_threadpool(self._count, tenant, circuit)
         try:
             yield
-        except Problem as problem:
+        except ServerError as problem:
             if not problem.counts:
                 await run_in_threadpool(self._take_back, tenant, circuit, day)
             raise
@@ -131,7 +129,7 @@ def count_evaluation(connection: Connection, tenant: Tenant, circuit: Circuit) -
     """Count one evaluation with what else the connection writes, and return the day that it counts for.
 
     Raises:
-        Problem: 429 beyond the day's quota, with the time until the next; 403 where a query budget is used up.
+        ServerError: 429 beyond the day's quota, with the time until the next; 403 where a query budget is used up.
     """
     now = int(time.time())
     _count_day(connection, tenant, now)
@@ -164,7 +162,7 @@ def count_upload(connection: Connection, tenant: Tenant, size: int) -> None:
     """Count bytes of evaluation keys that a tenant has sent, with what else the connection writes.
 
     Raises:
-        Problem: 429 beyond the day's quota, with the time until the next.
+        ServerError: 429 beyond the day's quota, with the time until the next.
     """
     now, size = int(time.time()), max(0, size)
     day, most = now // DAY, tenant.quotas.daily_upload_bytes
@@ -176,9 +174,7 @@ def count_upload(connection: Connection, tenant: Tenant, size: int) -> None:
         .values(upload_bytes=daily_usage.c.upload_bytes + size)
     )
     if not counted.rowcount:
-        raise Problem(
-            429,
-            "Daily quota used up",
+        raise DailyQuotaExhausted(
             f"your {most} bytes of uploads of this day (UTC) are used up; come back tomorrow or ask for a larger quota",
             retry_after=(day + 1) * DAY - now,
         )
@@ -194,9 +190,7 @@ def _count_day(connection: Connection, tenant: Tenant, now: int) -> None:
         .values(evaluations=daily_usage.c.evaluations + 1)
     )
     if not counted.rowcount:
-        raise Problem(
-            429,
-            "Daily quota used up",
+        raise DailyQuotaExhausted(
             f"your {most} evaluations of this day (UTC) are used up; come back tomorrow or ask for a larger quota",
             retry_after=(day + 1) * DAY - now,
         )
@@ -210,9 +204,7 @@ def _count_query(connection: Connection, tenant: Tenant, circuit: Circuit) -> No
     ).one()
     budget = tenant.quotas.segment_queries if own is None else own
     if budget is not None and used >= budget:
-        raise Problem(
-            403,
-            "Query budget used up",
+        raise QueryBudgetExhausted(
             f"your {budget} queries to segment {circuit.index} of model {circuit.model!r} are used up; ask the provider for more",
         )
     connection.execute(update(query_budgets).where(*place).values(used=used + 1))

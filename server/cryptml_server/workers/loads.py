@@ -6,16 +6,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from cryptml_server.base.errors import CircuitUnavailable, ServerError
 from cryptml_server.base.models import Circuit
-from cryptml_server.base.problems import Problem
 
 FIRST_AGAIN_SECONDS = 5.0
 """Until a circuit that did not load is tried again; twice as long after each further failure, as it may have cost the worker its keys."""
 
 MOST_AGAIN_SECONDS = 300.0
-
-UNAVAILABLE = "Circuit unavailable"
-"""Title of what is answered for a circuit that does not load."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +72,7 @@ class CircuitLoads:
         """Try every circuit that is due.
 
         Raises:
-            Problem: What ``load`` raised first; the others are tried all the same, while there is a worker.
+            ServerError: What ``load`` raised first; the others are tried all the same, while there is a worker.
         """
         problems = []
         for circuit in self.due:
@@ -101,7 +98,7 @@ class CircuitLoads:
         """Return whether a circuit that is wanted is not in memory.
 
         Raises:
-            Problem: 503 if it did not load, and is not to be tried again yet.
+            ServerError: 503 if it did not load, and is not to be tried again yet.
         """
         if circuit not in self._wanted or circuit in self._loaded:
             return False
@@ -111,19 +108,17 @@ class CircuitLoads:
         return True
 
 
-def _attempt(load: Callable[[Circuit], None], circuit: Circuit) -> Problem | None:
+def _attempt(load: Callable[[Circuit], None], circuit: Circuit) -> ServerError | None:
     try:
         load(circuit)
-    except Problem as problem:
+    except ServerError as problem:
         return problem
     return None
 
 
-def unavailable(circuit: Circuit, seconds: float = FIRST_AGAIN_SECONDS) -> Problem:
+def unavailable(circuit: Circuit, seconds: float = FIRST_AGAIN_SECONDS) -> ServerError:
     """Return what is answered for a circuit that does not load; why is in the log, because it names files."""
-    return Problem(
-        503,
-        UNAVAILABLE,
+    return CircuitUnavailable(
         f"the circuit of segment {circuit.index} of model {circuit.model!r} did not load here; the service tries again from time to "
         "time, and its log says why",
         retry_after=max(1, round(seconds)),

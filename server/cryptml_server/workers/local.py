@@ -17,10 +17,24 @@ from pathlib import Path
 from typing import Any
 
 from cryptml.processes.environment import reduced_environment
+from cryptml_server.base.errors import (
+    CircuitFailure,
+    CircuitUnavailable,
+    EvaluationTooSlow,
+    KeysUnreadable,
+    NoWorker,
+    ServerError,
+    ServiceStopping,
+    UnknownKeys,
+    UnusableCiphertext,
+    UnusableKeys,
+    WorkerCrashed,
+    WorkerLost,
+    WorkerOutOfMemory,
+)
 from cryptml_server.base.models import Circuit
-from cryptml_server.base.problems import Problem
-from cryptml_server.workers.loads import UNAVAILABLE, CircuitLoads, unavailable
-from cryptml_server.workers.protocol import OUT_OF_MEMORY, Evaluation, WorkerLost, twice_if_lost
+from cryptml_server.workers.loads import CircuitLoads, unavailable
+from cryptml_server.workers.protocol import Evaluation, twice_if_lost
 
 _log = logging.getLogger(__name__)
 
@@ -40,11 +54,6 @@ LOAD_SECONDS = 60.0
 
 START_SECONDS = 60.0
 """What a new one gets for its first answer: it imports Concrete before."""
-
-NO_WORKER = "No worker"
-SHUTTING_DOWN = "Shutting down"
-TOO_SLOW = "Evaluation too slow"
-"""Titles of problems that are told apart here: for the first two no circuit is to blame."""
 
 
 class Supervisor:
@@ -86,7 +95,7 @@ class Supervisor:
         """Load one circuit, and note what came of it.
 
         Raises:
-            Problem: 503 if it does not load, whatever became of the process meanwhile.
+            ServerError: 503 if it does not load, whatever became of the process meanwhile.
         """
         head = {"do": "load", "circuit": str(circuit.folder)}
 
@@ -95,8 +104,8 @@ class Supervisor:
 
         try:
             twice_if_lost(request, lambda: self._interrupted)
-        except Problem as problem:
-            if self._interrupted or problem.title in (NO_WORKER, SHUTTING_DOWN):
+        except ServerError as problem:
+            if self._interrupted or isinstance(problem, NoWorker | ServiceStopping):  # no circuit is to blame
                 raise
             self.loads.failed(circuit)
             _log.error("segment %d of model %s does not load: %s", circuit.index, circuit.model, problem.detail)
@@ -108,13 +117,9 @@ class Supervisor:
         seconds = START_SECONDS if self._new else PING_SECONDS
         try:
             self.request({"do": "ping"}, seconds=seconds)
-        except Problem as problem:
-            if problem.title == TOO_SLOW:
-                _log.error(
-                    "the worker did not answer within %g s while nothing was asked of it; it is replaced", seconds
-                )
-                raise Problem(503, "Worker lost", "an idle worker did not answer, and was replaced") from problem
-            raise
+        except EvaluationTooSlow as error:
+            _log.error("the worker did not answer within %g s while nothing was asked of it; it is replaced", seconds)
+            raise WorkerLost("an idle worker did not answer, and was replaced") from error
 
     @property
     def alive(self) -> bool:
@@ -183,7 +188,7 @@ class Supervisor:
 
         Raises:
             WorkerLost: If the worker ended during it.
-            Problem: What it refuses, or 504 past the deadline.
+            ServerError: What it refuses, or 504 past the deadline.
         """
         with self._lock:
             answer, result = self._exchange(head, payload, self._deadline if seconds is None else seconds)
@@ -202,7 +207,7 @@ class Supervisor:
             if not connection.poll(seconds):
                 self._discard()
                 self._connect()
-                raise Problem(504, TOO_SLOW, f"the evaluation took more than {seconds:g} s and was stopped")
+                raise EvaluationTooSlow(f"the evaluation took more than {seconds:g} s and was stopped")
             answer = self._checked(head, connection.recv_bytes(MOST_HEAD_BYTES))
             result = connection.recv_bytes(MOST_RESULT_BYTES) if answer["ok"] and head["do"] == "evaluate" else b""
         except (EOFError, OSError) as error:
@@ -212,7 +217,7 @@ class Supervisor:
             self._connect()
             _log.error("the worker ended with code %s during %s; a new one will be started", code, head["do"])
             raise _lost(code) from error
-        except Problem:
+        except ServerError:
             raise
         except BaseException:
             self._discard()  # the next request must not read what is left of this one's answer
@@ -244,9 +249,7 @@ class Supervisor:
         try:
             ours, theirs = socket.socketpair()
         except OSError as error:
-            raise Problem(
-                503, NO_WORKER, f"no worker can be started ({error.strerror}); try later", retry_after=30
-            ) from error
+            raise NoWorker(f"no worker can be started ({error.strerror}); try later", retry_after=30) from error
         with theirs:
             given = [str(number) for number in (theirs.fileno(), self._cached_keys, self._memory_bytes)]
             command = [sys.executable, "-m", "cryptml_server.workers.process", *given]
@@ -260,9 +263,7 @@ class Supervisor:
                 )
             except OSError as error:
                 ours.close()
-                raise Problem(
-                    503, NO_WORKER, f"no worker can be started ({error.strerror}); try later", retry_after=30
-                ) from error
+                raise NoWorker(f"no worker can be started ({error.strerror}); try later", retry_after=30) from error
         bound = struct.pack("ll", math.ceil(self._deadline), 0)  # a timeval
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, bound)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, bound)
@@ -290,34 +291,32 @@ class Supervisor:
         return process.wait()
 
 
-def _refusal(answer: dict[str, Any]) -> Problem:
+def _refusal(answer: dict[str, Any]) -> ServerError:
     match answer["kind"]:
         case "CiphertextError":
-            return Problem(422, "Unusable ciphertext", answer["detail"])
+            return UnusableCiphertext(answer["detail"])
         case "KeySetError":
-            return Problem(422, "Unusable evaluation keys", answer["detail"])
+            return UnusableKeys(answer["detail"])
         case "UnknownKeys":
-            return Problem(404, "Unknown evaluation keys", answer["detail"])
+            return UnknownKeys(answer["detail"])
         case "CircuitError":
-            return Problem(503, UNAVAILABLE, answer["detail"], retry_after=60)
+            return CircuitUnavailable(answer["detail"], retry_after=60)
         case "OSError":
-            return Problem(503, "Keys unreadable", answer["detail"], retry_after=60)
+            return KeysUnreadable(answer["detail"], retry_after=60)
         case "MemoryError":
-            return Problem(503, OUT_OF_MEMORY, answer["detail"], retry_after=60)
+            return WorkerOutOfMemory(answer["detail"], retry_after=60)
         case _:
-            return Problem(500, "Circuit failure", answer["detail"])
+            return CircuitFailure(answer["detail"])
 
 
-def _shutting_down() -> Problem:
-    return Problem(503, SHUTTING_DOWN, "the service is being stopped; try again later", retry_after=30)
+def _shutting_down() -> ServerError:
+    return ServiceStopping("the service is being stopped; try again later", retry_after=30)
 
 
 def _lost(code: int | None) -> WorkerLost:
     if code in (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGFPE):
-        return WorkerLost(
-            422,
-            "Evaluation failed",
+        return WorkerCrashed(
             "the evaluation broke off: keys or ciphertext do not fit this segment, or the worker's memory (worker_bytes) does not "
             "suffice; make both again",
         )
-    return WorkerLost(503, "Worker lost", "the worker ended during the request; try again", retry_after=5)
+    return WorkerLost("the worker ended during the request; try again", retry_after=5)

@@ -7,23 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from cryptml_server.base.errors import WorkerLost
 from cryptml_server.base.models import Circuit
-from cryptml_server.base.problems import Problem
 from cryptml_server.workers.loads import CircuitLoads
-
-OUT_OF_MEMORY = "Out of memory"
-"""Title of what is answered where a worker's memory does not suffice."""
-
-
-class WorkerLost(Problem):
-    """The worker ended during a request; another has been started."""
 
 
 def twice_if_lost(action: Callable[[], object], interrupted: Callable[[], bool]) -> None:
     """Do something with a worker, and once more where the worker was lost and nobody ended it: it may have died of something else.
 
     Raises:
-        Problem: What the last attempt raised.
+        ServerError: What the last attempt raised.
     """
     try:
         action()
@@ -31,6 +24,23 @@ def twice_if_lost(action: Callable[[], object], interrupted: Callable[[], bool])
         if interrupted():
             raise
         action()
+
+
+@dataclass(frozen=True)
+class EvaluationRequest:
+    """What a worker is to evaluate.
+
+    Attributes:
+        circuit: On the service's disk.
+        keys: File of the evaluation keys.
+        name: That workers remember these by.
+        ciphertext: Serialised.
+    """
+
+    circuit: Circuit
+    keys: Path
+    name: str
+    ciphertext: bytes
 
 
 @dataclass(frozen=True)
@@ -63,7 +73,7 @@ class Worker(Protocol):
         """Start it and let it load every circuit, so that a damaged one is found now.
 
         Raises:
-            Problem: If a circuit does not load; the others are tried all the same.
+            ServerError: If a circuit does not load; the others are tried all the same.
         """
         ...
 
@@ -71,7 +81,7 @@ class Worker(Protocol):
         """Load the circuits that are due.
 
         Raises:
-            Problem: If one does not load; the others are tried all the same.
+            ServerError: If one does not load; the others are tried all the same.
         """
         ...
 
@@ -79,7 +89,7 @@ class Worker(Protocol):
         """Let it answer something that takes no time; one that does not answer within seconds is ended, and another started.
 
         Raises:
-            Problem: If it did not.
+            ServerError: If it did not.
         """
         ...
 
@@ -87,7 +97,7 @@ class Worker(Protocol):
         """Deserialise uploaded keys, which proves them well formed and keeps them ready.
 
         Raises:
-            Problem: 422 if they are malformed.
+            ServerError: 422 if they are malformed.
         """
         ...
 
@@ -96,7 +106,7 @@ class Worker(Protocol):
 
         Raises:
             WorkerLost: If the worker ended during it.
-            Problem: 422 if it does not fit, 504 past the deadline.
+            ServerError: 422 if it does not fit, 504 past the deadline.
         """
         ...
 
@@ -108,7 +118,7 @@ class Worker(Protocol):
         """Drop evaluation keys that it remembers.
 
         Raises:
-            Problem: If the worker was lost; then it remembers nothing.
+            ServerError: If the worker was lost; then it remembers nothing.
         """
         ...
 
@@ -116,7 +126,7 @@ class Worker(Protocol):
         """Start it again where it has died since its last request.
 
         Raises:
-            Problem: 503 if it cannot be started.
+            ServerError: 503 if it cannot be started.
         """
         ...
 

@@ -7,7 +7,12 @@ import math
 import time
 from collections import OrderedDict, deque
 
-from cryptml_server.base.problems import Problem
+from cryptml_server.base.errors import (
+    RequestQuarantined,
+    TooMany,
+    TooManyLostWorkers,
+    TooManyStoppedEvaluations,
+)
 
 MOST_QUARANTINED = 1024
 """Bodies that are remembered because workers died of them."""
@@ -41,19 +46,16 @@ class Quarantine:
             ciphertext: Serialised.
 
         Raises:
-            Problem: 422 if two workers died of it within the last hour.
+            ServerError: 422 if two workers died of it within the last hour.
         """
         mark = hashlib.sha256(name.encode() + circuit.encode() + ciphertext).digest()
         if self._marks.get(mark, -math.inf) > _now() - QUARANTINE_SECONDS:
-            raise Problem(
-                422,
-                "Evaluation failed",
-                "workers ended during this very request before, so it is not tried again for an hour: make keys and ciphertext anew",
-                counts=False,
+            raise RequestQuarantined(
+                "workers ended during this very request before, so it is not tried again for an hour: make keys and ciphertext anew"
             )
         return mark
 
-    def condemn(self, mark: bytes) -> None:
+    def add(self, mark: bytes) -> None:
         """Remember a request that two workers died of."""
         self._marks[mark] = _now()
         self._marks.move_to_end(mark)
@@ -72,20 +74,18 @@ class Quarantine:
         """Refuse a tenant that costs worker after worker.
 
         Raises:
-            Problem: 429, until the first of them is long ago.
+            ServerError: 429, until the first of them is long ago.
         """
         self._require_few(
-            self._lost, tenant, "Too many lost workers", "were lost in your requests", "make keys and ciphertexts anew"
+            self._lost, tenant, TooManyLostWorkers, "were lost in your requests", "make keys and ciphertexts anew"
         )
         self._require_few(
-            self._stopped,
-            tenant,
-            "Too many stopped evaluations",
-            "were ended as you gave up evaluations",
-            "wait for them",
+            self._stopped, tenant, TooManyStoppedEvaluations, "were ended as you gave up evaluations", "wait for them"
         )
 
-    def _require_few(self, found: dict[str, deque[float]], tenant: str, title: str, what: str, instead: str) -> None:
+    def _require_few(
+        self, found: dict[str, deque[float]], tenant: str, refusal: type[TooMany], what: str, instead: str
+    ) -> None:
         times = found.get(tenant)
         if times is None:
             return
@@ -95,9 +95,7 @@ class Quarantine:
         if not times:
             del found[tenant]
         elif len(times) == most:
-            raise Problem(
-                429,
-                title,
+            raise refusal(
                 f"{len(times)} workers {what} within {LOSS_SECONDS:g} s; {instead}, then try again",
                 retry_after=math.ceil(times[0] + LOSS_SECONDS - _now()) + 1,
             )

@@ -14,9 +14,8 @@ from typing import Any
 from cryptml import __version__
 from cryptml.cluster import ray_library
 from cryptml.node_folder import NodeFolder
-from cryptml_server.base.problems import Problem
+from cryptml_server.base.errors import KeysUnreadable, ServerError, UnknownKeys, WorkerLost
 from cryptml_server.workers.local import Supervisor
-from cryptml_server.workers.protocol import WorkerLost
 
 Files = tuple[tuple[str, bytes], ...]
 """Names and contents of a circuit's folder."""
@@ -24,7 +23,6 @@ Files = tuple[tuple[str, bytes], ...]
 Answer = tuple[str, bytes]
 """A head, JSON, and a ciphertext. The head says ``ok``, or ``needs_keys``, or what the problem is."""
 
-UNKNOWN = 404
 WATCH_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
@@ -64,7 +62,7 @@ class NodeWorker:
         """Say that the worker answers, and which process it is: one that died is replaced here, and has no circuits."""
         try:
             self._supervisor.ping()
-        except Problem as problem:
+        except ServerError as problem:
             return _problem(problem), b""
         return json.dumps({"ok": True, "process": self._supervisor.process}), b""
 
@@ -88,8 +86,8 @@ class NodeWorker:
             try:
                 if not self._supervisor.alive:
                     self._supervisor.revive()
-            except Problem as problem:
-                _log.warning("a worker could not be started (%s)", problem.title)
+            except ServerError as problem:
+                _log.warning("a worker could not be started (%s)", problem.kind)
 
     def close(self) -> None:
         """End the worker and leave nothing on this machine."""
@@ -104,25 +102,24 @@ class NodeWorker:
             answer = self._request({**head, "keys": str(self._keys)}, payload)
         except OSError as error:
             detail = f"the keys cannot be written on the node ({error.strerror}); try later"
-            return _problem(Problem(503, "Keys unreadable", detail, retry_after=60)), b""
+            return _problem(KeysUnreadable(detail, retry_after=60)), b""
         finally:
             self._keys.unlink(missing_ok=True)
-        unknown = json.loads(answer[0]).get("status") == UNKNOWN
+        unknown = json.loads(answer[0]).get("kind") == UnknownKeys.kind
         return (json.dumps({"needs_keys": True}), b"") if keys is None and unknown else answer
 
     def _request(self, head: dict[str, Any], payload: bytes = b"") -> Answer:
         try:
             answer, result = self._supervisor.request(head, payload)
-        except Problem as problem:
+        except ServerError as problem:
             return _problem(problem), b""
         return json.dumps(answer), result
 
 
-def _problem(problem: Problem) -> str:
+def _problem(problem: ServerError) -> str:
     return json.dumps(
         {
-            "status": problem.status,
-            "title": problem.title,
+            "kind": problem.kind,
             "detail": problem.detail,
             "retry_after": problem.retry_after,
             "lost": isinstance(problem, WorkerLost),

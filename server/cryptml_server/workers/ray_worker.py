@@ -12,11 +12,23 @@ from typing import Any
 
 from cryptml import __version__
 from cryptml.cluster import last_line
+from cryptml_server.base.errors import (
+    ClusterFull,
+    ClusterOutOfMemory,
+    EvaluationTooSlow,
+    KeysUnreadable,
+    NoWorker,
+    OtherVersion,
+    ServerError,
+    ServiceStopping,
+    UnknownKeys,
+    WorkerLost,
+    restore_error,
+)
 from cryptml_server.base.models import Circuit
-from cryptml_server.base.problems import Problem
 from cryptml_server.workers.loads import CircuitLoads, unavailable
 from cryptml_server.workers.local import LOAD_SECONDS, START_SECONDS
-from cryptml_server.workers.protocol import Evaluation, WorkerLost, twice_if_lost
+from cryptml_server.workers.protocol import Evaluation, twice_if_lost
 from cryptml_server.workers.ray_node import Answer, Files, NodeWorker
 
 PLACE_SECONDS = 30.0
@@ -117,7 +129,7 @@ class RayWorker:
         """Load one circuit, and note what came of it.
 
         Raises:
-            Problem: 503 if it does not load, or there is no actor.
+            ServerError: 503 if it does not load, or there is no actor.
         """
         self.revive()
         number = self._numbers[circuit.folder]
@@ -125,7 +137,7 @@ class RayWorker:
             twice_if_lost(
                 lambda: self._request("load", number, seconds=LOAD_SECONDS + START_SECONDS), lambda: self._interrupted
             )
-        except Problem as problem:
+        except ServerError as problem:
             if (
                 self._interrupted or self._end is None
             ):  # the actor is gone: the cluster is to blame, or whoever ended it
@@ -213,8 +225,7 @@ class RayWorker:
             return answer, result
         if answer["lost"]:
             self.loads.reset()  # the node has another process in its place
-        kind = WorkerLost if answer["lost"] else Problem
-        raise kind(answer["status"], answer["title"], answer["detail"], retry_after=answer["retry_after"])
+        raise restore_error(answer["kind"], answer["detail"], retry_after=answer["retry_after"], lost=answer["lost"])
 
     def _exchange(self, what: str, given: tuple[object, ...], deadline: float) -> tuple[dict[str, Any], bytes]:
         errors = self._ray.exceptions
@@ -223,9 +234,7 @@ class RayWorker:
             answer: Answer = self._ray.get(getattr(self._actor, what).remote(*given), timeout=left)
         except errors.GetTimeoutError as error:
             self._discard()
-            raise Problem(
-                504, "Evaluation too slow", f"the evaluation took more than {self._deadline:g} s and was stopped"
-            ) from error
+            raise EvaluationTooSlow(f"the evaluation took more than {self._deadline:g} s and was stopped") from error
         except errors.RayError as error:
             node = self.node
             self._discard()
@@ -237,9 +246,7 @@ class RayWorker:
                 type(error).__name__,
             )
             self._place()
-            raise WorkerLost(
-                503, "Worker lost", "the worker ended during the request; try again", retry_after=5
-            ) from error
+            raise WorkerLost("the worker ended during the request; try again", retry_after=5) from error
         return json.loads(answer[0]), answer[1]
 
     def _send(self, keys: Path) -> Any:
@@ -247,17 +254,11 @@ class RayWorker:
         try:
             found = self._ray.put(keys.read_bytes())
         except FileNotFoundError as error:  # deleted while the request waited
-            raise Problem(
-                404, "Unknown evaluation keys", "the evaluation keys were deleted; upload them again"
-            ) from error
+            raise UnknownKeys("the evaluation keys were deleted; upload them again") from error
         except OSError as error:
-            raise Problem(
-                503, "Keys unreadable", f"the keys cannot be read ({error.strerror}); try later", retry_after=60
-            ) from error
+            raise KeysUnreadable(f"the keys cannot be read ({error.strerror}); try later", retry_after=60) from error
         except self._ray.exceptions.RayError as error:
-            raise Problem(
-                503, "Cluster out of memory", "the keys cannot be sent to the worker; try later", retry_after=60
-            ) from error
+            raise ClusterOutOfMemory("the keys cannot be sent to the worker; try later", retry_after=60) from error
         self.keys_sent += 1
         return found
 
@@ -265,7 +266,7 @@ class RayWorker:
         """Have an actor that is ready.
 
         Raises:
-            Problem: 503 if there is none in time, or the nodes run another version.
+            ServerError: 503 if there is none in time, or the nodes run another version.
         """
         self._require_going_on()
         if self._end is not None and not self.alive:
@@ -275,9 +276,7 @@ class RayWorker:
         if self._actor is None:
             self._place()
         if not self._ray.wait([self._ready], timeout=PLACE_SECONDS)[0]:
-            raise Problem(
-                503,
-                "No room on the cluster",
+            raise ClusterFull(
                 f"no node had {self._threads} free CPUs within {PLACE_SECONDS:g} s; try again later",
                 retry_after=30,
             )
@@ -287,14 +286,12 @@ class RayWorker:
             self._discard()
             self._require_going_on(error)
             _log.error("a worker could not be started on the cluster: %s", last_line(error))
-            raise Problem(
-                503, "No worker", "no worker can be started on the cluster; the service's log says why", retry_after=30
+            raise NoWorker(
+                "no worker can be started on the cluster; the service's log says why", retry_after=30
             ) from error
         if version != __version__:
             self._discard()
-            raise Problem(
-                503,
-                "Other version",
+            raise OtherVersion(
                 f"a node of the cluster has version {version} of cryptml, the service {__version__}; install the same one",
                 retry_after=60,
             )
@@ -327,6 +324,4 @@ class RayWorker:
 
     def _require_going_on(self, error: Exception | None = None) -> None:
         if self._stopping:
-            raise Problem(
-                503, "Shutting down", "the service is being stopped; try again later", retry_after=30
-            ) from error
+            raise ServiceStopping("the service is being stopped; try again later", retry_after=30) from error

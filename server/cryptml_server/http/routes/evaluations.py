@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from cryptml_server.http.authentication import CurrentTenant
 from cryptml_server.http.openapi import OCTETS, octets, problems, takes_octets
-from cryptml_server.http.routes.jobs import JOB_SCHEMA
+from cryptml_server.http.routes.jobs import JOB_SCHEMA, describe_job
 from cryptml_server.http.routes.parameters import (
     CircuitHeader,
     IdempotencyKey,
@@ -27,13 +27,12 @@ from cryptml_server.http.routes.parameters import (
     read_body,
 )
 from cryptml_server.http.routes.services import Services
-from cryptml_server.keys.store import in_key_thread
-from cryptml_server.workers.pool import Request as Evaluate
+from cryptml_server.workers.protocol import EvaluationRequest
 
 
 def evaluation_routes(services: Services, body_seconds: float) -> APIRouter:
     """Return the routes below ``/models/{model}/segments``; bodies must come within ``body_seconds``."""
-    registry, store, jobs, meter = services.registry, services.store, services.jobs, services.meter
+    registry, jobs, meter = services.registry, services.jobs, services.meter
     router = APIRouter(prefix="/models/{model}/segments", tags=["evaluations"])
 
     @router.post(
@@ -73,16 +72,19 @@ def evaluation_routes(services: Services, body_seconds: float) -> APIRouter:
         circuit = circuit_of(registry, model, index, circuit_header)
         check_length(request, circuit.input_bytes, "the ciphertext")
         with meter.place(tenant):
-            keys = await in_key_thread(store.find, tenant, circuit, keys_header)
+            keys = await services.keys.find(tenant, circuit, keys_header)
             began = time.monotonic()
             ciphertext = await read_body(request, circuit.input_bytes, "the ciphertext", body_seconds)
             services.metrics.stage("receive", circuit.model, time.monotonic() - began)
             if Preferences.parse(prefer).respond_async:
                 job = await jobs.submit(tenant, circuit, keys_header, ciphertext, idempotency_key)
                 headers = {"Location": f"/v1/jobs/{job.id}", "Preference-Applied": "respond-async"}
-                return JSONResponse(await jobs.describe_accepted(job), status_code=202, headers=headers)
+                described = describe_job(job, await jobs.outlook_if_known(job), jobs.store.expires(job))
+                return JSONResponse(described, status_code=202, headers=headers)
             async with meter.evaluation(tenant, circuit), while_connected(request):
-                result = await services.pool.evaluate(tenant.id, Evaluate(circuit, keys.path, keys.name, ciphertext))
+                result = await services.pool.evaluate(
+                    tenant.id, EvaluationRequest(circuit, keys.path, keys.name, ciphertext)
+                )
         timing = f"evaluate;dur={result.evaluate_ms:.3f}"
         return Response(result.ciphertext, media_type=OCTETS, headers={"Server-Timing": timing})
 

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Path, Response
 from fastapi.responses import FileResponse
 from starlette.types import Receive, Scope, Send
 
+from cryptml_server.base.errors import UnknownFile
 from cryptml_server.base.models import ModelRegistry
-from cryptml_server.base.problems import Problem
 from cryptml_server.http.openapi import OCTETS, octets, problems
 from cryptml_server.http.routes.parameters import ModelName
 
@@ -43,7 +43,7 @@ def model_routes(registry: ModelRegistry) -> APIRouter:
         """Return one file of the client's half."""
         bundle = registry.find(model).bundle
         if name not in bundle.client_files:
-            raise Problem(404, "Unknown file", "the client bundle has no file of that name; its manifest lists them")
+            raise UnknownFile("the client bundle has no file of that name; its manifest lists them")
         return _WholeFile(bundle.folder / "client" / name, media_type=OCTETS)
 
     return router

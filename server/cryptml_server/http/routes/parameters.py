@@ -9,8 +9,8 @@ from typing import Annotated
 import anyio
 from fastapi import Header, Path, Query, Request
 
+from cryptml_server.base.errors import BodyTooLong, BodyTooShort, OtherCircuit, UploadTooSlow
 from cryptml_server.base.models import Circuit, ModelRegistry
-from cryptml_server.base.problems import Problem
 
 HEX = "^[0-9a-f]{64}$"
 WHOLE = re.compile("[0-9]{1,6}")
@@ -73,13 +73,11 @@ def circuit_of(registry: ModelRegistry, model: str, index: int, identity: str) -
     """Return a server segment, if it is the one that the client made its body for.
 
     Raises:
-        Problem: 404 for an unknown model or segment, 409 for another circuit.
+        ServerError: 404 for an unknown model or segment, 409 for another circuit.
     """
     circuit = registry.find(model).circuit(index)
     if identity != circuit.identity:
-        raise Problem(
-            409,
-            "Another circuit",
+        raise OtherCircuit(
             f"the body was made for another circuit than segment {index} of this model; fetch its bundle again",
         )
     return circuit
@@ -89,11 +87,11 @@ def check_length(request: Request, bounds: tuple[int, int], what: str) -> None:
     """Refuse by the announced length, before a byte of the body is read.
 
     Raises:
-        Problem: 413 or 422 for a wrong one.
+        ServerError: 413 or 422 for a wrong one.
     """
     length = announced_length(request)
     if length is not None and length < 0:
-        raise Problem(413, "Body too long", f"{what} is said to have more bytes than anything has")
+        raise BodyTooLong(f"{what} is said to have more bytes than anything has")
     if length is not None:
         _require_within(length, bounds, what)
 
@@ -110,7 +108,7 @@ async def read_body(request: Request, bounds: tuple[int, int], what: str, second
     """Return a body of bounded length that comes in bounded time.
 
     Raises:
-        Problem: 413 or 422 for a wrong length, 408 past the time.
+        ServerError: 413 or 422 for a wrong length, 408 past the time.
     """
     blocks = bytearray()
     try:
@@ -120,7 +118,7 @@ async def read_body(request: Request, bounds: tuple[int, int], what: str, second
                 if len(blocks) > bounds[1]:
                     break
     except TimeoutError as error:
-        raise Problem(408, "Upload too slow", f"{what} took more than {seconds:g} s; try again") from error
+        raise UploadTooSlow(f"{what} took more than {seconds:g} s; try again") from error
     _require_within(len(blocks), bounds, what)
     return bytes(blocks)
 
@@ -128,6 +126,6 @@ async def read_body(request: Request, bounds: tuple[int, int], what: str, second
 def _require_within(length: int, bounds: tuple[int, int], what: str) -> None:
     least, most = bounds
     if length > most:
-        raise Problem(413, "Body too long", f"{what} has {length} bytes, at most {most} for this segment")
+        raise BodyTooLong(f"{what} has {length} bytes, at most {most} for this segment")
     if length < least:
-        raise Problem(422, "Body too short", f"{what} has {length} bytes, at least {least} for this segment")
+        raise BodyTooShort(f"{what} has {length} bytes, at least {least} for this segment")

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 from cryptml_server.base.metrics import Metrics
 from cryptml_server.base.models import ModelRegistry
-from cryptml_server.http.routes.jobs import JobDesk
-from cryptml_server.keys.store import KeyStore
-from cryptml_server.keys.uploads import UploadDesk
+from cryptml_server.jobs.service import JobService
+from cryptml_server.keys.service import KeyService
 from cryptml_server.tenancy.usage import UsageMeter
 from cryptml_server.workers.pool import WorkerPool
 
@@ -18,9 +17,8 @@ class Services:
     """The parts of a running service."""
 
     registry: ModelRegistry
-    store: KeyStore
-    uploads: UploadDesk
+    keys: KeyService
     pool: WorkerPool
-    jobs: JobDesk
+    jobs: JobService
     meter: UsageMeter
     metrics: Metrics
