@@ -25,9 +25,9 @@ from pathlib import Path
 
 import httpx
 import numpy as np
-from cryptml_server.app import open_database
 from cryptml_server.base.settings import DATABASE_FILE, Settings
 from cryptml_server.database import Database
+from cryptml_server.parts import open_database
 from cryptml_server.tenancy.tenants import Quotas, TenantStore
 
 from benchmarks.postgresql import PostgreSQL, find_programs

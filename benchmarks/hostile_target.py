@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 import httpx
 import numpy as np
-from cryptml_server.app import open_database
 from cryptml_server.base.settings import Settings
+from cryptml_server.parts import open_database
 from cryptml_server.tenancy.tenants import Quotas, TenantStore
 
 from cryptml.bundle import ClientBundle

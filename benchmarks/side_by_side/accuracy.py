@@ -13,7 +13,6 @@ import torch
 from safetensors.torch import save_file
 
 from benchmarks.side_by_side import ckks, stock
-from cryptml.cli.networks.train import FIGURES_FILE
 from cryptml.datasets.base import Dataset
 from cryptml.errors import SettingError
 from cryptml.networks import Standardisation, save_network
@@ -30,6 +29,7 @@ from cryptml.training import (
 )
 from cryptml.training.examples import predict
 from cryptml.training.fit import balanced_cross_entropy, fit, seeded
+from cryptml.training.pipeline import FIGURES_FILE
 
 FOLDS = 5
 STOCK = "benchmarks.side_by_side.stock:build"

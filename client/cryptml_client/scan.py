@@ -118,6 +118,11 @@ class Scan:
                 f"squares of {smallest} pixels are smaller than the {side} pixels that the network takes; choose squares of {side} or more"
             )
 
+    @property
+    def total(self) -> int:
+        """Squares in all, answered or not."""
+        return len(self._regions)
+
     def answers(self) -> Iterator[TileAnswer]:
         """Give the answer for every square in their order; those of an interrupted scan are not asked again.
 

@@ -61,12 +61,10 @@ def build_bundle(
         settings: Of the engine.
         chosen: Of segments for which others were found better, as a profile holds them.
         share_keys: Compile all server segments for one key set, instead of one for each.
-        spot_checks: Regions with known answers that clients get, so that they can tell whether the service evaluates this network; each is
-            an answer of the network that they need not ask for.
+        spot_checks: Regions with known answers that clients get; each exposes an answer of the network.
         force: Replace what is there.
         progress: Called before each compilation.
-        measure: Called with each circuit's description and folder; gives the fields of `WorkerMemory`. What is not measured of every
-            circuit is left out.
+        measure: Called with each circuit's description and folder; gives the fields of `WorkerMemory`.
 
     Returns:
         The bundle, read back and checked.
@@ -94,23 +92,26 @@ def build_bundle(
             (work / "client" / circuit_file(index)).write_bytes(compiled.spec.client_specs)
             specs.append(compiled.spec)
         if spot_checks and specs:
-            known = make_spot_checks(
-                network,
-                split,
-                spot_checks,
-                p_error=max(spec.p_error for spec in specs),
-                seed=secrets.randbits(SEED_BITS),
-            )
-            if known is not None:
-                (work / "client" / SPOT_CHECKS_FILE).write_bytes(known.pack())
+            _write_spot_checks(work / "client", network, split, spot_checks, specs)
         manifest = _write_client(work / "client", network, split, specs)
         _write_server(work / "server", network, split, specs, sha256(manifest), memory)
-        if out.exists():
-            shutil.rmtree(out)
-        out.mkdir()
-        for half in ("client", "server"):
-            (work / half).replace(out / half)
+        _replace(out, work)
     return ServerBundle.load(out)
+
+
+def _replace(out: Path, work: Path) -> None:
+    if out.exists():
+        shutil.rmtree(out)
+    out.mkdir()
+    for half in ("client", "server"):
+        (work / half).replace(out / half)
+
+
+def _write_spot_checks(folder: Path, network: Network, split: Split, count: int, specs: list[CircuitSpec]) -> None:
+    p_error = max(spec.p_error for spec in specs)
+    known = make_spot_checks(network, split, count, p_error=p_error, seed=secrets.randbits(SEED_BITS))
+    if known is not None:
+        (folder / SPOT_CHECKS_FILE).write_bytes(known.pack())
 
 
 def _compile(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from rich.console import Console
@@ -23,6 +23,7 @@ from rich.progress import (
 from rich.text import Text
 
 from cryptml.errors import printable
+from cryptml.listening import Bar
 
 PIPED_WIDTH = 200
 """Columns where stdout is no terminal: wider than any table of ours, so that none is cut in a file or a pipe."""
@@ -95,6 +96,32 @@ class _Portion(BarColumn):
     def render(self, task: Task) -> Any:
         """Return what is shown."""
         return Text() if task.total is None else super().render(task)
+
+
+class ConsoleListener:
+    """A `cryptml.listening.Listener`: notes and bars on stderr."""
+
+    def note(self, text: str) -> None:
+        """See `Listener.note`."""
+        note(text)
+
+    def remark(self, text: str) -> None:
+        """See `Listener.remark`."""
+        err.print(printable(text, lines=True), style="dim", markup=False, soft_wrap=True)
+
+    def stage(self, what: str) -> AbstractContextManager[None]:
+        """See `Listener.stage`."""
+        return Stages().stage(what)
+
+    @contextmanager
+    def bar(self, what: str, total: int) -> Iterator[Bar]:
+        """See `Listener.bar`."""
+        with bar(what, total) as (progress, task):
+
+            def advance(done: int, total: int | None = None, what: str | None = None) -> None:
+                progress.update(task, completed=done, total=total, description=what)
+
+            yield advance
 
 
 @contextmanager

@@ -51,7 +51,7 @@ OVERHEAD_SECONDS = 8.0
 
 
 @dataclass(frozen=True)
-class Settings:
+class ProfileSettings:
     """How to profile.
 
     Attributes:
@@ -91,7 +91,7 @@ class Settings:
         }
 
 
-class Progress(Protocol):
+class SegmentProgress(Protocol):
     """Told how far a run is."""
 
     def update(self, *, done: int, total: int, what: str, remaining_s: float | None) -> None:
@@ -105,8 +105,8 @@ class _Run:
 
     name: str
     findings: Findings
-    settings: Settings
-    progress: Progress
+    settings: ProfileSettings
+    progress: SegmentProgress
     work: Path
     machines: Machines
     writing: threading.Lock = field(default_factory=threading.Lock)
@@ -342,7 +342,13 @@ class _Run:
 
 
 def profile_network(
-    name: str, network: Network, settings: Settings, journal_path: Path, progress: Progress, *, resume: bool
+    name: str,
+    network: Network,
+    settings: ProfileSettings,
+    journal_path: Path,
+    progress: SegmentProgress,
+    *,
+    resume: bool,
 ) -> tuple[dict[str, Any], Journal]:
     """Measure a network's segments and return its report.
 

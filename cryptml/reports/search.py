@@ -7,7 +7,9 @@ from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from rich.table import Table
 
+from cryptml.reports.table import plain_table
 from cryptml.search import Found
 
 FRONTIER, OTHERS = "#c0392b", "#8a9aa9"
@@ -45,3 +47,19 @@ def draw_search(found: Sequence[Found], title: str, file: Path) -> None:
         axes.spines[side].set_visible(False)
     axes.legend(frameon=False, loc="lower right", fontsize=8)
     figure.savefig(file)
+
+
+def frontier_table(title: str, frontier: Sequence[Found]) -> Table:
+    """Return the designs that no other beats."""
+    columns = [("design", "right"), ("AUC", "right"), ("evaluation", "right"), ("PBS", "right"), ("layers", "left")]
+    cells = [
+        (
+            str(each.number),
+            f"{each.auc:.3f}",
+            f"{each.evaluate_ms:.0f} ms",
+            str(each.design.lookups),
+            each.design.summary,
+        )
+        for each in frontier
+    ]
+    return plain_table(title, columns, cells)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cryptml.errors import printable
+from cryptml.fhe.settings import power
 from cryptml.networks.network import Network
 from cryptml.profiler.plan.listing import describe_layers
 from cryptml.splits import Side, Split
@@ -109,3 +110,35 @@ def duration_text(value: float) -> str:
 
 def _span(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{names[0]}..{names[-1]}"
+
+
+def circuits_table(circuits: Iterable[Mapping[str, Any]]) -> Table:
+    """Return what each circuit of a bundle costs, by its description in the manifest."""
+    rows = [
+        (
+            f"{circuit['start']}-{circuit['stop']}",
+            f"{circuit['bootstraps']:,}",
+            str(circuit["lookup_bits"]),
+            "rounded" if circuit["approximate"] else "equal",
+            circuit["key_set"][:8],
+            power(circuit["p_error"]),
+            power(circuit["failure_probability"]),
+            bytes_text(circuit["evaluation_key_bytes"]),
+            bytes_text(circuit["input_bytes"]),
+            bytes_text(circuit["output_bytes"]),
+        )
+        for circuit in circuits
+    ]
+    columns = [
+        ("segment", "left"),
+        ("PBS", "right"),
+        ("bits", "right"),
+        ("answer", "left"),
+        ("key set", "left"),
+        ("p_error", "right"),
+        ("fails", "right"),
+        ("keys", "right"),
+        ("up", "right"),
+        ("down", "right"),
+    ]
+    return plain_table("Server segments", columns, rows)

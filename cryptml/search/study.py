@@ -23,9 +23,9 @@ from cryptml.search.price import PriceModel
 from cryptml.search.space import parameters, suggest
 from cryptml.splits import Segment
 from cryptml.training import (
+    EpochProgress,
     Examples,
     Fold,
-    Progress,
     TrainingSettings,
     check_convertible,
     cross_validate,
@@ -164,11 +164,11 @@ class Search:
             if wanted not in (_drawn(trial) for trial in self._study.get_trials(deepcopy=False) if _counts(trial)):
                 self._study.enqueue_trial(wanted)
 
-    def prepare(self, progress: Progress | None = None) -> None:
+    def prepare(self, progress: EpochProgress | None = None) -> None:
         """Cut the folds and train their teachers, which all designs share."""
         self._prepared = prepare_folds(self._examples, self._settings.folds, self._settings.training, progress)
 
-    def step(self, progress: Progress | None = None, tell: Tell | None = None) -> Found:
+    def step(self, progress: EpochProgress | None = None, tell: Tell | None = None) -> Found:
         """Draw designs until one fits the budget, and train it.
 
         Args:

@@ -9,7 +9,7 @@ from cryptml.training.evaluation.model_card import ModelCard, describe_layers, r
 from cryptml.training.evaluation.table import Evaluation, Measures, evaluate, evaluate_probabilities
 from cryptml.training.examples import Examples, predict_program
 from cryptml.training.fit import Epoch, History
-from cryptml.training.progress import Progress
+from cryptml.training.progress import EpochProgress
 from cryptml.training.qat import TrainedNetwork, check_convertible, train_network
 from cryptml.training.recipes import recipe, recipe_behind
 from cryptml.training.settings import TrainingSettings
@@ -21,6 +21,7 @@ __all__ = [
     "CrossValidation",
     "DataDescription",
     "Epoch",
+    "EpochProgress",
     "Evaluation",
     "Examples",
     "Fidelity",
@@ -30,7 +31,6 @@ __all__ = [
     "Measures",
     "ModelCard",
     "Pretrained",
-    "Progress",
     "Rounding",
     "TrainedNetwork",
     "TrainedTeacher",

@@ -21,7 +21,7 @@ from cryptml.training.evaluation.fidelity import (
 )
 from cryptml.training.evaluation.table import Evaluation, evaluate_probabilities
 from cryptml.training.examples import Examples, predict_program
-from cryptml.training.progress import Progress, later
+from cryptml.training.progress import EpochProgress, later
 from cryptml.training.qat import train_network
 from cryptml.training.settings import TrainingSettings
 from cryptml.training.teachers.network_teacher import TrainedTeacher, teacher_epochs, train_teacher
@@ -79,7 +79,7 @@ class Fold:
 
 
 def prepare_folds(
-    examples: Examples, folds: int, settings: TrainingSettings, progress: Progress | None = None
+    examples: Examples, folds: int, settings: TrainingSettings, progress: EpochProgress | None = None
 ) -> tuple[Fold, ...]:
     """Cut the folds and train their teachers, once for any number of networks with the same front end.
 
@@ -110,7 +110,7 @@ def cross_validate(
     examples: Examples,
     prepared: Sequence[Fold],
     settings: TrainingSettings,
-    progress: Progress | None = None,
+    progress: EpochProgress | None = None,
     p_error: float = DEFAULT_P_ERROR,
 ) -> CrossValidation:
     """Train a quantised network for every fold, and pool what networks and teachers predict for the held-out parts.

@@ -19,7 +19,7 @@ from cryptml.networks.modules.rounded_accumulator import BinnedAccumulator
 from cryptml.training.evaluation.auc import RocAuc
 from cryptml.training.examples import Examples, predict
 from cryptml.training.lowering import Lowering
-from cryptml.training.progress import Progress
+from cryptml.training.progress import EpochProgress
 from cryptml.training.settings import TrainingSettings
 
 WARM_UP = 0.2
@@ -128,7 +128,7 @@ def fit(
     validation: Examples | None,
     settings: TrainingSettings,
     loss: Loss,
-    progress: Progress | None = None,
+    progress: EpochProgress | None = None,
 ) -> History:
     """Train a module in place and leave it with the weights of its best epoch, or its last, in evaluation mode.
 
@@ -150,54 +150,86 @@ def fit(
     Raises:
         NetworkError: If the loss stops being a finite number.
     """
-    generator = torch.Generator().manual_seed(settings.seed)
-    steps = settings.epochs * len(_batches(torch.arange(len(train.labels)), settings.batch))
-    matrices = [each for each in module.parameters() if each.ndim > 1]
-    others = [each for each in module.parameters() if each.ndim <= 1]
-    groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    optimiser = torch.optim.AdamW([group for group in groups if group["params"]], lr=settings.learning_rate)
-    rounding = [each for each in module.modules() if isinstance(each, BinnedAccumulator)]
-    lowering = Lowering(module, settings.lowered_bits)
-    by_validation = validation is not None and settings.keep == "best"
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, settings.learning_rate, total_steps=max(steps, _FEWEST_STEPS), pct_start=WARM_UP
-    )
-    epochs: list[Epoch] = []
-    counted: list[float] = []
-    best, gained, best_smooth, weights = 0, 0, -math.inf, module_state.take(module)
+    state = _Fit(module, train, settings, loss, by_validation=validation is not None and settings.keep == "best")
     with seeded(settings.seed):
         for number in range(1, settings.epochs + 1):
-            share = (number - 1) / (settings.epochs - 1) if settings.epochs > 1 else 1.0
-            lowering.advance(share)
-            for each in rounding:
-                each.advance(share)
-            mean = _train_epoch(module, train, settings, loss, optimiser, schedule, generator)
-            if not math.isfinite(mean):
-                raise NetworkError(
-                    f"the training loss became {mean} in epoch {number} of {settings.epochs} at a learning rate of "
-                    f"{settings.learning_rate:g} where a finite number is needed; choose a lower learning rate"
-                )
+            mean = state.train_epoch(number)
             auc = None if validation is None else _auc(module, validation)
-            epochs.append(Epoch(number, mean, auc))
+            state.epochs.append(Epoch(number, mean, auc))
             if progress is not None:
                 progress(number, settings.epochs, mean, auc)
-            if not by_validation or not lowering.done or not all(each.active for each in rounding):
-                best = gained = number
-                continue
-            counted.append(auc or 0.0)
-            smooth = sum(counted[-SMOOTHING:]) / len(counted[-SMOOTHING:])
-            if smooth >= best_smooth - TIE:
-                best, weights = number, module_state.take(module)
-            if smooth > best_smooth + TIE:
-                gained, best_smooth = number, smooth
-            if number - gained >= settings.patience:
+            if state.judge(number, auc):
                 break
-    for each in rounding:
-        each.excess = torch.zeros(())  # lets go of the last batch
-    if by_validation and best_smooth > -math.inf:
-        module_state.restore(module, weights)
-    module.eval()
-    return History(tuple(epochs), best)
+    return state.finish()
+
+
+class _Fit:
+    """One training: optimiser and schedule, and which epoch has been the best."""
+
+    def __init__(
+        self, module: nn.Module, train: Examples, settings: TrainingSettings, loss: Loss, *, by_validation: bool
+    ) -> None:
+        self._module, self._train, self._settings, self._loss = module, train, settings, loss
+        self._generator = torch.Generator().manual_seed(settings.seed)
+        matrices = [each for each in module.parameters() if each.ndim > 1]
+        others = [each for each in module.parameters() if each.ndim <= 1]
+        groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        self._optimiser = torch.optim.AdamW([group for group in groups if group["params"]], lr=settings.learning_rate)
+        self._rounding = [each for each in module.modules() if isinstance(each, BinnedAccumulator)]
+        self._lowering = Lowering(module, settings.lowered_bits)
+        self._by_validation = by_validation
+        steps = settings.epochs * len(_batches(torch.arange(len(train.labels)), settings.batch))
+        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self._optimiser, settings.learning_rate, total_steps=max(steps, _FEWEST_STEPS), pct_start=WARM_UP
+        )
+        self.epochs: list[Epoch] = []
+        self._counted: list[float] = []
+        self._best, self._gained, self._best_smooth = 0, 0, -math.inf
+        self._weights = module_state.take(module)
+
+    def train_epoch(self, number: int) -> float:
+        """Train for one epoch, and return the mean loss.
+
+        Raises:
+            NetworkError: If it is no finite number.
+        """
+        settings = self._settings
+        share = (number - 1) / (settings.epochs - 1) if settings.epochs > 1 else 1.0
+        self._lowering.advance(share)
+        for each in self._rounding:
+            each.advance(share)
+        mean = _train_epoch(
+            self._module, self._train, settings, self._loss, self._optimiser, self._schedule, self._generator
+        )
+        if not math.isfinite(mean):
+            raise NetworkError(
+                f"the training loss became {mean} in epoch {number} of {settings.epochs} at a learning rate of "
+                f"{settings.learning_rate:g} where a finite number is needed; choose a lower learning rate"
+            )
+        return mean
+
+    def judge(self, number: int, auc: float | None) -> bool:
+        """Keep the weights if they are the best so far, and return whether nothing better is to be hoped for."""
+        final = self._lowering.done and all(each.active for each in self._rounding)
+        if not self._by_validation or not final:
+            self._best = self._gained = number
+            return False
+        self._counted.append(auc or 0.0)
+        smooth = sum(self._counted[-SMOOTHING:]) / len(self._counted[-SMOOTHING:])
+        if smooth >= self._best_smooth - TIE:
+            self._best, self._weights = number, module_state.take(self._module)
+        if smooth > self._best_smooth + TIE:
+            self._gained, self._best_smooth = number, smooth
+        return number - self._gained >= self._settings.patience
+
+    def finish(self) -> History:
+        """Give the module the weights that were kept, and return what happened."""
+        for each in self._rounding:
+            each.excess = torch.zeros(())  # lets go of the last batch
+        if self._by_validation and self._best_smooth > -math.inf:
+            module_state.restore(self._module, self._weights)
+        self._module.eval()
+        return History(tuple(self.epochs), self._best)
 
 
 def _train_epoch(

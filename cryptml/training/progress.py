@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-Progress = Callable[[int, int, float, float | None], None]
+EpochProgress = Callable[[int, int, float, float | None], None]
 """Called after each epoch with its number (from 1), the number of epochs in all, the mean training loss and the
 validation AUC (None without validation examples). Numbers go up but may leap, where a training stops early and another follows."""
 
 
-def later(progress: Progress | None, *, done: int, total: int) -> Progress | None:
+def later(progress: EpochProgress | None, *, done: int, total: int) -> EpochProgress | None:
     """Return a progress for one of several trainings in a row.
 
     Args:

@@ -16,7 +16,7 @@ from cryptml.networks.network import Network
 from cryptml.training.evaluation.agreement import check_agreement, settle
 from cryptml.training.examples import Examples
 from cryptml.training.fit import History, balanced_cross_entropy, fit, seeded
-from cryptml.training.progress import Progress, later
+from cryptml.training.progress import EpochProgress, later
 from cryptml.training.settings import TrainingSettings
 from cryptml.training.teachers.distillation import distil_from
 from cryptml.training.teachers.network_teacher import TrainedTeacher, teacher_epochs, train_teacher
@@ -53,7 +53,7 @@ def train_network(
     train: Examples,
     validation: Examples | None,
     settings: TrainingSettings,
-    progress: Progress | None = None,
+    progress: EpochProgress | None = None,
     teacher: TrainedTeacher | None = None,
 ) -> TrainedNetwork:
     """Train a network and convert it to its integer program.
@@ -76,19 +76,7 @@ def train_network(
             reason), diverges, or its integer program differs from it.
     """
     sets = [train] if validation is None else [train, validation]
-    if validation is not None:
-        _check_apart(train.dataset, validation.dataset)
-    for examples in sets:
-        examples.require_every_class()
-        if examples.front_end != architecture.front_end:
-            raise NetworkError(
-                f"the examples went through {examples.front_end} where network {architecture.spec!r} has {architecture.front_end}; "
-                "make them with the architecture's front end"
-            )
-    if train.inputs.shape[1] != settings.views:
-        raise SettingError(
-            f"the examples have {train.inputs.shape[1]} views where the settings say {settings.views}; make them with the settings' number"
-        )
+    _check_examples(architecture, sets, settings)
     classes = train.dataset.classes
     check_convertible(architecture, classes)
     total = settings.epochs
@@ -148,6 +136,24 @@ def check_convertible(architecture: Architecture, classes: tuple[str, ...], inpu
 def _build(architecture: Architecture, classes: int, seed: int) -> nn.Sequential:
     with seeded(seed):
         return architecture.build(classes)
+
+
+def _check_examples(architecture: Architecture, sets: list[Examples], settings: TrainingSettings) -> None:
+    """Refuse examples that do not fit the network, the settings or each other."""
+    if len(sets) > 1:
+        _check_apart(sets[0].dataset, sets[1].dataset)
+    for examples in sets:
+        examples.require_every_class()
+        if examples.front_end != architecture.front_end:
+            raise NetworkError(
+                f"the examples went through {examples.front_end} where network {architecture.spec!r} has {architecture.front_end}; "
+                "make them with the architecture's front end"
+            )
+    if sets[0].inputs.shape[1] != settings.views:
+        raise SettingError(
+            f"the examples have {sets[0].inputs.shape[1]} views where the settings say {settings.views}; "
+            "make them with the settings' number"
+        )
 
 
 def _check_apart(train: Dataset, validation: Dataset) -> None:

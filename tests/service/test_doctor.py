@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptml_server.app import open_database
 from cryptml_server.base.settings import Settings
 from cryptml_server.database import Database
 from cryptml_server.operations.doctor import CHECKS, Deployment, Finding, computing, examine, network, storage
+from cryptml_server.parts import open_database
 from cryptml_server.tenancy.tenants import TenantStore
 from slow_service import free_port, slow_service
 from test_tls import make_pair

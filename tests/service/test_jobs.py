@@ -18,7 +18,6 @@ import httpx
 import numpy as np
 import pytest
 from answered import answered
-from cryptml_server.app import open_database
 from cryptml_server.base.draining import Draining
 from cryptml_server.base.errors import (
     CircuitFailure,
@@ -41,6 +40,7 @@ from cryptml_server.jobs.rows import DONE, FAILED, RUNNING, WAITING, Job
 from cryptml_server.jobs.service import JobService
 from cryptml_server.jobs.store import JobStore
 from cryptml_server.keys.store import StoredKeys
+from cryptml_server.parts import open_database
 from cryptml_server.tenancy.tenants import Quotas, Tenant, TenantStore
 from cryptml_server.tenancy.usage import UsageMeter
 from cryptml_server.workers.loads import CircuitLoads

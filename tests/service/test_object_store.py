@@ -14,7 +14,6 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import pytest
-from cryptml_server.app import open_database
 from cryptml_server.base.errors import ServerError
 from cryptml_server.base.models import Circuit
 from cryptml_server.base.settings import Settings
@@ -22,6 +21,7 @@ from cryptml_server.database import Database
 from cryptml_server.keys.files import KeyFile, KeyFiles
 from cryptml_server.keys.object_store import MARK
 from cryptml_server.keys.store import KEY_THREADS, KeyStore, in_key_thread
+from cryptml_server.parts import open_database
 from cryptml_server.tenancy.tenants import Quotas, Tenant, TenantStore
 
 from cryptml.errors import SettingError

@@ -10,8 +10,8 @@ import httpx
 import numpy as np
 import pytest
 import schemathesis
-from cryptml_server.app import open_database
 from cryptml_server.base.settings import Settings
+from cryptml_server.parts import open_database
 from cryptml_server.tenancy.tenants import Quotas, TenantStore
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st

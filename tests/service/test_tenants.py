@@ -20,7 +20,6 @@ import numpy as np
 import pytest
 from answered import answered
 from cryptml_client import Client, KeyStore
-from cryptml_server.app import open_database
 from cryptml_server.base.errors import (
     CircuitFailure,
     EvaluationTooSlow,
@@ -35,6 +34,7 @@ from cryptml_server.database import Database, DatabaseUnavailable, daily_usage, 
 from cryptml_server.keys.files import KeyFiles
 from cryptml_server.keys.store import KeyStore as StoredKeys
 from cryptml_server.keys.uploads import UploadService
+from cryptml_server.parts import open_database
 from cryptml_server.tenancy.tenants import ANONYMOUS, Quotas, TenantStore
 from cryptml_server.tenancy.usage import UsageMeter
 from hypothesis import HealthCheck, given, settings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,7 +21,9 @@ from cryptml.images import Image, load_image, tile_breast
 from cryptml.reports.table import bytes_text, duration_text, plain_table
 
 if TYPE_CHECKING:
-    from cryptml_client import Scan, TileAnswer
+    from cryptml_client import Client, Scan, TileAnswer
+
+    from cryptml.bundle import ClientBundle
 
 TILES_ACROSS = 8
 """Squares along the picture's shorter side, where no size is asked for and they are large enough for the network."""
@@ -47,61 +49,77 @@ def scan(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Ask about every square that shows the breast at least by half; squares of background are not asked about."""
-    from cryptml_client import Scan
-
-    from cryptml.reports.heat_map import Tile, render_heat_map
-
     check_new_file(out_file, "--out", "PNG", force=force)
     file = pictures.one(image)
     picture = load_image(file, pictures.choice)
-    stages = Stages()
-    with connection.connect(stages, timeout_seconds=timeout, spot_checks=spot_checks) as client:
+    with connection.connect(stages := Stages(), timeout_seconds=timeout, spot_checks=spot_checks) as client:
         bundle = client.bundle
         shown = class_shown(bundle.classes, positive, bundle.positive)
-        size = tile if tile is not None else _default_tile(picture, bundle.front_end.side)
-        regions = tile_breast(picture, size, step if step is not None else max(1, size // 2))
-        journal = out_file.with_name(f"{out_file.name}.journal")
-        scanning = Scan(client, picture, regions, journal, resume=resume)
-        client.prepare()
+        scanning = _begin(client, picture, out_file, tile, step, resume=resume)
         stages.quiet = True
-        answers = _ask(scanning, len(regions))
+        answers = _ask(scanning)
         if spot_checks:
             note(f"{client.spot_checks_passed} spot checks were answered as the model's bundle says")
-    answered = [each for each in answers if each.probabilities]
-    if len(answered) < len(answers):
-        err.print(
-            f"{len(answers) - len(answered)} of {len(answers)} squares have no answer: they lie too far from what the network was "
-            "calibrated for",
-            style="yellow",
-            markup=False,
-        )
-    if not answered:
-        raise CryptmlError(f"no square of {file} has an answer; the network was made for other pictures")
-    tiles = [Tile(answer.region, answer.probabilities[shown]) for answer in answered]
-    try:
-        write_bytes(out_file, render_heat_map(picture, tiles, bundle.classes[shown]), mode=PRIVATE)
-    except OSError as error:
-        raise SettingError(f"{out_file} cannot be written ({error.strerror}); --resume once it can be") from error
+    answered = _answered(answers, file)
+    _write_heat_map(out_file, picture, answered, shown, bundle.classes[shown])
     scanning.discard()
     if json:
-        print_json(
-            {
-                "heat_map": str(out_file),
-                "classes": list(bundle.classes),
-                "positive": bundle.classes[shown],
-                "columns": picture.columns,
-                "rows": picture.rows,
-                "source": picture.source,
-                "split": bundle.split.letters,
-                "tiles": [
-                    {"x": each.region.x, "y": each.region.y, "size": each.region.size, **each.to_json()}
-                    for each in answers
-                ],
-            }
-        )
+        print_json(_document(bundle, shown, picture, answers) | {"heat_map": str(out_file)})
     else:
         _show(answered, shown, bundle.classes[shown], picture.source)
         say(f"heat map written to {out_file}; research use only, not a medical device")
+
+
+def _begin(client: Client, picture: Image, out_file: Path, tile: int | None, step: int | None, *, resume: bool) -> Scan:
+    """Return a scan of every square that shows the breast, with its keys at the service."""
+    from cryptml_client import Scan
+
+    size = tile if tile is not None else _default_tile(picture, client.bundle.front_end.side)
+    regions = tile_breast(picture, size, step if step is not None else max(1, size // 2))
+    scanning = Scan(client, picture, regions, out_file.with_name(f"{out_file.name}.journal"), resume=resume)
+    client.prepare()
+    return scanning
+
+
+def _answered(answers: Sequence[TileAnswer], file: Path) -> list[TileAnswer]:
+    """Return the squares that have an answer, saying of how many that is not so.
+
+    Raises:
+        CryptmlError: If none has one.
+    """
+    answered = [each for each in answers if each.probabilities]
+    if len(answered) < len(answers):
+        note(
+            f"{len(answers) - len(answered)} of {len(answers)} squares have no answer: they lie too far from what the network was "
+            "calibrated for"
+        )
+    if not answered:
+        raise CryptmlError(f"no square of {file} has an answer; the network was made for other pictures")
+    return answered
+
+
+def _write_heat_map(out_file: Path, picture: Image, answered: Sequence[TileAnswer], shown: int, positive: str) -> None:
+    from cryptml.reports.heat_map import Tile, render_heat_map
+
+    tiles = [Tile(answer.region, answer.probabilities[shown]) for answer in answered]
+    try:
+        write_bytes(out_file, render_heat_map(picture, tiles, positive), mode=PRIVATE)
+    except OSError as error:
+        raise SettingError(f"{out_file} cannot be written ({error.strerror}); --resume once it can be") from error
+
+
+def _document(bundle: ClientBundle, shown: int, picture: Image, answers: Sequence[TileAnswer]) -> dict[str, Any]:
+    return {
+        "classes": list(bundle.classes),
+        "positive": bundle.classes[shown],
+        "columns": picture.columns,
+        "rows": picture.rows,
+        "source": picture.source,
+        "split": bundle.split.letters,
+        "tiles": [
+            {"x": each.region.x, "y": each.region.y, "size": each.region.size, **each.to_json()} for each in answers
+        ],
+    }
 
 
 def class_shown(classes: Sequence[str], asked: str | None, own: str | None) -> int:
@@ -133,10 +151,11 @@ def _default_tile(picture: Image, side: int) -> int:
     return max(side, shorter // TILES_ACROSS)
 
 
-def _ask(scanning: Scan, total: int) -> list[TileAnswer]:
+def _ask(scanning: Scan) -> list[TileAnswer]:
     from cryptml_client import SpotCheckFailed
 
     answers: list[TileAnswer] = []
+    total = scanning.total
     try:
         with bar("squares", total) as (progress, task):
             for answer in scanning.answers():

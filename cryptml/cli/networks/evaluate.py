@@ -119,7 +119,7 @@ def _compare_division(network: str, data: Dataset) -> None:
     Raises:
         SettingError: If the record of the training cannot be read.
     """
-    from cryptml.cli.networks.train import FIGURES_FILE
+    from cryptml.training.pipeline import FIGURES_FILE
 
     file = resolve_network(network) / FIGURES_FILE
     if not file.is_file():

@@ -68,18 +68,11 @@ def verify(
     name = network or document["network"]["name"]
     require_network(document, name)
     trained = load_network(name)
-    entries = list_composed(document, link_of(document))
     if record and share_keys:
         raise ReportError(
             "a report holds the verification of splits with a key set for each segment; leave out --record"
         )
-    if share_keys:
-        entries = [entry for entry in entries if entry["shared_keys"]]
-    chosen = _chosen(document, entries, splits, frontier=frontier, count=count)
-    if share_keys and any(
-        describe_composed(document, each, link_of(document))["shared_keys"] is None for each in chosen
-    ):
-        raise ReportError("a split with fewer than two server segments with lookups has no keys to share")
+    chosen = _chosen(document, splits, frontier=frontier, count=count, share_keys=share_keys)
     results, failures = [], []
     with bar("splits", len(chosen)) as (progress, task):
         for number, letters in enumerate(chosen, start=1):
@@ -93,22 +86,7 @@ def verify(
             progress.advance(task)
     if not results:
         raise MeasurementError("; ".join(failures))
-    link = link_of(document, LOOPBACK_MBPS, statistics.median(result["rtt_ms"] for result in results))
-    verification = {
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "bandwidth_mbps": link.bandwidth_mbps,
-        "rtt_ms": link.rtt_ms,
-        "repeats": repeats,
-        "splits": [
-            {
-                "split": result["split"],
-                "predicted": _predicted(document, result["split"], link, share_keys=share_keys),
-                "measured": result["measured"],
-                "elapsed_s": result["elapsed_s"],
-            }
-            for result in results
-        ],
-    }
+    verification = _verification(document, results, repeats, share_keys=share_keys)
     if record:
         save_report(report, {**document, "verification": verification})
     if json:
@@ -129,22 +107,58 @@ def _print(document: dict[str, Any], verification: dict[str, Any], failures: lis
         say(line)
 
 
-def _chosen(
-    document: dict[str, Any], entries: Sequence[dict[str, Any]], splits: str | None, *, frontier: bool, count: int
-) -> list[str]:
-    if splits is not None:
-        letters = [part.strip() for part in splits.split(",") if part.strip()]
-        layers = cost_model(document).layers
-        wrong = [part for part in letters if "S" not in Split(part).require_length(layers).letters]
-        if wrong or not letters:
-            raise ReportError(
-                f"{', '.join(wrong) or 'no split'} has no server segment; there is nothing to send over HTTP"
-            )
-        for part in letters:
-            entry = describe_composed(document, part, link_of(document))
-            if entry["origin"] == "infeasible":
-                raise ReportError(f"split {part} cannot be run: {entry['reason']}")
-        return letters
+def _verification(
+    document: dict[str, Any], results: list[dict[str, Any]], repeats: int, *, share_keys: bool
+) -> dict[str, Any]:
+    """Return predicted beside measured, as a report holds it."""
+    link = link_of(document, LOOPBACK_MBPS, statistics.median(result["rtt_ms"] for result in results))
+    return {
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "bandwidth_mbps": link.bandwidth_mbps,
+        "rtt_ms": link.rtt_ms,
+        "repeats": repeats,
+        "splits": [
+            {
+                "split": result["split"],
+                "predicted": _predicted(document, result["split"], link, share_keys=share_keys),
+                "measured": result["measured"],
+                "elapsed_s": result["elapsed_s"],
+            }
+            for result in results
+        ],
+    }
+
+
+def _chosen(document: dict[str, Any], splits: str | None, *, frontier: bool, count: int, share_keys: bool) -> list[str]:
+    """Return the splits to run.
+
+    Raises:
+        ReportError: If one of them cannot be run, or has no keys to share.
+    """
+    link = link_of(document)
+    entries = list_composed(document, link)
+    if share_keys:
+        entries = [entry for entry in entries if entry["shared_keys"]]
+    chosen = _named(document, splits) if splits is not None else _of_frontier(entries, frontier=frontier, count=count)
+    if share_keys and any(describe_composed(document, each, link)["shared_keys"] is None for each in chosen):
+        raise ReportError("a split with fewer than two server segments with lookups has no keys to share")
+    return chosen
+
+
+def _named(document: dict[str, Any], splits: str) -> list[str]:
+    letters = [part.strip() for part in splits.split(",") if part.strip()]
+    layers = cost_model(document).layers
+    wrong = [part for part in letters if "S" not in Split(part).require_length(layers).letters]
+    if wrong or not letters:
+        raise ReportError(f"{', '.join(wrong) or 'no split'} has no server segment; there is nothing to send over HTTP")
+    for part in letters:
+        entry = describe_composed(document, part, link_of(document))
+        if entry["origin"] == "infeasible":
+            raise ReportError(f"split {part} cannot be run: {entry['reason']}")
+    return letters
+
+
+def _of_frontier(entries: Sequence[dict[str, Any]], *, frontier: bool, count: int) -> list[str]:
     runnable = [entry for entry in entries if entry["round_trips"] and entry["origin"] != "infeasible"]
     chosen = [entry["split"] for entry in runnable if entry["on_frontier"]] if frontier else spread(runnable, count)
     if not chosen:

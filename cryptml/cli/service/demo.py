@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,10 +15,13 @@ from cryptml.cli.console import Stages, out, say
 from cryptml.cli.service.local_service import local_service
 from cryptml.errors import CryptmlError, ImageError
 from cryptml.images import brightest_region, crop, load_image
-from cryptml.networks import load_network
+from cryptml.networks import FloatArray, Network, load_network
 from cryptml.networks.shipped import DEFAULT_SPLITS
 from cryptml.reports.table import bytes_text, milliseconds_text, network_table, plain_table, split_text
 from cryptml.splits import Split
+
+if TYPE_CHECKING:
+    from cryptml_client import Prediction
 
 REGION_PIXELS = 512
 """About 25 mm on these scans, as the 128 pixels of 0.2 mm that the network was trained on."""
@@ -31,15 +35,9 @@ def demo(
     ] = None,
 ) -> None:
     """Start a service, ask it about a real mammogram that it never sees, compare with the clear answer, stop everything."""
-    from cryptml_client import Client, KeyStore
-
-    from cryptml.bundle.build import build_bundle
-    from cryptml.fhe.backends.registry import load_backend
-
     trained = load_network(network)
-    chosen = Split(split if split is not None else DEFAULT_SPLITS.get(network, "S" * len(trained))).require_length(
-        len(trained)
-    )
+    letters = split if split is not None else DEFAULT_SPLITS.get(network, "S" * len(trained))
+    chosen = Split(letters).require_length(len(trained))
     stages = Stages()
     path = image if image is not None else sample_mammogram()
     with stages.stage("reading the mammogram"):
@@ -48,10 +46,41 @@ def demo(
         square = crop(picture, region, trained.front_end.side)
     out.print(network_table(trained, chosen))
     out.print("Split ", split_text(chosen), "  (C: client, in the clear; S: server, encrypted)\n", sep="")
-    with tempfile.TemporaryDirectory(prefix="cryptml-demo-") as name:
-        work = Path(name)
+    answered = _answer(network, trained, chosen, square, stages)
+    _print_sizes_and_times(answered)
+    result = answered.prediction.to_json()
+    say(f"{path.name}, region {region}: {result['label']} with probability {result['probability']:.3f}")
+    if result["positive"] is not None:
+        say(f"probability of {result['positive']}, the positive class: {result['positive_probability']:.3f}")
+    say(f"logits, decrypted: {result['logits']}")
+    if not matches_clear(trained, square, chosen, answered.prediction.answer.integers):
+        raise CryptmlError("the decrypted answer differs from the answer in the clear; please report this")
+    if any(trained.is_approximate(segment) for segment in chosen.server_segments):
+        out.print("the answer in the clear, up to what rounding may change: [bold green]yes[/]")
+    else:
+        out.print("equal to the answer in the clear: [bold green]yes[/]")
+    out.print("Research use only, not a medical device.", style="dim")
+
+
+@dataclass(frozen=True)
+class _Answered:
+    prediction: Prediction
+    prepared_ms: float
+    bundle_bytes: int
+    key_bytes: int
+
+
+def _answer(name: str, network: Network, split: Split, square: FloatArray, stages: Stages) -> _Answered:
+    """Build, serve, make keys and ask, all in a folder that goes again."""
+    from cryptml_client import Client, KeyStore
+
+    from cryptml.bundle.build import build_bundle
+    from cryptml.fhe.backends.registry import load_backend
+
+    with tempfile.TemporaryDirectory(prefix="cryptml-demo-") as folder:
+        work = Path(folder)
         with stages.stage("compiling the server segments"):
-            built = build_bundle(trained, chosen, work / "bundle", backend=load_backend("integer", network))
+            built = build_bundle(network, split, work / "bundle", backend=load_backend("integer", name))
         with (
             stages.stage("starting the service"),
             local_service([work / "bundle"], work / "data") as service,
@@ -61,31 +90,23 @@ def demo(
             client.prepare()
             prepared_ms = (time.perf_counter() - started) * 1000
             prediction = client.predict_region(square)
-            result = prediction.to_json()
-            equal = matches_clear(trained, square, chosen, prediction.answer.integers)
-            bundle_bytes, key_bytes = client.bundle.size_bytes, client.evaluation_key_bytes
+            return _Answered(prediction, prepared_ms, client.bundle.size_bytes, client.evaluation_key_bytes)
+
+
+def _print_sizes_and_times(answered: _Answered) -> None:
+    prediction = answered.prediction
     sizes = [
-        ("client bundle", bytes_text(bundle_bytes)),
-        ("evaluation keys (once)", bytes_text(key_bytes)),
+        ("client bundle", bytes_text(answered.bundle_bytes)),
+        ("evaluation keys (once)", bytes_text(answered.key_bytes)),
         ("ciphertext up", bytes_text(prediction.upload_bytes)),
         ("ciphertext down", bytes_text(prediction.download_bytes)),
     ]
     out.print(plain_table("Sizes", [("what", "left"), ("size", "right")], sizes))
-    times = [("keys made and uploaded (once)", milliseconds_text(prepared_ms))]
-    times += [(stage.replace("_", " "), milliseconds_text(value)) for stage, value in result["timings_ms"].items()]
+    times = [("keys made and uploaded (once)", milliseconds_text(answered.prepared_ms))]
+    stages = prediction.to_json()["timings_ms"]
+    times += [(stage.replace("_", " "), milliseconds_text(value)) for stage, value in stages.items()]
     times.append(("answer, all stages", milliseconds_text(prediction.answer.timings.total)))
     out.print(plain_table("Times", [("stage", "left"), ("time", "right")], times))
-    say(f"{path.name}, region {region}: {result['label']} with probability {result['probability']:.3f}")
-    if result["positive"] is not None:
-        say(f"probability of {result['positive']}, the positive class: {result['positive_probability']:.3f}")
-    say(f"logits, decrypted: {result['logits']}")
-    if not equal:
-        raise CryptmlError("the decrypted answer differs from the answer in the clear; please report this")
-    if any(trained.is_approximate(segment) for segment in chosen.server_segments):
-        out.print("the answer in the clear, up to what rounding may change: [bold green]yes[/]")
-    else:
-        out.print("equal to the answer in the clear: [bold green]yes[/]")
-    out.print("Research use only, not a medical device.", style="dim")
 
 
 def sample_mammogram() -> Path:

@@ -218,8 +218,8 @@ def revoke(name: Name, data: Data = None, database: Address = None) -> None:
 @contextmanager
 def _opened(data: Path | None, database: str | None, *, new: bool = False) -> Iterator[Database]:
     """Open the service's database; an embedded one must be there, unless it may be a new one."""
-    from cryptml_server.app import open_database
     from cryptml_server.database import DatabaseUnavailable
+    from cryptml_server.parts import open_database
 
     settings = read_settings({"data": data, "database": database}, needs_bundles=False)
     file = settings.database_file

@@ -63,52 +63,14 @@ class ConcreteMLBackend:
             CircuitError: If Concrete ML cannot import or compile it, or computes something else than Brevitas on the data,
                 with the largest difference.
         """
-        from concrete.ml.torch.compile import compile_brevitas_qat_model
-
-        if any(layer.rounds for layer in network.segment_layers(segment)):
-            raise CircuitError(
-                f"Concrete ML cannot read segment {segment}: it has rounded accumulators, which the import does not know; use "
-                "--backend integer"
-            )
+        _require_readable(network, segment)
         reads, writes = network.boundaries[segment.start], network.boundaries[segment.stop]
-        if len(set(reads.scale)) != 1:
-            raise CircuitError(
-                f"Concrete ML cannot read boundary {segment.start}: it has {len(reads.scale)} scales, one a channel, where the "
-                "import takes one; use --backend integer or begin the segment elsewhere"
-            )
         module = _segment_module(load_checkpoint(self.source, network, self.trusted), network, segment)
         _require_one_scale(module, segment)
-        regions = (
-            self.regions if self.regions is not None else random_textures(network.front_end.side, CALIBRATION + CHECKED)
-        )
-        integers = (
-            network.run(network.quantise(regions), Segment(0, segment.start))
-            if segment.start
-            else network.quantise(regions)
-        )
+        integers = self._integers(network, segment)
         reals = reads.dequantise(integers)
         half = max(1, len(reals) // 2)
-        try:
-            with linkable():
-                quantised = compile_brevitas_qat_model(
-                    module,
-                    reals[:half],
-                    n_bits={"model_inputs": _input_bits(reads), "model_outputs": OUTPUT_BITS},
-                    configuration=_configuration(settings, keys_of),
-                    p_error=settings.p_error,
-                )
-        except (
-            RuntimeError,
-            ValueError,
-            AssertionError,
-            TypeError,
-            NotImplementedError,
-            KeyError,
-            IndexError,
-        ) as error:
-            raise CircuitError(
-                f"Concrete ML cannot compile segment {segment} ({_first_line(error)}); use --backend integer"
-            ) from error
+        quantised = _imported(module, reals[:half], reads, segment, settings, keys_of)
         circuit = quantised.fhe_circuit
         codec = _codec(quantised, reads, writes)
         client_specs = circuit.client.specs.serialize()
@@ -135,6 +97,66 @@ class ConcreteMLBackend:
             compiled.discard()
             raise
         return compiled
+
+    def _integers(self, network: Network, segment: Segment) -> IntArray:
+        """Return what regions become in front of a segment: half of them calibrate the import, half check it."""
+        side = network.front_end.side
+        regions = self.regions if self.regions is not None else random_textures(side, CALIBRATION + CHECKED)
+        given = network.quantise(regions)
+        return network.run(given, Segment(0, segment.start)) if segment.start else given
+
+
+def _require_readable(network: Network, segment: Segment) -> None:
+    """Refuse what the import is known not to read."""
+    if any(layer.rounds for layer in network.segment_layers(segment)):
+        raise CircuitError(
+            f"Concrete ML cannot read segment {segment}: it has rounded accumulators, which the import does not know; use "
+            "--backend integer"
+        )
+    scales = len(network.boundaries[segment.start].scale)
+    if len(set(network.boundaries[segment.start].scale)) != 1:
+        raise CircuitError(
+            f"Concrete ML cannot read boundary {segment.start}: it has {scales} scales, one a channel, where the import takes one; use "
+            "--backend integer or begin the segment elsewhere"
+        )
+
+
+def _imported(
+    module: nn.Sequential,
+    reals: FloatArray,
+    reads: Boundary,
+    segment: Segment,
+    settings: EngineSettings,
+    keys_of: CircuitSpec | None,
+) -> Any:
+    """Return what Concrete ML makes of a segment's modules: a ``QuantizedModule`` with its circuit.
+
+    Raises:
+        CircuitError: If it cannot import or compile them.
+    """
+    from concrete.ml.torch.compile import compile_brevitas_qat_model
+
+    try:
+        with linkable():
+            return compile_brevitas_qat_model(
+                module,
+                reals,
+                n_bits={"model_inputs": _input_bits(reads), "model_outputs": OUTPUT_BITS},
+                configuration=_configuration(settings, keys_of),
+                p_error=settings.p_error,
+            )
+    except (
+        RuntimeError,
+        ValueError,
+        AssertionError,
+        TypeError,
+        NotImplementedError,
+        KeyError,
+        IndexError,
+    ) as error:
+        raise CircuitError(
+            f"Concrete ML cannot compile segment {segment} ({_first_line(error)}); use --backend integer"
+        ) from error
 
 
 def _require_taken(spec: CircuitSpec) -> None:

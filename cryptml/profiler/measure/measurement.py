@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,52 +103,84 @@ def measure_segment(
     Raises:
         MeasurementError: If a stage fails, a limit is exceeded or a result is wrong.
     """
-    deadline = time.monotonic() + limits.timeout_seconds
-    keys, given, result = (folder / name for name in ("evaluation-keys", "input", "output"))
-    samples: dict[str, list[float]] = {stage: [] for stage in (*STAGES, "first_evaluate_ms")}
-    with (
-        Child(CLIENT_MODULE, threads=limits.threads, memory_bytes=limits.memory_bytes) as client,
-        Child(SERVER_MODULE, threads=limits.threads, memory_bytes=limits.memory_bytes) as server,
-    ):
-        bases = [child.ask({"do": "baseline"}, deadline)["resident_bytes"] for child in (client, server)]
+    with _Stage(network, segment, folder, limits) as stage:
         tell("making keys")
-        made = client.ask({"do": "make_keys", "folder": str(folder), "keys": str(keys)}, deadline)
-        samples["keygen_ms"].append(made["keygen_ms"])
-        loaded = server.ask({"do": "load", "circuit": str(folder / CIRCUIT_FOLDER), "keys": str(keys)}, deadline)
-        samples["load_keys_ms"].append(loaded["load_keys_ms"])
-        keys.unlink()
+        stage.prepare()
         for number in range(limits.repeats + 1):
             tell("first evaluation" if number == 0 else f"evaluation {number} of {limits.repeats}")
-            values = sample_input(network, segment, number)
-            sent = client.ask({"do": "encrypt", "input": str(given), "values": values.ravel().tolist()}, deadline)
-            done = server.ask({"do": "evaluate", "input": str(given), "output": str(result)}, deadline)
-            got = client.ask({"do": "decrypt", "output": str(result)}, deadline)
-            _check(network, segment, values, np.array(got["values"], dtype=np.int64))
-            samples["encrypt_ms"].append(sent["encrypt_ms"])
-            samples["decrypt_ms"].append(got["decrypt_ms"])
-            samples["first_evaluate_ms" if number == 0 else "evaluate_ms"].append(done["evaluate_ms"])
-            if done["evaluate_ms"] >= LONG_EVALUATION_MS:
+            if stage.sample(number) >= LONG_EVALUATION_MS:
                 break
+        return stage.measured()
+
+
+class _Stage(AbstractContextManager["_Stage"]):
+    """The two processes that measure one segment, and what they have said."""
+
+    def __init__(self, network: Network, segment: Segment, folder: Path, limits: Limits) -> None:
+        self._network, self._segment, self._folder = network, segment, folder
+        self._deadline = time.monotonic() + limits.timeout_seconds
+        self._keys, self._given, self._result = (folder / name for name in ("evaluation-keys", "input", "output"))
+        self._samples: dict[str, list[float]] = {stage: [] for stage in (*STAGES, "first_evaluate_ms")}
+        self._made: dict[str, Any] = {}
+        self._sent: dict[str, Any] = {}
+        self._got: dict[str, Any] = {}
+        self._children = ExitStack()
+        self._client, self._server = (
+            self._children.enter_context(Child(module, threads=limits.threads, memory_bytes=limits.memory_bytes))
+            for module in (CLIENT_MODULE, SERVER_MODULE)
+        )
+        self._bases = [self._ask(child, "baseline")["resident_bytes"] for child in (self._client, self._server)]
+
+    def __exit__(self, *raised: object) -> None:
+        self._children.close()
+
+    def _ask(self, child: Child, what: str, **given: Any) -> dict[str, Any]:
+        return child.ask({"do": what, **given}, self._deadline)
+
+    def prepare(self) -> None:
+        """Make keys at the client, and load them at the server."""
+        self._made = self._ask(self._client, "make_keys", folder=str(self._folder), keys=str(self._keys))
+        self._samples["keygen_ms"].append(self._made["keygen_ms"])
+        circuit = str(self._folder / CIRCUIT_FOLDER)
+        loaded = self._ask(self._server, "load", circuit=circuit, keys=str(self._keys))
+        self._samples["load_keys_ms"].append(loaded["load_keys_ms"])
+        self._keys.unlink()
+
+    def sample(self, number: int) -> float:
+        """Encrypt, evaluate and decrypt once, check the result, and return the milliseconds of the evaluation."""
+        values = sample_input(self._network, self._segment, number)
+        given, result = str(self._given), str(self._result)
+        self._sent = self._ask(self._client, "encrypt", input=given, values=values.ravel().tolist())
+        done = self._ask(self._server, "evaluate", input=given, output=result)
+        self._got = self._ask(self._client, "decrypt", output=result)
+        _check(self._network, self._segment, values, np.array(self._got["values"], dtype=np.int64))
+        self._samples["encrypt_ms"].append(self._sent["encrypt_ms"])
+        self._samples["decrypt_ms"].append(self._got["decrypt_ms"])
+        self._samples["first_evaluate_ms" if number == 0 else "evaluate_ms"].append(done["evaluate_ms"])
+        return float(done["evaluate_ms"])
+
+    def measured(self) -> Measured:
+        """Return all of it, with what both processes hold now."""
+        samples = self._samples
         samples["evaluate_ms"] = samples["evaluate_ms"] or samples["first_evaluate_ms"]
-        found = [child.ask({"do": "memory"}, deadline) for child in (client, server)]
-    of_client, of_server = found
-    return Measured(
-        samples=samples,
-        upload_bytes=sent["upload_bytes"],
-        download_bytes=got["download_bytes"],
-        evaluation_key_bytes=made["evaluation_key_bytes"],
-        client_bytes={
-            "baseline": bases[0],
-            "keygen_peak": made["peak_bytes"],
-            "retained": made["resident_bytes"],
-            "peak": of_client["peak_bytes"],
-        },
-        server_bytes={
-            "baseline": bases[1],
-            "retained": of_server["resident_bytes"],
-            "peak": of_server["peak_bytes"],
-        },
-    )
+        of_client, of_server = (self._ask(child, "memory") for child in (self._client, self._server))
+        return Measured(
+            samples=samples,
+            upload_bytes=self._sent["upload_bytes"],
+            download_bytes=self._got["download_bytes"],
+            evaluation_key_bytes=self._made["evaluation_key_bytes"],
+            client_bytes={
+                "baseline": self._bases[0],
+                "keygen_peak": self._made["peak_bytes"],
+                "retained": self._made["resident_bytes"],
+                "peak": of_client["peak_bytes"],
+            },
+            server_bytes={
+                "baseline": self._bases[1],
+                "retained": of_server["resident_bytes"],
+                "peak": of_server["peak_bytes"],
+            },
+        )
 
 
 def _check(network: Network, segment: Segment, given: IntArray, got: IntArray) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from cryptml.networks.boundary import FloatArray
 from cryptml.training.examples import BATCH, Examples
 from cryptml.training.fit import Batch, History, balanced_cross_entropy, fit, seeded
-from cryptml.training.progress import Progress, later
+from cryptml.training.progress import EpochProgress, later
 from cryptml.training.settings import MOST_EPOCHS, TrainingSettings
 from cryptml.training.teachers.kernel_teacher import fit_kernel_machine
 
@@ -158,7 +158,7 @@ def _member_epochs(settings: TrainingSettings) -> int:
 
 
 def train_teacher(
-    train: Examples, validation: Examples | None, settings: TrainingSettings, progress: Progress | None = None
+    train: Examples, validation: Examples | None, settings: TrainingSettings, progress: EpochProgress | None = None
 ) -> TrainedTeacher:
     """Train the float teacher that the settings name.
 

@@ -13,7 +13,7 @@ from torch.nn import functional
 from cryptml.networks.front_ends import Standardisation
 from cryptml.networks.front_ends.deep import CELLS, KERNELS, WIDTHS, Weights
 from cryptml.training.fit import seeded
-from cryptml.training.progress import Progress
+from cryptml.training.progress import EpochProgress
 from cryptml.training.teachers.scenes import OF_MASS, PROPERTIES, draw_scenes
 
 SIDE = 28
@@ -78,7 +78,7 @@ class _Seer(nn.Module):
         return told
 
 
-def pretrain(steps: int, seed: int, progress: Progress | None = None) -> Pretrained:
+def pretrain(steps: int, seed: int, progress: EpochProgress | None = None) -> Pretrained:
     """Learn to see from scenes that are drawn as they are needed; no data set is looked at.
 
     Args:

@@ -1,0 +1,186 @@
+"""From a network to the bundle that is deployed: which split, which compiler settings, both halves on disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from cryptml.bundle.build import build_bundle
+from cryptml.bundle.client import ClientBundle
+from cryptml.bundle.server import ServerBundle
+from cryptml.errors import ReportError, SettingError
+from cryptml.fhe.backends.registry import load_backend
+from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS, EngineSettings, Rounding
+from cryptml.listening import Listener, SilentListener
+from cryptml.networks import load_network
+from cryptml.networks.network import Network
+from cryptml.networks.shipped import DEFAULT_SPLITS
+from cryptml.profiler.measure.worker_memory import measuring
+from cryptml.profiler.plan.choice import Constraints, choosable, choose
+from cryptml.profiler.plan.circuit_settings import settings_in
+from cryptml.profiler.plan.report import Report, link_of, load_report, require_network
+from cryptml.splits import Segment, Split
+
+AUTOMATIC = "auto"
+"""In the place of a split's letters: the one that a profile recommends."""
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """What to deploy.
+
+    Attributes:
+        network: Folder of a trained network, or a shipped network's name.
+        split: C or S for each layer, or `AUTOMATIC`; a shipped network's own, or all on the server, if None.
+        report: A profile of the network: its settings are taken for each segment, and with `AUTOMATIC` its split.
+        constraints: That an automatic split keeps.
+        bandwidth_mbps: Of the wire that an automatic split is chosen for; the report's if None.
+        rtt_ms: Its round-trip time; the report's if None.
+        backend: ``integer`` or ``concrete-ml``.
+        architecture: ``module:function`` of a network of one's own, which ``concrete-ml`` imports and runs.
+        p_error: Probability that one programmable bootstrap fails; 2^-40, or the report's, if None.
+        rounding: Of what tables read; approximate if None.
+        share_keys: One key set for all server segments instead of one for each.
+        spot_checks: Synthetic regions with the intervals of their answers, which clients get; each exposes an answer.
+        measure: Whether each circuit is measured in a worker's memory.
+    """
+
+    network: str
+    split: str | None = None
+    report: Path | None = None
+    constraints: Constraints = field(default_factory=Constraints)
+    bandwidth_mbps: float | None = None
+    rtt_ms: float | None = None
+    backend: str = "integer"
+    architecture: str | None = None
+    p_error: float | None = None
+    rounding: Rounding | None = None
+    share_keys: bool = False
+    spot_checks: int = 16
+    measure: bool = True
+
+
+@dataclass(frozen=True)
+class Built:
+    """A bundle that was built.
+
+    Attributes:
+        folder: With ``client/`` and ``server/``.
+        network: That it holds.
+        split: Of it.
+        bundle: Its server half, read back and checked.
+        spot_checks: How many the client half holds; None where the network gives no defined answer about synthetic regions.
+    """
+
+    folder: Path
+    network: Network
+    split: Split
+    bundle: ServerBundle
+    spot_checks: int | None
+
+
+def build(request: BuildRequest, out: Path, *, force: bool = False, listener: Listener | None = None) -> Built:
+    """Compile the server segments of a split and write ``out/client`` and ``out/server``.
+
+    Args:
+        request: What to deploy.
+        out: A new folder.
+        force: Replace a bundle that is there.
+        listener: Hears why an automatic split was chosen, and what is done.
+
+    Raises:
+        BundleError: If ``out`` exists, or holds something else than a bundle.
+        CircuitError: If a segment does not compile, or no key set serves all that are to share one.
+        NetworkError: If there is no such network.
+        ReportError: If the report is another network's, or no split keeps the constraints.
+        SettingError: If what is asked for does not go together.
+        SplitError: If the split does not fit the network.
+    """
+    listener = listener if listener is not None else SilentListener()
+    network = load_network(request.network)
+    report = _report(request)
+    settings, measured = _settings(request, report)
+    split = Split(_letters(request, report, len(network), listener)).require_length(len(network))
+    what = f"compiling {len(split.server_segments)} server segments of {network.name}, split {split}"
+    with listener.stage(what):
+        bundle = build_bundle(
+            network,
+            split,
+            out,
+            backend=load_backend(request.backend, request.network, request.architecture),
+            settings=settings,
+            chosen=measured,
+            share_keys=request.share_keys,
+            spot_checks=request.spot_checks,
+            force=force,
+            measure=measuring(network, os.cpu_count() or 1, listener.remark) if request.measure else None,
+        )
+    checks = ClientBundle.load(out / "client").spot_checks
+    return Built(out, network, split, bundle, None if checks is None else len(checks))
+
+
+def _report(request: BuildRequest) -> Report | None:
+    """Return the profile that is to be followed.
+
+    Raises:
+        ReportError: If there is none, or it is another network's.
+        SettingError: If something is given beside it that it decides.
+    """
+    if request.report is None:
+        if request.split == AUTOMATIC:
+            raise ReportError("--split auto needs --report, a file of split-profiler run")
+        return None
+    document = load_report(request.report)
+    require_network(document, request.network)
+    at = document["configuration"]["p_error"]
+    if request.p_error is not None and request.p_error != at:
+        raise SettingError(
+            f"--p-error is {request.p_error:g} but the report was measured at {at:g}; profile at the other"
+        )
+    if request.rounding is not None:
+        raise SettingError("a report's costs are those of its own engine settings; leave out --rounding, or --report")
+    if request.backend != "integer":
+        raise SettingError("a report holds the engine settings of --backend integer; leave out one of them")
+    return document
+
+
+def _settings(request: BuildRequest, report: Report | None) -> tuple[EngineSettings, Mapping[Segment, EngineSettings]]:
+    """Return the settings of segments, and those of segments for which a report has others."""
+    if report is not None:
+        return EngineSettings(report["configuration"]["p_error"]), settings_in(report)
+    if request.rounding is not None and request.backend != "integer":
+        raise SettingError("--rounding is of --backend integer; leave out one of them")
+    settings = DEFAULT_ENGINE_SETTINGS if request.p_error is None else EngineSettings(request.p_error)
+    return replace(settings, rounding=request.rounding or settings.rounding), {}
+
+
+def _letters(request: BuildRequest, report: Report | None, layers: int, listener: Listener) -> str:
+    if request.split == AUTOMATIC and report is not None:
+        if request.share_keys:
+            raise SettingError(
+                "a split is chosen by its costs with a key set for each segment; leave out --share-keys, or give the letters "
+                "of the split that split-profiler choose names"
+            )
+        return _recommended(request, report, listener)
+    if request.constraints != Constraints() or (request.bandwidth_mbps, request.rtt_ms) != (None, None):
+        raise SettingError("constraints choose a split; use them with --split auto")
+    return request.split if request.split is not None else DEFAULT_SPLITS.get(request.network, "S" * layers)
+
+
+def _recommended(request: BuildRequest, report: Report, listener: Listener) -> str:
+    """Return the split that a profile recommends.
+
+    Raises:
+        ReportError: If no split keeps the constraints.
+    """
+    link = link_of(report, request.bandwidth_mbps, request.rtt_ms)
+    choice = choose(report, choosable(report, link, request.constraints), request.constraints)
+    if choice.split is None:
+        nearest = choice.nearest["split"] if choice.nearest else "none"
+        broken = "; ".join(f"{name}: {words}" for name, words in choice.excess.items())
+        raise ReportError(f"no split keeps every constraint; the nearest miss is {nearest} ({broken})")
+    for reason in choice.reasons:
+        listener.remark(reason)
+    return str(choice.split["split"])

@@ -1,0 +1,67 @@
+"""What ``cryptml train`` takes: the options of a `cryptml.training.request.TrainingRequest`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from cryptml.cli.options.data import Augmentation
+from cryptml.networks.rounding.noise import DEFAULT_P_ERROR
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """Options whose names are those of the request's attributes, but for ``augment`` and ``lower_bits``."""
+
+    network: Annotated[
+        str,
+        typer.Option(
+            help="conv, deep, reference, scatter, tiny, a design's .json file, or module:function for your own."
+        ),
+    ] = "reference"
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0
+    epochs: Annotated[int | None, typer.Option(min=1, help="Most passes over the training set.")] = None
+    teacher: Annotated[
+        bool | None, typer.Option("--teacher/--no-teacher", help="Distil from a float teacher, trained first.")
+    ] = None
+    teacher_kind: Annotated[
+        str | None,
+        typer.Option(help="convolutional, committee, kernel or panel; the network's own choice if not given."),
+    ] = None
+    views: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Variants of each picture to choose from, itself among them.")
+    ] = None
+    positive: Annotated[
+        str | None,
+        typer.Option(
+            help="The class that probabilities are said of, such as malignant; of two the second in alphabetical order, of more none."
+        ),
+    ] = None
+    augment: Annotated[
+        Augmentation | None,
+        typer.Option(
+            help="What variants may differ in: symmetries (turned, mirrored, moved), mirror (mirrored, moved), shift (moved) or "
+            "none; the data set's own choice if not given."
+        ),
+    ] = None
+    similarity: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=100, help="Weight of a convolutional teacher's features beside its outputs; 0 leaves them out."
+        ),
+    ] = None
+    lower_bits: Annotated[
+        int | None,
+        typer.Option(min=0, max=6, help="Begin so many bits wider, and lose them one by one in the first half."),
+    ] = None
+    p_error: Annotated[
+        float,
+        typer.Option(
+            help="Probability that one programmable bootstrap fails in circuits whose answers are simulated; trains the same."
+        ),
+    ] = DEFAULT_P_ERROR
+    folds: Annotated[
+        int, typer.Option(min=0, help="Also cross-validate, by patient where known, teacher beside network.")
+    ] = 0

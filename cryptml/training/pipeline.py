@@ -1,0 +1,257 @@
+"""A training from data set to files: one call for the command line, a notebook or a program."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cryptml.datasets import Dataset, LoadOptions, load_dataset
+from cryptml.datasets.description import DataDescription
+from cryptml.errors import SettingError
+from cryptml.files import to_json_bytes, write_bytes
+from cryptml.listening import Listener, SilentListener
+from cryptml.networks.architectures.registry import DESIGN_FILE, Architecture, load_architecture
+from cryptml.networks.checkpoint import save_checkpoint
+from cryptml.networks.network import Network
+from cryptml.networks.storage import NETWORK_FILE, save_network
+from cryptml.training.cross_validation import CrossValidation, cross_validate, prepare_folds
+from cryptml.training.evaluation.fidelity import Fidelity, measure_fidelity
+from cryptml.training.evaluation.model_card import ModelCard, describe_layers, render_model_card
+from cryptml.training.evaluation.table import Evaluation, evaluate_probabilities
+from cryptml.training.examples import Examples, predict_program
+from cryptml.training.progress import EpochProgress
+from cryptml.training.qat import TrainedNetwork, train_network
+from cryptml.training.recipes import recipe
+from cryptml.training.request import TrainingRequest
+from cryptml.training.settings import TrainingSettings
+from cryptml.training.teachers.network_teacher import teacher_epochs
+
+CARD_FILE = "MODEL_CARD.md"
+FIGURES_FILE = "figures.json"
+
+CHANCE = 0.5
+"""AUC of who guesses."""
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What came of a training.
+
+    Attributes:
+        network: The integer program, as the folder holds it.
+        folder: With network, checkpoint, model card and figures.
+        figures: Of the subsets ``validation`` and ``test``, where the data set has them.
+        fidelity: What rounding may change of the same subsets' answers.
+        cross_validation: Where one was asked for.
+        document: All of it as JSON values, as `FIGURES_FILE` holds it.
+    """
+
+    network: Network
+    folder: Path
+    figures: Mapping[str, Evaluation]
+    fidelity: Mapping[str, Fidelity]
+    cross_validation: CrossValidation | None
+    document: Mapping[str, Any]
+
+
+def train(
+    request: TrainingRequest, out: Path, *, force: bool = False, listener: Listener | None = None
+) -> TrainingResult:
+    """Train on a data set's training subset, choose the epoch by its validation subset, evaluate on its test subset.
+
+    Args:
+        request: What to train, and how.
+        out: Folder for the network; made where it is missing.
+        force: Replace a network that is there.
+        listener: Hears of decisions and progress.
+
+    Raises:
+        SettingError: If the folder holds a network, or what is asked for does not go together.
+        DatasetError: If the data cannot be loaded, or lack what the training needs.
+        NetworkError: If the network cannot be cut or compiled, or diverges.
+    """
+    if (out / NETWORK_FILE).exists() and not force:
+        raise SettingError(f"{out} holds a network; choose another folder or pass --force to replace it")
+    listener = listener if listener is not None else SilentListener()
+    with _as_training_wants_it():
+        architecture = load_architecture(request.network)
+        settings = request.settings(recipe(architecture))
+        out.mkdir(parents=True, exist_ok=True)  # now rather than after the training
+        data = _load(request, architecture.side, listener)
+        settings = request.augmented(settings, data.augmentation)
+        description = DataDescription.of(data)
+        _tell(description, settings, listener, chosen=request.positive is not None)
+        examples = make_examples(data, architecture, settings, listener)
+        validated = _cross_validated(request, architecture, examples, settings, listener)
+        trained = _trained(architecture, examples, settings, listener)
+        result = _judged(trained, data, examples, request, settings, validated, out)
+        _write(result, trained, architecture, request, settings, description)
+    _warn_of_chance(result, listener)
+    return result
+
+
+@contextmanager
+def _as_training_wants_it() -> Iterator[None]:
+    """One thread, as small networks want it and as is reproducible; no warnings of what Brevitas does with torch."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=UserWarning, module="torch")
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _load(request: TrainingRequest, side: int, listener: Listener) -> Dataset:
+    with listener.bar("reading pictures", 1) as bar:
+        data = load_dataset(request.dataset, side, LoadOptions(request.patients_from_name, bar))
+    return data if request.positive is None else data.with_positive(request.positive)
+
+
+def make_examples(
+    data: Dataset, architecture: Architecture, settings: TrainingSettings, listener: Listener
+) -> Examples:
+    """Return all variants of a data set's pictures behind an architecture's front end."""
+    with listener.bar("pictures through the front end", settings.views) as bar:
+        return Examples.of(
+            data,
+            architecture.front_end,
+            views=settings.views,
+            seed=settings.seed,
+            augmentation=settings.augmentation,
+            tell=bar,
+        )
+
+
+def _cross_validated(
+    request: TrainingRequest,
+    architecture: Architecture,
+    examples: Examples,
+    settings: TrainingSettings,
+    listener: Listener,
+) -> CrossValidation | None:
+    if not request.folds:
+        return None
+    with _epochs(listener, f"teachers of {request.folds} folds", request.folds * teacher_epochs(settings)) as progress:
+        prepared = prepare_folds(examples, request.folds, settings, progress)
+    with _epochs(listener, f"{request.folds}-fold cross-validation", request.folds * settings.epochs) as progress:
+        return cross_validate(architecture, examples, prepared, settings, progress, request.p_error)
+
+
+def _trained(
+    architecture: Architecture, examples: Examples, settings: TrainingSettings, listener: Listener
+) -> TrainedNetwork:
+    total = settings.epochs + (teacher_epochs(settings) if settings.distil else 0)
+    with _epochs(listener, f"training {architecture.name}", total) as progress:
+        return train_network(architecture, examples.subset("train"), examples.subset("validation"), settings, progress)
+
+
+def _judged(
+    trained: TrainedNetwork,
+    data: Dataset,
+    examples: Examples,
+    request: TrainingRequest,
+    settings: TrainingSettings,
+    validated: CrossValidation | None,
+    folder: Path,
+) -> TrainingResult:
+    parts: dict[str, Examples] = {
+        subset: examples.subset(subset) for subset in ("validation", "test") if subset in data.subsets
+    }
+    figures = {
+        subset: evaluate_probabilities(
+            predict_program(trained.network, part.inputs[:, 0]), data.subset(subset), request.seed
+        )
+        for subset, part in parts.items()
+    }
+    fidelity = {
+        subset: measure_fidelity(trained.network, part.inputs[:, 0], part.dataset.labels, request.p_error)
+        for subset, part in parts.items()
+    }
+    document: dict[str, Any] = {
+        **{subset: figure.to_json() | {"fidelity": fidelity[subset].to_json()} for subset, figure in figures.items()},
+        "cross_validation": validated.to_json() if validated else None,
+        "settings": settings.to_json(),
+        "data": {"pictures": data.digest, "subsets": data.division},
+    }
+    return TrainingResult(trained.network, folder, figures, fidelity, validated, document)
+
+
+def _write(
+    result: TrainingResult,
+    trained: TrainedNetwork,
+    architecture: Architecture,
+    request: TrainingRequest,
+    settings: TrainingSettings,
+    description: DataDescription,
+) -> None:
+    out = result.folder
+    save_network(trained.network, out, architecture=architecture.spec)
+    if architecture.is_design:
+        write_bytes(out / DESIGN_FILE, Path(request.network).read_bytes())
+    save_checkpoint(trained.module, out)
+    write_bytes(out / FIGURES_FILE, to_json_bytes(result.document))
+    card = ModelCard(
+        name=trained.network.name,
+        architecture=architecture.spec,
+        front_end=architecture.front_end,
+        layers=describe_layers(trained.network),
+        data=description,
+        command=request.command_line(settings, DESIGN_FILE if architecture.is_design else request.network),
+        settings=settings,
+        fidelity=result.fidelity,
+        figures=result.figures,
+        cross_validation=result.cross_validation,
+        versions={name: version(name) for name in ("cryptml", "torch", "brevitas", "numpy")},
+        date=datetime.now(timezone.utc).date().isoformat(),
+    )
+    write_bytes(out / CARD_FILE, render_model_card(card).encode())
+
+
+def _tell(data: DataDescription, settings: TrainingSettings, listener: Listener, *, chosen: bool) -> None:
+    """Say what was decided about the data, and by whom."""
+    if data.positive is None:
+        listener.note(f"{data.name} has {len(data.classes)} classes and no positive one; choose one with --positive")
+    else:
+        by = "" if chosen else ", the second of two; choose the other with --positive"
+        listener.note(f"positive class: {data.positive}{by}")
+    listener.note(f"augmentation: {settings.augmentation}")
+    if data.patients is None:
+        listener.note(
+            f"the patients of {data.name} are not known: every picture counts by itself, pictures of one patient may be in two subsets"
+        )
+    if data.duplicates:
+        listener.note(
+            f"{len(data.duplicates)} pictures come more than once within a subset; see cryptml datasets describe"
+        )
+
+
+def _warn_of_chance(result: TrainingResult, listener: Listener) -> None:
+    for subset, figure in result.figures.items():
+        if figure.auc < CHANCE:
+            listener.note(
+                f"the AUC on the {subset} subset is {figure.auc:.3f}, below that of chance: where sides or directions tell the "
+                "classes apart, train with --augment shift"
+            )
+
+
+@contextmanager
+def _epochs(listener: Listener, what: str, total: int) -> Iterator[EpochProgress]:
+    with listener.bar(what, total) as bar:
+
+        def report(epoch: int, epochs: int, loss: float, validation_auc: float | None) -> None:
+            text = f"{what}: loss {loss:.3f}"
+            if validation_auc is not None:
+                text += f", validation AUC {validation_auc:.3f}"
+            bar(epoch, epochs, text)
+
+        yield report

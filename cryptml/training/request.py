@@ -1,0 +1,110 @@
+"""What a training is to be, before data and network are known; what is not given is as the network was tuned with."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, replace
+from typing import Any
+
+from cryptml.errors import SettingError
+from cryptml.networks.rounding.noise import DEFAULT_P_ERROR
+from cryptml.training.settings import TrainingSettings
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """One training.
+
+    Attributes:
+        dataset: Such as ``mias:PATH`` or ``phantom``; see `cryptml.datasets`.
+        network: An architecture's name, a design's ``.json`` file, or ``module:function``.
+        seed: Of everything random.
+        epochs: Most passes over the training set.
+        teacher: Whether a float teacher is trained first, to learn from.
+        teacher_kind: One of `TrainingSettings.teacher`.
+        views: Variants of each picture to choose from, itself among them.
+        positive: The class that probabilities are said of.
+        augmentation: What variants may differ in, one of `cryptml.datasets.base.AUGMENTATIONS`.
+        similarity: Weight of a convolutional teacher's features beside its outputs.
+        lowered_bits: Bits that weights and activations begin wider, and lose.
+        p_error: Probability that one programmable bootstrap fails in circuits whose answers are simulated; trains the same.
+        folds: Of a cross-validation beside the training, by patient where known; 0 for none.
+        patients_from_name: See `cryptml.datasets.LoadOptions`.
+    """
+
+    dataset: str
+    network: str = "reference"
+    seed: int = 0
+    epochs: int | None = None
+    teacher: bool | None = None
+    teacher_kind: str | None = None
+    views: int | None = None
+    positive: str | None = None
+    augmentation: str | None = None
+    similarity: float | None = None
+    lowered_bits: int | None = None
+    p_error: float = DEFAULT_P_ERROR
+    folds: int = 0
+    patients_from_name: str | None = None
+
+    def settings(self, recipe: TrainingSettings) -> TrainingSettings:
+        """Return a network's own settings with what is given instead; what the data decide is still open.
+
+        Raises:
+            SettingError: If what is given does not go together.
+        """
+        given: dict[str, Any] = {
+            "epochs": self.epochs,
+            "distil": self.teacher,
+            "teacher": self.teacher_kind,
+            "similarity_weight": self.similarity,
+            "views": self.views,
+            "lowered_bits": self.lowered_bits,
+            "seed": self.seed,
+        }
+        settings = replace(recipe, **{name: value for name, value in given.items() if value is not None})
+        if settings.similarity_weight and not settings.distil:
+            raise SettingError(f"--similarity {self.similarity:g} looks at a teacher's features; pass --teacher too")
+        if not 0 < self.p_error < 1:
+            raise SettingError(f"--p-error is {self.p_error:g}; it lies between 0 and 1")
+        return settings
+
+    def augmented(self, settings: TrainingSettings, own: str) -> TrainingSettings:
+        """Return settings with what variants may differ in; where they may not differ, with a single one.
+
+        Args:
+            settings: To complete.
+            own: The data set's own choice.
+
+        Raises:
+            SettingError: If several variants are asked for that may not differ.
+        """
+        kind = own if self.augmentation is None else self.augmentation
+        if kind != "none":
+            return replace(settings, augmentation=kind)
+        if self.views is not None and self.views > 1:
+            raise SettingError(
+                f"--views {self.views} asks for variants, and --augment none for a single one; leave one of them out"
+            )
+        return replace(settings, augmentation=kind, views=1)
+
+    def command_line(self, settings: TrainingSettings, network: str) -> str:
+        """Return the command that repeats the training, without the local path of the data.
+
+        Args:
+            settings: That it was made with.
+            network: What to name as its network.
+        """
+        name, colon, _ = self.dataset.partition(":")
+        written = f"{name}:PATH" if colon and name != "phantom" else self.dataset
+        options = ["--seed", str(settings.seed), "--epochs", str(settings.epochs), "--views", str(settings.views)]
+        options += ["--teacher", "--teacher-kind", settings.teacher] if settings.distil else ["--no-teacher"]
+        options += ["--similarity", f"{settings.similarity_weight:g}"] if settings.similarity_weight else []
+        options += ["--lower-bits", str(settings.lowered_bits)] if settings.lowered_bits else []
+        options += ["--folds", str(self.folds)] if self.folds else []
+        options += ["--p-error", repr(self.p_error)] if self.p_error != DEFAULT_P_ERROR else []
+        options += ["--augment", str(settings.augmentation)]
+        options += ["--positive", shlex.quote(self.positive)] if self.positive is not None else []
+        expression = self.patients_from_name
+        options += ["--patients-from-name", shlex.quote(expression)] if expression is not None else []
+        return f"cryptml train --dataset {written} --network {network} --out DIR {' '.join(options)}"
