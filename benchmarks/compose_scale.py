@@ -12,7 +12,8 @@ import time
 import numpy as np
 
 from cryptml.processes.memory import peak_resident_bytes
-from cryptml.profiler.plan.composition import CostModel, Link, SegmentCost, compose
+from cryptml.profiler.plan.composition import compose
+from cryptml.profiler.plan.costs import CostModel, Link, SegmentCost
 from cryptml.profiler.plan.frontier import frontier_of, search_frontier
 from cryptml.splits import enumerate_segments
 

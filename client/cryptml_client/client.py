@@ -12,28 +12,24 @@ from pathlib import Path
 from types import TracebackType
 
 from cryptml.bundle import ClientBundle, ServerStep
-from cryptml.bundle.manifest import check_name
-from cryptml.errors import CryptmlError, ServiceProtocolError, ServiceRefused, SettingError, printable
+from cryptml.errors import CryptmlError, ServiceRefused, SettingError
 from cryptml.fhe.client import ClientCircuit, KeySet
-from cryptml.files import MAX_JSON_BYTES
 from cryptml.images import Image, Region, central_region, crop, load_image
 from cryptml.networks.boundary import FloatArray
 from cryptml.runtime import Answer, run_split
 from cryptml_client.evaluator import RemoteEvaluator
-from cryptml_client.http.answers import JSON, OCTETS
+from cryptml_client.fetching import fetch_bundle
 from cryptml_client.http.transport import Transport
 from cryptml_client.keys.store import KeyStore
-from cryptml_client.prediction import Prediction
+from cryptml_client.prediction import Prediction, outcome_of
 from cryptml_client.progress import Progress, Silent
 from cryptml_client.trust.pinning import FILE as ACCEPTED_FILE
 from cryptml_client.trust.pinning import AcceptedBundles, Confirm, Pinning
 from cryptml_client.trust.spot_checking import SpotCheckFailed, SpotChecking
 from cryptml_client.uploading import KeyUpload
 
-MAX_BUNDLE_BYTES = 64 << 20
 MOST_IN_FLIGHT = 256
 PATIENCE_SECONDS = 60.0
-
 UNKNOWN_KEYS = "unknown-evaluation-keys"
 
 SENT_AGAIN_SECONDS = 60.0
@@ -60,13 +56,11 @@ class Client:
         ca_file: Certificates (PEM) of those who may vouch for the service; the usual ones if None.
         patience_seconds: For which what may help itself is tried again: a busy service, a connection that broke.
         background: Whether the service is to answer evaluations as jobs: they survive broken connections, and its restarts.
-        proxy: Address of a proxy on the way (``http://host:port`` or ``https://host:port``, with ``user:password@`` where it wants that),
-            ``none`` for none; None for what the environment says. Services on this machine are asked directly.
+        proxy: Address of a proxy on the way, ``none`` for none; None for what the environment says: see `cryptml_client.http.proxies`.
         accept_digest: Of the one bundle that may be used, as the provider told it; see `cryptml_client.trust.pinning`.
         trust_first_use: Whether a bundle is accepted unseen where there was none of that model and service before.
         confirm: Asks a person about a bundle that is not accepted yet.
-        spot_checks: Share of all requests, 0 to 0.9, that are about regions of the bundle with known answers; see
-            `cryptml_client.trust.spot_checking`. They count against the tenant's quotas as other requests do.
+        spot_checks: Share of all requests, 0 to 0.9, that are about regions with known answers; they count against quotas.
     """
 
     def __init__(
@@ -139,7 +133,7 @@ class Client:
         with self._preparing:
             if self._bundle is None:
                 with self._progress.stage("fetching the client bundle"):
-                    bundle = self._fetch_bundle()
+                    bundle = fetch_bundle(self._transport, self._model)
                 self._pinning.require_accepted(self._transport.address, bundle, named=self._model is not None)
                 self._spot_checking.require_possible(bundle.spot_checks)
                 self._bundle = bundle
@@ -216,7 +210,7 @@ class Client:
         return Prediction(answer, self.bundle.split.letters, sent, received, asked, positive)
 
     def _write_down_failure(self) -> None:
-        """Once, and in vain where the folder cannot be written: what the person is to hear is the failure."""
+        """Once; in vain where the folder cannot be written."""
         with self._preparing:
             if not self._failure_written:
                 self._failure_written = True
@@ -229,15 +223,17 @@ class Client:
         return self._spot_checking.passed
 
     def _ask(self, region: FloatArray) -> tuple[Answer, RemoteEvaluator]:
-        evaluator = self._evaluator()
         try:
-            return run_split(self.bundle, region, evaluator), evaluator
+            return self._ask_once(region)
         except ServiceRefused as refusal:
             now = time.monotonic()
             if refusal.kind != UNKNOWN_KEYS or now - self._sent_again < SENT_AGAIN_SECONDS:
                 raise
             self._sent_again = now
         self.prepare()  # the service forgot the keys; it gets them once more
+        return self._ask_once(region)
+
+    def _ask_once(self, region: FloatArray) -> tuple[Answer, RemoteEvaluator]:
         evaluator = self._evaluator()
         return run_split(self.bundle, region, evaluator), evaluator
 
@@ -267,9 +263,9 @@ class Client:
                 for region in regions:
                     waiting.append(threads.submit(self.predict_region, region))
                     if len(waiting) >= in_flight:
-                        yield _outcome(waiting.popleft())
+                        yield outcome_of(waiting.popleft())
                 while waiting:
-                    yield _outcome(waiting.popleft())
+                    yield outcome_of(waiting.popleft())
             finally:
                 for each in waiting:
                     each.cancel()
@@ -304,40 +300,3 @@ class Client:
             with self._progress.stage(f"uploading evaluation keys for {name}"):
                 upload.send()
         return key_set
-
-    def _fetch_bundle(self) -> ClientBundle:
-        model = self._model or self._only_model()
-        path = f"/v1/models/{check_name(model)}/client-bundle"
-        manifest, _ = self._transport.request("GET", path, limit=MAX_JSON_BYTES, kind=JSON)
-        entries = ClientBundle.file_names(manifest)
-        size = sum(entry["bytes"] for entry in entries.values())
-        if size > MAX_BUNDLE_BYTES:
-            raise ServiceProtocolError(
-                f"the client bundle has {size} bytes, more than {MAX_BUNDLE_BYTES}; do not fetch it"
-            )
-        files = {
-            name: self._transport.request("GET", f"{path}/{check_name(name)}", limit=entry["bytes"], kind=OCTETS)[0]
-            for name, entry in entries.items()
-        }
-        bundle = ClientBundle.parse(manifest, files)
-        if bundle.model != model:
-            raise ServiceProtocolError(
-                f"asked for model {model!r}, the service sent {bundle.model!r}; check the address"
-            )
-        return bundle
-
-    def _only_model(self) -> str:
-        try:
-            names = [printable(str(entry["model"]))[:64] for entry in self._transport.get_json("/v1/models")["models"]]
-        except (KeyError, TypeError) as error:
-            raise ServiceProtocolError("the service's list of models is not one; check the address") from error
-        if len(names) != 1:
-            raise ServiceProtocolError(f"the service has {len(names)} models ({', '.join(names[:10])}); name one")
-        return names[0]
-
-
-def _outcome(asked: Future[Prediction]) -> Prediction | CryptmlError:
-    try:
-        return asked.result()
-    except CryptmlError as error:
-        return error

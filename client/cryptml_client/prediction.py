@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
+from cryptml.errors import CryptmlError
 from cryptml.runtime import Answer
 
 
@@ -43,3 +45,11 @@ class Prediction:
             "download_bytes": self.download_bytes,
             "spot_checks": self.spot_checks,
         }
+
+
+def outcome_of(asked: Future[Prediction]) -> Prediction | CryptmlError:
+    """Return an answer once it is there, or the error that took its place."""
+    try:
+        return asked.result()
+    except CryptmlError as error:
+        return error

@@ -5,46 +5,33 @@ The page ``docs/your-own-pictures.md`` is for who has such a folder.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from cryptml.datasets.base import Dataset, Indices, Source
 from cryptml.datasets.duplicates import find_duplicates, require_apart
-from cryptml.datasets.folder_index import INDEX, MOST_CHARACTERS, Index, IndexRow, read_index
+from cryptml.datasets.folder_files import Entry, file_digest, list_entries
+from cryptml.datasets.folder_index import INDEX, Index, read_index
+from cryptml.datasets.mask import mask_region
 from cryptml.datasets.options import NO_OPTIONS, LoadOptions
 from cryptml.datasets.problems import listed
 from cryptml.datasets.subsets import stratify
 from cryptml.errors import DatasetError, ImageError
-from cryptml.files import is_system
-from cryptml.images import Image, Region, central_region, crop, load_image
+from cryptml.images import central_region, crop, load_image
 from cryptml.images.image import Floats
 
-PICTURE_SUFFIXES = frozenset({".bmp", ".dcm", ".dicom", ".jpeg", ".jpg", ".pgm", ".png", ".tif", ".tiff"})
-"""What is called so and is not in an index with labels is a picture that was forgotten; all else is passed over."""
-
 MOST_THREADS = 16
+
 MOST_VALUES = 1 << 30
 """Pixels of all reduced pictures together (4 GiB)."""
 
 AUGMENTATION = "shift"
 """The set may have classes that differ by side or direction: pictures are turned and mirrored only where the user asks for it."""
-
-_CHUNK = 1 << 20
-
-
-@dataclass(frozen=True)
-class _Entry:
-    """One picture: its path below the folder, its class, and what the index says of it."""
-
-    name: str
-    label: str
-    row: IndexRow | None
 
 
 def load(path: Path, side: int, options: LoadOptions = NO_OPTIONS) -> Dataset:
@@ -73,7 +60,7 @@ def load(path: Path, side: int, options: LoadOptions = NO_OPTIONS) -> Dataset:
     if others:
         raise DatasetError(f"{path / others[0]} is no index by its name; call it {INDEX}")
     index = read_index(path / INDEX) if os.path.lexists(path / INDEX) else None
-    entries = _entries(path, index)
+    entries = list_entries(path, index)
     name = path.resolve().name or "folder"
     if len(entries) * side * side > MOST_VALUES:
         raise DatasetError(
@@ -111,78 +98,7 @@ def _with_copies_together(dataset: Dataset) -> Dataset:
     return replace(dataset, patients=tuple(patients))
 
 
-def _entries(path: Path, index: Index | None) -> list[_Entry]:
-    """The pictures of the folder in the order of their names, the index compared with what is there."""
-    if index is None:
-        return [_Entry(name, label, None) for name, label in _labelled(path)]
-    masks = {row.mask for row in index.rows.values() if row.mask}
-    labelled = "label" in index.columns
-    if labelled:
-        there = [name for name in _below(path) if Path(name).suffix.casefold() in PICTURE_SUFFIXES]
-        found = {name: row.label for name, row in index.rows.items()}
-    else:
-        pairs = _labelled(path)
-        there, found = [name for name, _ in pairs], dict(pairs)
-    problems = [f"the picture {name} has no line" for name in there if name not in index.rows and name not in masks]
-    for name, row in index.rows.items():
-        if name not in found:
-            problems.append(f"line {row.line} names {name}, which lies in no class folder")
-        elif name in masks:
-            problems.append(f"line {row.line} names {name}, which is a mask of another line")
-    index.require_no_problems([*problems, *_divided(index)])
-    if not index.rows:
-        raise DatasetError(f"{index.file} names no picture; write a line for each")
-    return [_Entry(name, found[name], index.rows[name]) for name in sorted(index.rows)]
-
-
-def _divided(index: Index) -> list[str]:
-    """The patients whose pictures the index puts into more than one subset."""
-    subsets: dict[str, set[str]] = {}
-    for row in index.rows.values():
-        if row.patient and row.subset:
-            subsets.setdefault(row.patient, set()).add(row.subset)
-    return [
-        f"patient {name!r} is in the subsets {' and '.join(sorted(own))}"
-        for name, own in subsets.items()
-        if len(own) > 1
-    ]
-
-
-def _labelled(path: Path) -> list[tuple[str, str]]:
-    """The pictures of the sub-folders with their classes, sorted."""
-    classes = sorted(entry.name for entry in path.iterdir() if entry.is_dir() and not is_system(entry.name))
-    if len(classes) < 2:
-        raise DatasetError(
-            f"{path} has {len(classes)} sub-folders where at least 2 are needed; make one for each class"
-        )
-    unfit = [name for name in classes if len(name) > MOST_CHARACTERS or not name.isprintable()]
-    if unfit:
-        raise DatasetError(
-            f"the folder {unfit[0]!r} cannot name a class: it has more than {MOST_CHARACTERS} characters, or some that cannot be "
-            "shown; rename it"
-        )
-    pairs = []
-    for label in classes:
-        files = sorted(entry for entry in (path / label).iterdir() if not is_system(entry.name))
-        if not files:
-            raise DatasetError(f"the class folder {path / label} is empty; add pictures or remove it")
-        for file in files:
-            if file.is_dir():
-                raise DatasetError(f"{file} is a folder inside a class folder; move its pictures up or remove it")
-            pairs.append((f"{label}/{file.name}", label))
-    return pairs
-
-
-def _below(path: Path) -> list[str]:
-    """All files at any depth, links to folders not followed, by their paths below the folder."""
-    found = []
-    for folder, folders, files in os.walk(path):
-        folders[:] = [name for name in folders if not is_system(name)]
-        found += [(Path(folder) / name).relative_to(path).as_posix() for name in files if not is_system(name)]
-    return sorted(found)
-
-
-def _patients(path: Path, entries: list[_Entry], index: Index | None, options: LoadOptions) -> list[str] | None:
+def _patients(path: Path, entries: list[Entry], index: Index | None, options: LoadOptions) -> list[str] | None:
     """The patient of each picture; None where nobody says."""
     expression = options.patients_from_name
     if index is not None and "patient" in index.columns:
@@ -203,7 +119,7 @@ def _patients(path: Path, entries: list[_Entry], index: Index | None, options: L
     return [match.group(1) for match in matches if match]
 
 
-def _subsets(path: Path, entries: list[_Entry], patients: list[str] | None, labels: Indices) -> tuple[str, ...]:
+def _subsets(path: Path, entries: list[Entry], patients: list[str] | None, labels: Indices) -> tuple[str, ...]:
     """The subset of each picture: of the index, of another picture of the same patient, or assigned."""
     names = patients if patients is not None else [entry.name for entry in entries]
     given: dict[str, str] = {}
@@ -220,13 +136,13 @@ def _subsets(path: Path, entries: list[_Entry], patients: list[str] | None, labe
     return stratify(names, labels, given)
 
 
-def _read(path: Path, entries: list[_Entry], side: int, options: LoadOptions) -> tuple[Floats, tuple[Source, ...]]:
+def _read(path: Path, entries: list[Entry], side: int, options: LoadOptions) -> tuple[Floats, tuple[Source, ...]]:
     """All pictures, float32 (n, side, side), and where they came from."""
     images = np.empty((len(entries), side, side), np.float32)
     sources: list[Source] = []
     problems: list[str] = []
 
-    def read(entry: _Entry) -> tuple[Floats, Source] | str:
+    def read(entry: Entry) -> tuple[Floats, Source] | str:
         try:
             return _square(path, entry, side)
         except (DatasetError, ImageError) as error:
@@ -253,7 +169,7 @@ def _read(path: Path, entries: list[_Entry], side: int, options: LoadOptions) ->
     return images, tuple(sources)
 
 
-def _square(path: Path, entry: _Entry, side: int) -> tuple[Floats, Source]:
+def _square(path: Path, entry: Entry, side: int) -> tuple[Floats, Source]:
     """The square of a picture, float32 (side, side), and where it came from."""
     row = entry.row
     image = load_image(path / entry.name, row.frame if row is not None else None)
@@ -264,49 +180,5 @@ def _square(path: Path, entry: _Entry, side: int) -> tuple[Floats, Source]:
     else:
         region = central_region(image)
     view, laterality = (row.view, row.laterality) if row is not None else ("", "")
-    source = Source(entry.name, image.columns, image.rows, _digest(path / entry.name), view, laterality)
+    source = Source(entry.name, image.columns, image.rows, file_digest(path / entry.name), view, laterality)
     return crop(image, region, side), source
-
-
-def mask_region(mask: Image, image: Image, side: int) -> Region:
-    """The square around what a mask shows.
-
-    It is as long as the longer side of the rectangle that bounds all pixels of the mask above 0, at least ``side`` pixels
-    and at most the picture's
-    shorter side; it lies around the middle of that rectangle, moved inside the picture where it would reach out.
-
-    Args:
-        mask: Of the picture's size.
-        image: The picture.
-        side: Least length, in pixels.
-
-    Raises:
-        ImageError: If the mask is of another size, or black.
-    """
-    if mask.pixels.shape != image.pixels.shape:
-        raise ImageError(
-            f"its mask has {mask.columns} columns x {mask.rows} rows where the picture has {image.columns} x {image.rows}; "
-            "give a mask of the picture's size"
-        )
-    shown = mask.pixels > 0
-    rows, columns = np.flatnonzero(shown.any(axis=1)), np.flatnonzero(shown.any(axis=0))
-    if rows.size == 0:
-        raise ImageError("its mask is black and shows no region; draw one, or leave the mask out")
-    top, left = int(rows[0]), int(columns[0])
-    height, width = int(rows[-1]) + 1 - top, int(columns[-1]) + 1 - left
-    size = min(max(height, width, side), image.rows, image.columns)
-    x = min(max(left + (width - size) // 2, 0), image.columns - size)
-    y = min(max(top + (height - size) // 2, 0), image.rows - size)
-    return Region(x, y, size)
-
-
-def _digest(file: Path) -> str:
-    """SHA-256 of a file's bytes, hexadecimal."""
-    digest = hashlib.sha256()
-    try:
-        with file.open("rb") as stream:
-            while chunk := stream.read(_CHUNK):
-                digest.update(chunk)
-    except OSError as error:
-        raise ImageError(f"{file} cannot be read ({error.strerror}); check its permissions") from error
-    return digest.hexdigest()

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from cryptml.exposure.guesses import additive_queries
-from cryptml.exposure.probes import AffinePlan, Knowledge
+from cryptml.exposure.attacks.additive import additive_queries
+from cryptml.exposure.knowledge import Knowledge
+from cryptml.exposure.probes import AffinePlan
 from cryptml.networks.network import Network
 from cryptml.splits import Segment, Side, Split
 

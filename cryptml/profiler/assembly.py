@@ -11,7 +11,7 @@ from cryptml.exposure.facts import segment_exposure
 from cryptml.profiler.findings import Findings, Variant
 from cryptml.profiler.measure.machine import describe_machine
 from cryptml.profiler.plan.circuit_settings import describe_choice
-from cryptml.profiler.plan.composition import Link
+from cryptml.profiler.plan.costs import Link
 from cryptml.profiler.plan.estimation import Point, estimate, fit
 from cryptml.profiler.plan.listing import describe_layers
 from cryptml.profiler.plan.ranking import list_composed

@@ -10,93 +10,30 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from cryptml.errors import MeasurementError
-from cryptml.exposure.probes import Knowledge
-from cryptml.fhe.settings import EngineSettings
 from cryptml.journal import Journal
 from cryptml.networks.network import Network
-from cryptml.processes.child import Child, Replaced
+from cryptml.processes.child import Replaced
 from cryptml.profiler.assembly import assemble
 from cryptml.profiler.findings import Findings, Variant
 from cryptml.profiler.measure.compiled_folder import is_compiled
 from cryptml.profiler.measure.machine import describe_machine
 from cryptml.profiler.measure.machines import Entry, Machines, ThisMachine
 from cryptml.profiler.measure.measurement import (
-    CLIENT_MODULE,
+    COMPILER_MODULE,
     LONG_EVALUATION_MS,
-    SERVER_MODULE,
-    Limits,
     compile_request,
 )
 from cryptml.profiler.measure.ray_machines import ClusterMachines
-from cryptml.profiler.plan.composition import Link
 from cryptml.profiler.plan.estimation import expected_evaluate_ms, is_near
 from cryptml.profiler.plan.report import network_digest
-from cryptml.splits import Segment
-
-COMPILER_MODULE = "cryptml.profiler.measure.compiler_process"
-CLEAR_REPEATS = 20
-"""Samples of a client segment: they take microseconds."""
-
-CLEAR_SECONDS = 3600.0
-"""For all of them together."""
-
-ATTACK_QUERIES = 2000
-"""To each segment of one non-linearity: the audit's own default."""
+from cryptml.profiler.preliminaries import attack_segments, measure_baselines, run_clear
+from cryptml.profiler.settings import ProfileSettings, SegmentProgress
 
 OVERHEAD_SECONDS = 8.0
 """Starting two processes; only for the remaining time that is shown, until measured segments say better."""
-
-
-@dataclass(frozen=True)
-class ProfileSettings:
-    """How to profile.
-
-    Attributes:
-        engine: Default settings of the engine.
-        max_failure: Bound on a whole answer's probability of failure that ``engine.p_error`` keeps; None where that was given instead.
-        trials: Whether other engine settings and divisions of threads are tried: two to three times the run.
-        limits: Of each segment.
-        estimate_above_s: Segments whose evaluation is expected to take longer are estimated, once one near them was measured; None
-            measures all.
-        link: For the splits' figures in the report.
-        ray_address: Of the cluster whose machines measure; None for this one alone.
-    """
-
-    engine: EngineSettings
-    max_failure: float | None
-    trials: bool
-    limits: Limits
-    estimate_above_s: float | None
-    link: Link
-    ray_address: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the configuration as a report holds it."""
-        return {
-            "p_error": self.engine.p_error,
-            "max_failure": self.max_failure,
-            "trials": self.trials,
-            "security_bits": 128,
-            "repeats": self.limits.repeats,
-            "threads": self.limits.threads,
-            "segment_timeout_s": self.limits.timeout_seconds,
-            "segment_memory_bytes": self.limits.memory_bytes,
-            "estimate_above_s": self.estimate_above_s,
-            "bandwidth_mbps": self.link.bandwidth_mbps,
-            "rtt_ms": self.link.rtt_ms,
-            **({} if self.ray_address is None else {"cluster": True}),
-        }
-
-
-class SegmentProgress(Protocol):
-    """Told how far a run is."""
-
-    def update(self, *, done: int, total: int, what: str, remaining_s: float | None) -> None:
-        """Say that ``done`` of ``total`` segments are finished, what runs now, and the expected rest in seconds."""
-        ...
 
 
 @dataclass
@@ -114,12 +51,12 @@ class _Run:
 
     def profile(self) -> dict[str, Any]:
         started = time.monotonic() - self.findings.spent_s
-        self._run_clear(self.findings.segments)
-        self._attack(self.findings.segments)
+        run_clear(self.name, self.findings, self.settings.limits.threads)
+        attack_segments(self.name, self.findings, self.settings.limits, self.progress)
         self._compile(self.findings.default())
         others = [variant for segment in self.findings.segments for variant in self.findings.others(segment)]
         self._compile([variant for variant in others if not self.findings.compiled(variant)])
-        self._baselines()
+        measure_baselines(self.findings, self.settings.limits)
         self._measure_all(self.findings.default())
         self._compare(self.findings.contenders())
         self._measure_all(self.findings.winners())
@@ -134,45 +71,6 @@ class _Run:
             link=self.settings.link,
             total_s=time.monotonic() - started,
         )
-
-    def _run_clear(self, segments: list[Segment]) -> None:
-        """Time the client's own work: front end and every segment in the clear, under no limit but a generous time."""
-        deadline = time.monotonic() + CLEAR_SECONDS
-        with Child(COMPILER_MODULE, threads=self.settings.limits.threads) as child:
-            shared = {"network": self.name, "repeats": CLEAR_REPEATS}
-            if self.findings.journal.get("front-end") is None:
-                self.findings.journal.record(
-                    "front-end", child.ask({"do": "run_front_end", **shared}, deadline)["run_ms"]
-                )
-            for segment in segments:
-                if self.findings.journal.get(f"clear {segment}") is None:
-                    place = {"start": segment.start, "stop": segment.stop}
-                    found = child.ask({"do": "run_clear", **shared, **place}, deadline)
-                    self.findings.journal.record(f"clear {segment}", found["run_ms"])
-
-    def _attack(self, segments: list[Segment]) -> None:
-        """Attack segments of one non-linearity: for these alone, theory gives no number and an attack may succeed."""
-        limits = self.settings.limits
-        wanted = [
-            segment
-            for segment in segments
-            if Knowledge.of(self.findings.network, segment).lookups == 1
-            and self.findings.journal.get(f"attacked {segment}") is None
-        ]
-        if not wanted:
-            return
-        with Replaced(COMPILER_MODULE, threads=limits.threads, memory_bytes=limits.memory_bytes) as child:
-            for number, segment in enumerate(wanted):
-                self.progress.update(done=number, total=len(wanted), what=f"attacking {segment}", remaining_s=None)
-                started = time.monotonic()
-                request = {"do": "attack", "network": self.name, "queries": ATTACK_QUERIES}
-                place = {"start": segment.start, "stop": segment.stop}
-                try:
-                    found = child.ask({**request, **place}, started + limits.timeout_seconds)
-                except MeasurementError as error:
-                    found = {"queries": None, "reason": str(error)}
-                elapsed = time.monotonic() - started
-                self.findings.journal.record(f"attacked {segment}", {**found, "elapsed_s": elapsed})
 
     def _compile(self, variants: list[Variant], *, anew: bool = False) -> None:
         """Compile what is still to be measured, in one process that is replaced where it dies.
@@ -281,18 +179,6 @@ class _Run:
 
     def _teller(self, number: int, total: int, name: str) -> Callable[[str], None]:
         return lambda what: self.progress.update(done=number, total=total, what=f"{name}: {what}", remaining_s=None)
-
-    def _baselines(self) -> None:
-        """Measure what client and server hold before they have done anything."""
-        if self.findings.journal.get("baselines") is not None:
-            return
-        limits = self.settings.limits
-        deadline = time.monotonic() + limits.timeout_seconds
-        found = {}
-        for side, module in (("client", CLIENT_MODULE), ("server", SERVER_MODULE)):
-            with Child(module, threads=limits.threads) as child:
-                found[f"{side}_bytes"] = child.ask({"do": "baseline"}, deadline)["resident_bytes"]
-        self.findings.journal.record("baselines", found)
 
     def _measure(self, number: int) -> None:
         variant = self.variants[number]

@@ -13,9 +13,10 @@ from cryptml.networks import load_network
 from cryptml.networks.network import Network
 from cryptml.networks.rounding.noise import DEFAULT_P_ERROR
 from cryptml.profiler.measure.measurement import Limits
-from cryptml.profiler.plan.composition import Link
+from cryptml.profiler.plan.costs import Link
 from cryptml.profiler.plan.report import save_report
-from cryptml.profiler.profiling import ProfileSettings, SegmentProgress, profile_network
+from cryptml.profiler.profiling import profile_network
+from cryptml.profiler.settings import ProfileSettings, SegmentProgress
 from cryptml.splits import Segment
 
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from cryptml.errors import printable
 from cryptml.profiler.plan.choice import Choice
-from cryptml.profiler.plan.composition import Link
+from cryptml.profiler.plan.costs import Link
 from cryptml.profiler.plan.sharing import answers_won
 from cryptml.reports.table import bytes_text, duration_text, plain_table, split_text
 from cryptml.splits import Split

@@ -16,7 +16,7 @@ from cryptml.cli.networks import build as build_module
 from cryptml.cli.split_profiler import app
 from cryptml.errors import ReportError
 from cryptml.profiler.plan.choice import Constraints, choosable, choose
-from cryptml.profiler.plan.composition import Link
+from cryptml.profiler.plan.costs import Link
 from cryptml.profiler.plan.ranking import list_composed
 from cryptml.profiler.plan.report import network_digest, save_report
 from cryptml.splits import Split

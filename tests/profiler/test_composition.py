@@ -14,7 +14,8 @@ from profile_samples import compose as oracle
 from profile_samples import mark_frontier, random_model, sample_report
 
 from cryptml.errors import ReportError, SplitError
-from cryptml.profiler.plan.composition import MAX_COMPOSED_LAYERS, CostModel, Link, SegmentCost, compose, compose_one
+from cryptml.profiler.plan.composition import MAX_COMPOSED_LAYERS, compose, compose_one
+from cryptml.profiler.plan.costs import CostModel, Link, SegmentCost
 from cryptml.profiler.plan.frontier import frontier_of, pareto, search_frontier
 from cryptml.profiler.plan.ranking import describe_composed, list_composed
 from cryptml.profiler.plan.report import cost_model

@@ -30,7 +30,7 @@ from cryptml.profiler.plan.circuit_settings import (
     is_worth_comparing,
     settings_in,
 )
-from cryptml.profiler.plan.composition import Link
+from cryptml.profiler.plan.costs import Link
 from cryptml.splits import Segment, enumerate_segments
 
 BASE = EngineSettings()

@@ -22,7 +22,7 @@ from cryptml.networks.rounding.noise import DEFAULT_P_ERROR
 from cryptml.profiler.assembly import assemble
 from cryptml.profiler.findings import Findings
 from cryptml.profiler.measure.compiler_process import attack
-from cryptml.profiler.plan.composition import Link
+from cryptml.profiler.plan.costs import Link
 from cryptml.splits import Segment, Split, enumerate_segments, enumerate_splits
 
 app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)

@@ -16,8 +16,8 @@ from cryptml.bundle.server import ServerBundle
 from cryptml.errors import SettingError
 from cryptml.exposure.extraction import audit_segment, recover_affine
 from cryptml.exposure.facts import segment_exposure
+from cryptml.exposure.knowledge import Knowledge
 from cryptml.exposure.oracles import ClearOracle, EncryptedOracle
-from cryptml.exposure.probes import Knowledge
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.fhe.server import ServerCircuit, load_evaluation_keys
 from cryptml.networks import Boundary, IntArray, Network, Standardisation

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from cryptml.cli.console import out
 from cryptml.cli.split_profiler import app
-from cryptml.profiler.plan.composition import Link
+from cryptml.profiler.plan.costs import Link
 from cryptml.profiler.plan.ranking import list_composed
 from cryptml.profiler.plan.report import save_report
 

@@ -155,7 +155,7 @@ def ended(connection: socket.socket) -> bool:
 def test_a_client_that_takes_its_answer_slowly_gets_all_of_it(
     monkeypatch: pytest.MonkeyPatch, tls: ssl.SSLContext | None
 ) -> None:
-    monkeypatch.setattr(connections, "STALLED_SECONDS", 1.0)
+    monkeypatch.setattr(connections, "STALLED_SECONDS", 5.0)
     monkeypatch.setattr(asyncio.constants, "SSL_SHUTDOWN_TIMEOUT", 1.0, raising=False)
     with server(head_seconds=5, most=100, tls=tls) as (_, port), connect(port, tls=tls, receiving=1 << 16) as slow:
         slow.sendall(GET.replace(b"{}", b"0-16-once").replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
@@ -164,8 +164,8 @@ def test_a_client_that_takes_its_answer_slowly_gets_all_of_it(
             found += block
             if len(found) >> 19 > pausing:
                 pausing += 1
-                time.sleep(0.08)
-        assert time.monotonic() - began > 2
+                time.sleep(0.2)
+        assert time.monotonic() - began > 6, "longer than a client may take nothing"
         assert len(found.partition(b"\r\n\r\n")[2]) == (16 << 20) + 1
 
 

@@ -490,14 +490,14 @@ def test_an_end_is_written_when_the_database_is_back(
 ) -> None:
     monkeypatch.setattr("cryptml_server.jobs.dispatcher.AGAIN_SECONDS", 0.02)
     job = submit(jobs, tenant)
-    finish, failures = jobs.finish, iter(range(3))
+    finish, failures = JobClaims.finish, iter(range(3))
 
     def away(*arguments: Any) -> bool:
         if next(failures, None) is not None:
             raise DatabaseUnavailable("away")
         return finish(*arguments)
 
-    monkeypatch.setattr(jobs, "finish", away)
+    monkeypatch.setattr(JobClaims, "finish", away)
 
     async def then(_: Dispatcher) -> None:
         await ended(jobs, tenant, job.id)
@@ -625,7 +625,7 @@ def test_a_job_taken_up_without_a_word_waits_again(
     monkeypatch.setattr("cryptml_server.jobs.dispatcher.LOOK_SECONDS", 0.05)
     monkeypatch.setattr("cryptml_server.jobs.dispatcher.PUT_OFF_SECONDS", 0.05)
     job = submit(jobs, tenant)
-    claim, once = jobs.claim, iter([True])
+    claim, once = JobClaims.claim, iter([True])
 
     def unheard(*arguments: Any) -> Any:
         found = claim(*arguments)
@@ -633,7 +633,7 @@ def test_a_job_taken_up_without_a_word_waits_again(
             raise DatabaseUnavailable("the connection broke")
         return found
 
-    monkeypatch.setattr(jobs, "claim", unheard)
+    monkeypatch.setattr(JobClaims, "claim", unheard)
 
     async def then(_: Dispatcher) -> None:
         await ended(jobs, tenant, job.id)
@@ -664,14 +664,14 @@ def test_what_looks_after_jobs_goes_on_whatever_happens(
     jobs: JobStore, database: Database, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cryptml_server.jobs.dispatcher.LOOK_SECONDS", 0.02)
-    first, failures = jobs.first, iter(range(3))
+    first, failures = JobClaims.first, iter(range(3))
 
-    def odd(circuits: frozenset[str]) -> list[Job]:
+    def odd(self: JobClaims, circuits: frozenset[str]) -> list[Job]:
         if next(failures, None) is not None:
             raise RuntimeError("odd")
-        return first(circuits)
+        return first(self, circuits)
 
-    monkeypatch.setattr(jobs, "first", odd)
+    monkeypatch.setattr(JobClaims, "first", odd)
     job = submit(jobs, tenant)
 
     async def then(_: Dispatcher) -> None:

@@ -173,7 +173,7 @@ def test_list_and_delete_remove_it_too(folder: Path) -> None:
 
 
 def test_two_writers_take_turns(circuit: Any, keys: KeySet, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cryptml_client.keys.store.LOCK_SECONDS", 0.2)
+    monkeypatch.setattr("cryptml_client.keys.folder_lock.LOCK_SECONDS", 0.2)
     descriptor = os.open(folder, os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     started = time.monotonic()

@@ -611,8 +611,8 @@ def test_an_upload_that_trickles_in_is_ended(store: TenantStore, keys: Keys, mon
         async with keys.uploads.part(tenant, small(), sha256(BODY), body, offset=0, length=len(BODY)) as (path, _):
             keys.store.keep(tenant, small(), sha256(BODY), path)
 
-    monkeypatch.setattr("cryptml_server.keys.uploads.RATE_SECONDS", 0.05)
-    monkeypatch.setattr("cryptml_server.keys.uploads.LEAST_BYTES_PER_SECOND", 300)
+    monkeypatch.setattr("cryptml_server.keys.receiving.RATE_SECONDS", 0.05)
+    monkeypatch.setattr("cryptml_server.keys.receiving.LEAST_BYTES_PER_SECOND", 300)
     with pytest.raises(ServerError, match="fewer than 300 a second") as refused:
         anyio.run(send, 0.02, 1)
     assert answered(refused.value) == (408, "Upload too slow")

@@ -31,10 +31,12 @@ from cryptml_client.http.connections import Connections
 from cryptml_client.http.deadlines import ending_at
 from cryptml_client.http.failures import Failures
 from cryptml_client.http.proxies import choose_proxy
+from cryptml_client.http.retries import pause_before_retry, was_put_off
 
 MAX_JSON_BYTES = 16 << 20
+
 MOST_PATIENCE = 86_400
-CONFLICT = 409
+
 NOT_FOUND = 404
 
 T = TypeVar("T")
@@ -159,19 +161,19 @@ class Transport:
         Raises:
             ServiceError: Of the last attempt.
         """
-        return self._retrying(self._may_help_itself, self._patience)(attempt)
+        return self._retrying(self._is_retryable, self._patience)(attempt)
 
     def _retrying(self, helps: Callable[[BaseException], bool], seconds: float) -> tenacity.Retrying:
         return tenacity.Retrying(
             retry=tenacity.retry_if_exception(helps),
             stop=tenacity.stop_before_delay(seconds),
-            wait=_pause,
+            wait=pause_before_retry,
             reraise=True,
         )
 
-    def _may_help_itself(self, error: BaseException) -> bool:
+    def _is_retryable(self, error: BaseException) -> bool:
         # An address where nothing ever answered is more likely wrong than away.
-        return _was_put_off(error) or (isinstance(error, ServiceUnavailable) and self._reached)
+        return was_put_off(error) or (isinstance(error, ServiceUnavailable) and self._reached)
 
     def request(
         self,
@@ -212,7 +214,7 @@ class Transport:
         send = partial(self._send, method, path, limit, content, headers, query, kind, end)
         if once:
             return send()
-        return self._retrying(_was_put_off if counts else self._may_help_itself, min(self._patience, within))(send)
+        return self._retrying(was_put_off if counts else self._is_retryable, min(self._patience, within))(send)
 
     def _send(
         self,
@@ -268,22 +270,6 @@ class Transport:
             if self._http.is_closed:
                 raise ServiceError(f"{what} has no answer: the client was closed") from error
             raise self._failures.broken(what, error, len(content or b""), reached=self._reached) from error
-
-
-def _was_put_off(error: BaseException) -> bool:
-    """Return whether the service refused for now."""
-    if not isinstance(error, ServiceRefused):
-        return False
-    return error.status in (429, 503) or (error.status == CONFLICT and "retry-after" in error.headers)
-
-
-def _pause(state: tenacity.RetryCallState) -> float:
-    """Return how long to wait before the next attempt: a little longer than the service asks for, or than the last time."""
-    error = state.outcome.exception() if state.outcome is not None else None
-    asked = error.headers.get("retry-after", "") if isinstance(error, ServiceRefused) else ""
-    least = float(asked) if re.fullmatch("[0-9]{1,9}", asked) else 0.0
-    growing: float = tenacity.wait_random_exponential(multiplier=0.5, max=15)(state)
-    return least + (min(growing, 0.1 * least + 0.2) if least else growing)
 
 
 def _trusted(ca_file: Path | None) -> ssl.SSLContext:

@@ -6,12 +6,9 @@ same key parameters where a bundle asks to share keys: of any service.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,10 +19,9 @@ from cryptml.fhe.circuit import CircuitSpec
 from cryptml.fhe.client import KeySet
 from cryptml.files import write_bytes
 from cryptml_client.keys.file import KeyFile, Passphrase, WrongPassphrase, seal
+from cryptml_client.keys.folder_lock import locked_folder
 
 SUFFIX = ".keys"
-LOCK_SECONDS = 60.0
-"""For which another program that writes into the folder is waited for."""
 
 _left = re.compile(r"\.[0-9a-f]{64}\.keys\.[a-z0-9_]{8}")
 """How `write_bytes` names a key file until it is whole: what is so named while nobody writes was left by a program that was killed."""
@@ -107,7 +103,7 @@ class KeyStore:
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._examine()
-            with self._alone():
+            with locked_folder(self._folder):
                 self._write(path, lines, payload)
         except OSError as error:
             raise KeySetError(
@@ -163,7 +159,7 @@ class KeyStore:
             raise KeySetError(f"there are no keys in {self._folder}; cryptml keys make makes them")
         changed = 0
         try:
-            with self._alone():
+            with locked_folder(self._folder):
                 todo = [path for path in paths if self._needs(path, wanted)]
                 for path in todo:
                     file = KeyFile.read(path)
@@ -217,7 +213,7 @@ class KeyStore:
         head, path = file.head, file.path
         try:
             lines, payload = seal(head["key_set"], head["evaluation_keys"], file.payload, self._passphrase)
-            with self._alone():
+            with locked_folder(self._folder):
                 self._write(path, lines, payload)
         except (OSError, KeySetError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error).partition(";")[0]
@@ -250,7 +246,7 @@ class KeyStore:
         try:
             if not any(_left.fullmatch(name) for name in os.listdir(self._folder)):  # noqa: PTH208 (names are what is wanted)
                 return
-            with self._alone(seconds=0) as alone:
+            with locked_folder(self._folder, seconds=0) as alone:
                 if not alone:
                     return  # one of them is being written
                 for name in filter(_left.fullmatch, os.listdir(self._folder)):  # noqa: PTH208
@@ -264,44 +260,6 @@ class KeyStore:
                 f"an interrupted program left keys in {self._folder} that cannot be removed ({error.strerror}); remove the files whose "
                 "names begin with a dot"
             ) from error
-
-    @contextmanager
-    def _alone(self, seconds: float | None = None) -> Iterator[bool]:
-        """Keep others from writing into the folder.
-
-        Args:
-            seconds: For which one that does is waited for; `LOCK_SECONDS` if None.
-
-        Yields:
-            Whether that is so: not where somebody else writes and is not waited for, or the file system has no locks.
-
-        Raises:
-            KeySetError: If somebody writes for longer than that.
-        """
-        seconds = LOCK_SECONDS if seconds is None else seconds
-        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            locked = self._lock(descriptor, time.monotonic() + seconds)
-            if locked is False and seconds:
-                raise KeySetError(
-                    f"another program writes into {self._folder} for more than {seconds:g} s; try again when it is done"
-                )
-            yield bool(locked)
-        finally:
-            os.close(descriptor)
-
-    def _lock(self, descriptor: int, deadline: float) -> bool | None:
-        """Return whether the folder is locked, None where it cannot be."""
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return True  # noqa: TRY300
-            except OSError as error:
-                if not isinstance(error, BlockingIOError):
-                    return None
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(0.05)
 
     def _write(self, path: Path, *parts: bytes) -> None:
         """Write a file in place of the old one, and see to it that the old one is not found again after a crash."""

@@ -66,7 +66,7 @@ class _Shown:
         self._progress.stop()
 
     def update(self, *, done: int, total: int, what: str, remaining_s: float | None) -> None:
-        """See `cryptml.profiler.profiling.SegmentProgress.update`."""
+        """See `cryptml.profiler.settings.SegmentProgress.update`."""
         left = "" if remaining_s is None else f"about {_rough(remaining_s)} left"
         self._progress.update(self._task, completed=done, total=total, description=what, left=left)
         if not err.is_terminal and what != self._last:

@@ -23,7 +23,7 @@ from cryptml.networks.rounding.envelope import split_envelope
 from cryptml.processes.child import Child
 from cryptml.profiler.measure.measurement import LONG_EVALUATION_MS
 from cryptml.profiler.measure.samples import sample_region
-from cryptml.profiler.plan.composition import Link
+from cryptml.profiler.plan.costs import Link
 from cryptml.profiler.plan.ranking import describe_composed, list_composed
 from cryptml.profiler.plan.report import (
     MAX_LISTED_LAYERS,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -22,16 +20,20 @@ from cryptml.reports.table import bytes_text, plain_table
 
 if TYPE_CHECKING:
     from cryptml_server.database import Database
-
-MODEL = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+from cryptml.cli.service.budgets import MODEL, budgets_of, parse_segment
 
 app = typer.Typer(help="Add, list and revoke those who may ask a service.", no_args_is_help=True)
+
 Name = Annotated[str, typer.Argument(help="Of the tenant: small letters, digits and hyphens.")]
+
 Data = Annotated[Path | None, typer.Option("--data", help="The service's data folder; its own default if not given.")]
+
 Address = Annotated[
     str | None, typer.Option("--database", help="The service's database, where it is not in the data folder.")
 ]
+
 MANY = partial(typer.Option, min=1, max=1 << 50)
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -169,7 +171,7 @@ def budget(
     if not MODEL.fullmatch(model):
         raise SettingError(f"{model!r} is no name of a model; use the one that the service lists")
     budgets: dict[tuple[int, int], int | None] = (
-        {_segment(segment): queries} if segment is not None else {**_budgets_of(profile, model, share, spot_checks)}
+        {parse_segment(segment): queries} if segment is not None else {**budgets_of(profile, model, share, spot_checks)}
     )
     with _opened(data, database) as opened:
         meter, tenant = UsageMeter(opened), TenantStore(opened).find(name)
@@ -266,36 +268,3 @@ def _row(entry: dict[str, Any]) -> tuple[str, ...]:
 
 def _number(value: int | None) -> str:
     return "no bound" if value is None else f"{value:,}"
-
-
-def _segment(text: str) -> tuple[int, int]:
-    start, hyphen, stop = text.partition("-")
-    if not hyphen or not (start.isdecimal() and stop.isdecimal()) or int(start) >= int(stop):
-        raise SettingError(f"{text!r} is not a segment; write its first layer and the one behind its last, such as 2-5")
-    return int(start), int(stop)
-
-
-def _budgets_of(profile: Path | None, model: str, share: float, spot_checks: int) -> dict[tuple[int, int], int]:
-    """Return a budget for each segment that a known number of queries recovers, below that number.
-
-    Raises:
-        SettingError: If the share is out of bounds, or the report is another model's or knows no such number.
-        ReportError: If the report is malformed.
-    """
-    from cryptml.profiler.plan.report import load_report
-
-    if not 0 < share < 1:
-        raise SettingError(f"--share is {share:g}; it lies between 0 and 1, for all queries recover the segment")
-    document = load_report(profile) if profile is not None else {}
-    if document["network"]["name"] != model:
-        raise SettingError(f"the report is of network {document['network']['name']!r}, not of model {model!r}")
-    found = {
-        (entry["start"], entry["stop"]): max(0, math.ceil(share * entry["exposure"]["queries"]) - 1 - spot_checks)
-        for entry in document["segments"]
-        if entry["exposure"]["queries"] and entry["exposure"]["parameters"]
-    }
-    if not found:
-        raise SettingError(
-            "the report knows of no segment that a number of queries recovers; give --segment and --queries"
-        )
-    return found

@@ -13,9 +13,10 @@ from torch import nn
 from cryptml.errors import NetworkError, Problem
 from cryptml.networks.boundary import Boundary, FloatArray
 from cryptml.networks.conversion.stages import Stage, read_branch, read_stages
+from cryptml.networks.conversion.tables import grid_of, reals_of, require_plain_rounding, with_table
 from cryptml.networks.extent import IntArray
 from cryptml.networks.front_ends import FrontEnd
-from cryptml.networks.layers import MAX_LOOKUP_BITS, Activation, Convolution, Layer, Linear, Residual, SumPooling
+from cryptml.networks.layers import MAX_LOOKUP_BITS, Convolution, Layer, Linear, Residual, SumPooling
 from cryptml.networks.modules.binned_linear import BinnedLinear
 from cryptml.networks.modules.blocks import ResidualBlock, value_of
 from cryptml.networks.modules.rounded_accumulator import BinnedAccumulator, IntegerBins
@@ -47,9 +48,9 @@ def convert(module: nn.Sequential, *, name: str, front_end: FrontEnd, classes: S
     with torch.no_grad():
         module(torch.zeros(1, *front_end.shape))  # lets pruned and lazily scaled layers settle
         grid, stages = read_stages(module)
-        scale, low, high = _grid_of(grid)
+        scale, low, high = grid_of(grid)
         first = Boundary(front_end.shape, low, high, (scale,))
-        _require_plain_rounding(grid, first)
+        require_plain_rounding(grid, first)
         layers, boundaries = _convert_stages(stages, first, ends_on_grid=False)
     return Network(name, front_end, tuple(layers), tuple(boundaries), tuple(classes))
 
@@ -194,8 +195,8 @@ def _convert_activation(stage: Stage, before: Boundary, rounded: IntegerBins | N
         numbers = np.arange(bins.numbers)
         rounding = stage.modules[0]
         if isinstance(rounding, BinnedAccumulator) and (rounding.ready or bins.negacyclic):
-            return _with_table(stage, before, bins, rounding.centres(numbers))
-        return _with_table(stage, before, bins, _reals(numbers * bins.width + (bins.width - 1) / 2, before))
+            return with_table(stage, before, bins, rounding.centres(numbers))
+        return with_table(stage, before, bins, reals_of(numbers * bins.width + (bins.width - 1) / 2, before))
     if before.bits > MAX_LOOKUP_BITS:
         raise NetworkError(
             "",
@@ -208,49 +209,7 @@ def _convert_activation(stage: Stage, before: Boundary, rounded: IntegerBins | N
             ],
         )
     bins = Bins(before.low, before.high - before.low + 1)
-    return _with_table(stage, before, bins, _reals(np.arange(before.low, before.high + 1), before))
-
-
-def _reals(values: Reals | IntArray, before: Boundary) -> Reals:
-    """Return (len(values), channels): what a boundary's integers stand for in each channel."""
-    zero = np.broadcast_to(np.asarray(before.zero, dtype=np.int64), (before.channels,))
-    in_scale = np.broadcast_to(np.asarray(before.scale, dtype=np.float64), (before.channels,))
-    reals: Reals = (values[:, None] - zero) * in_scale
-    return reals
-
-
-def _with_table(stage: Stage, before: Boundary, bins: Bins, values: Reals) -> tuple[Layer, Boundary]:
-    """Return the layer whose table holds what the stage's modules make of (numbers, channels) values, one for each number of a bin."""
-    scale, _, _ = _grid_of(stage.modules[-1])
-    try:
-        table = _tabulate(stage.modules, values, before, scale)
-    except (RuntimeError, ValueError) as error:
-        raise NetworkError(
-            "",
-            [
-                Problem(
-                    stage.name,
-                    f"its modules do not take {before.channels} channels of shape {before.shape} ({error})",
-                    "let them follow their convolution or linear layer directly, and put Flatten after the activation",
-                )
-            ],
-        ) from error
-    if bins.negacyclic:
-        table, opposite = np.broadcast_to(table, (len(table), bins.numbers)).reshape(len(table), 2, -1).swapaxes(0, 1)
-        if (table != -opposite).any():
-            raise NetworkError(
-                "",
-                [
-                    Problem(
-                        stage.name,
-                        "half a turn further its modules do not give the opposite",
-                        "put nothing but a multiplication and a symmetric signed quantiser (narrow range) behind a TriangleWave",
-                    )
-                ],
-            )
-    clamps = not bins.hold(np.array([before.low, before.high])).all()
-    layer = Activation(stage.name, table, bins.low, bins.dropped_bits, clamps=clamps, negacyclic=bins.negacyclic)
-    return layer, to_boundary(layer, before, np.asarray([scale]), np.zeros(1, np.int64))
+    return with_table(stage, before, bins, reals_of(np.arange(before.low, before.high + 1), before))
 
 
 def _convert_residual(stage: Stage, before: Boundary) -> tuple[Layer, Boundary]:
@@ -275,50 +234,6 @@ def _feeds_table(stages: Sequence[Stage], index: int, *, ends_on_grid: bool) -> 
         if stage.kind != "pooling":
             return False
     return not ends_on_grid
-
-
-def _tabulate(modules: Sequence[nn.Module], values: Reals, before: Boundary, scale: float) -> IntArray:
-    """Return (channels, len(values)): what the modules make of (len(values), channels) values, on the grid of ``scale``."""
-    channels = values.shape[1]
-    x = torch.from_numpy(values.astype(np.float32))
-    if len(before.shape) == 3:
-        x = x[:, :, None, None]
-    for module in modules:
-        x = value_of(module(x))
-    outputs = np.rint(x.numpy().reshape(len(values), channels).T.astype(np.float64) / scale)
-    if bool((outputs == outputs[:1]).all()):
-        outputs = outputs[:1]
-    return outputs.astype(np.int64)
-
-
-def _grid_of(module: nn.Module) -> tuple[float, int, int]:
-    """Return scale, lowest and highest integer of a quantising activation."""
-    bits, signed = int(module.quant_act_bit_width()), bool(module.is_quant_act_signed)
-    narrow = bool(module.act_quant.is_narrow_range)
-    if signed:
-        low, high = -(1 << (bits - 1)) + narrow, (1 << (bits - 1)) - 1
-    else:
-        low, high = 0, (1 << bits) - 1 - narrow
-    return float(module.quant_act_scale()), low, high
-
-
-def _require_plain_rounding(grid: nn.Module, first: Boundary) -> None:
-    """Refuse an input grid that puts numbers elsewhere than `Boundary.quantise` does, which is what the client runs."""
-    quarters = np.arange(4 * (first.low - 2), 4 * (first.high + 2) + 1)
-    reals = (quarters[quarters % 4 != 2] / 4 * first.scale[0]).astype(np.float32).reshape(-1, *[1] * len(first.shape))
-    expected = first.dequantise(first.quantise(reals))
-    found = value_of(grid(torch.from_numpy(reals))).numpy()
-    if float(np.abs(found - expected).max()) > first.scale[0] / 2:
-        raise NetworkError(
-            "the network cannot be compiled:",
-            [
-                Problem(
-                    "input grid",
-                    f"it does not round to the nearest of the integers {first.low} to {first.high}",
-                    "use Int8ActPerTensorFloat or Uint8ActPerTensorFloat of 2 bits or more",
-                )
-            ],
-        )
 
 
 def _pair(value: int | tuple[int, int]) -> tuple[int, int]:

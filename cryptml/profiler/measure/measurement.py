@@ -22,6 +22,7 @@ from cryptml.profiler.measure.compiled_folder import CIRCUIT_FOLDER
 from cryptml.profiler.measure.samples import sample_input
 from cryptml.splits import Segment
 
+COMPILER_MODULE = "cryptml.profiler.measure.compiler_process"
 CLIENT_MODULE = "cryptml.profiler.measure.client_process"
 SERVER_MODULE = "cryptml.profiler.measure.server_process"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from cryptml.errors import ReportError
 from cryptml.exposure.facts import SegmentExposure, insecure_layers
-from cryptml.profiler.plan.composition import Link
+from cryptml.profiler.plan.costs import Link
 from cryptml.profiler.plan.ranking import list_composed
 from cryptml.profiler.plan.report import Report
 from cryptml.splits import Segment, Split

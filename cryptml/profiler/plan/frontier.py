@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryptml.errors import ReportError
-from cryptml.profiler.plan.composition import MAX_LAYERS, Composed, CostModel, Floats, Link, Partial, extend, finish
+from cryptml.profiler.plan.composition import Composed, Partial, extend, finish
+from cryptml.profiler.plan.costs import MAX_LAYERS, CostModel, Floats, Link
 from cryptml.splits import Segment
 
 MAX_LABELS = 200_000

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from cryptml.profiler.plan.composition import MAX_COMPOSED_LAYERS, Composed, Link, compose, compose_one
+from cryptml.profiler.plan.composition import MAX_COMPOSED_LAYERS, Composed, compose, compose_one
+from cryptml.profiler.plan.costs import Link
 from cryptml.profiler.plan.frontier import frontier_of, search_frontier
 from cryptml.profiler.plan.report import FIGURES, MAX_LISTED_LAYERS, Report, cost_model, infeasible_reason
 from cryptml.profiler.plan.sharing import KeySets, SharedForms

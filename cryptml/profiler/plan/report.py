@@ -11,7 +11,7 @@ from typing import Any
 from cryptml.errors import ReportError
 from cryptml.files import parse_json, read_bounded, sha256, to_json_bytes, write_bytes
 from cryptml.networks.storage import NETWORK_FILE, resolve_network
-from cryptml.profiler.plan.composition import CostModel, Link, SegmentCost
+from cryptml.profiler.plan.costs import CostModel, Link, SegmentCost
 from cryptml.splits import Segment, enumerate_segments
 
 SCHEMA = "profile.schema.json"

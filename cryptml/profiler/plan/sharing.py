@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cryptml.profiler.plan.composition import Composed, CostModel, Link, compose, compose_one
+from cryptml.profiler.plan.composition import Composed, compose, compose_one
+from cryptml.profiler.plan.costs import CostModel, Link
 from cryptml.profiler.plan.report import FIGURES, Report, cost_model
 from cryptml.splits import Segment, Split
 

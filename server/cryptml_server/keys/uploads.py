@@ -29,6 +29,7 @@ from cryptml_server.base.metrics import Metrics
 from cryptml_server.base.models import Circuit
 from cryptml_server.database import Database, evaluation_keys
 from cryptml_server.keys.files import KeyFiles, file_digest
+from cryptml_server.keys.receiving import WRITTEN_AT_ONCE, AppendedFile, require_rate, steadily
 from cryptml_server.keys.store import no_room, stored_keys
 from cryptml_server.tenancy.tenants import Tenant
 from cryptml_server.tenancy.usage import count_upload
@@ -38,19 +39,6 @@ MOST_UPLOADS = 8
 
 MOST_UPLOADS_EACH = 2
 """Of one tenant."""
-
-IDLE_SECONDS = 60.0
-"""Between two blocks of a body."""
-
-LEAST_BYTES_PER_SECOND = 4096
-"""Of one upload on average: a byte a minute would keep its place for as long as a request may take, and there are few places. Much slower
-than any line that keys come over in the time that a request has."""
-
-RATE_SECONDS = 60.0
-"""After which an upload is asked for that rate: a line may begin slowly, or pause."""
-
-WRITTEN_AT_ONCE = 1 << 20
-"""Bytes that are gathered for one write: each is handed to a thread."""
 
 MOST_PARTS_EACH = 4
 """Uploads in parts that a tenant may leave unfinished."""
@@ -188,17 +176,17 @@ class UploadService:
     async def _receive(self, body: AsyncIterable[bytes], upload: Path, most: int, *, append: bool = False) -> None:
         flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if append else os.O_EXCL)
         try:
-            file = await run_in_threadpool(_Appended, upload, flags)
+            file = await run_in_threadpool(AppendedFile, upload, flags)
             try:
                 with anyio.fail_after(self._seconds):
                     received, began, before = file.size, time.monotonic(), file.size
-                    async for block in _steadily(body):
+                    async for block in steadily(body):
                         received += len(block)
                         if received > most:
                             raise KeysTooLong(f"more came than the {most} bytes that there may be")
                         file.waiting += block
                         self._metrics.uploaded(len(block))
-                        _require_rate(received - before, time.monotonic() - began)
+                        require_rate(received - before, time.monotonic() - began)
                         if len(file.waiting) >= WRITTEN_AT_ONCE:
                             await run_in_threadpool(file.write)
                 await run_in_threadpool(file.sync)
@@ -237,64 +225,15 @@ class UploadService:
             count_upload(connection, tenant, arriving)
 
 
-class _Appended:
-    """A file that grows at its end, by what waits to be written; all of it is for threads: a disk may take long.
-
-    Attributes:
-        size: Of what was there.
-        waiting: Not written yet.
-    """
-
-    def __init__(self, path: Path, flags: int) -> None:
-        self._file = os.open(path, flags, 0o600)
-        self.size = os.fstat(self._file).st_size
-        self.waiting = bytearray()
-
-    def write(self) -> None:
-        """Write what waits; where that fails, what was not written waits still, so that none is there twice."""
-        while self.waiting:
-            del self.waiting[: os.write(self._file, self.waiting)]
-
-    def sync(self) -> None:
-        """Write what waits, durably."""
-        self.write()
-        os.fsync(self._file)
-
-    def close(self) -> None:
-        """Write what waits, and be done."""
-        try:
-            self.write()
-        finally:
-            os.close(self._file)
-
-
 async def _remove(path: Path) -> None:
     """Delete a file, in a thread and whatever is cancelled: the disk may take long for so large a one."""
     with anyio.CancelScope(shield=True):
         await run_in_threadpool(path.unlink, missing_ok=True)
 
 
-def _require_rate(received: int, seconds: float) -> None:
-    if seconds > RATE_SECONDS and received < LEAST_BYTES_PER_SECOND * seconds:
-        raise UploadTooSlow(
-            f"{received} bytes came in {seconds:.0f} s, fewer than {LEAST_BYTES_PER_SECOND} a second; try again on a faster line",
-        )
-
-
 def _counted(most: int, announced: int | None) -> int:
     """Return how many bytes count before they come, and no more may come: those announced, if there may be so many."""
     return max(0, most if announced is None else min(most, announced))
-
-
-async def _steadily(body: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-    """Yield a body's blocks; one that does not come for long is a `TimeoutError`: others may want the place."""
-    blocks = aiter(body)
-    while True:
-        with anyio.fail_after(IDLE_SECONDS):
-            block = await anext(blocks, None)
-        if block is None:
-            return
-        yield block
 
 
 def _check(upload: Path, circuit: Circuit, digest: str) -> None:

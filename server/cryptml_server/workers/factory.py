@@ -6,7 +6,8 @@ from cryptml.cluster import connect
 from cryptml_server.base.settings import Settings
 from cryptml_server.workers.local import Supervisor
 from cryptml_server.workers.protocol import Worker
-from cryptml_server.workers.ray_worker import RayWorker, Shipped
+from cryptml_server.workers.ray_circuits import ShippedCircuits
+from cryptml_server.workers.ray_worker import RayWorker
 
 
 def create_workers(settings: Settings, cached_keys: int) -> tuple[Worker, ...]:
@@ -27,7 +28,7 @@ def create_workers(settings: Settings, cached_keys: int) -> tuple[Worker, ...]:
             for _ in range(settings.workers)
         )
     ray = connect(settings.ray_address)
-    shipped = Shipped(ray)
+    shipped = ShippedCircuits(ray)
     return tuple(
         RayWorker(
             ray, shipped, threads=threads, cached_keys=cached_keys, deadline_seconds=deadline, memory_bytes=memory

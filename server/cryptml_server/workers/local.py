@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import signal
 import socket
 import struct
 import subprocess
@@ -18,33 +17,26 @@ from typing import Any
 
 from cryptml.processes.environment import reduced_environment
 from cryptml_server.base.errors import (
-    CircuitFailure,
-    CircuitUnavailable,
     EvaluationTooSlow,
-    KeysUnreadable,
     NoWorker,
     ServerError,
     ServiceStopping,
-    UnknownKeys,
-    UnusableCiphertext,
-    UnusableKeys,
-    WorkerCrashed,
     WorkerLost,
-    WorkerOutOfMemory,
 )
 from cryptml_server.base.models import Circuit
+from cryptml_server.workers.failures import lost_worker, refusal_of, stopping
 from cryptml_server.workers.loads import CircuitLoads, unavailable
 from cryptml_server.workers.protocol import Evaluation, twice_if_lost
 
 _log = logging.getLogger(__name__)
 
 MOST_HEAD_BYTES = 1 << 16
+
 MOST_RESULT_BYTES = 1 << 30
 """What is taken from a worker, which native code may have taken over."""
 
 GRACE_SECONDS = 1.0
 """A worker whose pipe is closed, or that broke off, gets so long to end with its own exit code; one that is stuck is killed then."""
-
 
 PING_SECONDS = 5.0
 """What an idle worker gets to answer that it is there."""
@@ -195,7 +187,7 @@ class Supervisor:
             self.answered = time.monotonic()
             self._new = False
         if not answer["ok"]:
-            raise _refusal(answer)
+            raise refusal_of(answer)
         return answer, result
 
     def _exchange(self, head: dict[str, Any], payload: bytes, seconds: float) -> tuple[dict[str, Any], bytes]:
@@ -213,10 +205,10 @@ class Supervisor:
         except (EOFError, OSError) as error:
             code = self._discard()
             if self._stopping:
-                raise _shutting_down() from error
+                raise stopping() from error
             self._connect()
             _log.error("the worker ended with code %s during %s; a new one will be started", code, head["do"])
-            raise _lost(code) from error
+            raise lost_worker(code) from error
         except ServerError:
             raise
         except BaseException:
@@ -244,7 +236,7 @@ class Supervisor:
         if self._connection is not None and self.alive:
             return self._connection
         if self._stopping:
-            raise _shutting_down()
+            raise stopping()
         self._discard()
         try:
             ours, theirs = socket.socketpair()
@@ -270,7 +262,7 @@ class Supervisor:
         self._connection = Connection(ours.detach())
         if self._stopping:  # since it was asked above: `stop` found the process before this one
             self._discard()
-            raise _shutting_down()
+            raise stopping()
         return self._connection
 
     def _discard(self) -> int | None:
@@ -289,34 +281,3 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 process.kill()
         return process.wait()
-
-
-def _refusal(answer: dict[str, Any]) -> ServerError:
-    match answer["kind"]:
-        case "CiphertextError":
-            return UnusableCiphertext(answer["detail"])
-        case "KeySetError":
-            return UnusableKeys(answer["detail"])
-        case "UnknownKeys":
-            return UnknownKeys(answer["detail"])
-        case "CircuitError":
-            return CircuitUnavailable(answer["detail"], retry_after=60)
-        case "OSError":
-            return KeysUnreadable(answer["detail"], retry_after=60)
-        case "MemoryError":
-            return WorkerOutOfMemory(answer["detail"], retry_after=60)
-        case _:
-            return CircuitFailure(answer["detail"])
-
-
-def _shutting_down() -> ServerError:
-    return ServiceStopping("the service is being stopped; try again later", retry_after=30)
-
-
-def _lost(code: int | None) -> WorkerLost:
-    if code in (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, -signal.SIGFPE):
-        return WorkerCrashed(
-            "the evaluation broke off: keys or ciphertext do not fit this segment, or the worker's memory (worker_bytes) does not "
-            "suffice; make both again",
-        )
-    return WorkerLost("the worker ended during the request; try again", retry_after=5)

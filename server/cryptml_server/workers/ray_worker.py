@@ -20,16 +20,17 @@ from cryptml_server.base.errors import (
     NoWorker,
     OtherVersion,
     ServerError,
-    ServiceStopping,
     UnknownKeys,
     WorkerLost,
     restore_error,
 )
 from cryptml_server.base.models import Circuit
+from cryptml_server.workers.failures import stopping
 from cryptml_server.workers.loads import CircuitLoads, unavailable
 from cryptml_server.workers.local import LOAD_SECONDS, START_SECONDS
 from cryptml_server.workers.protocol import Evaluation, twice_if_lost
-from cryptml_server.workers.ray_node import Answer, Files, NodeWorker
+from cryptml_server.workers.ray_circuits import ShippedCircuits
+from cryptml_server.workers.ray_node import Answer, NodeWorker
 
 PLACE_SECONDS = 30.0
 """Within which a node must have an actor ready; a request is told to come back after it, and the actor goes on waiting for a place."""
@@ -44,27 +45,6 @@ NODE_DIGITS = 12
 """Of a node's id, in logs."""
 
 _log = logging.getLogger(__name__)
-
-
-class Shipped:
-    """Circuits in the cluster's memory, each put there once for all workers.
-
-    Args:
-        ray: The package, connected.
-    """
-
-    def __init__(self, ray: Any) -> None:
-        self._ray = ray
-        self._lock = threading.Lock()
-        self._found: dict[Path, Any] = {}
-
-    def reference(self, folder: Path) -> Any:
-        """Return the reference of a circuit's files, which `ServerBundle.load` has checked."""
-        with self._lock:
-            if folder not in self._found:
-                files: Files = tuple((path.name, path.read_bytes()) for path in sorted(folder.iterdir()))
-                self._found[folder] = self._ray.put(files)
-            return self._found[folder]
 
 
 class RayWorker:
@@ -84,7 +64,7 @@ class RayWorker:
     def __init__(
         self,
         ray: Any,
-        shipped: Shipped,
+        shipped: ShippedCircuits,
         *,
         threads: int,
         cached_keys: int,
@@ -126,11 +106,7 @@ class RayWorker:
         self.loads.try_due(self._load)
 
     def _load(self, circuit: Circuit) -> None:
-        """Load one circuit, and note what came of it.
-
-        Raises:
-            ServerError: 503 if it does not load, or there is no actor.
-        """
+        """Load one circuit, and note what came of it."""
         self.revive()
         number = self._numbers[circuit.folder]
         try:
@@ -138,9 +114,7 @@ class RayWorker:
                 lambda: self._request("load", number, seconds=LOAD_SECONDS + START_SECONDS), lambda: self._interrupted
             )
         except ServerError as problem:
-            if (
-                self._interrupted or self._end is None
-            ):  # the actor is gone: the cluster is to blame, or whoever ended it
+            if self._interrupted or self._end is None:  # no actor: the cluster is to blame, or who ended it
                 raise
             self.loads.failed(circuit)
             _log.error("segment %d of model %s does not load: %s", circuit.index, circuit.model, problem.detail)
@@ -239,12 +213,8 @@ class RayWorker:
             node = self.node
             self._discard()
             self._require_going_on(error)
-            _log.error(
-                "the worker on node %s was lost during %s (%s); a new one will be started",
-                node[:NODE_DIGITS],
-                what,
-                type(error).__name__,
-            )
+            where, kind = node[:NODE_DIGITS], type(error).__name__
+            _log.error("the worker on node %s was lost during %s (%s); a new one will be started", where, what, kind)
             self._place()
             raise WorkerLost("the worker ended during the request; try again", retry_after=5) from error
         return json.loads(answer[0]), answer[1]
@@ -324,4 +294,4 @@ class RayWorker:
 
     def _require_going_on(self, error: Exception | None = None) -> None:
         if self._stopping:
-            raise ServiceStopping("the service is being stopped; try again later", retry_after=30) from error
+            raise stopping() from error

@@ -1,26 +1,33 @@
-"""Attempts on segments with a non-linearity: tabulate, fit, imitate. Whatever comes out is compared by who calls.
+"""Segments that are a function of one weighted sum: its direction by least squares, its weights by rounding, its table by asking.
 
-`additive` is equation solving on one-hot inputs and exact. `index_model` rests on a fact of statistics: least squares on
-random inputs gives the direction of w where answers are a function of ``w @ x`` (Brillinger, A Generalized Linear Model with
-"Gaussian" Regressor Variables, 1982); rounding to small integers does the rest. `regression` is plain ridge regression.
+Least squares on random inputs gives the direction of w where answers are a function of ``w @ x`` (Brillinger, A Generalized
+Linear Model with "Gaussian" Regressor Variables, 1982); rounding to small integers does the rest.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from itertools import islice, zip_longest
-from typing import Protocol
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from cryptml.exposure.probes import AffinePlan, Knowledge, Operator, PublicLayer, Window
+from cryptml.exposure.attacks.guess import Answers, Guess
+from cryptml.exposure.attacks.pooling import pooled
+from cryptml.exposure.knowledge import Knowledge, PublicLayer
+from cryptml.exposure.operators import Operator, Window
+from cryptml.exposure.probes import AffinePlan
 from cryptml.networks.extent import IntArray
 from cryptml.networks.operations import NumpyOperations
 from cryptml.networks.rounding.bins import Bins
+
+GOLDEN = (5**0.5 - 1) / 2
+"""Multiples of it, modulo 1, lie evenly however many there are."""
+
+TABLE_SAMPLES = 1024
+"""Answers of a channel from which a pooled table is solved."""
 
 LARGEST_WEIGHT = 7
 """Weights of up to 4 bits are tried as hypotheses."""
@@ -31,127 +38,8 @@ PATIENCE = 1
 DOUBTFUL = 16
 """Weights of a channel that are rounded the other way on trial."""
 
-PENALTIES = (1e-4, 0.01, 0.1, 1.0, 10.0)
-"""Ridge penalties that are tried, in units of a feature's summed squares."""
-
-GOLDEN = (5**0.5 - 1) / 2
-"""Multiples of it, modulo 1, lie evenly however many there are."""
-
 MAX_SAMPLES = 30_000_000
 """Numbers in the design matrix of a fit: 240 MB."""
-
-TABLE_SAMPLES = 1024
-"""Answers of a channel from which a pooled table is solved."""
-
-
-class Answers(Protocol):
-    """The part of `cryptml.exposure.extraction.Oracle` that attacks use."""
-
-    def query(self, values: IntArray) -> IntArray:
-        """See `cryptml.exposure.extraction.Oracle.query`."""
-        ...
-
-
-@dataclass(frozen=True)
-class Guess:
-    """A stand-in for a segment.
-
-    Attributes:
-        predict: (batch, *reads.shape) int64 to (batch, *writes.shape) int64.
-        method: One sentence.
-        complete: Whether the attack leaves no input undetermined, by its own construction.
-        table: (channels, entries) int64, the fitted table, if there is one.
-        first: Input of the table's first entry.
-        found: (channels, entries) bool, the entries that were seen.
-        kernel: (out, in, rows, columns) int64 in front of the table, if one was fitted.
-    """
-
-    predict: Callable[[IntArray], IntArray] = field(repr=False)
-    method: str
-    complete: bool = False
-    table: IntArray | None = None
-    first: int = 0
-    found: NDArray[np.bool_] | None = None
-    kernel: IntArray | None = None
-
-
-def additive(known: Knowledge, oracle: Answers, budget: int) -> Guess | None:
-    """Tabulate a segment whose only non-linearity is its first layer; None where it is another, or the budget too small.
-
-    With no or only pooling layers behind it, one query for each value of the range fills every channel's table. With linear
-    layers behind it, an answer is a sum of functions of single inputs: one input of a channel is led through the range,
-    each further one needs a single query, because functions of one channel are multiples of each other.
-    """
-    activation, *behind = known.layers
-    if activation.kind != "activation" or known.lookups != 1:
-        return None
-    low, high = known.reads.low, known.reads.high
-    if all(layer.kind == "pooling" for layer in behind):
-        return _tabulate(known, behind, oracle) if high - low < budget else None
-    plan = AffinePlan(activation.writes, tuple(behind))
-    base = np.full((1, *known.reads.shape), low, dtype=np.int64)
-    spent, answer = 1, oracle.query(base)
-    steps = high - low
-    effects = np.zeros((steps, len(plan.probes), *known.writes.shape), dtype=np.int64)
-    shapes: dict[int, IntArray] = {}  # of a channel: (steps,) integers proportional to its table, less its first entry
-
-    def ask(cells: IntArray, value: int) -> IntArray:
-        moved = base.copy()
-        moved.reshape(-1)[plan.cell_inputs[cells]] = value
-        return oracle.query(moved)[0] - answer[0]
-
-    for index, probe in enumerate(plan.probes):
-        shape = shapes.get(probe.channels[0]) if len(probe.channels) == 1 else None
-        cost = steps if shape is None else int(shape.any())
-        if spent + cost > budget:
-            return None
-        spent += cost
-        if shape is None:
-            effects[:, index] = [ask(probe.cells, low + step) for step in range(1, steps + 1)]
-            flat = effects[:, index].reshape(steps, -1)
-            column = flat[:, np.abs(flat).max(axis=0).argmax()] if steps else flat[:, 0]
-            if len(probe.channels) == 1 and column.any():
-                shapes[probe.channels[0]] = column
-        elif shape.any():
-            at = int(np.abs(shape).argmax())
-            effects[:, index] = np.multiply.outer(shape, ask(probe.cells, low + 1 + at)) // shape[at]
-    operators = [plan.solve(effect) for effect in effects]
-
-    def predict(values: IntArray) -> IntArray:
-        result = np.repeat(answer, len(values), axis=0)
-        for step, operator in enumerate(operators, 1):
-            result = result + operator.apply(plan.pool((values == low + step).astype(np.int64)))
-        return result
-
-    return Guess(predict, "answers are sums of functions of single inputs: each tabulated", complete=True)
-
-
-def additive_queries(known: Knowledge) -> int | None:
-    """Return how many queries `additive` needs at most, None where it does not apply."""
-    activation, *behind = known.layers
-    if activation.kind != "activation" or known.lookups != 1:
-        return None
-    steps = known.reads.high - known.reads.low
-    if all(layer.kind == "pooling" for layer in behind):
-        return steps + 1
-    # A channel's further inputs need one query each once its table is seen, but unused inputs may show nothing of it first.
-    return 1 + steps * len(AffinePlan(activation.writes, tuple(behind)).probes)
-
-
-def _tabulate(known: Knowledge, behind: list[PublicLayer], oracle: Answers) -> Guess:
-    low, high = known.reads.low, known.reads.high
-    windows = math.prod(math.prod(layer.kernel) for layer in behind)
-    answers = [
-        oracle.query(np.full((1, *known.reads.shape), value, dtype=np.int64))[0] for value in range(low, high + 1)
-    ]
-    channels = known.reads.shape[0]
-    table = np.stack([answer.reshape(channels, -1)[:, 0] for answer in answers], axis=1) // windows
-
-    def predict(values: IntArray) -> IntArray:
-        return _pooled(NumpyOperations().look_up(values, table, Bins(low, table.shape[1])), behind)
-
-    method = "all inputs at one value, a query for each value: the tables"
-    return Guess(predict, method, True, table, low, np.ones(table.shape, dtype=bool))
 
 
 def index_model(known: Knowledge, oracle: Answers, budget: int, random: np.random.Generator) -> Guess | None:
@@ -175,7 +63,7 @@ def index_model(known: Knowledge, oracle: Answers, budget: int, random: np.rando
     )
     answers = oracle.query(values)
     patches = _patches(plan.pool(values), window)  # (batch, rows, columns, taps) in front of the table
-    summed = _pooled(np.moveaxis(patches, -1, 1), behind)
+    summed = pooled(np.moveaxis(patches, -1, 1), behind)
     design = np.moveaxis(summed, 1, -1).reshape(-1, taps)
     kernels, tables = _fit(design, patches, answers, behind, window)
     first = min((min(table) for table in tables), default=0)
@@ -194,16 +82,10 @@ def index_model(known: Knowledge, oracle: Answers, budget: int, random: np.rando
 
     def predict(inputs: IntArray) -> IntArray:
         sums = operator.apply(plan.pool(inputs))
-        return _pooled(NumpyOperations().look_up(sums, table, Bins(first, table.shape[1])), behind)
+        return pooled(NumpyOperations().look_up(sums, table, Bins(first, table.shape[1])), behind)
 
     method = "least squares on random queries, rounded to small integers, then a table"
     return Guess(predict, method, False, table, first, found, operator.weight)
-
-
-def _pooled(values: IntArray, layers: list[PublicLayer]) -> IntArray:
-    for layer in layers:
-        values = NumpyOperations().sum_windows(values, layer.kernel, layer.stride, bounds=(0, 0))
-    return values
 
 
 def _patches(grid: IntArray, window: Window) -> IntArray:
@@ -273,7 +155,7 @@ def _fit_table(sums: IntArray, wanted: IntArray, behind: list[PublicLayer]) -> t
         return {low + int(i): int(table[i]) for i in seen}, float((table[flat] != answers).mean())
     rows = max(1, TABLE_SAMPLES // wanted[0].size)
     marks = (sums[:rows, None] - low == np.arange(entries)[:, None, None]).astype(np.int64)
-    counts = np.moveaxis(_pooled(marks, behind), 1, -1).reshape(-1, entries)
+    counts = np.moveaxis(pooled(marks, behind), 1, -1).reshape(-1, entries)
     answers = wanted[:rows].ravel()
     seen = np.flatnonzero(counts.any(axis=0))
     table = np.rint(np.linalg.lstsq(counts[:, seen].astype(float), answers.astype(float), rcond=None)[0]).astype(int)
@@ -351,46 +233,3 @@ def _ungrid(cells: IntArray, plan: AffinePlan, low: int) -> IntArray:
             part = inputs[:, row :: pool.stride[0], column :: pool.stride[1]][:, : plan.grid[1], : plan.grid[2]]
             part[...] = cells // area + (row * pool.kernel[1] + column < cells % area)
     return inputs
-
-
-def regression(known: Knowledge, oracle: Answers, budget: int, random: np.random.Generator) -> Guess:
-    """Imitate any segment by ridge regression of its answers on its inputs, rounded and kept in range.
-
-    Leading poolings are run in the clear, because they are public. The penalty is the one that does best on a fifth of the
-    queries, kept back.
-    """
-    pools = AffinePlan(known.reads.shape, known.layers[: _leading(known)])
-    values = random.integers(
-        known.reads.low, known.reads.high, (budget, *known.reads.shape), endpoint=True, dtype=np.int64
-    )
-    inputs = pools.pool(values).reshape(budget, -1).astype(float)
-    answers = oracle.query(values).reshape(budget, -1).astype(float)
-    centre, middle = inputs.mean(axis=0), answers.mean(axis=0)
-    inputs, answers = inputs - centre, answers - middle
-    fitted = budget * 4 // 5
-    scale = fitted * max(float(inputs.var()), 1e-9)
-
-    def error(penalty: float) -> float:
-        weight = _ridge(inputs[:fitted], answers[:fitted], penalty * scale)
-        return float(((inputs[fitted:] @ weight - answers[fitted:]) ** 2).sum())
-
-    weight = _ridge(inputs, answers, min(PENALTIES, key=error) * scale)
-
-    def predict(wanted: IntArray) -> IntArray:
-        found = (pools.pool(wanted).reshape(len(wanted), -1) - centre) @ weight + middle
-        clipped = np.clip(np.rint(found), known.writes.low, known.writes.high)
-        return clipped.astype(np.int64).reshape(-1, *known.writes.shape)
-
-    return Guess(predict, "ridge regression on random queries, rounded")
-
-
-def _leading(known: Knowledge) -> int:
-    return next((i for i, layer in enumerate(known.layers) if not layer.public), len(known.layers))
-
-
-def _ridge(inputs: NDArray[np.float64], answers: NDArray[np.float64], penalty: float) -> NDArray[np.float64]:
-    """Return (features, outputs) weights; of two equal formulas the one with the smaller matrix."""
-    rows, features = inputs.shape
-    if features <= rows:
-        return np.linalg.solve(inputs.T @ inputs + penalty * np.eye(features), inputs.T @ answers)
-    return inputs.T @ np.linalg.solve(inputs @ inputs.T + penalty * np.eye(rows), answers)

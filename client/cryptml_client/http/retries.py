@@ -1,0 +1,29 @@
+"""Which failures are worth another attempt, and when."""
+
+from __future__ import annotations
+
+import re
+
+import tenacity
+
+from cryptml.errors import (
+    ServiceRefused,
+)
+
+CONFLICT = 409
+
+
+def was_put_off(error: BaseException) -> bool:
+    """Return whether the service refused for now."""
+    if not isinstance(error, ServiceRefused):
+        return False
+    return error.status in (429, 503) or (error.status == CONFLICT and "retry-after" in error.headers)
+
+
+def pause_before_retry(state: tenacity.RetryCallState) -> float:
+    """Return how long to wait before the next attempt: a little longer than the service asks for, or than the last time."""
+    error = state.outcome.exception() if state.outcome is not None else None
+    asked = error.headers.get("retry-after", "") if isinstance(error, ServiceRefused) else ""
+    least = float(asked) if re.fullmatch("[0-9]{1,9}", asked) else 0.0
+    growing: float = tenacity.wait_random_exponential(multiplier=0.5, max=15)(state)
+    return least + (min(growing, 0.1 * least + 0.2) if least else growing)

@@ -1,0 +1,43 @@
+"""What an attack comes to: a stand-in for a segment, and whom it asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryptml.networks.extent import IntArray
+
+
+class Answers(Protocol):
+    """The part of `cryptml.exposure.extraction.Oracle` that attacks use."""
+
+    def query(self, values: IntArray) -> IntArray:
+        """See `cryptml.exposure.extraction.Oracle.query`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A stand-in for a segment.
+
+    Attributes:
+        predict: (batch, *reads.shape) int64 to (batch, *writes.shape) int64.
+        method: One sentence.
+        complete: Whether the attack leaves no input undetermined, by its own construction.
+        table: (channels, entries) int64, the fitted table, if there is one.
+        first: Input of the table's first entry.
+        found: (channels, entries) bool, the entries that were seen.
+        kernel: (out, in, rows, columns) int64 in front of the table, if one was fitted.
+    """
+
+    predict: Callable[[IntArray], IntArray] = field(repr=False)
+    method: str
+    complete: bool = False
+    table: IntArray | None = None
+    first: int = 0
+    found: NDArray[np.bool_] | None = None
+    kernel: IntArray | None = None
