@@ -39,8 +39,8 @@ SENT_AGAIN_SECONDS = 60.0
 class Client:
     """Asks a service about pictures that the service never sees.
 
-    The bundle is fetched and checked at the first use; keys are made or found again, and their evaluation half
-    uploaded, before the first prediction. Safe to share between threads.
+    The bundle is fetched and checked at the first use; keys are made or found, and their evaluation half uploaded, before the
+    first prediction. Safe to share between threads.
 
     A bundle that was not used before, or is another than before, is refused unless one of ``accept_digest``, ``trust_first_use`` and
     ``confirm`` lets it in; what was let in is written down beside the keys.
@@ -118,7 +118,7 @@ class Client:
         self._transport.close()
 
     def give_up_jobs(self) -> None:
-        """Let whoever waits for a job delete it instead, in the thread that waits; for good."""
+        """Let whoever waits for a job delete it instead, for good."""
         self._transport.leaving.set()
 
     @property

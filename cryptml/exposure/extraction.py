@@ -15,15 +15,13 @@ import numpy as np
 
 from cryptml.errors import SettingError
 from cryptml.exposure.attacks.additive import additive
+from cryptml.exposure.attacks.affine import AffineGuess, recover_affine
 from cryptml.exposure.attacks.guess import Guess
 from cryptml.exposure.attacks.index_model import index_model
 from cryptml.exposure.attacks.regression import regression
 from cryptml.exposure.knowledge import Knowledge
-from cryptml.exposure.operators import Operator
 from cryptml.exposure.oracles import BinnedOracle, ClearOracle, Oracle
-from cryptml.exposure.probes import AffinePlan
 from cryptml.exposure.recovery import affine_share, same_index_model, table_share
-from cryptml.networks.boundary import Boundary
 from cryptml.networks.extent import IntArray
 from cryptml.networks.network import Network
 from cryptml.networks.rounding.bins import Bins
@@ -31,9 +29,6 @@ from cryptml.splits import Segment
 
 HELD_OUT = 256
 """Random inputs on which a guess is compared with the network; they are not the attacker's queries."""
-
-CHUNK = 64
-"""Unit inputs run at a time when composed maps are compared."""
 
 
 @dataclass(frozen=True)
@@ -66,60 +61,6 @@ class Recovery:
     def to_json(self) -> dict[str, Any]:
         """Return the result as JSON values."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
-
-
-@dataclass(frozen=True)
-class AffineGuess:
-    """A recovered affine map: ``answer(x) = answer(base) + map(x - base)``.
-
-    Attributes:
-        plan: Made without weights.
-        base: (1, *reads.shape) int64, the input that was moved.
-        answer: (1, *writes.shape) int64, its answer.
-        operator: The linear map on the plan's grid; None where the input cannot move or nothing is to be learned.
-    """
-
-    plan: AffinePlan
-    base: IntArray
-    answer: IntArray
-    operator: Operator | None
-
-    def predict(self, values: IntArray) -> IntArray:
-        """Return (batch, *writes.shape) int64 for (batch, *reads.shape) integers."""
-        if not self.plan.rest:
-            return self.plan.pool(values)
-        if self.operator is None:
-            return np.repeat(self.answer, len(values), axis=0)
-        return self.answer + self.operator.apply(self.plan.pool(values - self.base))
-
-
-def recover_affine(known: Knowledge, oracle: Oracle) -> AffineGuess:
-    """Solve a linear segment with exactly ``AffinePlan.queries`` queries.
-
-    Args:
-        known: All layers linear.
-        oracle: Answers; each query stays within the boundary's range.
-    """
-    plan, reads = AffinePlan(known.reads.shape, known.layers), known.reads
-    start, step = base_and_step(reads)
-    base = np.full((1, *reads.shape), start, dtype=np.int64)
-    if not plan.rest:
-        return AffineGuess(plan, base, plan.pool(base), None)
-    answer = oracle.query(base)
-    if not step:
-        return AffineGuess(plan, base, answer, None)
-    responses = np.zeros((len(plan.probes), *known.writes.shape), dtype=np.int64)
-    for index, probe in enumerate(plan.probes):
-        moved = base.copy()
-        moved.reshape(-1)[plan.cell_inputs[probe.cells]] += step
-        responses[index] = (oracle.query(moved)[0] - answer[0]) * step
-    return AffineGuess(plan, base, answer, plan.solve(responses))
-
-
-def base_and_step(reads: Boundary) -> tuple[int, int]:
-    """Return the value in range nearest 0, and 1 or -1, which keeps within the range; 0 where the range is one value."""
-    base = min(max(0, reads.low), reads.high)
-    return base, 1 if base < reads.high else -1 if base > reads.low else 0
 
 
 def audit_segment(

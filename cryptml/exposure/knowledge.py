@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cryptml.exposure.probes import Pair
 from cryptml.networks.boundary import Boundary
 from cryptml.networks.layers import Convolution, Layer, Residual, SumPooling, extents
 from cryptml.networks.network import Network
 from cryptml.splits import Segment
+
+Pair = tuple[int, int]
 
 
 @dataclass(frozen=True)

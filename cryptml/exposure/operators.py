@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cryptml.exposure.knowledge import PublicLayer
-from cryptml.exposure.probes import Pair
+from cryptml.exposure.knowledge import Pair, PublicLayer
 from cryptml.networks.extent import IntArray
 from cryptml.networks.layers import Convolution, SumPooling
 from cryptml.networks.operations import NumpyOperations

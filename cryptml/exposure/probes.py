@@ -22,8 +22,6 @@ from cryptml.exposure.operators import Operator, Window
 from cryptml.networks.extent import IntArray
 from cryptml.networks.operations import NumpyOperations
 
-Pair = tuple[int, int]
-
 
 @dataclass(frozen=True)
 class Probe:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from cryptml.errors import NetworkError
+from cryptml.exposure.attacks.affine import CHUNK, AffineGuess
 from cryptml.exposure.attacks.guess import Guess
-from cryptml.exposure.extraction import CHUNK, AffineGuess
 from cryptml.exposure.knowledge import Knowledge
 from cryptml.exposure.operators import Operator
 from cryptml.exposure.probes import AffinePlan

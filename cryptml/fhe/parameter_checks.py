@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cryptml.fhe.parameters import (
+from cryptml.fhe.bounds import (
     MARGIN,
     MAX_CIPHERTEXT_BYTES,
     MAX_EXPANDED_KEY_BYTES,

@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 from cryptml.errors import CircuitError
+from cryptml.fhe.bounds import MAX_SPECS_BYTES, WORD_BYTES
 from cryptml.fhe.parameter_checks import abstract_shape, cipher_of, describe_problems, key_words
 from cryptml.files import describe_violations, read_json, sha256
 
@@ -25,31 +26,8 @@ SCHEMA = "client-specification.schema.json"
 """All that this version understands, and nothing beside it: native code takes the last of several kinds of a value, and skips
 what it does not know, so a field too much could say something else than what is checked here."""
 
-SEED_WORDS = 3
-"""Of a seeded ciphertext: 128 bits of seed, 64 of message."""
-
-WORD_BYTES = 8
-
 KEY_PARAMETERS = b"CRYPTML key parameters: "
 """Stands before key parameters when they are digested, so that no client specification, which is JSON, has the same digest."""
-
-MAX_SPECS_BYTES = 4 << 20
-
-MAX_KEY_BYTES = 2 << 30
-"""Of evaluation keys as they are sent: what a client makes and keeps."""
-
-MAX_EXPANDED_KEY_BYTES = 16 << 30
-"""Of evaluation keys with every seed expanded: what a client computes to make them, some twenty times as much as the shipped networks'."""
-
-MAX_CIPHERTEXT_BYTES = 1 << 30
-"""Of one encrypted input or output."""
-
-MOST_MESSAGES = 1 << 18
-"""Of one encrypted input or output: a client encrypts some ten a millisecond."""
-
-MARGIN = 4.0
-"""Standard deviations of fresh noise between a message and its neighbour, at least; honest builds keep over 7 of all noise together
-(a p_error of 2^-40)."""
 
 MOST_PROBLEMS = 5
 

@@ -17,7 +17,8 @@ from cryptml.errors import CircuitError
 from cryptml.fhe.backends.base import configuration
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.backends.toolchain import linkable
-from cryptml.fhe.parameters import MAX_SPECS_BYTES, CircuitParameters, InsecureParameters
+from cryptml.fhe.bounds import MAX_SPECS_BYTES
+from cryptml.fhe.parameters import CircuitParameters, InsecureParameters
 from cryptml.fhe.security import (
     BIAS,
     FLOOR,

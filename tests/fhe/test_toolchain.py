@@ -14,7 +14,7 @@ from cryptml.fhe.backends import toolchain
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS
 from cryptml.networks import Boundary, Network, Standardisation
-from cryptml.networks.conversion.convert import to_boundary
+from cryptml.networks.conversion.grid import to_boundary
 from cryptml.networks.layers import Activation, Linear
 from cryptml.splits import Segment
 

@@ -20,7 +20,7 @@ from cryptml.fhe.settings import EngineSettings
 from cryptml.networks import Standardisation
 from cryptml.networks.boundary import Boundary
 from cryptml.networks.conversion import convert
-from cryptml.networks.conversion.convert import to_boundary
+from cryptml.networks.conversion.grid import to_boundary
 from cryptml.networks.extent import Extent
 from cryptml.networks.layers import Activation, Linear, run_all
 from cryptml.networks.modules.binned_linear import BinnedLinear

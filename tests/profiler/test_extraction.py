@@ -14,7 +14,8 @@ from network_samples import rounded_network
 from cryptml.bundle import ClientBundle
 from cryptml.bundle.server import ServerBundle
 from cryptml.errors import SettingError
-from cryptml.exposure.extraction import audit_segment, recover_affine
+from cryptml.exposure.attacks.affine import recover_affine
+from cryptml.exposure.extraction import audit_segment
 from cryptml.exposure.facts import segment_exposure
 from cryptml.exposure.knowledge import Knowledge
 from cryptml.exposure.oracles import ClearOracle, EncryptedOracle

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from cryptml.errors import NetworkError, Problem
 from cryptml.networks.boundary import Boundary, FloatArray
+from cryptml.networks.conversion.grid import Reals, to_boundary
 from cryptml.networks.conversion.stages import Stage, read_branch, read_stages
 from cryptml.networks.conversion.tables import grid_of, reals_of, require_plain_rounding, with_table
 from cryptml.networks.extent import IntArray
@@ -22,8 +22,6 @@ from cryptml.networks.modules.blocks import ResidualBlock, value_of
 from cryptml.networks.modules.rounded_accumulator import BinnedAccumulator, IntegerBins
 from cryptml.networks.network import Network
 from cryptml.networks.rounding.bins import Bins
-
-Reals = NDArray[np.float64]
 
 
 def convert(module: nn.Sequential, *, name: str, front_end: FrontEnd, classes: Sequence[str]) -> Network:
@@ -67,18 +65,6 @@ def largest_difference(module: nn.Sequential, network: Network, regions: FloatAr
     with torch.no_grad():
         expected = value_of(module(torch.from_numpy(network.front_end.apply(regions)))).numpy()
     return float(np.abs(expected - network.logits(regions)).max())
-
-
-def to_boundary(extent_layer: Layer, before: Boundary, scale: Reals, zero: IntArray) -> Boundary:
-    """Return the boundary behind a layer, its range exact in the worst case."""
-    extent = extent_layer.propagate(before.extent())
-    return Boundary(
-        extent.shape,
-        int(extent.low.min()),
-        int(extent.high.max()),
-        tuple(float(value) for value in np.atleast_1d(scale)),
-        tuple(int(value) for value in np.atleast_1d(zero)),
-    )
 
 
 def _convert_stages(

@@ -10,7 +10,7 @@ from torch import nn
 
 from cryptml.errors import NetworkError, Problem
 from cryptml.networks.boundary import Boundary
-from cryptml.networks.conversion.convert import Reals, to_boundary
+from cryptml.networks.conversion.grid import Reals, to_boundary
 from cryptml.networks.conversion.stages import Stage
 from cryptml.networks.extent import IntArray
 from cryptml.networks.layers import Activation, Layer
