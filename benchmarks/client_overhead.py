@@ -81,10 +81,10 @@ def compare(network: str, split: str, against: Path, pairs: int) -> str:
         SystemExit: If the two do not say the same where nothing rounds.
     """
     from cryptml.bundle.build import build_bundle
-    from cryptml.cli.service.local_service import local_service
     from cryptml.fhe.backends.integer import compile_integer_program
     from cryptml.networks import load_network
     from cryptml.splits import Split
+    from cryptml.verification.local_service import local_service
 
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         work = Path(name)

@@ -20,7 +20,6 @@ from cryptml_client import Client, KeyStore
 
 from cryptml.bundle.build import build_bundle
 from cryptml.cli.console import bar
-from cryptml.cli.service.local_service import local_service
 from cryptml.datasets import load_dataset
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.settings import EngineSettings, Rounding
@@ -31,6 +30,7 @@ from cryptml.networks.rounding.noise import DEFAULT_P_ERROR
 from cryptml.networks.shipped import DEFAULT_SPLITS
 from cryptml.splits import Split
 from cryptml.training.evaluation.auc import RocAuc
+from cryptml.verification.local_service import local_service
 
 
 def main() -> int:

@@ -33,7 +33,6 @@ from cryptml_server.tenancy.tenants import Quotas, TenantStore
 from benchmarks.postgresql import PostgreSQL, find_programs
 from cryptml.bundle import ClientBundle
 from cryptml.bundle.build import build_bundle
-from cryptml.cli.service.local_service import LocalService, local_service
 from cryptml.errors import CryptmlError
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.client import ClientCircuit, KeySet
@@ -41,6 +40,7 @@ from cryptml.files import sha256
 from cryptml.networks import load_network
 from cryptml.profiler.measure.machine import describe_machine
 from cryptml.splits import Split
+from cryptml.verification.local_service import LocalService, local_service
 
 MANY = Quotas(concurrent_evaluations=1000, daily_evaluations=1_000_000, jobs=100_000)
 PATIENCE_SECONDS = 240.0

@@ -20,13 +20,13 @@ from cryptml_server.tenancy.tenants import Quotas, TenantStore
 
 from cryptml.bundle import ClientBundle
 from cryptml.bundle.build import build_bundle
-from cryptml.cli.service.local_service import LocalService, local_service
 from cryptml.errors import CryptmlError
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
 from cryptml.networks import load_network
 from cryptml.splits import Split
+from cryptml.verification.local_service import LocalService, local_service
 
 WORKERS = 2
 INTRUDERS = 3

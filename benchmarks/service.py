@@ -28,7 +28,6 @@ from cryptml_server.tenancy.tenants import Quotas, TenantStore
 from cryptml.bundle import ClientBundle
 from cryptml.bundle.build import build_bundle
 from cryptml.bundle.server import ServerBundle
-from cryptml.cli.service.local_service import LocalService, local_service
 from cryptml.errors import CryptmlError
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.client import ClientCircuit, KeySet
@@ -38,6 +37,7 @@ from cryptml.networks.rounding.envelope import envelope
 from cryptml.processes.child import Child
 from cryptml.profiler.measure.machine import describe_machine
 from cryptml.splits import Split
+from cryptml.verification.local_service import LocalService, local_service
 
 SERVER_MODULE = "cryptml.profiler.measure.server_process"
 TIMEOUT_SECONDS = 600.0

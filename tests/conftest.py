@@ -15,11 +15,11 @@ warnings.filterwarnings("ignore", module="brevitas|torch")
 
 from cryptml.bundle.build import build_bundle
 from cryptml.bundle.server import ServerBundle
-from cryptml.cli.service.local_service import local_service
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.networks import Boundary, FloatArray, IntArray, Network, Standardisation, load_network
 from cryptml.networks.layers import Activation, Layer, Linear
 from cryptml.splits import Split
+from cryptml.verification.local_service import local_service
 
 # Tests run beside each other: how long an example takes says nothing.
 settings.register_profile("beside-others", deadline=None, suppress_health_check=[HealthCheck.too_slow])

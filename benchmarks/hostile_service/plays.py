@@ -13,7 +13,6 @@ from cryptml_client import KeyStore
 
 from cryptml.bundle import ClientBundle, ServerStep
 from cryptml.bundle.build import build_bundle
-from cryptml.cli.service.local_service import local_service
 from cryptml.errors import CryptmlError
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.client import ClientCircuit, KeySet
@@ -21,6 +20,7 @@ from cryptml.files import sha256
 from cryptml.networks import FloatArray, IntArray, Network, load_network
 from cryptml.runtime import Timings, run_split
 from cryptml.splits import Split
+from cryptml.verification.local_service import local_service
 
 MODEL = "tiny"
 SPLITS = {"CCSSS": False, "SSCSS": True, "SCSCS": False}

@@ -59,3 +59,10 @@ class SegmentProgress(Protocol):
     def update(self, *, done: int, total: int, what: str, remaining_s: float | None) -> None:
         """Say that ``done`` of ``total`` segments are finished, what runs now, and the expected rest in seconds."""
         ...
+
+
+class SilentProgress:
+    """Nobody hears of a run."""
+
+    def update(self, *, done: int, total: int, what: str, remaining_s: float | None) -> None:
+        """See `SegmentProgress.update`."""

@@ -19,9 +19,9 @@ from typer.testing import CliRunner
 
 from cryptml.cli.main import app, run
 from cryptml.cli.service import demo as demo_module
-from cryptml.cli.service.local_service import local_service
 from cryptml.cli.split_profiler import app as profiler
 from cryptml.networks import load_network
+from cryptml.verification.local_service import local_service
 from tests.images.dicom_files import write_dicom
 
 runner = CliRunner()

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from cryptml.bundle import ClientBundle
 from cryptml.bundle.build import build_bundle
-from cryptml.cli.service.local_service import local_service
 from cryptml.errors import CircuitError
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.backends.sharing import compile_sharing
@@ -23,6 +22,7 @@ from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS, EngineSettings
 from cryptml.files import sha256
 from cryptml.networks import Network
 from cryptml.splits import Segment, Split
+from cryptml.verification.local_service import local_service
 
 pytestmark = pytest.mark.usefixtures("unmeasured_children")
 

@@ -21,6 +21,7 @@ from answered import answered
 from cryptml_server.base.errors import ServerError, WorkerLost
 from cryptml_server.base.models import ModelRegistry
 from cryptml_server.base.settings import Settings
+from cryptml_server.base.settings_sources import read_settings
 from cryptml_server.workers.factory import create_workers
 from cryptml_server.workers.local import Supervisor
 from cryptml_server.workers.ray_circuits import ShippedCircuits
@@ -29,12 +30,11 @@ from cryptml_server.workers.ray_worker import RayWorker
 
 from cryptml import cluster
 from cryptml.bundle import ClientBundle
-from cryptml.cli.options.service import read_settings
-from cryptml.cli.service.local_service import local_service
 from cryptml.errors import SettingError
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
 from cryptml.networks import Network
+from cryptml.verification.local_service import local_service
 from tests.ray_cluster import TwoNodes, children, command, environment, two_nodes, wait_for
 
 pytestmark = [

@@ -21,10 +21,10 @@ from cryptml_client import AsyncClient, Client, KeyStore, Prediction
 from cryptml_client.evaluator import RemoteEvaluator
 from cryptml_client.http.transport import Transport
 
-from cryptml.cli.service.local_service import local_service
 from cryptml.errors import ServiceError, ServiceRefused, ServiceUnavailable, SettingError
 from cryptml.networks import FloatArray
 from cryptml.runtime import ClearEvaluator, run_split
+from cryptml.verification.local_service import local_service
 from tests.bounds import ENDS_SECONDS
 
 BUSY = json.dumps({"title": "Too busy", "detail": "try later"}).encode()

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from cryptml.bundle import ClientBundle
-from cryptml.cli.service.local_service import LocalService, local_service
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
+from cryptml.verification.local_service import LocalService, local_service
 
 pytestmark = pytest.mark.encrypted
 

@@ -51,10 +51,10 @@ from hypothesis import strategies as st
 from sqlalchemy import delete
 
 from cryptml.bundle import ClientBundle
-from cryptml.cli.service.local_service import LocalService, local_service
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
 from cryptml.networks import Network
+from cryptml.verification.local_service import LocalService, local_service
 
 CIRCUIT = Circuit("tiny", 0, (0, 1), Path(), "0" * 64, "1" * 64, (1, 100), (1, 2))
 KEYS = "a" * 64

@@ -21,12 +21,12 @@ from typer.testing import CliRunner
 
 from cryptml.bundle import ClientBundle, ServerBundle
 from cryptml.cli.main import app
-from cryptml.cli.service.local_service import local_service
 from cryptml.errors import BundleError
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
 from cryptml.networks.shipped import DEFAULT_SPLITS
 from cryptml.processes.memory import peak_resident_bytes
+from cryptml.verification.local_service import local_service
 
 pytestmark = [
     pytest.mark.encrypted,

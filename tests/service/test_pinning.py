@@ -24,11 +24,11 @@ from cryptml.bundle.build import build_bundle
 from cryptml.bundle.manifest import grouped
 from cryptml.bundle.server import ServerBundle
 from cryptml.cli.main import app
-from cryptml.cli.service.local_service import local_service
 from cryptml.errors import SettingError
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.networks import Network
 from cryptml.splits import Split
+from cryptml.verification.local_service import local_service
 from tests.conftest import TinyService
 
 pytestmark = pytest.mark.encrypted

@@ -33,11 +33,11 @@ from cryptml_server.workers.pool import WorkerPool
 from benchmarks.postgresql import PostgreSQL, find_programs
 from cryptml.bundle import ClientBundle
 from cryptml.bundle.build import build_bundle
-from cryptml.cli.service.local_service import LocalService, local_service
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
 from cryptml.splits import Split
+from cryptml.verification.local_service import LocalService, local_service
 from tests.bounds import ENDS_SECONDS
 
 PATIENCE_SECONDS = 90

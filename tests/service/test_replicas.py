@@ -17,10 +17,10 @@ from cryptml_server.database import Database
 from cryptml_server.tenancy.tenants import Quotas, TenantStore
 
 from cryptml.bundle import ClientBundle
-from cryptml.cli.service.local_service import LocalService, local_service
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
 from cryptml.networks import Network
+from cryptml.verification.local_service import LocalService, local_service
 
 pytestmark = pytest.mark.encrypted
 

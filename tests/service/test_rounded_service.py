@@ -10,7 +10,6 @@ from cryptml_client import Client, KeyStore, Scan
 
 from cryptml.bundle.build import build_bundle
 from cryptml.cli.clinic.predict import matches_clear
-from cryptml.cli.service.local_service import local_service
 from cryptml.errors import RangeError
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.images import Image, Region
@@ -19,6 +18,7 @@ from cryptml.networks.rounding.clamping import within_bins
 from cryptml.networks.rounding.envelope import split_envelope
 from cryptml.profiler.measure.samples import sample_region
 from cryptml.splits import Segment, Split
+from cryptml.verification.local_service import local_service
 
 pytestmark = [pytest.mark.encrypted, pytest.mark.usefixtures("unmeasured_children")]
 SCATTER = load_network("scatter")

@@ -26,9 +26,9 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from cryptml.bundle import ClientBundle
-from cryptml.cli.service.local_service import local_service
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
+from cryptml.verification.local_service import local_service
 
 pytestmark = pytest.mark.encrypted
 

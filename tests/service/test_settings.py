@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from cryptml_server.base.settings import Settings
 from cryptml_server.base.settings_reference import describe_settings, markdown
+from cryptml_server.base.settings_sources import read_settings
 from typer.testing import CliRunner
 
 from cryptml.cli.main import app
-from cryptml.cli.options.service import read_settings
 from cryptml.errors import SettingError
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"

@@ -19,7 +19,6 @@ from cryptml.bundle import ClientBundle
 from cryptml.bundle.build import build_bundle
 from cryptml.bundle.server import ServerBundle
 from cryptml.bundle.spot_checks import FILE, MOST_CHECKS, SpotChecks, make_spot_checks
-from cryptml.cli.service.local_service import local_service
 from cryptml.errors import BundleError, RangeError, SettingError
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.networks import FloatArray, IntArray, Network
@@ -27,6 +26,7 @@ from cryptml.networks.boundary import Boundary
 from cryptml.networks.layers import Linear
 from cryptml.runtime import ClearEvaluator, run_split
 from cryptml.splits import Split
+from cryptml.verification.local_service import local_service
 
 pytestmark = pytest.mark.usefixtures("unmeasured_children")
 

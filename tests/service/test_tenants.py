@@ -44,11 +44,11 @@ from typer.testing import CliRunner
 
 from cryptml.bundle import ClientBundle
 from cryptml.cli.main import app
-from cryptml.cli.service.local_service import LocalService, local_service
 from cryptml.errors import ServiceRefused, SettingError
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
 from cryptml.networks import FloatArray, Network
+from cryptml.verification.local_service import LocalService, local_service
 
 runner = CliRunner()
 

@@ -21,8 +21,8 @@ from slow_service import slow_service
 from typer.testing import CliRunner
 
 from cryptml.cli.main import app
-from cryptml.cli.service.local_service import local_service
 from cryptml.errors import SettingError
+from cryptml.verification.local_service import local_service
 
 
 def make_pair(

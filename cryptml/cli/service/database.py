@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from cryptml_server.base.settings_sources import read_settings
 
 from cryptml.cli.console import say
-from cryptml.cli.options.service import read_settings
 from cryptml.errors import SettingError
 
 app = typer.Typer(help="Keep a service's database in this version's form.", no_args_is_help=True)

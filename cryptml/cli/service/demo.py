@@ -12,13 +12,13 @@ import typer
 
 from cryptml.cli.clinic.predict import matches_clear
 from cryptml.cli.console import Stages, out, say
-from cryptml.cli.service.local_service import local_service
 from cryptml.errors import CryptmlError, ImageError
 from cryptml.images import brightest_region, crop, load_image
 from cryptml.networks import FloatArray, Network, load_network
 from cryptml.networks.shipped import DEFAULT_SPLITS
 from cryptml.reports.table import bytes_text, milliseconds_text, network_table, plain_table, split_text
 from cryptml.splits import Split
+from cryptml.verification.local_service import local_service
 
 if TYPE_CHECKING:
     from cryptml_client import Prediction

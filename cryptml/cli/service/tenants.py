@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from cryptml_server.base.settings_sources import read_settings
 
 from cryptml.cli.console import err, out, print_json, say
-from cryptml.cli.options.service import read_settings
 from cryptml.cli.options.shared import with_shared_options
 from cryptml.errors import SettingError
 from cryptml.reports.table import bytes_text, plain_table
