@@ -35,7 +35,7 @@ _MAX_VALUES = 2**28
 
 
 @dataclass(frozen=True)
-class Settings:
+class PhantomSettings:
     """How many pictures to make, and how hard their lesions are to see.
 
     Attributes:
@@ -60,7 +60,7 @@ class Settings:
             raise DatasetError(f"the phantom cannot have contrast={self.contrast}; choose above 0 and up to 0.5")
 
     @classmethod
-    def parse(cls, text: str) -> Settings:
+    def parse(cls, text: str) -> PhantomSettings:
         """Read ``"images=400,seed=1,contrast=0.25"``; options may be left out.
 
         Raises:
@@ -83,7 +83,7 @@ def load(text: str, side: int) -> Dataset:
     """Make the set that a specification's options ask for.
 
     Args:
-        text: Options as ``Settings.parse`` reads them; empty for the defaults.
+        text: Options as ``PhantomSettings.parse`` reads them; empty for the defaults.
         side: Side of the pictures, in pixels.
 
     Returns:
@@ -93,7 +93,7 @@ def load(text: str, side: int) -> Dataset:
     Raises:
         DatasetError: If an option is wrong, or the set would be larger than 2^28 pixels.
     """
-    settings = Settings.parse(text)
+    settings = PhantomSettings.parse(text)
     if settings.images * side * side > _MAX_VALUES:
         raise DatasetError(
             f"{settings.images} phantoms of {side} x {side} pixels are more than {_MAX_VALUES} values; "
@@ -149,7 +149,7 @@ def lesion(random: np.random.Generator, side: int) -> npt.NDArray[np.float64]:
     return mass
 
 
-def _region(settings: Settings, number: int, side: int, has_lesion: bool) -> npt.NDArray[np.float32]:
+def _region(settings: PhantomSettings, number: int, side: int, has_lesion: bool) -> npt.NDArray[np.float32]:
     """Picture ``number`` of a set: float32 (side, side) in [0, 1]."""
     random = np.random.default_rng([settings.seed, number])
     grey = _MEAN + _DEVIATION * background(random, side)

@@ -9,7 +9,7 @@ from typing import Any
 from optuna.trial import BaseTrial, FixedTrial
 
 from cryptml.errors import NetworkError, SettingError
-from cryptml.networks.architectures.design import TABLES, Convolution, Design
+from cryptml.networks.architectures.design import TABLES, ConvolutionDesign, Design
 from cryptml.networks.front_ends import FrontEnd
 
 POOLS = (1, 2, 4)
@@ -30,7 +30,7 @@ def suggest(trial: BaseTrial, front_end: FrontEnd) -> Design:
     Raises:
         NetworkError: If what was drawn describes no network.
     """
-    convolutions: list[Convolution] = []
+    convolutions: list[ConvolutionDesign] = []
     pool = 1
     pictures = len(front_end.shape) == 3
     if pictures:
@@ -38,7 +38,7 @@ def suggest(trial: BaseTrial, front_end: FrontEnd) -> Design:
         for number in range(1, trial.suggest_int("convolutions", 1, MOST_CONVOLUTIONS) + 1):
             channels = trial.suggest_int(f"channels{number}", *CHANNELS)
             kernel = trial.suggest_int(f"kernel{number}", *KERNELS)
-            convolutions.append(Convolution(channels, kernel, trial.suggest_int(f"stride{number}", *STRIDES)))
+            convolutions.append(ConvolutionDesign(channels, kernel, trial.suggest_int(f"stride{number}", *STRIDES)))
     # Behind features, no hidden layer would be a linear network, whose weights any client can solve for.
     hidden = trial.suggest_int("hidden", HIDDEN[0] if pictures else 2, HIDDEN[1], step=2)
     return Design(

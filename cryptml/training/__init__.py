@@ -3,7 +3,7 @@
 from cryptml.datasets.description import DataDescription
 from cryptml.training.cross_validation import CrossValidation, Fold, cross_validate, prepare_folds
 from cryptml.training.evaluation.baseline import Baseline, fit_baseline
-from cryptml.training.evaluation.fidelity import Fidelity, Rounding, measure_fidelity
+from cryptml.training.evaluation.fidelity import Fidelity, RoundingEffect, measure_fidelity
 from cryptml.training.evaluation.judgement import Judgement, judge
 from cryptml.training.evaluation.model_card import ModelCard, describe_layers, render_model_card
 from cryptml.training.evaluation.table import Evaluation, Measures, evaluate, evaluate_probabilities
@@ -31,7 +31,7 @@ __all__ = [
     "Measures",
     "ModelCard",
     "Pretrained",
-    "Rounding",
+    "RoundingEffect",
     "TrainedNetwork",
     "TrainedTeacher",
     "TrainingSettings",

@@ -14,7 +14,7 @@ from cryptml.networks.architectures.registry import Architecture
 from cryptml.networks.rounding.noise import DEFAULT_P_ERROR
 from cryptml.training.evaluation.fidelity import (
     REPEATS,
-    Rounding,
+    RoundingEffect,
     compare_answers,
     rounding_places,
     simulate_evaluations,
@@ -48,7 +48,7 @@ class CrossValidation:
     quantised: Evaluation
     teacher: Evaluation
     settings: TrainingSettings
-    rounding: Rounding | None
+    rounding: RoundingEffect | None
     p_error: float
 
     def to_json(self) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from cryptml_server.jobs.service import JobService
 from cryptml_server.jobs.store import JobStore
 from cryptml_server.keys.files import KeyFiles
 from cryptml_server.keys.service import KeyService
-from cryptml_server.keys.store import KeyStore
+from cryptml_server.keys.store import EvaluationKeyStore
 from cryptml_server.keys.uploads import UploadService
 from cryptml_server.operations.observation import observe
 from cryptml_server.operations.readiness import Readiness
@@ -53,7 +53,7 @@ class Parts:
     files: KeyFiles
     database: Database
     tenants: TenantStore
-    store: KeyStore
+    store: EvaluationKeyStore
     uploads: UploadService
     pool: WorkerPool
     jobs: JobStore
@@ -83,7 +83,7 @@ class Parts:
             files.close()
             raise
         tenants = TenantStore(database)
-        store = KeyStore(files, database, unused_seconds=settings.unused_key_days * DAY)
+        store = EvaluationKeyStore(files, database, unused_seconds=settings.unused_key_days * DAY)
         metrics, draining = Metrics(), Draining()
         uploads = UploadService(
             files, database, limit=settings.stored_key_bytes, seconds=settings.upload_seconds, metrics=metrics
@@ -165,7 +165,7 @@ def _leave(replica: Replica) -> None:
         _log.warning("others will notice later that this replica is gone: the database is unavailable")
 
 
-async def _sweep(store: KeyStore, jobs: JobStore, circuits: frozenset[str], pool: WorkerPool) -> None:
+async def _sweep(store: EvaluationKeyStore, jobs: JobStore, circuits: frozenset[str], pool: WorkerPool) -> None:
     """Delete what nobody uses, now and from time to time, whatever stood in the way the last time."""
     while True:
         with _going_on("old jobs were not looked for"):
@@ -178,7 +178,7 @@ async def _sweep(store: KeyStore, jobs: JobStore, circuits: frozenset[str], pool
         await anyio.sleep(SWEEP_SECONDS)
 
 
-async def _forget(store: KeyStore, pool: WorkerPool) -> None:
+async def _forget(store: EvaluationKeyStore, pool: WorkerPool) -> None:
     """Let workers forget keys that are stored no more, whoever deleted them."""
     while True:
         await anyio.sleep(FORGET_SECONDS)

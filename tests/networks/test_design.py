@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cryptml.errors import NetworkError
 from cryptml.networks import Scattering, Standardisation
-from cryptml.networks.architectures.design import TABLES, Convolution, Design
+from cryptml.networks.architectures.design import TABLES, ConvolutionDesign, Design
 from cryptml.networks.architectures.registry import load_architecture
 from cryptml.networks.architectures.wavelets import LEAST_SIDE
 from cryptml.networks.conversion import convert
@@ -23,7 +23,7 @@ PICTURES = Standardisation(12)
 DESIGN = Design(
     front_end=PICTURES,
     pool=2,
-    convolutions=(Convolution(3, 3, 2),),
+    convolutions=(ConvolutionDesign(3, 3, 2),),
     hidden=4,
     votes=True,
     table="modulus",
@@ -35,7 +35,7 @@ DESIGN = Design(
     kept=0.5,
 )
 
-CONVOLUTIONS = st.builds(Convolution, st.integers(1, 4), st.integers(1, 5), st.integers(1, 3))
+CONVOLUTIONS = st.builds(ConvolutionDesign, st.integers(1, 4), st.integers(1, 5), st.integers(1, 3))
 DESIGNS = st.fixed_dictionaries(
     {
         "pool": st.sampled_from([1, 2]),
@@ -72,7 +72,7 @@ def test_a_file_holds_all_of_a_design_and_trains_like_any_architecture(tmp_path:
     for name, design in (
         ("pictures", DESIGN),
         ("features", replace(DESIGN, front_end=Scattering(16, 2, 4), pool=1, convolutions=(), table="triangle")),
-        ("wavelets", replace(DESIGN, pool=1, convolutions=(Convolution(5, 6, 3),), wavelets=True)),
+        ("wavelets", replace(DESIGN, pool=1, convolutions=(ConvolutionDesign(5, 6, 3),), wavelets=True)),
     ):
         file = tmp_path / f"{name}.json"
         design.save(file)
@@ -94,7 +94,7 @@ def test_pruning_leaves_the_share_that_it_names() -> None:
     [
         ({"front_end": Scattering(16, 2, 4)}, "convolutions or pooling behind a front end that gives"),
         ({"hidden": 1}, "lets 1 hidden neurons vote"),
-        ({"convolutions": (Convolution(2, 7, 1),)}, "shrink to 0 rows"),
+        ({"convolutions": (ConvolutionDesign(2, 7, 1),)}, "shrink to 0 rows"),
         ({"wavelets": True}, "wavelets with a kernel of 3 behind"),
         ({"wavelets": True, "convolutions": ()}, "wavelets with a kernel of 0 behind"),
     ],

@@ -18,7 +18,7 @@ from cryptml.cli.main import app
 from cryptml.datasets import load_dataset
 from cryptml.errors import NetworkError, SettingError
 from cryptml.networks import Standardisation, load_network
-from cryptml.networks.architectures.design import Convolution, Design
+from cryptml.networks.architectures.design import ConvolutionDesign, Design
 from cryptml.networks.architectures.registry import load_architecture
 from cryptml.networks.checkpoint import load_checkpoint
 from cryptml.networks.front_ends import Scattering
@@ -71,7 +71,7 @@ def test_a_study_goes_on_under_the_same_settings_alone(examples: Examples, tmp_p
 
 
 def test_a_search_begins_with_known_designs_once(examples: Examples, tmp_path: Path) -> None:
-    known = Design(FRONT_END, 1, (Convolution(4, 4, 4),), 8, True, "triangle", False, 5, 5, 3, 3, 0.5)
+    known = Design(FRONT_END, 1, (ConvolutionDesign(4, 4, 4),), 8, True, "triangle", False, 5, 5, 3, 3, 0.5)
     study = Search(tmp_path, examples, PRICE, SETTINGS)
     study.begin_with([known])
     assert study.step().design == known
@@ -84,7 +84,7 @@ def test_a_search_begins_with_known_designs_once(examples: Examples, tmp_path: P
 def test_a_design_that_was_interrupted_is_looked_at_again(
     examples: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known = Design(FRONT_END, 1, (Convolution(4, 4, 4),), 8, True, "triangle", False, 5, 5, 3, 3, 0.5)
+    known = Design(FRONT_END, 1, (ConvolutionDesign(4, 4, 4),), 8, True, "triangle", False, 5, 5, 3, 3, 0.5)
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
@@ -102,7 +102,7 @@ def test_a_design_that_was_interrupted_is_looked_at_again(
 
 
 def test_no_design_is_trained_twice(examples: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    known = Design(FRONT_END, 1, (Convolution(4, 4, 4),), 8, True, "triangle", False, 5, 5, 3, 3, 0.5)
+    known = Design(FRONT_END, 1, (ConvolutionDesign(4, 4, 4),), 8, True, "triangle", False, 5, 5, 3, 3, 0.5)
     monkeypatch.setattr("cryptml.search.study.suggest", lambda *_: known)
     monkeypatch.setattr("cryptml.search.study.MOST_REFUSED", 2)
     study = Search(tmp_path, examples, PRICE, SETTINGS)
@@ -134,7 +134,7 @@ def test_every_design_that_is_drawn_can_be_begun_with(seed: int, pictures: bool)
 def test_a_design_that_no_search_chooses_is_no_beginning(
     examples: Examples, tmp_path: Path, change: dict[str, Any], reason: str
 ) -> None:
-    known = Design(FRONT_END, 1, (Convolution(4, 4, 4),), 8, True, "triangle", False, 5, 5, 3, 3, 0.5)
+    known = Design(FRONT_END, 1, (ConvolutionDesign(4, 4, 4),), 8, True, "triangle", False, 5, 5, 3, 3, 0.5)
     study = Search(tmp_path, examples, PRICE, SETTINGS)
     with pytest.raises(SettingError, match=reason):
         study.begin_with([replace(known, **change)])
@@ -191,7 +191,7 @@ def test_the_command_writes_what_train_takes(tmp_path: Path) -> None:
     folder, profile = tmp_path / "found", "profiles/scatter/xeon-2-cores/profile.json"
     data = "phantom:images=96,contrast=0.5"
     command = ["search", "--dataset", data, "--max-evaluate-ms", "3000", "--out", str(folder), "--profile", profile]
-    known = Design(FRONT_END, 1, (Convolution(4, 4, 4),), 8, True, "triangle", False, 5, 5, 3, 3, 0.5)
+    known = Design(FRONT_END, 1, (ConvolutionDesign(4, 4, 4),), 8, True, "triangle", False, 5, 5, 3, 3, 0.5)
     known.save(tmp_path / "known.json")
     command += ["--begin-with", str(tmp_path / "known.json")]
     command += ["--side", "8", "--designs", "2", "--folds", "2", "--epochs", "1", "--json"]

@@ -39,13 +39,13 @@ from cryptml_server.jobs.replicas import GONE_SECONDS, Replica
 from cryptml_server.jobs.rows import DONE, FAILED, RUNNING, WAITING, Job
 from cryptml_server.jobs.service import JobService
 from cryptml_server.jobs.store import JobStore
-from cryptml_server.keys.store import StoredKeys
+from cryptml_server.keys.store import StoredEvaluationKeys
 from cryptml_server.parts import open_database
 from cryptml_server.tenancy.tenants import Quotas, Tenant, TenantStore
 from cryptml_server.tenancy.usage import UsageMeter
 from cryptml_server.workers.loads import CircuitLoads
 from cryptml_server.workers.pool import WorkerPool
-from cryptml_server.workers.protocol import Evaluation
+from cryptml_server.workers.protocol import EvaluationResult
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete
@@ -280,11 +280,11 @@ class FakeWorker:
         self.alive = True
         self.interrupted = threading.Event()
 
-    def evaluate(self, circuit: Circuit, keys: Path, name: str, ciphertext: bytes) -> Evaluation:
+    def evaluate(self, circuit: Circuit, keys: Path, name: str, ciphertext: bytes) -> EvaluationResult:
         if ciphertext == b"forever":
             self.interrupted.wait(30)
             raise WorkerLost("interrupted")
-        return Evaluation(self.act(ciphertext), 1.0)
+        return EvaluationResult(self.act(ciphertext), 1.0)
 
     def interrupt(self) -> None:
         self.interrupted.set()
@@ -304,10 +304,10 @@ class FakeWorker:
 class FakeKeys:
     shared = False
 
-    def find(self, tenant: Tenant, circuit: Circuit, digest: str) -> StoredKeys:
+    def find(self, tenant: Tenant, circuit: Circuit, digest: str) -> StoredEvaluationKeys:
         if digest != KEYS:
             raise UnknownKeys("no keys")
-        return StoredKeys("name", Path())
+        return StoredEvaluationKeys("name", Path())
 
 
 class FakeRegistry:
@@ -532,7 +532,7 @@ class Clinic:
         http.put(path, params={"segment": 0}, content=self.keys.evaluation_keys, headers=head).raise_for_status()
 
     def post(self, http: httpx.Client, **headers: str) -> httpx.Response:
-        head = {"CryptML-Circuit": self.identity, "CryptML-Evaluation-Keys": self.keys.digest, **headers}
+        head = {"CryptML-Circuit": self.identity, "CryptML-EvaluationResult-Keys": self.keys.digest, **headers}
         body = self.client.encrypt(self.values)
         return http.post("/v1/models/tiny/segments/0/evaluations", content=body, headers=head)
 

@@ -18,9 +18,9 @@ from cryptml_server.base.errors import KeysUnreadable, NoRoomForKeys, ServerErro
 from cryptml_server.base.models import Circuit
 from cryptml_server.base.settings import Settings
 from cryptml_server.database import Database
-from cryptml_server.keys.files import KeyFile, KeyFiles
+from cryptml_server.keys.files import EvaluationKeyFile, KeyFiles
 from cryptml_server.keys.object_store import MARK
-from cryptml_server.keys.store import KEY_THREADS, KeyStore, in_key_thread
+from cryptml_server.keys.store import KEY_THREADS, EvaluationKeyStore, in_key_thread
 from cryptml_server.parts import open_database
 from cryptml_server.tenancy.tenants import Quotas, Tenant, TenantStore
 
@@ -79,7 +79,7 @@ class Service:
     def __init__(self, folder: Path, database: Database, address: str, cache_bytes: int = 1 << 30) -> None:
         self.folder = folder
         self.files = KeyFiles(folder, object_store=address, cache_bytes=cache_bytes)
-        self.store = KeyStore(self.files, database, unused_seconds=1000)
+        self.store = EvaluationKeyStore(self.files, database, unused_seconds=1000)
 
     def keep(self, tenant: Tenant, body: bytes = BODY) -> str:
         upload = self.files.upload(tenant.id, CIRCUIT.key_set)
@@ -128,8 +128,8 @@ def test_an_altered_object_is_lost_and_may_come_again(
     assert remote is not None
     other = path.with_name("other")
     other.write_bytes(BODY[::-1])
-    remote.put(other, KeyFile(tenant.id, CIRCUIT.key_set, path.name).name)
-    place = KeyFile(tenant.id, CIRCUIT.key_set, path.name)
+    remote.put(other, EvaluationKeyFile(tenant.id, CIRCUIT.key_set, path.name).name)
+    place = EvaluationKeyFile(tenant.id, CIRCUIT.key_set, path.name)
     with pytest.raises(ServerError, match="upload them first") as unknown:
         two.store.find(tenant, CIRCUIT, digest)
     assert isinstance(unknown.value, UnknownKeys)
@@ -209,14 +209,14 @@ def test_an_object_that_goes_while_others_are_looked_for_stops_no_sweep(
     for name in ("e" * 32, "f" * 32):
         orphan = one.files.upload(tenant.id, CIRCUIT.key_set)
         orphan.write_bytes(b"no row")
-        one.files.keep(orphan, KeyFile(tenant.id, CIRCUIT.key_set, name))
+        one.files.keep(orphan, EvaluationKeyFile(tenant.id, CIRCUIT.key_set, name))
     remote = two.files._remote
     assert remote is not None
     modified = remote._system.modified
 
     def vanishing(path: str) -> Any:
         if path.endswith("e" * 32):
-            one.files.delete(KeyFile(tenant.id, CIRCUIT.key_set, "e" * 32))
+            one.files.delete(EvaluationKeyFile(tenant.id, CIRCUIT.key_set, "e" * 32))
         return modified(path)
 
     monkeypatch.setattr(remote._system, "modified", vanishing, raising=False)
@@ -280,18 +280,18 @@ def test_a_lost_object_may_come_again_and_one_without_a_row_goes(
     one, two = services
     digest = one.keep(tenant)
     (path,) = one.on_disk()
-    place = KeyFile(tenant.id, CIRCUIT.key_set, path.name)
+    place = EvaluationKeyFile(tenant.id, CIRCUIT.key_set, path.name)
     one.files.delete(place)
     assert not two.store.holds(tenant, CIRCUIT, digest)
     assert one.keep(tenant) == digest
     orphan = one.files.upload(tenant.id, CIRCUIT.key_set)
     orphan.write_bytes(b"no row")
-    one.files.keep(orphan, KeyFile(tenant.id, CIRCUIT.key_set, "f" * 32))
+    one.files.keep(orphan, EvaluationKeyFile(tenant.id, CIRCUIT.key_set, "f" * 32))
     two.store.sweep()
-    assert two.files.is_there(KeyFile(tenant.id, CIRCUIT.key_set, "f" * 32)), "it may be about to get one"
+    assert two.files.is_there(EvaluationKeyFile(tenant.id, CIRCUIT.key_set, "f" * 32)), "it may be about to get one"
     monkeypatch.setattr("cryptml_server.keys.files.REMOTE_SETTLING_SECONDS", -100.0)
     two.store.sweep()
-    assert not two.files.is_there(KeyFile(tenant.id, CIRCUIT.key_set, "f" * 32))
+    assert not two.files.is_there(EvaluationKeyFile(tenant.id, CIRCUIT.key_set, "f" * 32))
     assert two.store.find(tenant, CIRCUIT, digest).path.read_bytes() == BODY
 
 

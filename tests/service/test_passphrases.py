@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from cryptml_client import KeyStore
-from cryptml_client.keys.file import KeyFile, Passphrase
+from cryptml_client.keys.file import KeySetFile, Passphrase
 from typer.testing import CliRunner
 
 from cryptml.bundle import ClientBundle
@@ -241,7 +241,7 @@ class TestChanging:
                 KeyStore(folder, "old").change_passphrase("new")
         assert KeyStore(folder, "old").change_passphrase("new") == 1
         for each in folder.glob("*.keys"):
-            assert KeyFile.read(each).open(Passphrase("new"))
+            assert KeySetFile.read(each).open(Passphrase("new"))
 
     def test_misuse(self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("CRYPTML_NEW_PASSPHRASE", raising=False)

@@ -22,7 +22,7 @@ from cryptml_server.base.errors import (
 from cryptml_server.base.models import Circuit
 from cryptml_server.workers.loads import CircuitLoads
 from cryptml_server.workers.pool import WorkerPool
-from cryptml_server.workers.protocol import Evaluation, EvaluationRequest
+from cryptml_server.workers.protocol import EvaluationRequest, EvaluationResult
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -69,13 +69,13 @@ class FakeSupervisor:
     def check_keys(self, path: Path, name: str) -> None:
         self.done.append((self.number, name))
 
-    def evaluate(self, circuit: Circuit, keys: Path, name: str, ciphertext: bytes) -> Evaluation:
+    def evaluate(self, circuit: Circuit, keys: Path, name: str, ciphertext: bytes) -> EvaluationResult:
         assert self.lock.acquire(blocking=False), "a worker got two requests at once"
         try:
             if self.act:
                 self.act(ciphertext)
             self.done.append((self.number, name))
-            return Evaluation(ciphertext, 1.0)
+            return EvaluationResult(ciphertext, 1.0)
         finally:
             self.lock.release()
 
@@ -84,7 +84,7 @@ def pool_of(*supervisors: FakeSupervisor, waiting: int = 1000, cached_keys: int 
     return WorkerPool(supervisors, cached_keys=cached_keys, waiting=waiting)  # type: ignore[arg-type]
 
 
-async def ask(pool: WorkerPool, tenant: str, number: int = 0, keys: str = "keys") -> Evaluation:
+async def ask(pool: WorkerPool, tenant: str, number: int = 0, keys: str = "keys") -> EvaluationResult:
     return await pool.evaluate(tenant, EvaluationRequest(CIRCUIT, Path(), f"{tenant}/{keys}", str(number).encode()))
 
 
@@ -94,7 +94,7 @@ def test_everybody_is_answered_in_turn_and_in_order(workers: int, tenants: list[
     order: list[str] = []
     supervisors = [FakeSupervisor(number, [], lambda body: order.append(body.decode())) for number in range(workers)]
 
-    async def run() -> list[Evaluation]:
+    async def run() -> list[EvaluationResult]:
         pool = pool_of(*supervisors)
         return await asyncio.gather(*(ask(pool, tenant, number) for number, tenant in enumerate(tenants)))
 
@@ -255,7 +255,7 @@ def test_a_greedy_tenant_does_not_keep_others_out_of_the_queue() -> None:
         return await asyncio.gather(*greedy, return_exceptions=True), await calm
 
     greedy, calm = asyncio.run(run())
-    assert isinstance(calm, Evaluation)
+    assert isinstance(calm, EvaluationResult)
     assert [isinstance(each, ServerError) for each in greedy] == [False, False, False, False, True], (
         "its latest gives way"
     )

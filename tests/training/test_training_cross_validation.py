@@ -12,7 +12,7 @@ import torch
 from cryptml.datasets.base import Dataset
 from cryptml.errors import DatasetError
 from cryptml.networks import Standardisation
-from cryptml.networks.architectures.design import Convolution, Design
+from cryptml.networks.architectures.design import ConvolutionDesign, Design
 from cryptml.networks.architectures.registry import Architecture, load_architecture
 from cryptml.networks.rounding.noise import DEFAULT_P_ERROR
 from cryptml.training import Examples, TrainingSettings, cross_validate, cross_validation, prepare_folds
@@ -112,7 +112,7 @@ def test_predictions_come_back_in_the_order_of_the_set(few: Dataset, monkeypatch
 
 def test_what_encryption_changes_is_simulated_on_pictures_that_no_network_has_seen(few: Dataset) -> None:
     settings = TrainingSettings(epochs=2, batch=16, views=2, distil=False, keep="last")
-    waves = Design(Standardisation(8), 1, (Convolution(4, 4, 4),), 8, True, "triangle", False, 5, 5, 4, 3, 1.0)
+    waves = Design(Standardisation(8), 1, (ConvolutionDesign(4, 4, 4),), 8, True, "triangle", False, 5, 5, 4, 3, 1.0)
     architecture = Architecture("waves", waves.front_end, waves.build)
     prepared = prepare_folds(behind(few), 2, settings)
     found = [

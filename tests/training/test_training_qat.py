@@ -12,7 +12,7 @@ from torch import nn
 
 from cryptml.datasets.base import Dataset
 from cryptml.errors import DatasetError, NetworkError, SettingError
-from cryptml.networks.architectures.design import Convolution, Design
+from cryptml.networks.architectures.design import ConvolutionDesign, Design
 from cryptml.networks.architectures.registry import Architecture, load_architecture
 from cryptml.networks.conversion import largest_difference
 from cryptml.networks.front_ends import Standardisation
@@ -116,7 +116,7 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
 
 def test_an_untrained_network_has_the_integers_of_one_that_has_seen_the_pictures(few: Dataset) -> None:
     """Batch normalisation and scales are those of the pictures, or a design's price would be that of another network."""
-    design = Design(Standardisation(8), 1, (Convolution(3, 4, 2),), 6, False, "rectifier", False, 5, 5, 3, 4, 1.0)
+    design = Design(Standardisation(8), 1, (ConvolutionDesign(3, 4, 2),), 6, False, "rectifier", False, 5, 5, 3, 4, 1.0)
     built: list[nn.Sequential] = []
 
     def build(classes: int) -> nn.Sequential:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import httpcore
 import httpx
 
-from cryptml_client.http.network import Network
+from cryptml_client.http.network import NetworkBackend
 from cryptml_client.http.proxies import Proxy
 from cryptml_client.http.streams import Framed
 
@@ -52,7 +52,7 @@ class Connections(httpx.BaseTransport):
             max_connections=MOST,
             max_keepalive_connections=MOST_IDLE,
             keepalive_expiry=IDLE_SECONDS,
-            network_backend=Network(),
+            network_backend=NetworkBackend(),
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:

@@ -22,7 +22,7 @@ CONNECT_SECONDS = 10.0
 Found = list[tuple[Any, Any, int, str, Any]]
 
 
-class Network(httpcore.NetworkBackend):
+class NetworkBackend(httpcore.NetworkBackend):
     """How httpcore reaches the network: nothing takes longer than the request that wants it."""
 
     def __init__(self) -> None:

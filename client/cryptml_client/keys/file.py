@@ -62,7 +62,7 @@ class Passphrase:
 
 
 @dataclass(frozen=True)
-class KeyFile:
+class KeySetFile:
     """A key file as it is on disk.
 
     Attributes:
@@ -76,7 +76,7 @@ class KeyFile:
     payload: bytes
 
     @staticmethod
-    def read(path: Path) -> KeyFile:
+    def read(path: Path) -> KeySetFile:
         """Return a key file that only its owner can read.
 
         Raises:
@@ -106,7 +106,7 @@ class KeyFile:
             raise KeySetError(foreign) from error
         if not _is_head(head):
             raise KeySetError(foreign)
-        return KeyFile(path, head, payload)
+        return KeySetFile(path, head, payload)
 
     @property
     def encrypted(self) -> bool:

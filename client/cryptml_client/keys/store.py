@@ -18,7 +18,7 @@ from cryptml.errors import KeySetError
 from cryptml.fhe.circuit import CircuitSpec
 from cryptml.fhe.client import KeySet
 from cryptml.files import write_bytes
-from cryptml_client.keys.file import KeyFile, Passphrase, WrongPassphrase, seal
+from cryptml_client.keys.file import KeySetFile, Passphrase, WrongPassphrase, seal
 from cryptml_client.keys.folder_lock import locked_folder
 
 SUFFIX = ".keys"
@@ -82,7 +82,7 @@ class KeyStore:
         if not path.exists():
             self._encrypt_all()
             return None
-        file = KeyFile.read(path)
+        file = KeySetFile.read(path)
         if file.head["key_set"] != spec.key_set:
             raise KeySetError(f"{path.name} holds keys for another circuit; delete it to make new ones")
         keys = KeySet.deserialise(spec, file.open(self._passphrase))
@@ -120,7 +120,7 @@ class KeyStore:
         """
         self._examine()
         for path in self._paths():
-            file = KeyFile.read(path)
+            file = KeySetFile.read(path)
             head = file.head
             yield StoredKeys(path, head["key_set"], head["evaluation_keys"], file.encrypted, len(file.payload))
 
@@ -162,7 +162,7 @@ class KeyStore:
             with locked_folder(self._folder):
                 todo = [path for path in paths if self._needs(path, wanted)]
                 for path in todo:
-                    file = KeyFile.read(path)
+                    file = KeySetFile.read(path)
                     head = file.head
                     lines, payload = seal(head["key_set"], head["evaluation_keys"], file.open(self._passphrase), wanted)
                     self._write(path, lines, payload)
@@ -177,7 +177,7 @@ class KeyStore:
 
     def _needs(self, path: Path, wanted: Passphrase | None) -> bool:
         """Return whether a file is to be written anew, once it is known that it can be."""
-        file = KeyFile.read(path)
+        file = KeySetFile.read(path)
         try:
             file.open(self._passphrase)
         except WrongPassphrase:
@@ -197,7 +197,7 @@ class KeyStore:
             return
         for path in self._paths():
             try:
-                file = KeyFile.read(path)
+                file = KeySetFile.read(path)
                 if file.encrypted:
                     continue
                 file.open(None)
@@ -208,7 +208,7 @@ class KeyStore:
                 continue
             self._encrypt(file)
 
-    def _encrypt(self, file: KeyFile) -> None:
+    def _encrypt(self, file: KeySetFile) -> None:
         """Encrypt a file that lies in the clear though there is a passphrase."""
         head, path = file.head, file.path
         try:

@@ -55,7 +55,7 @@ HIDDEN_BITS = 3
 
 
 @dataclass(frozen=True)
-class Convolution:
+class ConvolutionDesign:
     """One convolution without padding, and the table behind it.
 
     Attributes:
@@ -93,7 +93,7 @@ class Design:
 
     front_end: FrontEnd
     pool: int
-    convolutions: tuple[Convolution, ...]
+    convolutions: tuple[ConvolutionDesign, ...]
     hidden: int
     votes: bool
     table: str
@@ -277,5 +277,5 @@ class Design:
         """
         numbers = {field.name: document[field.name] for field in dataclasses.fields(Design)}
         numbers["front_end"] = restore_front_end(document["front_end"])
-        numbers["convolutions"] = tuple(Convolution(**each) for each in document["convolutions"])
+        numbers["convolutions"] = tuple(ConvolutionDesign(**each) for each in document["convolutions"])
         return Design(**numbers)

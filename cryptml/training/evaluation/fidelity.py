@@ -26,7 +26,7 @@ SEED = 0
 
 
 @dataclass(frozen=True)
-class Rounding:
+class RoundingEffect:
     """Encrypted answers against those in the clear, where the server begins with the layer before a rounding table.
 
     Attributes:
@@ -55,7 +55,7 @@ class Fidelity:
     """
 
     p_error: float
-    rounding: tuple[Rounding, ...]
+    rounding: tuple[RoundingEffect, ...]
     clipped: float
     clamping: tuple[Clamping, ...]
 
@@ -93,7 +93,7 @@ def rounding_places(network: Network) -> list[int]:
     return [place for place, layer in enumerate(network.layers) if layer.rounds and place]
 
 
-def _simulate(network: Network, values: IntArray, labels: IntArray, p_error: float, place: int) -> Rounding:
+def _simulate(network: Network, values: IntArray, labels: IntArray, p_error: float, place: int) -> RoundingEffect:
     """Compare answers with the server from the layer before ``place`` on."""
     clear = probabilities(network.boundaries[-1].dequantise(network.run(values)))
     positive = None if network.positive_class is None else network.classes.index(network.positive_class)
@@ -122,7 +122,7 @@ def simulate_evaluations(network: Network, values: IntArray, p_error: float, *, 
 
 def compare_answers(
     layer: str, clear: FloatArray, noisy: FloatArray, labels: IntArray, positive: int | None = None
-) -> Rounding:
+) -> RoundingEffect:
     """Compare answers in the clear with simulated ones.
 
     Args:
@@ -139,4 +139,4 @@ def compare_answers(
     auc = RocAuc(labels, clear, name, positive).value()
     same = (noisy.argmax(axis=2) == clear.argmax(axis=1)).mean()
     changes = [abs(RocAuc(labels, each, name, positive).value() - auc) for each in noisy]
-    return Rounding(layer, float(same), float(np.mean(changes)), max(changes))
+    return RoundingEffect(layer, float(same), float(np.mean(changes)), max(changes))

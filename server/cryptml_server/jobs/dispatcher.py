@@ -30,10 +30,10 @@ from cryptml_server.database import DatabaseUnavailable
 from cryptml_server.jobs.claims import MOST_BEGUN, JobClaims
 from cryptml_server.jobs.replicas import BEAT_SECONDS, Replica
 from cryptml_server.jobs.rows import Job
-from cryptml_server.keys.store import KeyStore, in_key_thread, keys_name
+from cryptml_server.keys.store import EvaluationKeyStore, in_key_thread, keys_name
 from cryptml_server.tenancy.tenants import TenantStore
 from cryptml_server.workers.pool import WorkerPool
-from cryptml_server.workers.protocol import Evaluation, EvaluationRequest
+from cryptml_server.workers.protocol import EvaluationRequest, EvaluationResult
 
 LOOK_SECONDS = 1.0
 """Between two looks for jobs that other replicas accepted, and for those at work here that were deleted."""
@@ -68,7 +68,7 @@ class Dispatcher:
         claims: Which of the jobs run where.
         tenants: Whose they are.
         registry: The circuits of this replica.
-        keys: Evaluation keys.
+        keys: EvaluationResult keys.
         pool: The workers.
         replica: This process.
         draining: Whether nothing new is to be begun.
@@ -80,7 +80,7 @@ class Dispatcher:
         claims: JobClaims,
         tenants: TenantStore,
         registry: ModelRegistry,
-        keys: KeyStore,
+        keys: EvaluationKeyStore,
         pool: WorkerPool,
         replica: Replica,
         *,
@@ -269,7 +269,7 @@ class Dispatcher:
         keys = self._keys.find(tenant, circuit, job.key_digest)
         return EvaluationRequest(circuit, keys.path, keys.name, ciphertext)
 
-    def _finish(self, found: Evaluation, job: Job) -> bool:
+    def _finish(self, found: EvaluationResult, job: Job) -> bool:
         had = self._jobs.finish(job, found.ciphertext, found.evaluate_ms)
         self._metrics.job_finished("done" if had else "deleted")
         return had

@@ -38,7 +38,7 @@ BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
-class KeyFile:
+class EvaluationKeyFile:
     """One file, by names that the service has drawn.
 
     Attributes:
@@ -80,7 +80,7 @@ class KeyFiles:
         self._cache_bytes = cache_bytes
         self._remote = None if object_store is None else ObjectStore(object_store)
         self._guard = Lock()
-        self._bringing: dict[KeyFile, tuple[Lock, int]] = {}
+        self._bringing: dict[EvaluationKeyFile, tuple[Lock, int]] = {}
         self._lock = os.open(folder.with_name(folder.name + LOCK), os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -118,7 +118,7 @@ class KeyFiles:
         """Return the unfinished uploads in parts, of one tenant or of all."""
         return list(self._folder.glob(f"{tenant or '*'}/*/{PART_PREFIX}*"))
 
-    def keep(self, upload: Path, place: KeyFile) -> None:
+    def keep(self, upload: Path, place: EvaluationKeyFile) -> None:
         """Move a whole upload to its place, durably.
 
         Raises:
@@ -132,7 +132,7 @@ class KeyFiles:
         for folder in (path.parent, path.parent.parent, self._folder):  # either may be new
             _sync_folder(folder)
 
-    def require_store(self, known: Callable[[], Iterable[KeyFile]]) -> None:
+    def require_store(self, known: Callable[[], Iterable[EvaluationKeyFile]]) -> None:
         """See to it that the object store is marked as the one of these files, so that what is not in it may count as lost.
 
         Args:
@@ -144,7 +144,7 @@ class KeyFiles:
         if self._remote is not None and not self._remote.is_marked():
             self._remote.mark(place.name for place in known())
 
-    def fetch(self, place: KeyFile, digest: str) -> Path | None:
+    def fetch(self, place: EvaluationKeyFile, digest: str) -> Path | None:
         """Return where a file lies on this machine, brought from the object store where it must be; None where it is lost.
 
         Args:
@@ -165,7 +165,7 @@ class KeyFiles:
             os.utime(path)
         return path
 
-    def _bring(self, remote: ObjectStore, place: KeyFile, digest: str) -> bool:
+    def _bring(self, remote: ObjectStore, place: EvaluationKeyFile, digest: str) -> bool:
         """Copy a file from the object store into the folder, and return whether it is there at all."""
         upload = self.upload(place.tenant, place.key_set)
         try:
@@ -181,7 +181,7 @@ class KeyFiles:
         return True
 
     @contextmanager
-    def _alone(self, place: KeyFile) -> Iterator[None]:
+    def _alone(self, place: EvaluationKeyFile) -> Iterator[None]:
         """Let one thread at a time bring a file, so that the others find it here; locks that nobody holds are forgotten."""
         with self._guard:
             lock, holders = self._bringing.get(place, (Lock(), 0))
@@ -195,7 +195,7 @@ class KeyFiles:
                 if holders > 1:
                     self._bringing[place] = lock, holders - 1
 
-    def is_there(self, place: KeyFile) -> bool:
+    def is_there(self, place: EvaluationKeyFile) -> bool:
         """Return whether a file is there, wherever.
 
         Raises:
@@ -203,7 +203,7 @@ class KeyFiles:
         """
         return self._path(place).is_file() or (self._remote is not None and self._remote.exists(place.name))
 
-    def delete(self, place: KeyFile) -> None:
+    def delete(self, place: EvaluationKeyFile) -> None:
         """Delete a file everywhere, if it is there.
 
         Raises:
@@ -213,7 +213,7 @@ class KeyFiles:
         if self._remote is not None:
             self._remote.delete(place.name)
 
-    def sweep(self, wanted: set[KeyFile], known: set[KeyFile], revoked: set[str]) -> None:
+    def sweep(self, wanted: set[EvaluationKeyFile], known: set[EvaluationKeyFile], revoked: set[str]) -> None:
         """Delete files that nobody wants, and uploads that pause for too long.
 
         Args:
@@ -222,7 +222,7 @@ class KeyFiles:
             revoked: Ids of tenants that may leave nothing unfinished.
         """
         for path in self._folder.glob("*/*/*"):
-            place = KeyFile(path.parent.parent.name, path.parent.name, path.name)
+            place = EvaluationKeyFile(path.parent.parent.name, path.parent.name, path.name)
             if path.name.startswith(PART_PREFIX):
                 unwanted = place.tenant in revoked or _age(path) > UNFINISHED_SECONDS
             else:
@@ -250,7 +250,7 @@ class KeyFiles:
             if total > self._cache_bytes and time.time() - used > SETTLING_SECONDS:
                 path.unlink(missing_ok=True)
 
-    def _path(self, place: KeyFile) -> Path:
+    def _path(self, place: EvaluationKeyFile) -> Path:
         return self._in_folder(place.tenant, place.key_set, place.file)
 
     def _in_folder(self, tenant: str, key_set: str, name: str) -> Path:

@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from cryptml_server.base.errors import UnknownKeys
 from cryptml_server.base.models import Circuit
-from cryptml_server.keys.store import KeyStore, StoredKeys, in_key_thread, keys_name
+from cryptml_server.keys.store import EvaluationKeyStore, StoredEvaluationKeys, in_key_thread, keys_name
 from cryptml_server.keys.uploads import UploadService
 from cryptml_server.tenancy.tenants import Tenant
 
@@ -33,7 +33,7 @@ class KeyUser(Protocol):
 
 
 @dataclass(frozen=True)
-class KeyUpload:
+class IncomingKeys:
     """What a client sends: all of a key set, or a part of it.
 
     Attributes:
@@ -75,16 +75,16 @@ class KeyService:
         user: Checks them, and is told what to forget.
     """
 
-    def __init__(self, store: KeyStore, uploads: UploadService, user: KeyUser) -> None:
+    def __init__(self, store: EvaluationKeyStore, uploads: UploadService, user: KeyUser) -> None:
         self._store = store
         self._uploads = uploads
         self._user = user
 
-    async def receive(self, tenant: Tenant, circuit: Circuit, upload: KeyUpload) -> Receipt:
+    async def receive(self, tenant: Tenant, circuit: Circuit, upload: IncomingKeys) -> Receipt:
         """Take evaluation keys in, in this order: are they stored; may they come; their bytes, size and digest; a worker; their row.
 
         Raises:
-            ServerError: As `UploadService.whole`, `UploadService.part`, `KeyUser.check_keys` and `KeyStore.keep`.
+            ServerError: As `UploadService.whole`, `UploadService.part`, `KeyUser.check_keys` and `EvaluationKeyStore.keep`.
         """
         digest = upload.digest
         if await in_key_thread(self._store.holds, tenant, circuit, digest):
@@ -109,8 +109,8 @@ class KeyService:
             await self._keep(tenant, circuit, digest, path)
         return Receipt(stored=True, new=True)
 
-    async def find(self, tenant: Tenant, circuit: Circuit, digest: str) -> StoredKeys:
-        """Return a tenant's stored keys, on this machine; see `KeyStore.find`."""
+    async def find(self, tenant: Tenant, circuit: Circuit, digest: str) -> StoredEvaluationKeys:
+        """Return a tenant's stored keys, on this machine; see `EvaluationKeyStore.find`."""
         return await in_key_thread(self._store.find, tenant, circuit, digest)
 
     async def require(self, tenant: Tenant, circuit: Circuit, digest: str) -> None:

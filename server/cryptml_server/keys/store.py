@@ -20,7 +20,7 @@ from cryptml_server.base.clock import now
 from cryptml_server.base.errors import KeysUnreadable, NoRoomForKeys, NotAuthenticated, ServerError, UnknownKeys
 from cryptml_server.base.models import Circuit
 from cryptml_server.database import Database, evaluation_keys, insert_if_absent, tenants
-from cryptml_server.keys.files import FileAltered, KeyFile, KeyFiles
+from cryptml_server.keys.files import EvaluationKeyFile, FileAltered, KeyFiles
 from cryptml_server.tenancy.tenants import Tenant
 
 USE_SECONDS = 60.0
@@ -47,7 +47,7 @@ async def in_key_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwa
 
 
 @dataclass(frozen=True)
-class StoredKeys:
+class StoredEvaluationKeys:
     """Evaluation keys of one tenant.
 
     Attributes:
@@ -59,7 +59,7 @@ class StoredKeys:
     path: Path
 
 
-class KeyStore:
+class EvaluationKeyStore:
     """Stores evaluation keys under names that the service draws, never the client.
 
     What is stored is in the database. A file is there before its row and goes after it, so that a crash leaves a file without a row at
@@ -81,7 +81,7 @@ class KeyStore:
         """Whether other services see the same keys."""
         return self._files.shared
 
-    def find(self, tenant: Tenant, circuit: Circuit, digest: str) -> StoredKeys:
+    def find(self, tenant: Tenant, circuit: Circuit, digest: str) -> StoredEvaluationKeys:
         """Return a tenant's stored keys, on this machine, and note that they were used.
 
         Raises:
@@ -101,9 +101,9 @@ class KeyStore:
             raise _unknown(circuit) from None
         if path is None:
             raise _unknown(circuit)
-        return StoredKeys(keys_name(tenant.id, circuit, digest), path)
+        return StoredEvaluationKeys(keys_name(tenant.id, circuit, digest), path)
 
-    def _require(self, tenant: Tenant, circuit: Circuit, digest: str) -> KeyFile:
+    def _require(self, tenant: Tenant, circuit: Circuit, digest: str) -> EvaluationKeyFile:
         """Return where a tenant's keys lie by their row, and note that they were used."""
         moment, place = now(), _place(tenant, circuit, digest)
         with self._database.reading() as connection:
@@ -113,7 +113,7 @@ class KeyStore:
         if moment - row.last_used > USE_SECONDS:
             with self._database.writing() as connection:
                 connection.execute(update(evaluation_keys).where(*place).values(last_used=moment))
-        return KeyFile(tenant.id, circuit.key_set, row.file)
+        return EvaluationKeyFile(tenant.id, circuit.key_set, row.file)
 
     def holds(self, tenant: Tenant, circuit: Circuit, digest: str) -> bool:
         """Return whether a tenant has stored keys, and their file is there.
@@ -135,7 +135,7 @@ class KeyStore:
         self._strike_off(tenant, circuit, digest, place)
         return False
 
-    def _strike_off(self, tenant: Tenant, circuit: Circuit, digest: str, place: KeyFile) -> None:
+    def _strike_off(self, tenant: Tenant, circuit: Circuit, digest: str, place: EvaluationKeyFile) -> None:
         """Delete the row of a file that is lost, so that the keys may be uploaded again."""
         with self._database.writing() as connection:
             lost = evaluation_keys.c.file == place.file  # another may have come meanwhile
@@ -147,7 +147,7 @@ class KeyStore:
         Raises:
             ServerError: 401 if the tenant was revoked meanwhile, 507 if the file cannot be moved.
         """
-        place = KeyFile(tenant.id, circuit.key_set, secrets.token_hex(16))
+        place = EvaluationKeyFile(tenant.id, circuit.key_set, secrets.token_hex(16))
         try:
             size = upload.stat().st_size
             self._files.require_store(self._known)
@@ -235,12 +235,12 @@ class KeyStore:
         self._files.sweep(wanted, known={_file(row) for row in rows}, revoked=revoked)
         return gone
 
-    def _known(self) -> list[KeyFile]:
+    def _known(self) -> list[EvaluationKeyFile]:
         """Return all files that have rows."""
         with self._database.reading() as connection:
             return [_file(row) for row in connection.execute(select(evaluation_keys))]
 
-    def _is_lost(self, place: KeyFile) -> bool:
+    def _is_lost(self, place: EvaluationKeyFile) -> bool:
         """Return whether a file is known not to be there; where that cannot be told, a later sweep may."""
         try:
             return not self._files.is_there(place)
@@ -248,7 +248,7 @@ class KeyStore:
             _log.warning("a file of evaluation keys could not be looked for (%s)", type(error).__name__)
             return False
 
-    def _drop(self, place: KeyFile) -> None:
+    def _drop(self, place: EvaluationKeyFile) -> None:
         """Delete a file without a row; the next sweep does where it cannot be."""
         with suppress(OSError):
             self._files.delete(place)
@@ -289,5 +289,5 @@ def _unknown(circuit: Circuit) -> ServerError:
     )
 
 
-def _file(row: Row[Any]) -> KeyFile:
-    return KeyFile(row.tenant, row.key_set, row.file)
+def _file(row: Row[Any]) -> EvaluationKeyFile:
+    return EvaluationKeyFile(row.tenant, row.key_set, row.file)

@@ -26,7 +26,7 @@ from cryptml_server.base.errors import (
 from cryptml_server.base.models import Circuit
 from cryptml_server.workers.failures import lost_worker, refusal_of, stopping
 from cryptml_server.workers.loads import CircuitLoads, unavailable
-from cryptml_server.workers.protocol import Evaluation, twice_if_lost
+from cryptml_server.workers.protocol import EvaluationResult, twice_if_lost
 
 _log = logging.getLogger(__name__)
 
@@ -129,7 +129,7 @@ class Supervisor:
         """See `Worker.check_keys`."""
         self.request({"do": "check_keys", "keys": str(path), "name": name}, b"")
 
-    def evaluate(self, circuit: Circuit, keys: Path, name: str, ciphertext: bytes) -> Evaluation:
+    def evaluate(self, circuit: Circuit, keys: Path, name: str, ciphertext: bytes) -> EvaluationResult:
         """See `Worker.evaluate`."""
         self._interrupted = False
         if not self.alive:
@@ -138,7 +138,7 @@ class Supervisor:
             self._load(circuit)
         head = {"do": "evaluate", "circuit": str(circuit.folder), "keys": str(keys), "name": name}
         answer, result = self.request(head, ciphertext)
-        return Evaluation(result, answer["evaluate_ms"])
+        return EvaluationResult(result, answer["evaluate_ms"])
 
     def revive(self) -> None:
         """See `Worker.revive`; the next request would do so too."""

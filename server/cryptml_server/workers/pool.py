@@ -20,7 +20,7 @@ from cryptml_server.base.errors import EvaluationTooSlow, KeysUnreadable, Server
 from cryptml_server.base.metrics import Metrics
 from cryptml_server.base.models import Circuit
 from cryptml_server.workers.durations import Durations
-from cryptml_server.workers.protocol import Evaluation, EvaluationRequest, Worker
+from cryptml_server.workers.protocol import EvaluationRequest, EvaluationResult, Worker
 from cryptml_server.workers.quarantine import Quarantine
 from cryptml_server.workers.queue import FairQueue
 from cryptml_server.workers.slots import Standing, WorkerSlot, stop_evaluation, tend
@@ -40,7 +40,7 @@ class WorkerPool:
 
     Args:
         workers: One or more.
-        cached_keys: Evaluation keys that each keeps in memory.
+        cached_keys: EvaluationResult keys that each keeps in memory.
         waiting: Requests that may wait; more are told when to come back.
         metrics: Told what takes how long.
     """
@@ -143,7 +143,7 @@ class WorkerPool:
             await self._timed(tenant, slot, lambda: slot.worker.check_keys(path, name))
             slot.note(name, self._cached_keys)
 
-    async def evaluate(self, tenant: str, request: EvaluationRequest) -> Evaluation:
+    async def evaluate(self, tenant: str, request: EvaluationRequest) -> EvaluationResult:
         """Evaluate a circuit on one ciphertext; where the worker is lost, once more. Cancelled, it stops the worker.
 
         Raises:
@@ -165,7 +165,7 @@ class WorkerPool:
 
     async def evaluate_next(
         self, tenant: str, keys: str, take: Callable[[], Awaitable[EvaluationRequest | None]]
-    ) -> Evaluation | None:
+    ) -> EvaluationResult | None:
         """Evaluate what is taken once a worker is free: what waits so is neither counted nor refused.
 
         Args:
@@ -180,7 +180,7 @@ class WorkerPool:
 
     async def _evaluate(
         self, tenant: str, keys: str, take: Callable[[], Awaitable[EvaluationRequest | None]], *, patient: bool
-    ) -> Evaluation | None:
+    ) -> EvaluationResult | None:
         self._quarantine.require_calm(tenant)
         request, mark, began = None, b"", _now()
         for last in (False, True):

@@ -30,7 +30,7 @@ KEYS_SHARE = 0.6
 """Of a worker's memory, beyond which keys that are not needed now make room for those that are."""
 
 
-class Worker:
+class WorkerProcess:
     """Evaluates requests one after another.
 
     Args:
@@ -107,7 +107,7 @@ def main() -> None:
     if memory_bytes:  # native code that wants more ends this process, which its supervisor replaces
         most = memory_bytes + RESERVED_BYTES
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))
-    worker = Worker(int(sys.argv[2]), memory_bytes)
+    worker = WorkerProcess(int(sys.argv[2]), memory_bytes)
     while True:
         try:
             head = json.loads(connection.recv_bytes())

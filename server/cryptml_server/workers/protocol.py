@@ -44,7 +44,7 @@ class EvaluationRequest:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class EvaluationResult:
     """An encrypted result and how long the circuit took."""
 
     ciphertext: bytes
@@ -101,7 +101,7 @@ class Worker(Protocol):
         """
         ...
 
-    def evaluate(self, circuit: Circuit, keys: Path, name: str, ciphertext: bytes) -> Evaluation:
+    def evaluate(self, circuit: Circuit, keys: Path, name: str, ciphertext: bytes) -> EvaluationResult:
         """Evaluate a circuit on one ciphertext.
 
         Raises:

@@ -28,7 +28,7 @@ from cryptml_server.base.models import Circuit
 from cryptml_server.workers.failures import stopping
 from cryptml_server.workers.loads import CircuitLoads, unavailable
 from cryptml_server.workers.local import LOAD_SECONDS, START_SECONDS
-from cryptml_server.workers.protocol import Evaluation, twice_if_lost
+from cryptml_server.workers.protocol import EvaluationResult, twice_if_lost
 from cryptml_server.workers.ray_circuits import ShippedCircuits
 from cryptml_server.workers.ray_node import Answer, NodeWorker
 
@@ -50,7 +50,7 @@ _log = logging.getLogger(__name__)
 class RayWorker:
     """Owner of one actor on a cluster; a `cryptml_server.workers.protocol.Worker`.
 
-    Evaluation keys travel where the actor does not remember them. It ends with this process.
+    EvaluationResult keys travel where the actor does not remember them. It ends with this process.
 
     Args:
         ray: The package, connected.
@@ -138,7 +138,7 @@ class RayWorker:
         """See `Worker.check_keys`."""
         self._request("check_keys", name, keys=path)
 
-    def evaluate(self, circuit: Circuit, keys: Path, name: str, ciphertext: bytes) -> Evaluation:
+    def evaluate(self, circuit: Circuit, keys: Path, name: str, ciphertext: bytes) -> EvaluationResult:
         """See `Worker.evaluate`."""
         self._interrupted = False
         if not self.alive:
@@ -146,7 +146,7 @@ class RayWorker:
         if self.loads.lacks(circuit):
             self._load(circuit)
         answer, result = self._request("evaluate", self._numbers[circuit.folder], name, ciphertext, keys=keys)
-        return Evaluation(result, answer["evaluate_ms"])
+        return EvaluationResult(result, answer["evaluate_ms"])
 
     def revive(self) -> None:
         """See `Worker.revive`; the next request would do so too."""

@@ -21,7 +21,7 @@ from cryptml_server.http.routes.parameters import (
     circuit_of,
 )
 from cryptml_server.http.routes.services import Services
-from cryptml_server.keys.service import KeyUpload, Receipt
+from cryptml_server.keys.service import IncomingKeys, Receipt
 
 STORED_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -86,7 +86,7 @@ def _add_uploads(router: APIRouter, services: Services) -> None:
         """Store evaluation keys for a segment and those that share them; their digest is the address: repeat it safely."""
         circuit = circuit_of(registry, model, segment, circuit_header)
         check_length(request, circuit.key_bytes, "evaluation keys")
-        upload = KeyUpload(digest, request.stream(), announced_length(request))
+        upload = IncomingKeys(digest, request.stream(), announced_length(request))
         return _answer(await keys.receive(tenant, circuit, upload), digest, segment)
 
     @router.patch(
@@ -108,7 +108,7 @@ def _add_uploads(router: APIRouter, services: Services) -> None:
         """Store evaluation keys in parts, each behind the last; HEAD says in Upload-Offset where to go on."""
         circuit = circuit_of(registry, model, segment, circuit_header)
         check_length(request, (0, max(0, length - offset)), "the part")
-        upload = KeyUpload(digest, request.stream(), announced_length(request), offset, length)
+        upload = IncomingKeys(digest, request.stream(), announced_length(request), offset, length)
         return _answer(await keys.receive(tenant, circuit, upload), digest, segment)
 
 
