@@ -19,7 +19,7 @@ import httpx
 import numpy as np
 import pytest
 from answered import answered
-from cryptml_client import Client, EvaluationKeyStore
+from cryptml_client import Client, KeyStore
 from cryptml_server.base.errors import (
     CircuitFailure,
     EvaluationTooSlow,
@@ -32,7 +32,7 @@ from cryptml_server.base.models import Circuit
 from cryptml_server.base.settings import Settings
 from cryptml_server.database import Database, DatabaseUnavailable, daily_usage, evaluation_keys
 from cryptml_server.keys.files import KeyFiles
-from cryptml_server.keys.store import EvaluationKeyStore as StoredEvaluationKeys
+from cryptml_server.keys.store import EvaluationKeyStore
 from cryptml_server.keys.uploads import UploadService
 from cryptml_server.parts import open_database
 from cryptml_server.tenancy.tenants import ANONYMOUS, Quotas, TenantStore
@@ -312,7 +312,7 @@ class Keys:
     def __init__(self, folder: Path, database: Database) -> None:
         self.files = KeyFiles(folder)
         self.folder = folder
-        self.store = StoredEvaluationKeys(self.files, database, unused_seconds=1000)
+        self.store = EvaluationKeyStore(self.files, database, unused_seconds=1000)
         self.uploads = UploadService(self.files, database, limit=10_000, seconds=5)
 
     def on_disk(self) -> list[Path]:
@@ -835,11 +835,11 @@ def test_the_client_sends_its_token(
 ) -> None:
     service, _, data = guarded
     token = add(data, "careful")
-    with Client(service.url, keys=EvaluationKeyStore(tmp_path / "keys"), trust_first_use=True, token=token) as client:
+    with Client(service.url, keys=KeyStore(tmp_path / "keys"), trust_first_use=True, token=token) as client:
         answer = client.predict_region(tiny_regions[0]).answer
         assert np.array_equal(answer.integers, tiny.run(tiny.quantise(tiny_regions[:1]))[0])
     with (
-        Client(service.url, keys=EvaluationKeyStore(tmp_path / "other"), trust_first_use=True) as client,
+        Client(service.url, keys=KeyStore(tmp_path / "other"), trust_first_use=True) as client,
         pytest.raises(ServiceRefused, match="Not authenticated"),
     ):
         client.predict_region(tiny_regions[0])

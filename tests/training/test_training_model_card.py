@@ -13,7 +13,7 @@ from cryptml.training import (
     DataDescription,
     Fidelity,
     ModelCard,
-    Rounding,
+    RoundingEffect,
     TrainedNetwork,
     TrainingSettings,
     describe_layers,
@@ -22,7 +22,7 @@ from cryptml.training import (
 )
 
 FIDELITY = Fidelity(
-    2.0**-40, (Rounding("act1", 0.9912, 0.00123, 0.004),), 0.0004, (Clamping("act1", 1, 0.0002, 0.003),)
+    2.0**-40, (RoundingEffect("act1", 0.9912, 0.00123, 0.004),), 0.0004, (Clamping("act1", 1, 0.0002, 0.003),)
 )
 
 
@@ -40,7 +40,7 @@ def card_of(trained: TrainedNetwork, dataset: Dataset) -> ModelCard:
         fidelity={"test": FIDELITY},
         figures={"test": evaluation},
         cross_validation=CrossValidation(
-            5, evaluation, evaluation, settings, Rounding("act1", 0.9876, 0.0021, 0.005), 2.0**-48
+            5, evaluation, evaluation, settings, RoundingEffect("act1", 0.9876, 0.0021, 0.005), 2.0**-48
         ),
         versions={"torch": "2.3.1", "cryptml": "1.0|2"},
         date="2024-05-01",
