@@ -25,6 +25,7 @@ from cryptml.cli import (
     train,
 )
 from cryptml.cli.console import out
+from cryptml.cli.requirements import require_extras
 from cryptml.cli.run import run_app
 
 app = typer.Typer(
@@ -51,6 +52,13 @@ app.command("pictures")(pictures.pictures)
 app.command("predict")(predict.predict)
 app.command("scan")(scan.scan)
 app.command("demo")(demo.demo)
+NEEDS = {
+    "server": ("serve", "doctor", "settings", "tenants", "database"),
+    "train": ("train", "pretrain", "search", "evaluate", "build"),
+    "all": ("demo",),
+}
+"""Commands by the extra that they need; the others are the client's."""
+require_extras(app, "cryptml", NEEDS)
 
 
 def _show_version(value: bool) -> None:

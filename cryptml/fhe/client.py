@@ -1,6 +1,6 @@
 """The client's half of a circuit: its keys, encryption, decryption. The secret key lives here and nowhere else.
 
-Concrete is imported at the first keys, not with this module: half a second, which a client that is refused, or lists its keys, need not wait.
+Concrete is imported at the first keys, not with this module: it takes half a second, and much of what a client does needs none of it.
 """
 
 from __future__ import annotations

@@ -20,21 +20,38 @@ from importlib.util import module_from_spec
 from types import ModuleType
 from typing import Any
 
+from cryptml.errors import CircuitError
+from cryptml.installations import advice
+
 MODULES = ("concrete.fhe.extensions.convolution", "concrete.fhe.extensions.maxpool")
 """Of Concrete, that import torch."""
 
 
 class _LateTorch:
-    """Stands in those modules where torch would, and imports it when it is first needed."""
+    """Stands in those modules where torch would, and imports it when it is first needed; without it nothing but compiling is refused."""
 
     def __init__(self) -> None:
         self.needed = False
 
     def __getattr__(self, name: str) -> Any:
         if self.needed:
-            return getattr(importlib.import_module("torch"), name)
+            return getattr(_torch(), name)
         # While the modules are being imported they only keep functions in a table.
-        return lambda *given, **named: getattr(importlib.import_module("torch"), name)(*given, **named)
+        return lambda *given, **named: getattr(_torch(), name)(*given, **named)
+
+
+def _torch() -> ModuleType:
+    """Return torch, where it is installed.
+
+    Raises:
+        CircuitError: In an installation that compiles nothing.
+    """
+    try:
+        return importlib.import_module("torch")
+    except ModuleNotFoundError as error:
+        raise CircuitError(
+            f"compiling a convolution or a pooling needs the package {error.name}, which this installation leaves out; {advice('train')}"
+        ) from error
 
 
 class _Loader(Loader):
