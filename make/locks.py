@@ -25,7 +25,10 @@ ROOT = Path(__file__).resolve().parent.parent
 INSTALLATIONS = {"client": (), "server": ("server",)}
 """Extras of each; the file ``make/NAME.txt`` holds its packages."""
 
-LEFT_OUT = {"torch": "concrete-python asks for it; cryptml/fhe/engine.py imports Concrete without it"}
+LEFT_OUT = {
+    "torch": "concrete-python asks for it, to compile with; cryptml/fhe/engine.py imports Concrete without it",
+    "z3-solver": "as torch",
+}
 """Packages that one of these asks for and no process of a small installation imports, with what asks and why not."""
 
 PYTHONS = ("3.10.13", "3.11.7", "3.12.1")

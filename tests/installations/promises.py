@@ -26,6 +26,7 @@ TRAINING = (
 
 HEAVY = (
     "torch",
+    "z3",
     "nvidia",
     "triton",
     "brevitas",
@@ -39,7 +40,7 @@ HEAVY = (
 )
 """Modules that neither holds."""
 
-LATE = ("concrete", "mlir", "z3", "scipy", "networkx", "jsonschema", "pydicom", "PIL", "typer", *HEAVY)
+LATE = ("concrete", "mlir", "scipy", "networkx", "jsonschema", "pydicom", "PIL", "typer", *HEAVY)
 """Modules that ``import cryptml_client`` leaves to who needs them."""
 
 

@@ -137,14 +137,23 @@ def test_a_module_that_is_missed_later_is_named_with_its_extra(
     assert sentence in " ".join(capsys.readouterr().err.split())
 
 
-def test_what_stands_for_torch_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "torch", None)
-    late = engine._LateTorch()
-    kept = late.max_pool2d  # while Concrete's modules are imported
+@pytest.mark.parametrize("package", sorted(set(engine.LATE.values())))
+def test_what_stands_for_a_package_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    late = engine._Late(package)
+    kept = late.function  # while Concrete's modules are imported
     with pytest.raises(
-        CircuitError, match=r"needs the package torch, which this installation leaves out; run make install"
+        CircuitError, match=rf"needs the package {package}, which this installation leaves out; run make "
     ):
         kept()
     late.needed = True
-    with pytest.raises(CircuitError, match="needs the package torch"):
-        late.conv2d  # noqa: B018
+    with pytest.raises(CircuitError, match=f"needs the package {package}"):
+        late.function  # noqa: B018
+
+
+def test_what_stands_for_a_package_gives_it_where_it_is() -> None:
+    late = engine._Late("math")
+    kept = late.sqrt
+    assert kept(4.0) == 2.0
+    late.needed = True
+    assert late.pi > 3
