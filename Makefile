@@ -29,8 +29,8 @@ endif
 help:
 	@printf '%s\n' \
 	  'make install   make .venv and install CRYPTML and its pinned dependencies there (once; minutes)' \
-	  'make client    make .venv-client and install there what a clinic needs, 0.8 GB (docs/installing.md)' \
-  'make server    make .venv-server and install there what a service needs, 0.8 GB' \
+	  'make client    make .venv-client and install there what a clinic needs, 0.7 GB (docs/installing.md)' \
+  'make server    make .venv-server and install there what a service needs, 0.7 GB' \
   'make demo      show an encrypted inference from end to end' \
 	  'make test      run the tests' \
 	  'make coverage  run the tests, and say how much of each package they run (90 % at least)' \

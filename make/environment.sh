@@ -21,7 +21,7 @@ case ${1:-} in
         part=$1
         venv=${VENV:-.venv-$part}
         lock=make/$part.txt
-        size="half a minute to 2 minutes, 0.8 GB"
+        size="half a minute to 2 minutes, 0.7 GB"
         default_gb=2
         ;;
     *)
