@@ -1,15 +1,16 @@
 # Targets for people; what `install` does lies in make/environment.sh.
 # Every name here is relative: make splits target names at spaces, and this folder's own path may hold some.
 
-TARGETS := help install demo test coverage covered lint bench clean
+TARGETS := help install client server demo test coverage covered lint bench clean
 
 # Variables that a user may set: which Python, how much free disk to insist on, further arguments for demo or test,
-# how many tests run at once: most wait for a service or a process of their own.
+# how many tests run at once: most wait for a service or a process of their own; where a client or a server is installed.
 PYTHON ?=
 NEEDED_GB ?=
 ARGS ?=
 PARALLEL ?= 2
-export PYTHON NEEDED_GB
+VENV ?=
+export PYTHON NEEDED_GB VENV
 unexport PYTHONHOME PYTHONPATH
 
 UNKNOWN := $(filter-out $(TARGETS),$(MAKECMDGOALS))
@@ -28,22 +29,28 @@ endif
 help:
 	@printf '%s\n' \
 	  'make install   make .venv and install CRYPTML and its pinned dependencies there (once; minutes)' \
-	  'make demo      show an encrypted inference from end to end' \
+	  'make client    make .venv-client and install there what a clinic needs, 0.7 GB (docs/installing.md)' \
+  'make server    make .venv-server and install there what a service needs, 0.7 GB' \
+  'make demo      show an encrypted inference from end to end' \
 	  'make test      run the tests' \
 	  'make coverage  run the tests, and say how much of each package they run (90 % at least)' \
 	  'make covered   say so of the last run that was measured' \
 	  'make lint      check style, types and the import contract' \
 	  'make bench     measure encrypted networks side by side (ARGS="--dataset breastmnist:PATH")' \
-	  'make clean     remove .venv, caches and build outputs' \
+	  'make clean     remove these environments, caches and build outputs' \
 	  '' \
 	  'demo, test, coverage, lint and bench install first where needed. Variables:' \
 	  '  PYTHON=/path/to/python3.11   the Python to use (3.10 to 3.12; found by itself when not given)' \
 	  '  ARGS="..."                   further arguments of "cryptml demo", pytest or the benchmark' \
 	  '  PARALLEL=n                   tests at once (2)' \
-	  '  NEEDED_GB=n                  free disk space to insist on before an installation (10)'
+	  '  VENV=/path/to/environment    where to make a client or a server (.venv-client, .venv-server)' \
+  '  NEEDED_GB=n                  free disk space to insist on before an installation (10; client, server: 2)'
 
 install:
 	@sh make/environment.sh install
+
+client server:
+	@sh make/environment.sh $@
 
 demo: install
 	@"$(CURDIR)/.venv/bin/cryptml" demo $(ARGS)

@@ -13,13 +13,13 @@ from functools import cache, partial
 from importlib import resources
 from itertools import islice
 from pathlib import Path
-from typing import Any
-
-from jsonschema import Draft202012Validator, ValidationError, validators
-from jsonschema.protocols import Validator
-from referencing import Registry, Resource
+from typing import TYPE_CHECKING, Any
 
 from cryptml.errors import CryptmlError, printable
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
+    from jsonschema.protocols import Validator
 
 MAX_DEPTH = 40
 """Levels of a JSON document; the deepest of ours, residual blocks in a network, has fewer than half."""
@@ -192,23 +192,31 @@ def _schema(schema: str) -> dict[str, Any]:
 
 @cache
 def _validator(schema: str) -> Validator:
+    # Here, because it takes a tenth of a second, and much is imported that validates nothing.
+    from jsonschema import Draft202012Validator, validators
+    from referencing import Registry, Resource
+
     registry: Registry[Any] = Registry().with_resource(
         "cryptml:definitions", Resource.from_contents(_schema("definitions.schema.json"))
     )
+    bounded = {
+        name: partial(_first_within, kind, bound, Draft202012Validator.VALIDATORS[name])
+        for name, (kind, bound) in _BOUNDED.items()
+    }
     strict = validators.extend(  # type: ignore[no-untyped-call]
         Draft202012Validator,
-        {"pattern": _match_whole, **{name: partial(_first_within, *each) for name, each in _BOUNDED.items()}},
+        {"pattern": _match_whole, **bounded},
         type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
     )
     return strict(_schema(schema), registry=registry)
 
 
-_BOUNDED: dict[str, tuple[Any, str, Any]] = {
-    "items": (list, "maxItems", Draft202012Validator.VALIDATORS["items"]),
-    **{
-        name: (dict, "maxProperties", Draft202012Validator.VALIDATORS[name])
-        for name in ("additionalProperties", "patternProperties", "propertyNames", "unevaluatedProperties")
-    },
+_BOUNDED: dict[str, tuple[type, str]] = {
+    "items": (list, "maxItems"),
+    "additionalProperties": (dict, "maxProperties"),
+    "patternProperties": (dict, "maxProperties"),
+    "propertyNames": (dict, "maxProperties"),
+    "unevaluatedProperties": (dict, "maxProperties"),
 }
 """Keywords that look at every member of an array or an object: of which type, and which keyword bounds it."""
 
@@ -229,6 +237,8 @@ def _is_integer(checker: Any, value: Any) -> bool:  # noqa: ARG001
 
 def _match_whole(validator: Any, pattern: str, text: Any, schema: Any) -> Iterator[ValidationError]:  # noqa: ARG001
     """Compare with all of a text: Python's ``$`` would let a newline stand behind it."""
+    from jsonschema import ValidationError
+
     if isinstance(text, str) and not re.fullmatch(pattern, text):
         yield ValidationError(f"{text!r} does not match {pattern!r}")
 

@@ -2,10 +2,12 @@
 # Finds a Python, makes .venv and installs the pinned dependencies and CRYPTML itself into it.
 #
 #   sh make/environment.sh find      print the Python that would be used, or say why there is none
-#   sh make/environment.sh install   make .venv ready; does nothing when it already is
-#   sh make/environment.sh clean     remove .venv, caches and build outputs
+#   sh make/environment.sh install   make .venv ready, with everything; does nothing when it already is
+#   sh make/environment.sh client    make an environment with what a client needs, without torch, training and service
+#   sh make/environment.sh server    make one that serves, without torch and training
+#   sh make/environment.sh clean     remove these, caches and build outputs
 #
-# Environment: PYTHON (the Python to use), NEEDED_GB (free disk space to insist on).
+# Environment: PYTHON (the Python to use), NEEDED_GB (free disk space to insist on), VENV (where client or server is to be).
 #
 # constraints.txt is complete, so it is installed as it stands, with --no-deps: nothing is left to resolve. That also lets
 # Python 3.12 have onnxoptimizer 0.4.2: Concrete ML 1.9.0 asks for 0.3.13, which has no wheel for 3.12.
@@ -13,7 +15,27 @@ set -eu
 
 cd "$(dirname "$0")/.."
 root=$(pwd -P)
-venv=.venv
+case ${1:-} in
+    client | server)
+        # Parts of constraints.txt, from make/locks.py; a copy of CRYPTML, so that the environment outlives this folder.
+        part=$1
+        venv=${VENV:-.venv-$part}
+        lock=make/$part.txt
+        size="half a minute to 2 minutes, 0.7 GB"
+        default_gb=2
+        ;;
+    *)
+        part=
+        venv=.venv
+        lock=constraints.txt
+        size="2 to 5 minutes, 6 GB"
+        default_gb=10
+        ;;
+esac
+case $venv in
+    /*) absolute=$venv ;;
+    *) absolute=$root/$venv ;;
+esac
 stamp=$venv/cryptml-installed
 log=$venv/install.log
 pip_cache=
@@ -80,14 +102,20 @@ find_python() {
 # What the installation depends on; the stamp holds it.
 state() {
     printf '%s\n' "root $root" "python ${version%.*}"
-    cksum pyproject.toml constraints.txt
+    if [ -z "$part" ]; then
+        cksum pyproject.toml constraints.txt
+    else
+        cksum pyproject.toml constraints.txt "$lock"
+        find cryptml server/cryptml_server client/cryptml_client -type f ! -name '*.pyc' -exec cksum {} + 2>/dev/null | LC_ALL=C sort | cksum
+    fi
 }
 
 check_disk() {
     # 6.5 GB stay; 3.3 GB of downloads lie beside them until the installation ends, as much again if pip keeps copies.
-    needed_gb=${NEEDED_GB:-10}
+    needed_gb=${NEEDED_GB:-$default_gb}
     case $needed_gb in '' | *[!0-9]*) fail "NEEDED_GB must be a whole number of gigabytes, not \"$needed_gb\"." ;; esac
-    place=.
+    place=$(dirname "$venv")
+    [ -d "$place" ] || place=.
     used_kb=0
     if [ -d "$venv" ]; then
         place=$venv/.
@@ -97,7 +125,7 @@ check_disk() {
     case $free_kb in '' | *[!0-9]*) return 0 ;; esac
     available_kb=$((free_kb + ${used_kb:-0}))
     if [ "$available_kb" -lt "$((needed_gb * 1000000))" ]; then
-        fail "CRYPTML's installation needs about $needed_gb GB of disk space, but only $((free_kb / 1000000)) GB are free in $root; free some, or clone CRYPTML to a larger disk."
+        fail "CRYPTML's installation needs about $needed_gb GB of disk space, but only $((free_kb / 1000000)) GB are free in ${absolute%/*}; free some, or clone CRYPTML to a larger disk."
     fi
     [ "$available_kb" -ge "$(((needed_gb + 4) * 1000000))" ] || pip_cache=--no-cache-dir
 }
@@ -123,19 +151,19 @@ pip_install() {
     sentence=$1
     shift
     # Large downloads are unpacked beside their destination, for /tmp may be small. Most modules are never imported: those that are get compiled then.
-    TMPDIR=$root/$venv/tmp logged "$sentence" \
+    TMPDIR=$absolute/tmp logged "$sentence" \
         "$venv/bin/python" -m pip install --no-input --disable-pip-version-check --progress-bar off $pip_cache --no-compile --no-deps "$@"
 }
 
 # With uv, which downloads and unpacks several at once, where it can be had and does it; or else with pip, which says what is wrong.
 install_dependencies() {
-    if TMPDIR=$root/$venv/tmp noted "$venv/bin/python" -m pip install --no-input --disable-pip-version-check --progress-bar off --no-cache-dir --only-binary :all: --no-deps \
+    if TMPDIR=$absolute/tmp noted "$venv/bin/python" -m pip install --no-input --disable-pip-version-check --progress-bar off --no-cache-dir --only-binary :all: --no-deps \
         --constraint constraints.txt uv &&
-        TMPDIR=$root/$venv/tmp UV_CACHE_DIR=$root/$venv/tmp/uv noted "$venv/bin/python" make/uv_install.py --no-progress --no-deps --requirement constraints.txt; then
+        TMPDIR=$absolute/tmp UV_CACHE_DIR=$absolute/tmp/uv noted "$venv/bin/python" make/uv_install.py --no-progress --no-deps --requirement "$lock"; then
         return 0
     fi
     printf '%s\n' "uv could not install them; pip does, which takes longer." >>"$log"
-    pip_install "$1" --requirement constraints.txt
+    pip_install "$1" --requirement "$lock"
 }
 
 tell_time() {
@@ -154,10 +182,13 @@ tell_time() {
 }
 
 install() {
-    [ -f pyproject.toml ] && [ -f constraints.txt ] || fail "pyproject.toml or constraints.txt is missing in $root; restore them, for example with: git checkout pyproject.toml constraints.txt"
+    [ -f pyproject.toml ] && [ -f constraints.txt ] && [ -f "$lock" ] || fail "pyproject.toml, constraints.txt or $lock is missing in $root; restore them, for example with: git checkout pyproject.toml constraints.txt make"
     find_python
     if [ -f "$stamp" ] && [ -x "$venv/bin/python" ] && [ "$(state)" = "$(cat "$stamp")" ]; then
         return 0
+    fi
+    if [ -d "$venv" ] && [ ! -f "$venv/pyvenv.cfg" ] && [ ! -f "$log" ] && [ -n "$(ls -A "$venv")" ]; then
+        fail "$absolute holds other things than a virtual environment, which would be deleted; give a new folder, as in: make $part VENV=/path/to/new-folder"
     fi
     check_disk
 
@@ -177,23 +208,35 @@ install() {
                 # The environment moved here with its folder: its Python works, but the new one needs its base.
                 python=$("$python" -c 'import sys; print(getattr(sys, "_base_executable", sys.executable))') ;;
         esac
-        printf '%s\n' "Making .venv with Python $wanted ..." >&2
+        printf '%s\n' "Making $venv with Python $wanted ..." >&2
         said=$("$python" -m venv $remake "$venv" 2>&1 </dev/null) || {
             printf '%s\n' "$said" >&2
-            fail "$python could not make the virtual environment $root/$venv; its message stands above."
+            fail "$python could not make the virtual environment $absolute; its message stands above."
         }
     fi
-    probe "$venv/bin/python" || fail "The Python in $root/$venv does not run; remove that folder with \"make clean\" and run make again."
+    probe "$venv/bin/python" || fail "The Python in $absolute does not run; remove that folder and run make again."
     rm -f "$stamp"
     : >"$log"
     mkdir -p "$venv/tmp"
 
-    printf '%s\n' "Installing pinned dependencies (2 to 5 minutes, 6 GB); log: $log ..." >&2
+    printf '%s\n' "Installing pinned dependencies ($size); log: $log ..." >&2
     tell_time
     network="The installation failed: see above, and the whole log in $log; if the network was at fault, run make again, it goes on where it can."
-    pip_install "$network" --constraint constraints.txt pip setuptools
-    install_dependencies "$network"
-    pip_install "CRYPTML itself could not be installed: see above, and the whole log in $log." --no-build-isolation --editable .
+    itself="CRYPTML itself could not be installed: see above, and the whole log in $log."
+    if [ -z "$part" ]; then
+        pip_install "$network" --constraint constraints.txt pip setuptools
+        install_dependencies "$network"
+        pip_install "$itself" --no-build-isolation --editable .
+    else
+        pip_install "$network" --constraint constraints.txt pip
+        install_dependencies "$network"
+        pip_install "$itself" --build-constraint constraints.txt .
+        noted "$venv/bin/python" -m pip uninstall --yes uv setuptools || :
+        # What is imported is compiled now: who runs it may not be allowed to write here.
+        check="import cryptml.cli.main, cryptml.fhe.engine, cryptml_client"
+        [ "$part" = client ] || check="$check, cryptml_server"
+        logged "CRYPTML was installed, but does not start: see above, and the whole log in $log." "$venv/bin/python" -c "$check"
+    fi
     if [ -n "$ticker" ]; then
         kill "$ticker" 2>/dev/null || :
         trap - EXIT
@@ -201,11 +244,11 @@ install() {
     fi
     rm -rf "$venv/tmp"
     probe "$venv/bin/python" && state >"$stamp"
-    printf '%s\n' "Installed." >&2
+    printf '%s\n' "Installed: $venv/bin/cryptml" >&2
 }
 
 clean() {
-    rm -rf .venv .demo .artifacts .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.* htmlcov dist build
+    rm -rf .venv .venv-client .venv-server .demo .artifacts .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.* htmlcov dist build
     find cryptml server client tests -type d \( -name __pycache__ -o -name '*.egg-info' \) -prune -exec rm -rf {} + 2>/dev/null || :
 }
 
@@ -214,10 +257,10 @@ case ${1:-} in
         find_python
         printf '%s\n' "$executable"
         ;;
-    install) install ;;
+    install | client | server) install ;;
     clean) clean ;;
     *)
-        printf '%s\n' "usage: sh make/environment.sh find|install|clean" >&2
+        printf '%s\n' "usage: sh make/environment.sh find|install|client|server|clean" >&2
         exit 2
         ;;
 esac

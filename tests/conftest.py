@@ -33,6 +33,7 @@ LONGEST_FILES = (
     "test_memory_forecast.py",
     "test_readiness.py",
     "test_search.py",
+    "test_installations.py",
 )
 """Begun first, so that no worker of a run has minutes to go when the others are done."""
 

@@ -96,7 +96,8 @@ def requirements(*, tests: bool) -> list[Requirement]:
     extras = [
         item for name, items in PROJECT["optional-dependencies"].items() if tests or name != "test" for item in items
     ]
-    return [Requirement(item) for item in (*PROJECT["dependencies"], *extras)]
+    asked = [Requirement(item) for item in (*PROJECT["dependencies"], *extras)]
+    return [each for each in asked if each.name != PROJECT["name"]]  # extras made of others
 
 
 def test_what_is_imported_is_declared() -> None:

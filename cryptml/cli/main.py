@@ -10,6 +10,7 @@ from cryptml.cli.console import out
 from cryptml.cli.networks import build, datasets, evaluate, pictures, pretrain, search, train
 from cryptml.cli.networks.run import run_app
 from cryptml.cli.service import database, demo, doctor, serve, settings, tenants
+from cryptml.cli.requirements import require_extras
 
 app = typer.Typer(
     help="Private inference on split, quantised networks.",
@@ -35,6 +36,13 @@ app.command("pictures")(pictures.pictures)
 app.command("predict")(predict.predict)
 app.command("scan")(scan.scan)
 app.command("demo")(demo.demo)
+NEEDS = {
+    "server": ("serve", "doctor", "settings", "tenants", "database"),
+    "train": ("train", "pretrain", "search", "evaluate", "build"),
+    "all": ("demo",),
+}
+"""Commands by the extra that they need; the others are the client's."""
+require_extras(app, "cryptml", NEEDS)
 
 
 def _show_version(value: bool) -> None:

@@ -10,6 +10,7 @@ from cryptml.cli.console import out, print_json
 from cryptml.cli.networks.run import run_app
 from cryptml.cli.profiler import audit, choose, compare, html, show, verify
 from cryptml.cli.profiler import run as run_verb
+from cryptml.cli.requirements import require_extras
 from cryptml.errors import SettingError
 from cryptml.networks import load_network
 from cryptml.profiler.plan.listing import list_splits
@@ -56,6 +57,9 @@ app.command("verify")(verify.verify)
 app.command("audit")(audit.audit)
 app.command("compare")(compare.compare)
 app.command("html")(html.html)
+NEEDS = {"train": ("run", "audit"), "all": ("verify",)}
+"""Commands by the extra that they need; the others read what these wrote."""
+require_extras(app, "split-profiler", NEEDS)
 
 
 def run() -> None:

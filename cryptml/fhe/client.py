@@ -1,17 +1,23 @@
-"""The client's half of a circuit: its keys, encryption, decryption. The secret key lives here and nowhere else."""
+"""The client's half of a circuit: its keys, encryption, decryption. The secret key lives here and nowhere else.
+
+Concrete is imported at the first keys, not with this module: it takes half a second, and much of what a client does needs none of it.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from cryptml.errors import CiphertextError, CircuitError, KeySetError
 from cryptml.fhe.circuit import CircuitSpec
-from cryptml.fhe.engine import fhe
 from cryptml.fhe.framing import is_whole
 from cryptml.fhe.parameters import OVERHEAD_BYTES
 from cryptml.networks.extent import IntArray
+
+if TYPE_CHECKING:
+    from cryptml.fhe.engine import fhe
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,8 @@ class KeySet:
         Raises:
             KeySetError: If it cannot be read.
         """
+        from cryptml.fhe.engine import fhe
+
         try:
             return KeySet(spec.key_set, fhe.Keys.deserialize(data))
         except (RuntimeError, ValueError) as error:
@@ -130,6 +138,8 @@ class ClientCircuit:
             CiphertextError: If it is not a ciphertext of this circuit's output.
             CircuitError: If what it decrypts to cannot come from this segment.
         """
+        from cryptml.fhe.engine import fhe
+
         if not is_whole(ciphertext):
             raise CiphertextError(
                 f"the answer of segment {self.spec.segment} is cut off; ask again, or another service"
@@ -145,6 +155,8 @@ class ClientCircuit:
 
 def _native_client(spec: CircuitSpec) -> fhe.Client:
     """Return Concrete's client for what was checked of a specification, written anew, never for the bytes that a service sent."""
+    from cryptml.fhe.engine import fhe
+
     native = spec.parameters.native
     try:
         return fhe.Client(fhe.ClientSpecs.deserialize(native))

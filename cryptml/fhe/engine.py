@@ -1,9 +1,9 @@
-"""Concrete, imported without torch: what this package uses of it comes from here.
+"""Concrete, imported without torch and z3: what this package uses of it comes from here.
 
 Concrete's Python front end imports torch for two functions that evaluate convolutions and pooling in the clear while a circuit is
-compiled. Clients and workers never call them, and torch is most of the time of the import and of its memory
-(`python -m benchmarks.engine_import`). Nor is `pkg_resources` imported, by which the namespace `concrete` is declared: `pkgutil` does the
-same in no time.
+compiled, and z3 to find the widths of its integers then. Clients and workers compile nothing, their installations hold neither
+(docs/installing.md), and torch would be most of the time of the import and of its memory (`python -m benchmarks.engine_import`).
+Nor is `pkg_resources` imported, by which the namespace `concrete` is declared: `pkgutil` does the same in no time.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import builtins
 import importlib
 import pkgutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
@@ -20,65 +20,88 @@ from importlib.util import module_from_spec
 from types import ModuleType
 from typing import Any
 
-MODULES = ("concrete.fhe.extensions.convolution", "concrete.fhe.extensions.maxpool")
-"""Of Concrete, that import torch."""
+from cryptml.errors import CircuitError
+from cryptml.installations import advice
+
+LATE = {
+    "concrete.fhe.extensions.convolution": "torch",
+    "concrete.fhe.extensions.maxpool": "torch",
+    "concrete.fhe.mlir.processors.assign_bit_widths": "z3",
+    "concrete.fhe.representation.graph": "z3",
+    "concrete.fhe.representation.node": "z3",
+}
+"""Modules of Concrete, and what they import to compile with."""
 
 
-class _LateTorch:
-    """Stands in those modules where torch would, and imports it when it is first needed."""
+class _Late:
+    """Stands in those modules where a package would, and imports it when it is first needed; without it compiling alone is refused."""
 
-    def __init__(self) -> None:
+    def __init__(self, package: str) -> None:
+        self.package = package
         self.needed = False
 
     def __getattr__(self, name: str) -> Any:
         if self.needed:
-            return getattr(importlib.import_module("torch"), name)
-        # While the modules are being imported they only keep functions in a table.
-        return lambda *given, **named: getattr(importlib.import_module("torch"), name)(*given, **named)
+            return getattr(_needed(self.package), name)
+        # While the modules are being imported they only keep functions in a table, and types in annotations.
+        return lambda *given, **named: getattr(_needed(self.package), name)(*given, **named)
+
+
+def _needed(package: str) -> ModuleType:
+    """Return what compiling needs, where it is installed.
+
+    Raises:
+        CircuitError: In an installation that compiles nothing.
+    """
+    try:
+        return importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        raise CircuitError(
+            f"compiling needs the package {error.name}, which this installation leaves out; {advice('train')}"
+        ) from error
 
 
 class _Loader(Loader):
-    """Runs a module whose own ``import torch`` gives something else; what other modules import stays as it is."""
+    """Runs a module whose own import of a package gives something else; what other modules import stays as it is."""
 
-    def __init__(self, loader: Loader, late: _LateTorch) -> None:
+    def __init__(self, loader: Loader, late: _Late) -> None:
         self._loader = loader
         self._late = late
 
     def exec_module(self, module: ModuleType) -> None:
         def found(name: str, *more: Any, **named: Any) -> Any:
-            return self._late if name == "torch" else builtins.__import__(name, *more, **named)
+            return self._late if name == self._late.package else builtins.__import__(name, *more, **named)
 
         module.__dict__["__builtins__"] = {**vars(builtins), "__import__": found}  # kept by what runs the module's code
         self._loader.exec_module(module)
 
 
 class _Finder(MetaPathFinder):
-    def __init__(self, late: _LateTorch) -> None:
-        self._late = late
+    def __init__(self, packages: Mapping[str, _Late]) -> None:
+        self._packages = packages
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        spec = PathFinder.find_spec(fullname, path, target) if fullname in MODULES else None
-        if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader, self._late)
+        late = self._packages.get(LATE.get(fullname, ""))
+        spec = PathFinder.find_spec(fullname, path, target) if late is not None else None
+        if late is not None and spec is not None and spec.loader is not None:
+            spec.loader = _Loader(spec.loader, late)
         return spec
 
 
 @contextmanager
-def _without_torch() -> Iterator[None]:
-    """Let Concrete's modules import torch later, unless it is here already."""
-    if "torch" in sys.modules:
-        yield
-        return
-    late = _LateTorch()
-    finder = _Finder(late)
+def _without_what_compiles() -> Iterator[None]:
+    """Let Concrete's modules import torch and z3 later, unless they are here already."""
+    packages = {name: _Late(name) for name in set(LATE.values()) if name not in sys.modules}
+    finder = _Finder(packages)
     sys.meta_path.insert(0, finder)
     try:
         yield
     finally:
         sys.meta_path.remove(finder)
-        late.needed = True
+        for late in packages.values():
+            late.needed = True
 
 
 def _declare_namespace(name: str) -> None:
@@ -91,7 +114,7 @@ def _declare_namespace(name: str) -> None:
 
 
 _declare_namespace("concrete")
-with _without_torch():
+with _without_what_compiles():
     from concrete import fhe
     from concrete.compiler import Library
     from concrete.fhe.compilation import server as server_module

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from cryptml.cli.console import err
 from cryptml.errors import CryptmlError, printable
+from cryptml.installations import advice, extra_of
 
 
 def run_app(app: typer.Typer) -> None:
@@ -33,9 +34,17 @@ def run_app(app: typer.Typer) -> None:
     except MemoryError:
         _leave("memory does not suffice; close other programs or use a smaller network", 1)
     except ModuleNotFoundError as error:
-        _leave(f"the package {error.name} is missing; install CRYPTML with its dependencies again", 1)
+        _leave(_missing(error.name or str(error)), 1)
     except KeyboardInterrupt:
         _leave("interrupted", 130)
+
+
+def _missing(module: str) -> str:
+    package = module.partition(".")[0]
+    extra = extra_of(package)
+    if extra is None:
+        return f"the package {package} is missing; install CRYPTML with its dependencies again"
+    return f"the package {package} of the installation cryptml[{extra}] is missing; {advice(extra)}"
 
 
 def _interrupt(_number: int, _frame: object) -> NoReturn:

@@ -207,8 +207,18 @@ def _compile(program: _Program, settings: EngineSettings, keys_of: CircuitSpec |
             compiler = fhe.Compiler(trace, {"x": "encrypted"})
             return compiler.compile(samples, configuration(settings, keys_of), no_artifacts(trace.__name__))
     except (RuntimeError, ValueError, IndexError) as error:  # the last where a layer gives the same whatever it takes
+        refusal = _refusal_behind(error)
+        if refusal is not None:
+            raise refusal from error
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         raise CircuitError(f"{what} does not compile at p_error {settings.p_error:g} ({reason})") from error
+
+
+def _refusal_behind(error: BaseException | None) -> CircuitError | None:
+    """Return the refusal of `cryptml.fhe.engine` at which Concrete failed, or None."""
+    while error is not None and not isinstance(error, CircuitError):
+        error = error.__cause__
+    return error
 
 
 def _require_readable(spec: CircuitSpec, what: str) -> None:
