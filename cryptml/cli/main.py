@@ -8,9 +8,9 @@ from cryptml import __version__
 from cryptml.cli.clinic import bundles, keys, predict, scan
 from cryptml.cli.console import out
 from cryptml.cli.networks import build, datasets, evaluate, pictures, pretrain, search, train
-from cryptml.cli.networks.run import run_app
-from cryptml.cli.service import database, demo, doctor, serve, settings, tenants
 from cryptml.cli.requirements import require_extras
+from cryptml.cli.running import run_app
+from cryptml.cli.service import database, demo, doctor, serve, settings, tenants
 
 app = typer.Typer(
     help="Private inference on split, quantised networks.",

@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from cryptml.cli.console import out, print_json
-from cryptml.cli.networks.run import run_app
 from cryptml.cli.profiler import audit, choose, compare, html, show, verify
 from cryptml.cli.profiler import run as run_verb
 from cryptml.cli.requirements import require_extras
+from cryptml.cli.running import run_app
 from cryptml.errors import SettingError
 from cryptml.networks import load_network
 from cryptml.profiler.plan.listing import list_splits

@@ -11,7 +11,6 @@ import typer
 
 if TYPE_CHECKING:
     from cryptml_server import Settings
-from cryptml_server.base.settings_sources import read_settings
 
 
 @dataclass(frozen=True)
@@ -51,6 +50,8 @@ class ServiceOptions:
 
     def read(self, *, needs_bundles: bool = True) -> Settings:
         """Return the settings, as `read_settings` does."""
+        from cryptml_server.base.settings_sources import read_settings
+
         given = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "settings"}
         given |= {"bundles": tuple(self.bundles or ()) or None, "insecure_anonymous": self.insecure_anonymous or None}
         return read_settings(given, file=self.settings, needs_bundles=needs_bundles)

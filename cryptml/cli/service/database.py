@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from cryptml_server.base.settings_sources import read_settings
 
 from cryptml.cli.console import say
 from cryptml.errors import SettingError
@@ -28,6 +27,7 @@ def upgrade(
     ] = None,
 ) -> None:
     """Make the tables, or bring them to this version's form; stop the service first. An embedded database needs no such step."""
+    from cryptml_server.base.settings_sources import read_settings
     from cryptml_server.database import Database, DatabaseUnavailable
 
     settings = read_settings({"database": database}, needs_bundles=False)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from cryptml_server.base.settings_sources import read_settings
 
 from cryptml.cli.console import err, out, print_json, say
 from cryptml.cli.options.shared import with_shared_options
@@ -220,6 +219,7 @@ def revoke(name: Name, data: Data = None, database: Address = None) -> None:
 @contextmanager
 def _opened(data: Path | None, database: str | None, *, new: bool = False) -> Iterator[Database]:
     """Open the service's database; an embedded one must be there, unless it may be a new one."""
+    from cryptml_server.base.settings_sources import read_settings
     from cryptml_server.database import DatabaseUnavailable
     from cryptml_server.parts import open_database
 
