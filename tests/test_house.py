@@ -94,7 +94,7 @@ def check_contents(wheel: Path) -> None:
     assert {f"{package}/py.typed" for package in ("cryptml", "cryptml_server", "cryptml_client")} <= names
     assert "cryptml/schemas/server-bundle.schema.json" in names
     assert "cryptml/networks/shipped/reference/weights.safetensors" in names
-    assert any(name.startswith("cryptml_server/database/migrations/versions/0001") for name in names)
+    assert any(name.startswith("cryptml_server/database/migrations/versions/0002_all_tables") for name in names)
     assert told["License-Expression"] == "Apache-2.0"
     assert told.get_all("License-File") == ["LICENSE", "NOTICE"]
     assert told["Author"] == "CRYPTML developers"

@@ -11,7 +11,7 @@ import typer
 from typer.testing import CliRunner
 
 from cryptml import installations
-from cryptml.cli import main, run, split_profiler
+from cryptml.cli import main, running, split_profiler
 from cryptml.cli.requirements import require_extras
 from cryptml.errors import CircuitError, SettingError
 from cryptml.fhe import engine
@@ -132,7 +132,7 @@ def test_a_module_that_is_missed_later_is_named_with_its_extra(
 
     monkeypatch.setattr(sys, "argv", ["cryptml"])
     with pytest.raises(SystemExit) as left:
-        run.run_app(app)
+        running.run_app(app)
     assert left.value.code == 1
     assert sentence in " ".join(capsys.readouterr().err.split())
 
