@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from cryptml.datasets import load_dataset
 from cryptml.errors import CircuitError, CryptmlError, NetworkError
 from cryptml.fhe.backends.integer import compile_integer_program
-from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS
+from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS
 from cryptml.networks import Standardisation
 from cryptml.networks.architectures import reference
 from cryptml.networks.architectures.design import NOISE, Design
@@ -32,7 +32,7 @@ from cryptml.networks.architectures.registry import Architecture, load_architect
 from cryptml.networks.architectures.wavelets import begin_as_wavelets
 from cryptml.networks.modules.binned_linear import BinnedLinear
 from cryptml.networks.modules.blocks import activation, convolution, input_grid, keep_taps, linear
-from cryptml.networks.modules.negacyclic import TriangleWave
+from cryptml.networks.modules.negacyclic import NegacyclicActivation
 from cryptml.networks.modules.rounded_accumulator import RoundedAccumulator
 from cryptml.networks.rounding.noise import DEFAULT_P_ERROR
 from cryptml.splits import Segment
@@ -81,7 +81,7 @@ def rectified(classes: int) -> nn.Sequential:
     """Return the reference network with rectifiers for waves, over rounded ranges with a margin."""
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for name, each in reference.build(classes).named_children():
-        if isinstance(each, TriangleWave):
+        if isinstance(each, NegacyclicActivation):
             channels, volume = len(each.mean), name == "wave1"
             layers[name.replace("wave", "round")] = RoundedAccumulator(channels, bits=each.bits, noise=NOISE)
             layers[name.replace("wave", "norm")] = nn.BatchNorm2d(channels) if volume else nn.BatchNorm1d(channels)
@@ -140,7 +140,7 @@ def price(architecture: Architecture, classes: tuple[str, ...], inputs: Tensor) 
     """Return the compiler's estimate for all layers, in millions, or why there is none."""
     try:
         network = check_convertible(architecture, classes, inputs)
-        compiled = compile_integer_program(network, Segment(0, len(network)), DEFAULT_ENGINE_SETTINGS)
+        compiled = compile_integer_program(network, Segment(0, len(network)), DEFAULT_COMPILER_SETTINGS)
     except (CircuitError, NetworkError):
         return "does not compile"
     compiled.discard()

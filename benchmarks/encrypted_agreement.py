@@ -22,7 +22,7 @@ from cryptml.bundle.build import build_bundle
 from cryptml.cli.console import bar
 from cryptml.datasets import load_dataset
 from cryptml.fhe.backends.integer import compile_integer_program
-from cryptml.fhe.settings import EngineSettings, Rounding
+from cryptml.fhe.settings import CompilerSettings, Rounding
 from cryptml.networks import load_network
 from cryptml.networks.network import probabilities
 from cryptml.networks.rounding.envelope import split_envelope
@@ -59,7 +59,7 @@ def main() -> int:
             split,
             work / "bundle",
             backend=compile_integer_program,
-            settings=EngineSettings(arguments.p_error, rounding=Rounding(arguments.rounding)),
+            settings=CompilerSettings(arguments.p_error, rounding=Rounding(arguments.rounding)),
         )
         with (
             local_service([work / "bundle"], work / "data") as service,

@@ -1,8 +1,8 @@
-"""How often the engine reads a neighbouring bin of a rounding table, against the noise that training and simulation assume.
+"""How often Concrete reads a table entry beside it of a rounding table, against the noise that training and simulation assume.
 
 python benchmarks/engine_noise.py --dataset mias:PATH --count 30
 
-The table of one layer is replaced by the numbers of its bins, which are then decrypted: for every lookup it is known where in its bin the
+The table of one layer is replaced by the numbers of its bins, which are then decrypted: for each it is known where in its bin the
 accumulator lay, and what was read.
 """
 
@@ -22,7 +22,7 @@ from scipy.stats import norm
 from cryptml.cli.console import bar
 from cryptml.datasets import load_dataset
 from cryptml.fhe.backends.integer import compile_integer_program
-from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS
+from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS
 from cryptml.networks import load_network
 from cryptml.networks.conversion.grid import to_boundary
 from cryptml.networks.layers import Activation, Linear
@@ -32,7 +32,7 @@ from cryptml.splits import Segment
 
 
 def main() -> int:
-    """Return 0 if no lookup read further than a neighbouring bin."""
+    """Return 0 if no bootstrap read further than a table entry beside it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", default="reference")
     parser.add_argument("--segment", default="2-5", help="layers, the last of which rounds")
@@ -52,7 +52,7 @@ def main() -> int:
     accumulators = counting.run(values, Segment(start, stop - 1))
     expected = counting.run(values, segment)
 
-    compiled = compile_integer_program(counting, segment, DEFAULT_ENGINE_SETTINGS)
+    compiled = compile_integer_program(counting, segment, DEFAULT_COMPILER_SETTINGS)
     client = fhe.Client(fhe.ClientSpecs.deserialize(compiled.spec.client_specs))
     client.keygen()
     found = []
@@ -72,13 +72,13 @@ def main() -> int:
     simulated = float((norm.sf((1 - place) / assumed) + norm.cdf(-place / assumed)).mean())
     out = sys.stdout
     out.write(
-        f"{arguments.network} {segment}, p_error 2^-40, {off.size} lookups of {bins.bits} bits, {datetime.now(timezone.utc).date()}, "
+        f"{arguments.network} {segment}, p_error 2^-40, {off.size} bootstraps of {bins.bits} bits, {datetime.now(timezone.utc).date()}, "
         f"{os.cpu_count()} cores, {platform.machine()}\n\n"
     )
     out.write("| | measured | assumed |\n|---|---:|---:|\n")
-    out.write(f"| lookups that read a neighbouring bin | {(off != 0).mean():.2%} | {simulated:.2%} |\n")
+    out.write(f"| bootstraps that read a table entry beside it | {(off != 0).mean():.2%} | {simulated:.2%} |\n")
     out.write(f"| deviation of the noise, in bins | {measured:.4f} | {assumed:.4f} |\n")
-    out.write(f"| lookups further off | {int((np.abs(off) > 1).sum())} | 0 |\n")
+    out.write(f"| bootstraps further off | {int((np.abs(off) > 1).sum())} | 0 |\n")
     return int(bool((np.abs(off) > 1).any()))
 
 

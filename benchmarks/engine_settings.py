@@ -14,7 +14,7 @@ import numpy as np
 from cryptml.datasets import load_dataset
 from cryptml.errors import CryptmlError
 from cryptml.fhe.backends.integer import compile_integer_program
-from cryptml.fhe.settings import EngineSettings
+from cryptml.fhe.settings import CompilerSettings
 from cryptml.networks import load_network
 from cryptml.networks.network import probabilities
 from cryptml.networks.rounding.noise import bin_deviation
@@ -51,7 +51,7 @@ def main() -> int:
     first = None
     for exponent in EXPONENTS:
         p_error = 2.0**-exponent
-        compiled = compile_integer_program(network, segments[0], EngineSettings(p_error))
+        compiled = compile_integer_program(network, segments[0], CompilerSettings(p_error))
         spec = compiled.spec
         compiled.discard()
         first = first or spec.complexity

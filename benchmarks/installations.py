@@ -37,7 +37,7 @@ INSTALLATIONS = {"client": ".venv-client", "server": ".venv-server", "all": ".ve
 """Names and environments."""
 
 IMPORT = "import cryptml_client"
-ENGINE = "import cryptml_client, cryptml.fhe.engine"
+ENGINE = "import cryptml_client, cryptml.fhe.concrete"
 """The same, and Concrete, which a client loads with its first keys."""
 
 

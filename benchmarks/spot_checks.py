@@ -17,7 +17,7 @@ from dataclasses import replace
 import numpy as np
 
 from cryptml.bundle.spot_checks import SpotChecks, make_spot_checks
-from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS
+from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS
 from cryptml.networks import IntArray, Network, load_network
 from cryptml.networks.layers import Linear
 from cryptml.networks.shipped import DEFAULT_SPLITS
@@ -88,7 +88,7 @@ def main() -> None:
     sys.stdout.write(f"| {' | '.join(COLUMNS)} |\n|---|---|---:|---:|---:|---:|\n")
     for name, split in DEFAULT_SPLITS.items():
         network = load_network(name)
-        checks = make_spot_checks(network, Split(split), CHECKS, p_error=DEFAULT_ENGINE_SETTINGS.p_error, seed=1)
+        checks = make_spot_checks(network, Split(split), CHECKS, p_error=DEFAULT_COMPILER_SETTINGS.p_error, seed=1)
         if checks is None:
             sys.stdout.write(f"| {name} | | no defined answer about synthetic regions | | | |\n")
             continue

@@ -12,7 +12,7 @@ from cryptml.bundle.client import ClientBundle
 from cryptml.bundle.server import ServerBundle
 from cryptml.errors import ReportError, SettingError
 from cryptml.fhe.backends.registry import load_backend
-from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS, EngineSettings, Rounding
+from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS, CompilerSettings, Rounding
 from cryptml.listening import Listener, SilentListener
 from cryptml.networks import load_network
 from cryptml.networks.network import Network
@@ -140,19 +140,21 @@ def _report(request: BuildRequest) -> Report | None:
             f"--p-error is {request.p_error:g} but the report was measured at {at:g}; profile at the other"
         )
     if request.rounding is not None:
-        raise SettingError("a report's costs are those of its own engine settings; leave out --rounding, or --report")
+        raise SettingError("a report's costs are those of its own compiler settings; leave out --rounding, or --report")
     if request.backend != "integer":
-        raise SettingError("a report holds the engine settings of --backend integer; leave out one of them")
+        raise SettingError("a report holds the compiler settings of --backend integer; leave out one of them")
     return document
 
 
-def _settings(request: BuildRequest, report: Report | None) -> tuple[EngineSettings, Mapping[Segment, EngineSettings]]:
+def _settings(
+    request: BuildRequest, report: Report | None
+) -> tuple[CompilerSettings, Mapping[Segment, CompilerSettings]]:
     """Return the settings of segments, and those of segments for which a report has others."""
     if report is not None:
-        return EngineSettings(report["configuration"]["p_error"]), settings_in(report)
+        return CompilerSettings(report["configuration"]["p_error"]), settings_in(report)
     if request.rounding is not None and request.backend != "integer":
         raise SettingError("--rounding is of --backend integer; leave out one of them")
-    settings = DEFAULT_ENGINE_SETTINGS if request.p_error is None else EngineSettings(request.p_error)
+    settings = DEFAULT_COMPILER_SETTINGS if request.p_error is None else CompilerSettings(request.p_error)
     return replace(settings, rounding=request.rounding or settings.rounding), {}
 
 

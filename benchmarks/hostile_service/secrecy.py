@@ -147,7 +147,7 @@ class Watch:
             yield "the same ciphertext was sent for another evaluation"  # for the same one it may be sent again
         self.ciphertexts += 1
         if not is_whole(body):
-            yield "a body was sent that is no message of the engine"
+            yield "a body was sent that is no message of Concrete"
         if foreign or not 0 <= request.segment < len(play.steps):
             return
         step = play.steps[request.segment]

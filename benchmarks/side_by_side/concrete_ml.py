@@ -21,7 +21,7 @@ from cryptml.fhe.backends.toolchain import linkable
 from cryptml.networks import load_network
 from cryptml.networks.boundary import FloatArray
 from cryptml.networks.checkpoint import load_checkpoint
-from cryptml.networks.modules.negacyclic import TriangleWave
+from cryptml.networks.modules.negacyclic import NegacyclicActivation
 from cryptml.networks.modules.rounded_accumulator import RoundedAccumulator
 from cryptml.processes.answering import milliseconds_since
 
@@ -98,14 +98,14 @@ def plain(module: nn.Sequential) -> nn.Sequential:
             prune.remove(layer, "weight")  # type: ignore[no-untyped-call]
         if isinstance(layer, RoundedAccumulator):
             layers[name] = nn.Identity()
-        elif isinstance(layer, TriangleWave):
+        elif isinstance(layer, NegacyclicActivation):
             layers[name] = PlainWave(layer)
         elif isinstance(layer, qnn.QuantLinear) and layer.quant_weight().scale.numel() > 1:
             behind = (layers[other] for other in names[place:])
-            norm = next(each for each in behind if isinstance(each, (nn.BatchNorm1d, TriangleWave)))
+            norm = next(each for each in behind if isinstance(each, (nn.BatchNorm1d, NegacyclicActivation)))
             layers[name], ratio = _one_scale(layer)
             with torch.no_grad():
-                if isinstance(norm, TriangleWave):
+                if isinstance(norm, NegacyclicActivation):
                     low, width = norm.grid()
                     norm.put(low * ratio, width * ratio)
                 else:
@@ -115,13 +115,13 @@ def plain(module: nn.Sequential) -> nn.Sequential:
 
 
 class PlainWave(nn.Module):
-    """A `TriangleWave` of whole accumulators, in operations that Concrete ML imports."""
+    """A `NegacyclicActivation` of whole accumulators, in operations that Concrete ML imports."""
 
     low: torch.Tensor
     half_turn: torch.Tensor
     loudness: torch.Tensor
 
-    def __init__(self, wave: TriangleWave) -> None:
+    def __init__(self, wave: NegacyclicActivation) -> None:
         super().__init__()
         low, width = wave.grid()
         self.register_buffer("low", low.detach())

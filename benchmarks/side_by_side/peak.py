@@ -1,4 +1,4 @@
-"""How many bootstraps a second the engine does at best, with a network's own key parameters: one large tensor of lookups."""
+"""How many bootstraps a second Concrete does at best, with a network's own key parameters: one large tensor of bootstraps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cryptml.fhe.backends.base import configuration
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.backends.toolchain import linkable
 from cryptml.fhe.parameters import CircuitParameters
-from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS
+from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS
 from cryptml.networks import load_network
 from cryptml.networks.boundary import FloatArray
 from cryptml.processes.answering import milliseconds_since
@@ -39,19 +39,19 @@ class PeakContender:
 
     def prepare(self, cleanup: ExitStack) -> None:  # noqa: ARG002
         """See `Contender.prepare`."""
-        compiled = compile_integer_program(self._network, self._segment, DEFAULT_ENGINE_SETTINGS)
+        compiled = compile_integer_program(self._network, self._segment, DEFAULT_COMPILER_SETTINGS)
         compiled.discard()
         table = fhe.LookupTable(list(range(1 << self._bits)))
         generator = np.random.default_rng(0)
         samples = [generator.integers(0, 1 << self._bits, LOOKUPS) for _ in range(8)]
         with linkable():
             self._circuit = fhe.Compiler(lambda x: table[x], {"x": "encrypted"}).compile(
-                samples, configuration(DEFAULT_ENGINE_SETTINGS, compiled.spec)
+                samples, configuration(DEFAULT_COMPILER_SETTINGS, compiled.spec)
             )
         found = CircuitParameters.parse(self._circuit.client.specs.serialize()).key_parameters
         if found != compiled.spec.parameters.key_parameters:
             raise MeasurementError(
-                f"{LOOKUPS} lookups of {self._bits} bits do not get the key parameters of segment {self._segment}; there is no peak to "
+                f"{LOOKUPS} bootstraps of {self._bits} bits do not get the key parameters of segment {self._segment}; there is no peak to "
                 "compare with"
             )
         self._circuit.keygen()

@@ -20,7 +20,7 @@ from cryptml.errors import BundleError
 from cryptml.fhe.backends.base import Backend, Compiled
 from cryptml.fhe.backends.sharing import compile_sharing
 from cryptml.fhe.circuit import CircuitSpec
-from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS, EngineSettings
+from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS, CompilerSettings
 from cryptml.files import MAX_JSON_BYTES, parse_json, read_bounded, sha256, to_json_bytes
 from cryptml.networks.boundary import Boundary
 from cryptml.networks.network import Network
@@ -43,8 +43,8 @@ def build_bundle(
     out: Path,
     *,
     backend: Backend,
-    settings: EngineSettings = DEFAULT_ENGINE_SETTINGS,
-    chosen: Mapping[Segment, EngineSettings] | None = None,
+    settings: CompilerSettings = DEFAULT_COMPILER_SETTINGS,
+    chosen: Mapping[Segment, CompilerSettings] | None = None,
     share_keys: bool = False,
     spot_checks: int = 0,
     force: bool = False,
@@ -58,7 +58,7 @@ def build_bundle(
         split: One letter a layer.
         out: A new folder; an existing bundle is replaced only with ``force``.
         backend: Compiles the server segments.
-        settings: Of the engine.
+        settings: Of Concrete.
         chosen: Of segments for which others were found better, as a profile holds them.
         share_keys: Compile all server segments for one key set, instead of one for each.
         spot_checks: Regions with known answers that clients get; each exposes an answer of the network.
@@ -117,7 +117,7 @@ def _write_spot_checks(folder: Path, network: Network, split: Split, count: int,
 def _compile(
     network: Network,
     split: Split,
-    settings: Mapping[Segment, EngineSettings],
+    settings: Mapping[Segment, CompilerSettings],
     backend: Backend,
     progress: BuildProgress | None,
     *,

@@ -20,7 +20,7 @@ class WorkerMemory:
 
     Attributes:
         threads: Of the process that was measured.
-        baseline_bytes: Resident once the interpreter and the engine are loaded, before anything is asked.
+        baseline_bytes: Resident once the interpreter and Concrete are loaded, before anything is asked.
         circuit_bytes: That loading the circuit adds.
         runtime_bytes: That the first evaluation adds for good, keys apart.
         key_set_bytes: That each key set adds that is kept, expanded, as an evaluation leaves it.

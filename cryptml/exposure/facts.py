@@ -73,7 +73,7 @@ class SplitExposure:
         recoverable_parameters: Learned integers of server segments that a known number of queries recovers.
         decrypted_boundaries: Boundaries that the client decrypts: one for each server segment.
         queries: The fewest queries among those segments; None without one.
-        failure_probability: That one whole prediction holds a wrong lookup, at most: 1 - (1 - p_error)^bootstraps.
+        failure_probability: That one whole prediction holds a wrong bootstrap, at most: 1 - (1 - p_error)^bootstraps.
     """
 
     client_parameters: int
@@ -131,8 +131,8 @@ def split_exposure(
         split: Who runs what.
         segments: The facts of its server segments at least.
         layer_parameters: Learned integers of each layer of the network.
-        bootstraps: Table lookups of its server segments at least, for one input.
-        p_error: Probability that one lookup fails, in [0, 1).
+        bootstraps: Programmable bootstraps of its server segments at least, for one input.
+        p_error: Probability that one bootstrap fails, in [0, 1).
 
     Raises:
         SplitError: If the split has another number of layers.

@@ -48,7 +48,7 @@ class PublicLayer:
         elif isinstance(layer, SumPooling):
             kernel, stride, groups = layer.kernel, layer.stride, reads[0]
         return PublicLayer(
-            layer.kind, layer.linear, reads, writes, kernel, stride, padding, groups, count_lookups(layer)
+            layer.kind, layer.linear, reads, writes, kernel, stride, padding, groups, count_bootstraps(layer)
         )
 
     @property
@@ -57,10 +57,10 @@ class PublicLayer:
         return self.kind == SumPooling.kind and all(k <= s for k, s in zip(self.kernel, self.stride, strict=True))
 
 
-def count_lookups(layer: Layer) -> int:
+def count_bootstraps(layer: Layer) -> int:
     """Return the non-linear layers in a layer, itself included; a residual block counts those of its branches, 1 at least."""
     if isinstance(layer, Residual):
-        return max(1, sum(count_lookups(inner) for inner in (*layer.body, *layer.shortcut)))
+        return max(1, sum(count_bootstraps(inner) for inner in (*layer.body, *layer.shortcut)))
     return 0 if layer.linear else 1
 
 

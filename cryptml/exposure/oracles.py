@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from cryptml.fhe.client import ClientCircuit
-from cryptml.fhe.engine import fhe
+from cryptml.fhe.concrete import fhe
 from cryptml.fhe.server import ServerCircuit
 from cryptml.networks.boundary import Boundary
 from cryptml.networks.extent import IntArray
@@ -92,7 +92,7 @@ class EncryptedOracle:
         """See `Oracle.query`.
 
         Raises:
-            CircuitError: If the values break the boundary, or a lookup failed so badly that the answer does.
+            CircuitError: If the values break the boundary, or a bootstrap failed so badly that the answer does.
             CiphertextError: If the two halves do not fit.
         """
         answers = [self._ask(values[index : index + 1]) for index in range(len(values))]

@@ -103,10 +103,10 @@ class CircuitSpec:
         reads: The boundary before it, without its grid.
         writes: The boundary behind it, without its grid.
         codec: Between those and the circuit's integers.
-        p_error: Bound asked for, for one lookup.
-        bootstraps: Table lookups for one input.
+        p_error: Bound asked for, for one bootstrap.
+        bootstraps: Programmable bootstraps for one input.
         lookup_bits: Width of the widest table input that the network needs; 0 for a linear segment.
-        approximate: Whether a lookup rounds its input, and so may read the neighbouring bin: answers then lie within
+        approximate: Whether a bootstrap rounds its input, and so may read the table entry beside it: answers then lie within
             `cryptml.networks.rounding.envelope` instead of being equal to those in the clear.
         complexity: The optimiser's estimate of the work, in its own unit.
         key_set: Names the key set that it takes (SHA-256, hexadecimal): of ``client_specs`` where it has one to itself, of the key
@@ -136,7 +136,7 @@ class CircuitSpec:
     def failure_probability(self) -> float:
         """Bound on the probability that one whole evaluation holds a wrong lookup: 1 - (1 - p_error)^bootstraps.
 
-        Where the circuit rounds, reading a neighbouring bin is no wrong lookup, and values beyond a table's bins are not counted.
+        Where the circuit rounds, reading a table entry beside it is no wrong bootstrap, and values beyond a table's bins are not counted.
         """
         return float(-np.expm1(self.bootstraps * np.log1p(-self.p_error)))
 
@@ -144,7 +144,7 @@ class CircuitSpec:
         """Return decoded values if they can come from this segment.
 
         Raises:
-            RangeError: If they leave the boundary: the ciphertext was of other keys, altered, a lookup failed, or the input
+            RangeError: If they leave the boundary: the ciphertext was of other keys, altered, a bootstrap failed, or the input
                 drove an accumulator out of the range that the network was calibrated for.
         """
         violation = self.writes.describe_violation(values)

@@ -17,7 +17,7 @@ from cryptml.fhe.parameters import OVERHEAD_BYTES
 from cryptml.networks.extent import IntArray
 
 if TYPE_CHECKING:
-    from cryptml.fhe.engine import fhe
+    from cryptml.fhe.concrete import fhe
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class KeySet:
         Raises:
             KeySetError: If it cannot be read.
         """
-        from cryptml.fhe.engine import fhe
+        from cryptml.fhe.concrete import fhe
 
         try:
             return KeySet(spec.key_set, fhe.Keys.deserialize(data))
@@ -138,7 +138,7 @@ class ClientCircuit:
             CiphertextError: If it is not a ciphertext of this circuit's output.
             CircuitError: If what it decrypts to cannot come from this segment.
         """
-        from cryptml.fhe.engine import fhe
+        from cryptml.fhe.concrete import fhe
 
         if not is_whole(ciphertext):
             raise CiphertextError(
@@ -155,7 +155,7 @@ class ClientCircuit:
 
 def _native_client(spec: CircuitSpec) -> fhe.Client:
     """Return Concrete's client for what was checked of a specification, written anew, never for the bytes that a service sent."""
-    from cryptml.fhe.engine import fhe
+    from cryptml.fhe.concrete import fhe
 
     native = spec.parameters.native
     try:

@@ -1,4 +1,4 @@
-"""How the engine's messages begin: a table of the lengths of their segments, which the engine believes."""
+"""How Concrete's messages begin: a table of the lengths of their segments, which Concrete believes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MOST_SEGMENTS = 512
 def is_whole(message: bytes) -> bool:
     """Return whether a serialised message is as long as its table says.
 
-    One that says it is longer makes the engine take as much memory as it claims, before it notices that the rest is missing.
+    One that says it is longer makes Concrete take as much memory as it claims, before it notices that the rest is missing.
     """
     if len(message) < WORD:
         return False

@@ -10,7 +10,7 @@ import signal
 from pathlib import Path
 
 from cryptml.errors import CiphertextError, CircuitError, KeySetError
-from cryptml.fhe.engine import Library, fhe
+from cryptml.fhe.concrete import Library, fhe
 from cryptml.fhe.framing import is_whole
 
 LIBRARY = "sharedlib.so"

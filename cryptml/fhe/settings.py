@@ -1,4 +1,4 @@
-"""What the engine is asked for when a segment is compiled: the probability of error, and how lookups share key parameters."""
+"""What Concrete is asked for when a segment is compiled: the probability of error, and how bootstraps share key parameters."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from cryptml.networks.rounding.noise import DEFAULT_P_ERROR
 
 
 class Grouping(str, Enum):
-    """Which lookups of a circuit take the same key parameters; every further group adds keys.
+    """Which bootstraps of a circuit take the same key parameters; every further group adds keys.
 
     Attributes:
         WIDTH: Those whose inputs are as wide: Concrete's default.
         WIDTH_AND_NORM: Those whose inputs are as wide and come from weights of a similar norm, so that large weights before some
-            lookups do not make the others dearer.
+            bootstraps do not make the others dearer.
     """
 
     WIDTH = "width"
@@ -29,8 +29,8 @@ class Rounding(str, Enum):
     """How a table that drops the lowest bits of its input gets rid of them.
 
     Attributes:
-        APPROXIMATE: For nothing; a value close to the edge of a bin may be read as the neighbouring bin. What training simulates.
-        EXACT: By one lookup a bit; every bin is read right.
+        APPROXIMATE: For nothing; a value close to the edge of a bin may be read as the table entry beside it. What training simulates.
+        EXACT: By one bootstrap a bit; every bin is read right.
     """
 
     APPROXIMATE = "approximate"
@@ -38,12 +38,12 @@ class Rounding(str, Enum):
 
 
 @dataclass(frozen=True)
-class EngineSettings:
+class CompilerSettings:
     """Settings of one segment's compilation; the security level, 128 bits, is none of them.
 
     Attributes:
-        p_error: Probability, at most, that one lookup reads a wrong entry, in (0, 1).
-        grouping: Of lookups, by key parameters.
+        p_error: Probability, at most, that one bootstrap reads a wrong entry, in (0, 1).
+        grouping: Of bootstraps, by key parameters.
         rounding: Of what tables read.
 
     Raises:
@@ -59,21 +59,21 @@ class EngineSettings:
             raise SettingError(f"p_error is {self.p_error}; it lies between 0 and 1, 2^-40 by default")
 
 
-DEFAULT_ENGINE_SETTINGS = EngineSettings()
+DEFAULT_COMPILER_SETTINGS = CompilerSettings()
 
 DEFAULT_MAX_FAILURE = 2.0**-30
 """Probability, at most, that a whole answer holds a wrong lookup: once in a thousand million answers; `DEFAULT_P_ERROR` keeps it
-for up to 1024 lookups."""
+for up to 1024 bootstraps."""
 
 
-def p_error_within(max_failure: float, lookups: int) -> float:
-    """Return the p_error that keeps a whole answer's probability of a wrong lookup, ``1 - (1 - p_error)^lookups``, at a bound.
+def p_error_within(max_failure: float, bootstraps: int) -> float:
+    """Return the p_error that keeps a whole answer's probability of a wrong bootstrap, ``1 - (1 - p_error)^bootstraps``, at a bound.
 
     Args:
         max_failure: The bound, in (0, 1).
-        lookups: Of one answer; with none, anything keeps the bound.
+        bootstraps: Of one answer; with none, anything keeps the bound.
     """
-    return float(-np.expm1(np.log1p(-max_failure) / max(1, lookups)))
+    return float(-np.expm1(np.log1p(-max_failure) / max(1, bootstraps)))
 
 
 def power(probability: float) -> str:

@@ -24,7 +24,8 @@ class Boundary:
     """What may stand between two layers: every value ``q`` is an integer in ``[low, high]``.
 
     The real number behind it is ``scale * (q - zero)``, a channel (first axis of ``shape``) at a time. Accumulators are
-    shifted so that their ``low`` is 0, because an unsigned range wastes no bit of a table lookup; their ``zero`` says by how much.
+    shifted so that their ``low`` is 0, because an unsigned range wastes no bit of a programmable bootstrap; their ``zero``
+    says by how much.
 
     Attributes:
         shape: Without the batch axis: (channels, rows, columns) or (features,).

@@ -97,7 +97,7 @@ class Network:
         return all(layer.linear for layer in self.segment_layers(segment))
 
     def bootstraps(self, segment: Segment) -> int:
-        """Return the table lookups that a segment costs for one input."""
+        """Return the programmable bootstraps that a segment costs for one input."""
         layers = self.segment_layers(segment)
         return sum(
             layer.bootstraps(entering) for layer, entering in extents(layers, self.boundaries[segment.start].extent())

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cryptml.fhe.settings import EngineSettings
+from cryptml.fhe.settings import CompilerSettings
 from cryptml.journal import Journal
 from cryptml.networks.network import Network
 from cryptml.profiler.plan.circuit_settings import Candidate, alternatives, best, is_worth_comparing
@@ -20,13 +20,13 @@ class Variant:
 
     Attributes:
         segment: Which layers.
-        keys_of: Whose key parameters, and so whose engine settings; None for its own.
-        settings: Of the engine; None for the run's default.
+        keys_of: Whose key parameters, and so whose compiler settings; None for its own.
+        settings: Of Concrete; None for the run's default.
     """
 
     segment: Segment
     keys_of: Segment | None = None
-    settings: EngineSettings | None = None
+    settings: CompilerSettings | None = None
 
     def __str__(self) -> str:
         words = str(self.segment)
@@ -44,13 +44,13 @@ class Findings:
     Attributes:
         network: What is profiled.
         journal: Of the run.
-        settings: The default ones of the engine.
+        settings: The default ones of Concrete.
         trials: Whether others are tried beside them, and divisions of threads.
     """
 
     network: Network
     journal: Journal
-    settings: EngineSettings
+    settings: CompilerSettings
     trials: bool = True
 
     @property
@@ -72,7 +72,7 @@ class Findings:
         return found
 
     def others(self, segment: Segment) -> list[Variant]:
-        """Return a segment with the engine settings that are tried beside the default ones; none where it has no lookups."""
+        """Return a segment with the compiler settings that are tried beside the default ones; none where it has no bootstraps."""
         base = self.compiled(Variant(segment))
         if not self.trials or not self.network.bootstraps(segment) or not base or base.get("reason"):
             return []
@@ -107,13 +107,13 @@ class Findings:
         return found.get("allocations", ())
 
     def chosen(self, segment: Segment) -> Variant:
-        """Return a segment with the engine settings that it is deployed with."""
+        """Return a segment with the compiler settings that it is deployed with."""
         variants = [Variant(segment), *self.others(segment)]
         candidates = [self.candidate(variant) for variant in variants]
         return variants[candidates.index(best(candidates[0], candidates[1:]))]
 
-    def settings_of(self, variant: Variant) -> EngineSettings:
-        """Return the engine settings that a variant is compiled with."""
+    def settings_of(self, variant: Variant) -> CompilerSettings:
+        """Return the compiler settings that a variant is compiled with."""
         if variant.keys_of is not None:
             return self.settings_of(self.chosen(variant.keys_of))
         return variant.settings or self.settings
@@ -163,7 +163,7 @@ class Findings:
         return sorted(found.values(), key=self.complexity)
 
     def point(self, variant: Variant) -> Point:
-        """Return a compiled variant with lookups as estimation takes it."""
+        """Return a compiled variant with bootstraps as estimation takes it."""
         segment, compiled = variant.segment, self.compiled(variant)
         boundaries = self.network.boundaries[segment.start : segment.stop + 1]
         reads, writes = boundaries[0], boundaries[-1]
@@ -180,7 +180,7 @@ class Findings:
         )
 
     def points(self, variants: Sequence[Variant]) -> list[Point]:
-        """Return those that were measured and have lookups."""
+        """Return those that were measured and have bootstraps."""
         return [
             self.point(variant)
             for variant in variants

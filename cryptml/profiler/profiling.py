@@ -135,7 +135,7 @@ class _Run:
         self._at_once(compare, range(len(wanted)))
 
     def _divide(self) -> None:
-        """Try how threads are best divided, for every segment that was measured and has lookups."""
+        """Try how threads are best divided, for every segment that was measured and has bootstraps."""
         chosen = [
             self.findings.chosen(each) for each in self.findings.segments if self.findings.network.bootstraps(each)
         ]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptml.errors import SettingError
-from cryptml.fhe.settings import DEFAULT_MAX_FAILURE, EngineSettings, p_error_within
+from cryptml.fhe.settings import DEFAULT_MAX_FAILURE, CompilerSettings, p_error_within
 from cryptml.networks import load_network
 from cryptml.networks.network import Network
 from cryptml.networks.rounding.noise import DEFAULT_P_ERROR
@@ -91,7 +91,7 @@ class ProfileRequest:
         bound = self.max_failure or DEFAULT_MAX_FAILURE
         bootstraps = network.bootstraps(Segment(0, len(network)))
         return ProfileSettings(
-            engine=EngineSettings(self.p_error or min(DEFAULT_P_ERROR, p_error_within(bound, bootstraps))),
+            engine=CompilerSettings(self.p_error or min(DEFAULT_P_ERROR, p_error_within(bound, bootstraps))),
             max_failure=None if self.p_error else bound,
             trials=self.trials,
             limits=Limits(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from cryptml.fhe.settings import EngineSettings
+from cryptml.fhe.settings import CompilerSettings
 from cryptml.profiler.measure.measurement import (
     Limits,
 )
@@ -17,9 +17,9 @@ class ProfileSettings:
     """How to profile.
 
     Attributes:
-        engine: Default settings of the engine.
+        engine: Default settings of Concrete.
         max_failure: Bound on a whole answer's probability of failure that ``engine.p_error`` keeps; None where that was given instead.
-        trials: Whether other engine settings and divisions of threads are tried: two to three times the run.
+        trials: Whether other compiler settings and divisions of threads are tried: two to three times the run.
         limits: Of each segment.
         estimate_above_s: Segments whose evaluation is expected to take longer are estimated, once one near them was measured; None
             measures all.
@@ -27,7 +27,7 @@ class ProfileSettings:
         ray_address: Of the cluster whose machines measure; None for this one alone.
     """
 
-    engine: EngineSettings
+    engine: CompilerSettings
     max_failure: float | None
     trials: bool
     limits: Limits

@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cryptml.errors import CircuitError, NetworkError, SettingError
 from cryptml.fhe.backends.integer import compile_integer_program
-from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS
+from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS
 from cryptml.networks.architectures.design import Design
 from cryptml.networks.architectures.registry import DESIGN, Architecture
 from cryptml.search.price import PriceModel
@@ -38,7 +38,7 @@ MOST_REFUSED = 500
 """Designs refused in a row before the search gives up: the budget is then too small for the space."""
 
 CHEAPEST_LOOKUP = 20.0
-"""Millions of complexity below every lookup that the engine has (55 for 2 bits): designs beyond the budget need no compiler."""
+"""Millions of complexity below every bootstrap that Concrete has (55 for 2 bits): designs beyond the budget need no compiler."""
 
 PRICED_ON = 128
 """Pictures that a design sees before it is priced."""
@@ -191,7 +191,7 @@ class Search:
                     raise NetworkError(f"{design.summary} was trained already")
                 milliseconds = self._affordable(design)
                 if tell is not None:
-                    tell(f"training {design.lookups} lookups, {milliseconds:.0f} ms")
+                    tell(f"training {design.lookups} bootstraps, {milliseconds:.0f} ms")
                 validated = cross_validate(
                     _architecture(design), self._examples, self._prepared or (), self._settings.training, progress
                 )
@@ -242,7 +242,7 @@ class Search:
             network = check_convertible(
                 _architecture(design), self._examples.dataset.classes, self._examples.inputs[:PRICED_ON, 0]
             )
-            compiled = compile_integer_program(network, Segment(0, len(network)), DEFAULT_ENGINE_SETTINGS)
+            compiled = compile_integer_program(network, Segment(0, len(network)), DEFAULT_COMPILER_SETTINGS)
             compiled.discard()
             milliseconds = self._price.milliseconds(compiled.spec)
         if milliseconds > budget:

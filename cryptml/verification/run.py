@@ -75,7 +75,7 @@ def choose_splits(
         entries = [entry for entry in entries if entry["shared_keys"]]
     chosen = _named(document, splits) if splits is not None else _of_frontier(entries, frontier=frontier, count=count)
     if share_keys and any(describe_composed(document, each, link)["shared_keys"] is None for each in chosen):
-        raise ReportError("a split with fewer than two server segments with lookups has no keys to share")
+        raise ReportError("a split with fewer than two server segments with bootstraps has no keys to share")
     return chosen
 
 
@@ -118,7 +118,7 @@ def run_split_over_http(
     """Run one split and return its samples; the answers are compared with the clear network's."""
     from cryptml.bundle.build import build_bundle
     from cryptml.fhe.backends.integer import compile_integer_program
-    from cryptml.fhe.settings import EngineSettings
+    from cryptml.fhe.settings import CompilerSettings
     from cryptml.profiler.plan.circuit_settings import settings_in
 
     started = time.monotonic()
@@ -130,7 +130,7 @@ def run_split_over_http(
             split,
             work / "bundle",
             backend=compile_integer_program,
-            settings=EngineSettings(settings["p_error"]),
+            settings=CompilerSettings(settings["p_error"]),
             chosen=settings_in(document),
             share_keys=share_keys,
         )

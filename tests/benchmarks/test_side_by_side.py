@@ -14,7 +14,7 @@ from benchmarks.side_by_side.report import markdown
 from cryptml.networks import load_network
 from cryptml.networks.checkpoint import load_checkpoint
 from cryptml.networks.modules.blocks import value_of
-from cryptml.networks.modules.negacyclic import TriangleWave
+from cryptml.networks.modules.negacyclic import NegacyclicActivation
 from cryptml.networks.modules.rounded_accumulator import RoundedAccumulator
 
 
@@ -27,7 +27,7 @@ def test_concrete_ml_gets_the_same_function_with_whole_accumulators(name: str) -
     for each in module.modules():
         if isinstance(each, RoundedAccumulator):
             each.advance(0.0)
-        if isinstance(each, TriangleWave):  # so many bins that rounding to them makes no difference
+        if isinstance(each, NegacyclicActivation):  # so many bins that rounding to them makes no difference
             each.width.div_(2 ** (20 - each.bits))
             each.bits = 20
     with torch.no_grad():

@@ -16,7 +16,7 @@ from cryptml.bundle.build import build_bundle
 from cryptml.errors import BundleError, CircuitError, SettingError, SplitError
 from cryptml.fhe.backends.base import SERVER_FILES, Compiled
 from cryptml.fhe.backends.integer import compile_integer_program
-from cryptml.fhe.settings import EngineSettings
+from cryptml.fhe.settings import CompilerSettings
 from cryptml.networks import Network
 from cryptml.runtime import ClearEvaluator, run_split
 from cryptml.splits import Segment, Split
@@ -24,7 +24,7 @@ from cryptml.splits import Segment, Split
 Bundles = Callable[[str], Path]
 
 
-def never(network: Network, segment: Segment, settings: EngineSettings) -> Compiled:
+def never(network: Network, segment: Segment, settings: CompilerSettings) -> Compiled:
     raise AssertionError("nothing is to be compiled")
 
 
@@ -82,7 +82,7 @@ def test_a_split_without_server_layers_needs_no_circuit(network: Network, tmp_pa
 def test_progress_is_told_before_each_compilation(network: Network, tmp_path: Path) -> None:
     told: list[tuple[int, int, str]] = []
 
-    def refuse(network: Network, segment: Segment, settings: EngineSettings) -> Compiled:
+    def refuse(network: Network, segment: Segment, settings: CompilerSettings) -> Compiled:
         if len(told) == 2:
             raise CircuitError("does not compile")
         return compile_integer_program(network, segment, settings)
@@ -107,7 +107,7 @@ def test_a_split_that_does_not_fit_is_refused(network: Network, tmp_path: Path) 
 @pytest.mark.parametrize("p_error", [0.0, 1.0, -0.5, 2.0, float("nan")])
 def test_a_p_error_that_is_no_probability_is_refused(p_error: float) -> None:
     with pytest.raises(SettingError, match=rf"p_error is {p_error}; it lies between 0 and 1"):
-        EngineSettings(p_error)
+        CompilerSettings(p_error)
 
 
 def test_an_existing_bundle_is_replaced_with_force_alone(network: Network, tmp_path: Path) -> None:

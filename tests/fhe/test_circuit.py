@@ -14,7 +14,7 @@ from cryptml.errors import CircuitError
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.circuit import CircuitSpec, Codec
 from cryptml.fhe.security import SECURITY_BITS
-from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS
+from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS
 from cryptml.networks import Boundary, Network, Standardisation
 from cryptml.networks.layers import Activation, Linear
 from cryptml.networks.rounding.bins import Bins
@@ -34,7 +34,7 @@ def spec() -> CircuitSpec:
         Boundary((2,), 0, 9, (1.0,)),
     )
     network = Network("small", Standardisation(2), layers, boundaries, ("a", "b"))
-    compiled = compile_integer_program(network, Segment(0, 2), DEFAULT_ENGINE_SETTINGS)
+    compiled = compile_integer_program(network, Segment(0, 2), DEFAULT_COMPILER_SETTINGS)
     compiled.discard()
     return compiled.spec
 

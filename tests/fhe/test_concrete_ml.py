@@ -15,7 +15,7 @@ from cryptml.fhe.backends.concrete_ml import ConcreteMLBackend
 from cryptml.fhe.backends.registry import load_backend
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.fhe.server import ServerCircuit, load_evaluation_keys
-from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS
+from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS
 from cryptml.images.textures import random_textures
 from cryptml.networks import Network, Standardisation, load_network, save_network
 from cryptml.networks.checkpoint import save_checkpoint
@@ -30,7 +30,7 @@ def test_every_segment_of_tiny_is_exact(tiny: Network) -> None:
     backend = load_backend("concrete-ml", "tiny")
     for segment in enumerate_segments(len(tiny)):
         try:
-            compiled = backend(tiny, segment, DEFAULT_ENGINE_SETTINGS)
+            compiled = backend(tiny, segment, DEFAULT_COMPILER_SETTINGS)
         except CircuitError as error:
             assert not tiny.bootstraps(segment)
             assert re.search(r"to what no client takes .*dimension 5\d\d .*; use --backend integer", str(error))
@@ -42,7 +42,7 @@ def test_every_segment_of_tiny_is_exact(tiny: Network) -> None:
 
 def test_an_encrypted_evaluation_equals_the_integer_program(tiny: Network, tmp_path: Path) -> None:
     segment = Segment(2, 5)
-    compiled = load_backend("concrete-ml", "tiny")(tiny, segment, DEFAULT_ENGINE_SETTINGS)
+    compiled = load_backend("concrete-ml", "tiny")(tiny, segment, DEFAULT_COMPILER_SETTINGS)
     compiled.move_to(tmp_path / "circuit")
     keys = KeySet.generate(compiled.spec)
     client, server = ClientCircuit(compiled.spec, keys), ServerCircuit(tmp_path / "circuit")
@@ -65,7 +65,7 @@ def test_a_difference_from_brevitas_is_refused_with_its_size(tiny: Network, monk
 
     monkeypatch.setattr(concrete_ml, "_codec", shifted)
     with pytest.raises(CircuitError, match=r"not exact: it differs from Brevitas by up to .* on 100\.0% of"):
-        ConcreteMLBackend("tiny")(tiny, Segment(3, 5), DEFAULT_ENGINE_SETTINGS)
+        ConcreteMLBackend("tiny")(tiny, Segment(3, 5), DEFAULT_COMPILER_SETTINGS)
 
 
 def test_scales_a_channel_are_refused_with_the_reason(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_scales_a_channel_are_refused_with_the_reason(tmp_path: Path) -> None:
     save_checkpoint(module, tmp_path)
     backend = ConcreteMLBackend(str(tmp_path))
     with pytest.raises(CircuitError, match="2 scales, one a channel"):
-        backend(network, Segment(1, 3), DEFAULT_ENGINE_SETTINGS)
+        backend(network, Segment(1, 3), DEFAULT_COMPILER_SETTINGS)
 
 
 def test_unknown_backend_is_refused() -> None:
@@ -101,4 +101,4 @@ def test_unknown_backend_is_refused() -> None:
 def test_rounded_accumulators_are_refused_by_name() -> None:
     scatter = load_network("scatter")
     with pytest.raises(CircuitError, match=r"segment 0-2: it has rounded accumulators.*use --backend integer"):
-        ConcreteMLBackend("scatter")(scatter, Segment(0, 2), DEFAULT_ENGINE_SETTINGS)
+        ConcreteMLBackend("scatter")(scatter, Segment(0, 2), DEFAULT_COMPILER_SETTINGS)

@@ -17,7 +17,7 @@ from cryptml.errors import CiphertextError, CircuitError, KeySetError
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.fhe.server import ServerCircuit, load_evaluation_keys
-from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS, EngineSettings, Grouping
+from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS, CompilerSettings, Grouping
 from cryptml.networks import FloatArray, IntArray, Network
 from cryptml.runtime import ClearEvaluator, Timings, run_split
 from cryptml.splits import Segment, Split, enumerate_segments, enumerate_splits
@@ -61,7 +61,7 @@ def test_encrypted_split_gives_the_clear_integers(
 
 
 def test_a_broken_pipe_is_an_error_after_an_evaluation_as_before(build_tiny: Callable[[str], ServerBundle]) -> None:
-    """The engine's runtime takes the signal and ends the process at it, and with it a program whose output nobody reads."""
+    """Concrete's runtime takes the signal and ends the process at it, and with it a program whose output nobody reads."""
     bundle = build_tiny("CCSCC")
     (step,) = ClientBundle.load(bundle.folder / "client").server_steps
     LocalEvaluator(bundle).evaluate(step, np.ones((1, *step.circuit.reads.shape), dtype=np.int64), Timings())
@@ -75,11 +75,11 @@ def test_a_broken_pipe_is_an_error_after_an_evaluation_as_before(build_tiny: Cal
 
 def test_settings_chosen_for_a_segment_are_its_own(tiny: Network, tiny_regions: FloatArray, tmp_path: Path) -> None:
     """One segment with another p_error and grouping, the other with the default ones; the answers stay the same."""
-    chosen = EngineSettings(2.0**-48, Grouping.WIDTH_AND_NORM)
+    chosen = CompilerSettings(2.0**-48, Grouping.WIDTH_AND_NORM)
     bundle = build_bundle(
         tiny, Split("SSCSS"), tmp_path / "bundle", backend=compile_integer_program, chosen={Segment(0, 2): chosen}
     )
-    assert [circuit["p_error"] for circuit in bundle.circuits] == [chosen.p_error, DEFAULT_ENGINE_SETTINGS.p_error]
+    assert [circuit["p_error"] for circuit in bundle.circuits] == [chosen.p_error, DEFAULT_COMPILER_SETTINGS.p_error]
     client, evaluator = ClientBundle.load(bundle.folder / "client"), LocalEvaluator(bundle)
     for region in tiny_regions[:2]:
         found = run_split(client, region, evaluator).integers
@@ -100,7 +100,7 @@ def test_every_split_composes_to_the_unsplit_integers(
 def test_every_segment_compiles_securely(name: str, request: pytest.FixtureRequest) -> None:
     network: Network = request.getfixturevalue(name)
     for segment in enumerate_segments(len(network)):
-        compiled = compile_integer_program(network, segment, DEFAULT_ENGINE_SETTINGS)
+        compiled = compile_integer_program(network, segment, DEFAULT_COMPILER_SETTINGS)
         compiled.spec.require_fit()
         assert compiled.spec.parameters.input_shape == (1, *network.boundaries[segment.start].shape)
         assert compiled.spec.bootstraps == network.bootstraps(segment)

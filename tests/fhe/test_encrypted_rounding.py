@@ -12,7 +12,7 @@ from cryptml.errors import RangeError
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.fhe.server import ServerCircuit, load_evaluation_keys
-from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS, EngineSettings, Rounding
+from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS, CompilerSettings, Rounding
 from cryptml.networks import Boundary, IntArray
 from cryptml.networks.layers import Activation, Linear, run_all
 from cryptml.networks.rounding.clamping import measure_clamping, within_bins
@@ -33,7 +33,7 @@ def inputs_within(segment: Segment, count: int) -> IntArray:
 
 @pytest.mark.parametrize("segment", [Segment(0, 5), Segment(0, 2), Segment(1, 4), Segment(2, 5)], ids=str)
 def test_encrypted_answers_lie_in_the_envelope(segment: Segment, tmp_path: Path) -> None:
-    compiled = compile_integer_program(NETWORK, segment, DEFAULT_ENGINE_SETTINGS)
+    compiled = compile_integer_program(NETWORK, segment, DEFAULT_COMPILER_SETTINGS)
     compiled.move_to(tmp_path / "circuit")
     spec = compiled.spec
     keys = KeySet.generate(spec)
@@ -50,8 +50,8 @@ def test_encrypted_answers_lie_in_the_envelope(segment: Segment, tmp_path: Path)
 
 def test_exact_rounding_gives_the_clear_answers(tmp_path: Path) -> None:
     segment = Segment(0, 2)
-    compiled = compile_integer_program(NETWORK, segment, EngineSettings(rounding=Rounding.EXACT))
-    approximate = compile_integer_program(NETWORK, segment, DEFAULT_ENGINE_SETTINGS)
+    compiled = compile_integer_program(NETWORK, segment, CompilerSettings(rounding=Rounding.EXACT))
+    approximate = compile_integer_program(NETWORK, segment, DEFAULT_COMPILER_SETTINGS)
     approximate.discard()
     assert (compiled.spec.approximate, approximate.spec.approximate) == (False, True)
     assert compiled.spec.complexity > approximate.spec.complexity
@@ -67,7 +67,7 @@ def test_exact_rounding_gives_the_clear_answers(tmp_path: Path) -> None:
 def test_a_clamping_table_read_by_the_client_is_exact_wherever_its_inputs_lie(tmp_path: Path) -> None:
     """The client knows the inputs of a server segment, so it clamps and rounds them itself."""
     segment = Segment(1, 2)
-    compiled = compile_integer_program(NETWORK, segment, DEFAULT_ENGINE_SETTINGS)
+    compiled = compile_integer_program(NETWORK, segment, DEFAULT_COMPILER_SETTINGS)
     compiled.move_to(tmp_path / "circuit")
     assert not compiled.spec.approximate
     assert compiled.spec.codec.input_bins == NETWORK.layers[1].bins
@@ -89,7 +89,7 @@ def test_calibrated_bins_are_cheaper_than_the_worst_case() -> None:
     assert covering.bins.hold(np.array([NETWORK.boundaries[1].low, NETWORK.boundaries[1].high])).all()
     prices = []
     for network in (NETWORK, chain((first, covering, *rest), NETWORK.boundaries[0])):
-        compiled = compile_integer_program(network, Segment(0, 2), DEFAULT_ENGINE_SETTINGS)
+        compiled = compile_integer_program(network, Segment(0, 2), DEFAULT_COMPILER_SETTINGS)
         compiled.discard()
         prices.append(compiled.spec.complexity)
     assert prices[0] < prices[1] / 2
@@ -102,7 +102,7 @@ def test_the_engine_turns_tables_as_the_simulation_does(tmp_path: Path) -> None:
     weight[:, 0] = 1
     network = chain((Linear("linear", weight, np.zeros(2, np.int64)), table), Boundary((1, 4, 4), -40, 200, (1.0,)))
     segment = Segment(0, 2)
-    compiled = compile_integer_program(network, segment, DEFAULT_ENGINE_SETTINGS)
+    compiled = compile_integer_program(network, segment, DEFAULT_COMPILER_SETTINGS)
     compiled.move_to(tmp_path / "circuit")
     keys = KeySet.generate(compiled.spec)
     client, server = ClientCircuit(compiled.spec, keys), ServerCircuit(tmp_path / "circuit")

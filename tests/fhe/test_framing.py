@@ -1,4 +1,4 @@
-"""Messages of the engine that are not as long as they say."""
+"""Messages of Concrete that are not as long as they say."""
 
 from __future__ import annotations
 

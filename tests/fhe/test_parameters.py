@@ -29,7 +29,7 @@ from cryptml.fhe.security import (
     describe_noise,
     variance,
 )
-from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS, EngineSettings
+from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS, CompilerSettings
 from cryptml.files import sha256
 from cryptml.networks import Boundary, Network, Standardisation
 from cryptml.networks.layers import Linear
@@ -41,7 +41,7 @@ TABLE = fhe.LookupTable([(3 * value) % 16 for value in range(16)])
 def specification(program: Callable[[Any], Any], top: int, p_error: float = 2.0**-40) -> bytes:
     samples = [np.zeros((1, 4), np.int64), np.full((1, 4), top)]
     with linkable():
-        circuit = fhe.Compiler(program, {"x": "encrypted"}).compile(samples, configuration(EngineSettings(p_error)))
+        circuit = fhe.Compiler(program, {"x": "encrypted"}).compile(samples, configuration(CompilerSettings(p_error)))
     return bytes(circuit.client.specs.serialize())
 
 
@@ -234,7 +234,7 @@ def test_a_small_linear_circuit_is_widened_until_its_secret_is_large_enough() ->
     boundaries = (Boundary((1, 2, 2), 0, 1, (0.75,)), Boundary((2,), -1, 1, (1.0,)))
     layer = Linear("linear", np.array([[1, 0, 0, 0], [0, 1, 0, -1]]), np.array([0, 0]))
     network = Network("one", Standardisation(2), (layer,), boundaries, ("a", "b"))
-    compiled = compile_integer_program(network, Segment(0, 1), DEFAULT_ENGINE_SETTINGS)
+    compiled = compile_integer_program(network, Segment(0, 1), DEFAULT_COMPILER_SETTINGS)
     compiled.discard()
     assert min(compiled.spec.parameters.dimensions) >= LEAST_DIMENSION
 

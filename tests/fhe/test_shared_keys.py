@@ -18,7 +18,7 @@ from cryptml.errors import CircuitError
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.backends.sharing import compile_sharing
 from cryptml.fhe.circuit import CircuitSpec
-from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS, EngineSettings
+from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS, CompilerSettings
 from cryptml.files import sha256
 from cryptml.networks import Network
 from cryptml.splits import Segment, Split
@@ -53,7 +53,9 @@ class FakeCompiled:
 def fake_backend(needs: dict[Segment, frozenset[int]], discarded: list[Segment]) -> Any:
     """A segment needs some set; key parameters suffice when they hold it; a linear segment needs none."""
 
-    def backend(_network: object, segment: Segment, _settings: EngineSettings, *, keys_of: Any = None) -> FakeCompiled:
+    def backend(
+        _network: object, segment: Segment, _settings: CompilerSettings, *, keys_of: Any = None
+    ) -> FakeCompiled:
         need = needs[segment]
         if keys_of is not None:
             parameters = keys_of.parameters
@@ -71,7 +73,7 @@ def compile_fakes(needs: list[frozenset[int]]) -> tuple[list[FakeCompiled], list
     discarded: list[Segment] = []
     told: list[Segment] = []
     backend = fake_backend(dict(zip(segments, needs, strict=True)), discarded)
-    compiled: Any = compile_sharing(None, segments, lambda _: DEFAULT_ENGINE_SETTINGS, backend, told.append)  # type: ignore[arg-type]
+    compiled: Any = compile_sharing(None, segments, lambda _: DEFAULT_COMPILER_SETTINGS, backend, told.append)  # type: ignore[arg-type]
     return compiled, discarded, told
 
 
@@ -94,7 +96,7 @@ def test_where_none_suffices_for_all_nothing_is_left() -> None:
     discarded: list[Segment] = []
     backend = fake_backend(dict(zip(segments, needs, strict=True)), discarded)
     with pytest.raises(CircuitError, match="the largest key parameters do not suffice for all"):
-        compile_sharing(None, segments, lambda _: DEFAULT_ENGINE_SETTINGS, backend, lambda _: None)  # type: ignore[arg-type]
+        compile_sharing(None, segments, lambda _: DEFAULT_COMPILER_SETTINGS, backend, lambda _: None)  # type: ignore[arg-type]
     assert sorted(discarded) == segments
 
 
@@ -103,7 +105,7 @@ def alone(two_tables: Network) -> dict[Segment, CircuitSpec]:
     """Both tables, compiled each for itself."""
     found = {}
     for segment in (Segment(0, 1), Segment(2, 3)):
-        compiled = compile_integer_program(two_tables, segment, DEFAULT_ENGINE_SETTINGS)
+        compiled = compile_integer_program(two_tables, segment, DEFAULT_COMPILER_SETTINGS)
         compiled.discard()
         found[segment] = compiled.spec
     return found
@@ -111,12 +113,12 @@ def alone(two_tables: Network) -> dict[Segment, CircuitSpec]:
 
 @pytest.mark.encrypted
 def test_too_small_parameters_are_refused(two_tables: Network, alone: dict[Segment, CircuitSpec]) -> None:
-    """The engine itself would say nothing, and take others."""
+    """Concrete itself would say nothing, and take others."""
     small, large = sorted(alone.values(), key=lambda spec: spec.parameters.expanded_key_bytes)
     assert small.parameters.key_parameters != large.parameters.key_parameters
     with pytest.raises(CircuitError, match=f"segment {large.segment} cannot be evaluated with the key parameters of"):
-        compile_integer_program(two_tables, large.segment, DEFAULT_ENGINE_SETTINGS, keys_of=small)
-    again = compile_integer_program(two_tables, small.segment, DEFAULT_ENGINE_SETTINGS, keys_of=large)
+        compile_integer_program(two_tables, large.segment, DEFAULT_COMPILER_SETTINGS, keys_of=small)
+    again = compile_integer_program(two_tables, small.segment, DEFAULT_COMPILER_SETTINGS, keys_of=large)
     again.discard()
     assert again.spec.parameters.key_parameters == large.parameters.key_parameters
     again.spec.require_fit()
@@ -133,7 +135,7 @@ def test_a_key_set_that_is_neither_own_nor_of_the_parameters_is_refused(alone: d
 
 @pytest.mark.encrypted
 def test_a_client_makes_and_uploads_one_key_set_for_all(two_tables: Network, tmp_path: Path) -> None:
-    """Over HTTP: two segments with lookups, one key file on each side, and the clear network's answers."""
+    """Over HTTP: two segments with bootstraps, one key file on each side, and the clear network's answers."""
     bundle = build_bundle(
         two_tables,
         Split("SCS"),

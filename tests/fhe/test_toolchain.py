@@ -12,7 +12,7 @@ import pytest
 from cryptml.errors import CircuitError
 from cryptml.fhe.backends import toolchain
 from cryptml.fhe.backends.integer import compile_integer_program
-from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS
+from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS
 from cryptml.networks import Boundary, Network, Standardisation
 from cryptml.networks.conversion.grid import to_boundary
 from cryptml.networks.layers import Activation, Linear
@@ -31,7 +31,7 @@ def bare_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("bare_path")
 def test_compiles_without_a_system_linker(tiny: Network) -> None:
     before = os.environ["PATH"]
-    compiled = compile_integer_program(tiny, Segment(4, 5), DEFAULT_ENGINE_SETTINGS)
+    compiled = compile_integer_program(tiny, Segment(4, 5), DEFAULT_COMPILER_SETTINGS)
     compiled.discard()
     assert os.environ["PATH"] == before
 
@@ -40,7 +40,7 @@ def test_compiles_without_a_system_linker(tiny: Network) -> None:
 def test_says_what_is_missing(tiny: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(toolchain.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(CircuitError, match="compiling needs ld and ar"):
-        compile_integer_program(tiny, Segment(4, 5), DEFAULT_ENGINE_SETTINGS)
+        compile_integer_program(tiny, Segment(4, 5), DEFAULT_COMPILER_SETTINGS)
 
 
 def test_compiles_with_a_temporary_folder_that_holds_a_space(
@@ -49,7 +49,7 @@ def test_compiles_with_a_temporary_folder_that_holds_a_space(
     folder = tmp_path / "with space"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    compiled = compile_integer_program(tiny, Segment(4, 5), DEFAULT_ENGINE_SETTINGS)
+    compiled = compile_integer_program(tiny, Segment(4, 5), DEFAULT_COMPILER_SETTINGS)
     compiled.move_to(tmp_path / "circuit here")
     assert tempfile.gettempdir() == str(folder)
     assert (tmp_path / "circuit here" / "sharedlib.so").is_file()
@@ -59,7 +59,7 @@ def test_refuses_when_no_plain_folder_is_left(tiny: Network, tmp_path: Path, mon
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "with space"))
     monkeypatch.setattr(toolchain, "PLAIN_FOLDER", str(tmp_path / "missing"))
     with pytest.raises(CircuitError, match="set TMPDIR to another"):
-        compile_integer_program(tiny, Segment(4, 5), DEFAULT_ENGINE_SETTINGS)
+        compile_integer_program(tiny, Segment(4, 5), DEFAULT_COMPILER_SETTINGS)
 
 
 def test_a_segment_that_cannot_compile_says_so() -> None:
@@ -73,7 +73,7 @@ def test_a_segment_that_cannot_compile_says_so() -> None:
         boundaries.append(to_boundary(layer, boundaries[-1], np.ones(1), np.zeros(1)))
     network = Network("wide", Standardisation(8), (wide, table, last), tuple(boundaries), ("no", "yes"))
     with pytest.raises(CircuitError, match=r"segment 0-3 of network 'wide' does not compile at p_error 9\.09"):
-        compile_integer_program(network, Segment(0, 3), DEFAULT_ENGINE_SETTINGS)
+        compile_integer_program(network, Segment(0, 3), DEFAULT_COMPILER_SETTINGS)
 
 
 def test_the_runtime_library_is_quoted_only_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:

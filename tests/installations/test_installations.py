@@ -235,11 +235,11 @@ def test_compiling_is_refused_in_one_sentence(client: Installation) -> None:
     program = """
 from cryptml.errors import CircuitError
 from cryptml.fhe.backends.integer import compile_integer_program
-from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS
+from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS
 from cryptml.networks import load_network
 from cryptml.splits import Segment
 try:
-    compile_integer_program(load_network("tiny"), Segment(0, 1), DEFAULT_ENGINE_SETTINGS)
+    compile_integer_program(load_network("tiny"), Segment(0, 1), DEFAULT_COMPILER_SETTINGS)
 except CircuitError as error:
     print(error)
 """

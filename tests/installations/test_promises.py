@@ -46,7 +46,7 @@ def test_the_client_is_imported_without_what_is_heavy_or_needed_later() -> None:
 
 def test_keys_and_evaluation_need_neither_torch_nor_z3() -> None:
     """Concrete itself, as a client and a worker have it."""
-    program = "import sys, cryptml.fhe.engine; print(*sorted(name.partition('.')[0] for name in sys.modules))"
+    program = "import sys, cryptml.fhe.concrete; print(*sorted(name.partition('.')[0] for name in sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert {"concrete", "mlir"} <= loaded

@@ -1,4 +1,4 @@
-"""Tables without an end: what the engine reads beyond them is what the integer program says, and what training saw."""
+"""Tables without an end: what Concrete reads beyond them is what the integer program says, and what training saw."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import nn
 from cryptml.errors import NetworkError
 from cryptml.exposure.extraction import audit_segment
 from cryptml.fhe.backends.integer import compile_integer_program
-from cryptml.fhe.settings import EngineSettings
+from cryptml.fhe.settings import CompilerSettings
 from cryptml.networks import Standardisation
 from cryptml.networks.boundary import Boundary
 from cryptml.networks.conversion import convert
@@ -34,7 +34,7 @@ from cryptml.networks.modules.blocks import (
     votes,
 )
 from cryptml.networks.modules.dropout import CentredDropout
-from cryptml.networks.modules.negacyclic import TriangleWave
+from cryptml.networks.modules.negacyclic import NegacyclicActivation
 from cryptml.networks.modules.rounded_accumulator import RoundedAccumulator
 from cryptml.networks.network import Network
 from cryptml.networks.operations import NumpyOperations
@@ -143,13 +143,13 @@ def test_a_table_without_an_end_clamps_nothing():
 def waves(seed: int, *, steps: int | None, turns: float = 3.0) -> nn.Sequential:
     """Return a trained-looking network of two waves, whose accumulators go round several times."""
     torch.manual_seed(seed)
-    wave2 = TriangleWave(5, bits=3, steps=steps)
+    wave2 = NegacyclicActivation(5, bits=3, steps=steps)
     fan = {"bits": 4, "bins": wave2} if steps else {"bits": 4, "bias": False, "scales": 5}
     module = nn.Sequential(
         OrderedDict(
             grid=input_grid(6),
             conv=convolution(1, 6, 4, stride=2, bits=5),
-            wave1=TriangleWave(6, bits=3),
+            wave1=NegacyclicActivation(6, bits=3),
             act1=signed_activation(4),
             flatten=nn.Flatten(),
             drop=CentredDropout(54, 0.1),
@@ -212,7 +212,7 @@ def test_integer_weights_are_no_larger_than_bins_need(steps):
 
 def test_a_binned_layer_needs_steps_and_a_grid():
     with pytest.raises(NetworkError, match="without steps"):
-        BinnedLinear(4, 2, bits=4, bins=TriangleWave(2, bits=3))
+        BinnedLinear(4, 2, bits=4, bins=NegacyclicActivation(2, bits=3))
     layer = BinnedLinear(4, 2, bits=4, bins=RoundedAccumulator(2, bits=3, steps=8))
     with pytest.raises(NetworkError, match="reads no integers"):
         layer(torch.randn(5, 4))
@@ -221,7 +221,7 @@ def test_a_binned_layer_needs_steps_and_a_grid():
 @pytest.mark.parametrize("steps", [0, 1, 3, 1 << 13])
 def test_steps_are_a_power_of_two(steps):
     with pytest.raises(NetworkError, match="give a power of two"):
-        TriangleWave(2, bits=3, steps=steps)
+        NegacyclicActivation(2, bits=3, steps=steps)
 
 
 @pytest.mark.parametrize("behind", [activation(3), nn.Sequential(nn.BatchNorm1d(4), signed_activation(3))])
@@ -231,7 +231,7 @@ def test_what_does_not_keep_the_sign_is_refused_behind_a_wave(behind):
         input_grid(4),
         nn.Flatten(),
         linear(64, 4, bits=3, bias=False),
-        TriangleWave(4, bits=3),
+        NegacyclicActivation(4, bits=3),
         *modules,
         linear(4, 2, bits=3),
     )
@@ -260,7 +260,7 @@ def test_the_engine_reads_beyond_the_ends_what_the_program_says(segment):
     values = network.quantise(regions)
     if segment.start:
         values = network.run(values, Segment(0, segment.start))
-    compiled = compile_integer_program(network, segment, EngineSettings(P_ERROR))
+    compiled = compile_integer_program(network, segment, CompilerSettings(P_ERROR))
     client = fhe.Client(fhe.ClientSpecs.deserialize(compiled.spec.client_specs))
     client.keygen()
     found = []
@@ -317,7 +317,7 @@ class _Features:
 def test_a_layer_that_cannot_make_bins_wide_enough_stays_alive():
     """Few ternary weights reach no 16 steps a bin: scales must not shrink for ever."""
     torch.manual_seed(0)
-    wave = TriangleWave(4, bits=3, steps=16)
+    wave = NegacyclicActivation(4, bits=3, steps=16)
     layer = BinnedLinear(6, 4, bits=2, bins=wave)
     grid, sizes = activation(2), []
     for _ in range(300):
@@ -357,4 +357,4 @@ def test_a_binned_layer_that_lost_its_bins_is_refused():
 
 def test_one_accumulator_has_no_deviation():
     with pytest.raises(NetworkError, match="give it 2 or more"):
-        TriangleWave(3, bits=3)(torch.randn(1, 3))
+        NegacyclicActivation(3, bits=3)(torch.randn(1, 3))

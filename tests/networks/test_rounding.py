@@ -17,7 +17,7 @@ from cryptml.networks.conversion import convert, largest_difference, read_stages
 from cryptml.networks.layers import Activation, run_all
 from cryptml.networks.modules.blocks import activation, convolution, input_grid, linear, votes
 from cryptml.networks.modules.dropout import CentredDropout
-from cryptml.networks.modules.negacyclic import TriangleWave
+from cryptml.networks.modules.negacyclic import NegacyclicActivation
 from cryptml.networks.modules.rounded_accumulator import MARGIN, RoundedAccumulator
 from cryptml.networks.rounding.bins import MOST_DROPPED_BITS
 from cryptml.networks.rounding.noise import NoisyOperations, bin_deviation
@@ -53,7 +53,7 @@ def rounded(seed: int, bits: int = 3, scales: int = 6) -> nn.Sequential:
 
 @pytest.mark.parametrize("noise", [-1.0, float("nan"), float("inf")])
 def test_noise_that_cannot_be_is_refused(noise: float) -> None:
-    with pytest.raises(NetworkError, match="times the engine's noise; give 0 or more"):
+    with pytest.raises(NetworkError, match="times Concrete's noise; give 0 or more"):
         RoundedAccumulator(2, bits=4, noise=noise)
 
 
@@ -99,7 +99,7 @@ def test_settled_bins_stay_and_lie_near_the_trained_ones(seed: int) -> None:
 @pytest.mark.parametrize("magnitude", [1.0, 100.0])
 def test_a_wave_is_nearly_as_long_as_it_was_learned_to_be(magnitude: float) -> None:
     """A longer wave is another function, however small the steps of its accumulator are."""
-    wave = TriangleWave(5, bits=3)
+    wave = NegacyclicActivation(5, bits=3)
     wave.train()(magnitude * torch.randn(64, 5, generator=torch.Generator().manual_seed(0)))
     wave.eval()
     before, step = wave.grid()[1].clone(), torch.full((5,), 0.01)

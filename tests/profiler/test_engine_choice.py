@@ -1,4 +1,4 @@
-"""Which engine settings are taken, and that the reasons say what was measured."""
+"""Which compiler settings are taken, and that the reasons say what was measured."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cryptml.fhe.settings import DEFAULT_MAX_FAILURE, EngineSettings, Grouping, Rounding, p_error_within, power
+from cryptml.fhe.settings import DEFAULT_MAX_FAILURE, CompilerSettings, Grouping, Rounding, p_error_within, power
 from cryptml.journal import Journal
 from cryptml.networks import Network, load_network
 from cryptml.networks.rounding.noise import DEFAULT_P_ERROR
@@ -33,24 +33,24 @@ from cryptml.profiler.plan.circuit_settings import (
 from cryptml.profiler.plan.costs import Link
 from cryptml.splits import Segment, enumerate_segments
 
-BASE = EngineSettings()
-NORM = EngineSettings(grouping=Grouping.WIDTH_AND_NORM)
-STRICT = EngineSettings(2.0**-64)
-EXACT = EngineSettings(rounding=Rounding.EXACT)
+BASE = CompilerSettings()
+NORM = CompilerSettings(grouping=Grouping.WIDTH_AND_NORM)
+STRICT = CompilerSettings(2.0**-64)
+EXACT = CompilerSettings(rounding=Rounding.EXACT)
 samples = st.lists(st.floats(1, 1e5), min_size=1, max_size=6)
 
 
 def candidate(
-    settings: EngineSettings, complexity: float = 1e9, default_ms: Any = None, other_ms: Any = None
+    settings: CompilerSettings, complexity: float = 1e9, default_ms: Any = None, other_ms: Any = None
 ) -> Candidate:
     compared = {} if other_ms is None else {"default_ms": default_ms, "other_ms": other_ms}
     return Candidate(settings, {"complexity": complexity, "evaluation_key_bytes": 17_000_000}, compared)
 
 
 @given(st.floats(1e-12, 0.5), st.integers(1, 100_000))
-def test_the_bound_on_the_whole_answer_is_kept_and_used_up(bound: float, lookups: int) -> None:
-    p_error = p_error_within(bound, lookups)
-    assert -math.expm1(lookups * math.log1p(-p_error)) == pytest.approx(bound, rel=1e-9)
+def test_the_bound_on_the_whole_answer_is_kept_and_used_up(bound: float, bootstraps: int) -> None:
+    p_error = p_error_within(bound, bootstraps)
+    assert -math.expm1(bootstraps * math.log1p(-p_error)) == pytest.approx(bound, rel=1e-9)
     assert 0 < p_error <= bound * (1 + 1e-12)
 
 
@@ -183,14 +183,14 @@ def test_settings_come_back_from_a_report(scatter: Network) -> None:
 
 
 def journal_of(network: Network, tmp_path: Path) -> Journal:
-    """A finished run over all segments of a network; with the default settings lookups take 1000 ms each."""
+    """A finished run over all segments of a network; with the default settings bootstraps take 1000 ms each."""
     tmp_path.mkdir(exist_ok=True)
     journal = Journal(tmp_path / "journal", {}, resume=False)
     for segment in enumerate_segments(len(network)):
-        lookups = network.bootstraps(segment)
+        bootstraps = network.bootstraps(segment)
         journal.record(f"clear {segment}", [1.0])
-        journal.record(f"compiled {segment}", compiled_entry(lookups))
-        journal.record(f"measured {segment}", measured_entry(1000.0 * lookups))
+        journal.record(f"compiled {segment}", compiled_entry(bootstraps))
+        journal.record(f"measured {segment}", measured_entry(1000.0 * bootstraps))
     for segment in enumerate_segments(len(network)):
         for other in Findings(network, journal, BASE).others(segment):
             if segment != Segment(0, 1):
@@ -200,11 +200,11 @@ def journal_of(network: Network, tmp_path: Path) -> Journal:
     return journal
 
 
-def compiled_entry(lookups: int, *, work: float = 1.0, parameters: str = "a") -> dict[str, Any]:
+def compiled_entry(bootstraps: int, *, work: float = 1.0, parameters: str = "a") -> dict[str, Any]:
     return {
         "compile_ms": 1.0,
-        "complexity": work * 1e8 * lookups,
-        "key_parameters": parameters * 16 if lookups else "0" * 16,
+        "complexity": work * 1e8 * bootstraps,
+        "key_parameters": parameters * 16 if bootstraps else "0" * 16,
         "evaluation_key_bytes": 1000,
         "expanded_key_bytes": 2000,
         "upload_bytes": 10,
@@ -227,8 +227,8 @@ def test_the_winner_of_a_comparison_is_what_the_report_is_made_of(two_tables: Ne
     findings = Findings(two_tables, journal, BASE)
     segment = Segment(0, 1)
     (other,) = findings.others(segment)
-    lookups = two_tables.bootstraps(segment)
-    journal.record(f"compiled {other}", compiled_entry(lookups, work=0.5, parameters="b"))
+    bootstraps = two_tables.bootstraps(segment)
+    journal.record(f"compiled {other}", compiled_entry(bootstraps, work=0.5, parameters="b"))
     assert findings.contenders() == [other]
     assert findings.chosen(segment) == Variant(segment)
     journal.record(f"compared {other}", {"default_ms": [1000.0], "other_ms": [500.0], "elapsed_s": 1.0})

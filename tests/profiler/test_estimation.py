@@ -77,7 +77,7 @@ def test_near_is_up_to_twice_or_half(complexity: float, expected: bool) -> None:
 
 
 def test_nothing_comes_of_nothing() -> None:
-    with pytest.raises(MeasurementError, match="no segment with lookups was measured"):
+    with pytest.raises(MeasurementError, match="no segment with bootstraps was measured"):
         estimate(point(1.0, measured=False), [])
 
 

@@ -15,7 +15,7 @@ from cryptml.cli.profiler.audit import audit
 from cryptml.errors import NetworkError, SettingError, SplitError
 from cryptml.exposure.extraction import audit_segment
 from cryptml.exposure.facts import SegmentExposure, insecure_layers, segment_exposure, split_exposure
-from cryptml.fhe.settings import EngineSettings
+from cryptml.fhe.settings import CompilerSettings
 from cryptml.journal import Journal
 from cryptml.networks import Network
 from cryptml.networks.rounding.noise import DEFAULT_P_ERROR
@@ -92,8 +92,8 @@ def test_a_split_adds_up(network: Network) -> None:
         lost = [facts[each].queries for each in split.server_segments if facts[each].parameters]
         lost = [queries for queries in lost if queries is not None]
         assert found.queries == (min(lost) if lost else None)
-        lookups = sum(bootstraps[segment] for segment in split.server_segments)
-        assert found.failure_probability == pytest.approx(1 - (1 - DEFAULT_P_ERROR) ** lookups, rel=1e-3)
+        bootstraps = sum(bootstraps[segment] for segment in split.server_segments)
+        assert found.failure_probability == pytest.approx(1 - (1 - DEFAULT_P_ERROR) ** bootstraps, rel=1e-3)
         json.dumps(found.to_json(), allow_nan=False)
 
 
@@ -188,7 +188,7 @@ def test_what_an_attack_recovers_while_profiling_is_given_away_in_the_report(tin
     journal.record("baselines", {"client_bytes": 1, "server_bytes": 1})
     journal.record("front-end", [1.0])
     report = assemble(
-        Findings(tiny, journal, EngineSettings()),
+        Findings(tiny, journal, CompilerSettings()),
         max_failure=None,
         digest="0" * 64,
         configuration={"p_error": DEFAULT_P_ERROR},

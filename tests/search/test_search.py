@@ -42,7 +42,7 @@ def test_every_design_keeps_the_budget_and_the_frontier_dominates(examples: Exam
     heard: list[str] = []
     first = study.step(tell=heard.append)
     assert heard[0].startswith("looking for a design")
-    assert heard[-1] == f"training {first.design.lookups} lookups, {first.evaluate_ms:.0f} ms"
+    assert heard[-1] == f"training {first.design.lookups} bootstraps, {first.evaluate_ms:.0f} ms"
     again = Search(tmp_path, examples, PRICE, SETTINGS)
     assert again.completed == 1
     again.step()

@@ -116,7 +116,7 @@ def test_ciphertexts_that_are_none(kit: Kit) -> None:
 
 
 def test_a_body_that_claims_to_be_longer_than_it_is(kit: Kit) -> None:
-    """The engine would take gigabytes, and minutes, for what the table of segments promises."""
+    """Concrete would take gigabytes, and minutes, for what the table of segments promises."""
     head = bytearray(kit.ciphertext)
     head[11] |= 0x80
     assert "as long as it says" in problem(kit.post(bytes(head)), 422, "Unusable ciphertext")

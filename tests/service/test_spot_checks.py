@@ -237,11 +237,13 @@ def test_an_honest_service_passes_and_its_answers_are_the_same(
 def swapped(checked: ServerBundle, tiny: Network, tmp_path: Path) -> Path:
     """The pinned bundle's client half, and behind it the circuit of another network that takes the same keys."""
     from cryptml.bundle.server import ServerBundle as Server
-    from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS
+    from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS
     from tests.service.swapping import swap_circuits
 
     (step,) = ClientBundle.load(checked.folder / "client").server_steps
-    compiled = compile_integer_program(other(tiny), step.circuit.segment, DEFAULT_ENGINE_SETTINGS, keys_of=step.circuit)
+    compiled = compile_integer_program(
+        other(tiny), step.circuit.segment, DEFAULT_COMPILER_SETTINGS, keys_of=step.circuit
+    )
     folder = swap_circuits(checked, [compiled], tmp_path / "swapped")
     assert Server.load(folder).digest == checked.digest, "to a client it is the pinned bundle"
     return folder

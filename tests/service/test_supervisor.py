@@ -108,7 +108,7 @@ def test_a_native_fault_is_blamed_on_what_was_sent(kit: Kit, start: Callable[...
         os.kill(worker, signal.SIGABRT)
         os.kill(worker, signal.SIGCONT)
         time.sleep(0.02)
-        os.kill(worker, signal.SIGABRT)  # the engine's own handler prints where it was, and lets the second one through
+        os.kill(worker, signal.SIGABRT)  # Concrete's own handler prints where it was, and lets the second one through
 
     threading.Timer(0.3, crash).start()
     assert refusal(lambda: kit.evaluate(supervisor)) == (422, "Evaluation failed")

@@ -56,7 +56,9 @@ def audit(
         bool, typer.Option(help="Attack the smallest linear server segment on ciphertexts too.")
     ] = True,
     encrypted_queries: Annotated[int, typer.Option(min=0, help="Most queries on ciphertexts.")] = 100,
-    p_error: Annotated[float, typer.Option(help="Probability that one table lookup fails.")] = DEFAULT_P_ERROR,
+    p_error: Annotated[
+        float, typer.Option(help="Probability that one programmable bootstrap fails.")
+    ] = DEFAULT_P_ERROR,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Attack server segments as a curious client could, and print what was recovered."""
@@ -171,10 +173,10 @@ def _server_sees(network: Network, segments: Sequence[Segment], p_error: float) 
 
 def _compile(network: Network, segment: Segment, p_error: float) -> Compiled:
     from cryptml.fhe.backends.integer import compile_integer_program
-    from cryptml.fhe.settings import EngineSettings
+    from cryptml.fhe.settings import CompilerSettings
 
     with Stages().stage(f"compiling segment {segment}"):
-        return compile_integer_program(network, segment, EngineSettings(p_error))
+        return compile_integer_program(network, segment, CompilerSettings(p_error))
 
 
 def _attack_ciphertexts(
@@ -245,7 +247,7 @@ def _print_split(network: Network, report: Mapping[str, Any]) -> None:
         "key that decrypts."
     )
     _tell(
-        f"Security {report['security_bits']} bits; p_error {power(report['p_error'])} a lookup; "
+        f"Security {report['security_bits']} bits; p_error {power(report['p_error'])} a bootstrap; "
         f"a whole prediction is wrong with a probability of at most {power(exposure['failure_probability'])}."
     )
 
@@ -261,7 +263,7 @@ def _print_all(network: Network, report: Mapping[str, Any]) -> None:
     _tell(
         "client: learned integers in the clear; linear: in linear server segments, from so many queries; taken: in server "
         "segments that the attacks above recovered exactly; decrypts: boundaries that the client decrypts; fails: a whole "
-        f"prediction, at most. Security {report['security_bits']} bits; p_error {power(report['p_error'])} a lookup."
+        f"prediction, at most. Security {report['security_bits']} bits; p_error {power(report['p_error'])} a bootstrap."
     )
 
 

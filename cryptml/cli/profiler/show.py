@@ -13,7 +13,7 @@ from cryptml.cli.profiler.wire import Bandwidth, RoundTrip
 from cryptml.errors import ReportError
 from cryptml.profiler.plan.ranking import list_composed
 from cryptml.profiler.plan.report import MAX_LISTED_LAYERS, link_of, load_report
-from cryptml.reports.engine import engine_reasons, engine_table
+from cryptml.reports.compiler_settings import engine_reasons, engine_table
 from cryptml.reports.profile import WIDE, key_sets_table, profile_table, summary_table
 
 
@@ -38,7 +38,7 @@ def show(
         bool, typer.Option("--keys", help="What one key set for all server segments costs beside one for each.")
     ] = False,
     settings: Annotated[
-        bool, typer.Option("--settings", help="The engine settings of each segment: what was tried, taken, and why.")
+        bool, typer.Option("--settings", help="The compiler settings of each segment: what was tried, taken, and why.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -60,11 +60,13 @@ def show(
         say(
             "one set wins: for how many answers of a client it takes less time, setup included; ~ estimated, at least in part"
         )
-        say("mem S: peak memory of the server; splits with fewer than two segments with lookups have nothing to share")
+        say(
+            "mem S: peak memory of the server; splits with fewer than two segments with bootstraps have nothing to share"
+        )
         return
     out.print(summary_table(document))
     out.print(profile_table(document, entries, link, wide=out.width >= WIDE))
-    say("* on the frontier of latency, server memory and parameters given away")
+    say("* on the frontier of latency, server memory and exposed parameters")
     say("  given: parameters that the client holds, or recovers from answers with a known number of queries")
     if not frontier and len(document["network"]["layers"]) > MAX_LISTED_LAYERS:
         say(f"above {MAX_LISTED_LAYERS} layers only the frontier is listed")
@@ -81,7 +83,7 @@ def _show_settings(document: dict[str, Any], *, json: bool) -> None:
         return
     if not entries:
         raise ReportError(
-            "the report holds no engine settings: nothing on the server has lookups, or it is older; profile again"
+            "the report holds no compiler settings: nothing on the server has bootstraps, or it is older; profile again"
         )
     out.print(engine_table(document))
     for line in engine_reasons(document):

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 from cryptml.errors import CircuitError
 from cryptml.fhe.circuit import CircuitSpec
-from cryptml.fhe.engine import FunctionDebugArtifacts, MultiParameterStrategy, SecurityLevel, fhe
-from cryptml.fhe.settings import EngineSettings, Grouping
+from cryptml.fhe.concrete import FunctionDebugArtifacts, MultiParameterStrategy, SecurityLevel, fhe
+from cryptml.fhe.settings import CompilerSettings, Grouping
 from cryptml.networks.network import Network
 from cryptml.splits import Segment
 
@@ -47,14 +47,14 @@ class Backend(Protocol):
     """Compiles segments."""
 
     def __call__(
-        self, network: Network, segment: Segment, settings: EngineSettings, *, keys_of: CircuitSpec | None = None
+        self, network: Network, segment: Segment, settings: CompilerSettings, *, keys_of: CircuitSpec | None = None
     ) -> Compiled:
         """Compile one segment of a network.
 
         Args:
             network: Whose layers.
             segment: Which of them.
-            settings: Of the engine.
+            settings: Of Concrete.
             keys_of: Take the key parameters of this circuit, so that both can share a key set; choose the best if None.
 
         Raises:
@@ -99,11 +99,11 @@ def no_artifacts(function: str) -> fhe.DebugArtifacts:
     return found
 
 
-def configuration(settings: EngineSettings, keys_of: CircuitSpec | None = None) -> fhe.Configuration:
+def configuration(settings: CompilerSettings, keys_of: CircuitSpec | None = None) -> fhe.Configuration:
     """Return Concrete's settings: 128-bit security, compressed keys and inputs, nothing written where the process runs.
 
     Args:
-        settings: Of the engine.
+        settings: Of Concrete.
         keys_of: A circuit whose key parameters to take.
     """
     restriction = None

@@ -24,7 +24,7 @@ from cryptml.errors import CircuitError
 from cryptml.fhe.backends.base import Compiled, configuration, require_key_parameters
 from cryptml.fhe.backends.toolchain import linkable
 from cryptml.fhe.circuit import CircuitSpec, Codec
-from cryptml.fhe.settings import EngineSettings
+from cryptml.fhe.settings import CompilerSettings
 from cryptml.files import sha256
 from cryptml.images.textures import random_textures
 from cryptml.networks.boundary import Boundary, FloatArray
@@ -55,7 +55,7 @@ class ConcreteMLBackend:
     regions: FloatArray | None = field(default=None, compare=False)
 
     def __call__(
-        self, network: Network, segment: Segment, settings: EngineSettings, *, keys_of: CircuitSpec | None = None
+        self, network: Network, segment: Segment, settings: CompilerSettings, *, keys_of: CircuitSpec | None = None
     ) -> Compiled:
         """Compile one segment; see `Backend`.
 
@@ -126,7 +126,7 @@ def _imported(
     reals: FloatArray,
     reads: Boundary,
     segment: Segment,
-    settings: EngineSettings,
+    settings: CompilerSettings,
     keys_of: CircuitSpec | None,
 ) -> Any:
     """Return what Concrete ML makes of a segment's modules: a ``QuantizedModule`` with its circuit.
@@ -169,7 +169,7 @@ def _require_taken(spec: CircuitSpec) -> None:
         ) from error
 
 
-def _configuration(settings: EngineSettings, keys_of: CircuitSpec | None) -> fhe.Configuration:
+def _configuration(settings: CompilerSettings, keys_of: CircuitSpec | None) -> fhe.Configuration:
     """Return Concrete's settings as Concrete ML wants them: p_error is an argument of its own there."""
     found = configuration(settings, keys_of)
     found.p_error = None

@@ -10,9 +10,9 @@ from cryptml.errors import CircuitError
 from cryptml.fhe.backends.base import Compiled, configuration, no_artifacts, require_key_parameters
 from cryptml.fhe.backends.toolchain import linkable
 from cryptml.fhe.circuit import CircuitSpec, Codec
-from cryptml.fhe.engine import fhe
+from cryptml.fhe.concrete import fhe
 from cryptml.fhe.parameters import InsecureParameters
-from cryptml.fhe.settings import EngineSettings, Rounding
+from cryptml.fhe.settings import CompilerSettings, Rounding
 from cryptml.files import sha256
 from cryptml.networks.extent import Extent, IntArray, bits_for
 from cryptml.networks.layers import Activation, Layer, propagate_all, run_all
@@ -67,7 +67,7 @@ class ConcreteOperations:
     def look_up(self, x: fhe.Tracer, tables: IntArray, bins: Bins) -> fhe.Tracer:
         """See `Operations.look_up`."""
         padded = np.pad(tables, ((0, 0), (0, (1 << bins.bits) - bins.count)), mode="edge")
-        # The engine rounds to the nearest multiple of a bin's width: half a width less, that is the bin itself.
+        # Concrete rounds to the nearest multiple of a bin's width: half a width less, that is the bin itself.
         half = bins.width // 2
         last = (bins.width << bins.bits) - 1 - half
         index = x - (bins.low + half) if bins.low + half else x
@@ -121,7 +121,7 @@ def _pad(x: fhe.Tracer, rows: int, columns: int) -> fhe.Tracer:
 
 
 def compile_integer_program(
-    network: Network, segment: Segment, settings: EngineSettings, *, keys_of: CircuitSpec | None = None
+    network: Network, segment: Segment, settings: CompilerSettings, *, keys_of: CircuitSpec | None = None
 ) -> Compiled:
     """Compile a segment of the integer program; see `Backend`.
 
@@ -189,7 +189,7 @@ class _Program:
     bits: int | None
 
 
-def _compile(program: _Program, settings: EngineSettings, keys_of: CircuitSpec | None, what: str) -> fhe.Circuit:
+def _compile(program: _Program, settings: CompilerSettings, keys_of: CircuitSpec | None, what: str) -> fhe.Circuit:
     operations = ConcreteOperations(EXACTNESS[settings.rounding])
     extent = program.extent
 
@@ -215,7 +215,7 @@ def _compile(program: _Program, settings: EngineSettings, keys_of: CircuitSpec |
 
 
 def _refusal_behind(error: BaseException | None) -> CircuitError | None:
-    """Return the refusal of `cryptml.fhe.engine` at which Concrete failed, or None."""
+    """Return the refusal of `cryptml.fhe.concrete` at which Concrete failed, or None."""
     while error is not None and not isinstance(error, CircuitError):
         error = error.__cause__
     return error

@@ -1,4 +1,4 @@
-"""Compile several segments so that those with lookups share one key set: one to make, upload and keep instead of many.
+"""Compile several segments so that those with bootstraps share one key set: one to make, upload and keep instead of many.
 
 Some of the circuits then take larger key parameters than they need, and are slower.
 """
@@ -11,7 +11,7 @@ from dataclasses import replace
 from cryptml.errors import CircuitError
 from cryptml.fhe.backends.base import Backend, Compiled
 from cryptml.fhe.circuit import CircuitSpec
-from cryptml.fhe.settings import EngineSettings
+from cryptml.fhe.settings import CompilerSettings
 from cryptml.networks.network import Network
 from cryptml.splits import Segment
 
@@ -19,7 +19,7 @@ from cryptml.splits import Segment
 def compile_sharing(
     network: Network,
     segments: Sequence[Segment],
-    settings: Callable[[Segment], EngineSettings],
+    settings: Callable[[Segment], CompilerSettings],
     backend: Backend,
     tell: Callable[[Segment], None],
 ) -> list[Compiled]:
@@ -30,7 +30,7 @@ def compile_sharing(
     Args:
         network: Whose segments.
         segments: The server's.
-        settings: Of the engine, for a segment; one that takes another's key parameters takes its settings too.
+        settings: Of Concrete, for a segment; one that takes another's key parameters takes its settings too.
         backend: Compiles each.
         tell: Called before each compilation.
 

@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from cryptml.errors import CircuitError
-from cryptml.fhe.engine import server_module
+from cryptml.fhe.concrete import server_module
 
 TOOLS = {"ld": "ld.lld", "ar": "ar"}
 """What Concrete calls, and the command of the package ``ziglang`` that stands in for it."""

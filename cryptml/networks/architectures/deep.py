@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from cryptml.networks.architectures.head import wave_head
+from cryptml.networks.architectures.head import negacyclic_head
 from cryptml.networks.front_ends import Deep
 
 SIDE = 32
@@ -17,4 +17,4 @@ HIDDEN = 18
 
 def build(classes: int = 2) -> nn.Sequential:
     """Return the untrained network for (batch, 448) features."""
-    return wave_head(FRONT_END.shape[0], HIDDEN, classes)
+    return negacyclic_head(FRONT_END.shape[0], HIDDEN, classes)

@@ -27,7 +27,7 @@ from cryptml.networks.modules.blocks import (
     votes,
 )
 from cryptml.networks.modules.dropout import CentredDropout
-from cryptml.networks.modules.negacyclic import TriangleWave
+from cryptml.networks.modules.negacyclic import NegacyclicActivation
 from cryptml.networks.modules.rounded_accumulator import BinnedAccumulator, RoundedAccumulator
 
 SCHEMA = "design.schema.json"
@@ -35,11 +35,11 @@ FORMAT = {"format": "cryptml-design", "format_version": 1}
 MAX_BYTES = 64 << 10
 
 TABLES = ("rectifier", "modulus", "triangle")
-"""A `TriangleWave` has no batch normalisation of its own, and signed results of 2 bits or more."""
+"""A `NegacyclicActivation` has no batch normalisation of its own, and signed results of 2 bits or more."""
 
 NOISE = 3.0
-"""What training adds to accumulators that are rounded over a range, in multiples of the engine's noise. Waves, with their finer bins, learn
-best with the engine's own."""
+"""What training adds to accumulators that are rounded over a range, in multiples of Concrete's noise. Waves, with their finer bins, learn
+best with Concrete's own."""
 
 PHASE = 0.0
 """Of waves behind convolutions: they begin at a peak, as a loudness whatever its sign."""
@@ -206,7 +206,7 @@ class Design:
         """Of accumulators of the hidden layer in a wave's bin; None where no table is before them, and weights may be of any size.
 
         The norm of integer weights is an accumulator's deviation in steps over that of the integers that they read. 2^bits bins make
-        four deviations (`triangle.TURN`), so this many steps keep the norm at about 15, whatever the bits: lookups are then
+        four deviations (`triangle.TURN`), so this many steps keep the norm at about 15, whatever the bits: bootstraps are then
         still as cheap as alone.
         """
         return max(2, 2 ** (max(2, self.activation_bits) + 3 - self.rounded_bits)) if self.convolutions else None
@@ -225,7 +225,7 @@ class Design:
         if self.table == "triangle":
             return OrderedDict(
                 {
-                    f"wave{number}": TriangleWave(
+                    f"wave{number}": NegacyclicActivation(
                         channels, bits=self.rounded_bits, steps=steps, phase=PHASE if behind_maps else 1.0
                     ),
                     f"act{number}": signed_activation(bits=max(2, bits)),

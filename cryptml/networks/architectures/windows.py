@@ -2,7 +2,7 @@
 
 Lookups are what costs, so few windows are looked at, each through many filters that begin as wavelets: a small data set does not
 teach them from noise. Waves behind them read 8 bins of half a turn, finer than bins over all that is seen, at the price of
-3 bits. Integer weights between the two tables are no larger than the bins need, and neurons vote: all of it keeps lookups cheap.
+3 bits. Integer weights between the two tables are no larger than the bins need, and neurons vote: all of it keeps bootstraps cheap.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from cryptml.networks.architectures.wavelets import begin_as_wavelets
 from cryptml.networks.modules.binned_linear import BinnedLinear
 from cryptml.networks.modules.blocks import convolution, input_grid, signed_activation, votes
 from cryptml.networks.modules.dropout import CentredDropout
-from cryptml.networks.modules.negacyclic import TriangleWave
+from cryptml.networks.modules.negacyclic import NegacyclicActivation
 
 WINDOWS = 3
 """In a row and in a column."""
@@ -35,12 +35,12 @@ def windowed(classes: int, *, kernel: int, stride: int) -> nn.Sequential:
         stride: Of the windows; ``kernel + 2 * stride`` is the side.
     """
     features = CHANNELS * WINDOWS**2
-    wave2 = TriangleWave(HIDDEN, bits=3, steps=STEPS)
+    wave2 = NegacyclicActivation(HIDDEN, bits=3, steps=STEPS)
     return nn.Sequential(
         OrderedDict(
             grid=input_grid(bits=6),
             conv1=begin_as_wavelets(convolution(1, CHANNELS, kernel, stride=stride, bits=6)),
-            wave1=TriangleWave(CHANNELS, bits=3, phase=0.0),
+            wave1=NegacyclicActivation(CHANNELS, bits=3, phase=0.0),
             act1=signed_activation(bits=4),
             flatten=nn.Flatten(),
             drop=CentredDropout(features, 0.2),

@@ -40,7 +40,7 @@ PASSING = (nn.Flatten, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Identity, Cent
 REPLACEMENTS = {
     nn.Conv2d: "use brevitas.nn.QuantConv2d",
     nn.Linear: "use brevitas.nn.QuantLinear",
-    nn.MaxPool2d: "use torch.nn.AvgPool2d: a maximum costs several lookups a value",
+    nn.MaxPool2d: "use torch.nn.AvgPool2d: a maximum costs several bootstraps a value",
     nn.AdaptiveAvgPool2d: "use torch.nn.AvgPool2d with the window written out",
     qnn.TruncAvgPool2d: "use torch.nn.AvgPool2d: the division moves into the scale, nothing is truncated",
     nn.Softmax: "leave it out: the client applies it to the decrypted logits",

@@ -23,11 +23,11 @@ class Activation(Layer):
     Attributes:
         table: (1 or channels, entries) int64; entry i is the output for inputs of bin i of `bins`.
         low: The smallest input; 0 behind linear layers, whose accumulators start there.
-        dropped_bits: Lowest bits of the input that make no difference. Within a circuit they are rounded away as the engine does
-            it at no cost: a value close to the edge of a bin may be read as the neighbouring bin.
+        dropped_bits: Lowest bits of the input that make no difference. Within a circuit they are rounded away as Concrete does
+            it at no cost: a value close to the edge of a bin may be read as the table entry beside it.
         clamps: Whether inputs may lie beyond what the bins are sure of: in the clear they count as the nearest, within a circuit the
             result is not defined. The bins then cover what was seen in calibration, with a margin, instead of what can occur.
-        negacyclic: Whether the table goes on beyond its ends with the opposite sign, as the engine reads it: no input lies beyond it then.
+        negacyclic: Whether the table goes on beyond its ends with the opposite sign, as Concrete reads it: no input lies beyond it then.
     """
 
     table: IntArray

@@ -52,7 +52,7 @@ class Layer(ABC):
         return extent.bounds
 
     def bootstraps(self, extent: Extent) -> int:  # noqa: ARG002
-        """Return the table lookups for one input: the price of the layer under encryption."""
+        """Return the programmable bootstraps for one input: the price of the layer under encryption."""
         return 0
 
     def lookup_bits(self, extent: Extent) -> int:  # noqa: ARG002

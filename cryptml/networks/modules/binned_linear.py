@@ -26,7 +26,7 @@ class _SetScale(Int8WeightPerChannelFloat):  # type: ignore[misc]
 class BinnedLinear(qnn.QuantLinear):  # type: ignore[misc]
     """A fully connected layer that follows the ranges of its accumulators: each of their bins is ``steps`` of its own steps wide.
 
-    What an encrypted lookup costs depends on the norm of the integer weights between it and the lookups before: their noise is multiplied
+    What an encrypted bootstrap costs depends on the norm of the integer weights between it and those before: their noise is multiplied
     by it. Here no integer is larger than the bins need. Weights have no scale to learn, only a direction: what is
     lost is made good by what normalises the accumulators behind.
 

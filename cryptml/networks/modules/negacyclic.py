@@ -1,4 +1,4 @@
-"""A non-linearity that the engine computes without an end: a triangle wave of the normalised accumulator."""
+"""A non-linearity that Concrete computes without an end: a triangle wave of the normalised accumulator."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ TURN = 4.0
 _LEAST_VARIANCE = 1e-8
 
 
-class TriangleWave(BinnedAccumulator):
+class NegacyclicActivation(BinnedAccumulator):
     """Normalises (batch, channels, ...) accumulators, rounds them to bins, and gives a triangle wave of them, by channel.
 
-    Half a turn further the wave is the same with the opposite sign: what the engine does with any table where an accumulator leaves its
+    Half a turn further the wave is the same with the opposite sign: what Concrete does with any table where an accumulator leaves its
     bins. So no range has to be covered, nothing overflows, and 2^bits bins cover half a turn: they are several times finer than
     bins over all that was seen, and noise weighs as much less. Near a peak the wave is an absolute value, upside down;
     between them a straight line. Period, phase and loudness are learned. A quantiser behind must be symmetric.

@@ -1,4 +1,4 @@
-"""Training with what a table sees of an accumulator: a few bins, and the engine's noise at their edges."""
+"""Training with what a table sees of an accumulator: a few bins, and Concrete's noise at their edges."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class BinnedAccumulator(nn.Module):
 
     Args:
         bits: Width of the table's input, 2 to 8.
-        noise: What training adds, in multiples of the engine's noise: 0 or more. More than the engine's own teaches the layers behind to
+        noise: What training adds, in multiples of Concrete's noise: 0 or more. More than Concrete's own teaches the layers behind to
             say the same whichever of two neighbouring bins is read.
         steps: Of the accumulator, that every bin is wide: a power of two that a `BinnedLinear` in front arranges for. If None, the
             integer weights of any layer are multiplied until bins are about a power of two wide, which makes them large.
@@ -72,7 +72,7 @@ class BinnedAccumulator(nn.Module):
         if not 2 <= bits <= 8:
             raise NetworkError(f"accumulators cannot be rounded to {bits} bits; give 2 to 8")
         if not 0 <= noise < math.inf:
-            raise NetworkError(f"training cannot add {noise!r} times the engine's noise; give 0 or more")
+            raise NetworkError(f"training cannot add {noise!r} times Concrete's noise; give 0 or more")
         if steps is not None and (not 2 <= steps <= MOST_STEPS or steps.bit_count() != 1):
             raise NetworkError(f"bins cannot be {steps} steps wide; give a power of two from 2 to {MOST_STEPS}")
         self.bits = bits
@@ -227,7 +227,7 @@ class IntegerBins:
 def excess(values: Tensor) -> Tensor:
     """Return how far (batch, channels, ...) values lie beyond `REACH` deviations of their channel: a mean square, 0 or more.
 
-    The fewer values lie far out, the narrower are the bins that cover all of them, and the less the engine's noise matters.
+    The fewer values lie far out, the narrower are the bins that cover all of them, and the less Concrete's noise matters.
     """
     each = values.transpose(0, 1).flatten(1)
     standard = (each - each.mean(1, keepdim=True)) / (each.std(1, keepdim=True) + 1e-6)

@@ -22,7 +22,7 @@ class Bins:
     value one bin off, and beyond the outermost edges there is nothing right to read: so it is sure of `safe` values alone.
 
     Bins may be negacyclic instead, and then all values are safe: behind the last comes the first again, whose entry then counts with the
-    opposite sign, and so on without an end, both ways. That is how the engine reads every table (the polynomial X^N + 1 that it is turned
+    opposite sign, and so on without an end, both ways. That is how Concrete reads every table (the polynomial X^N + 1 that it is turned
     in; Chillotti, Gama, Georgieva and Izabachene, "TFHE: fast fully homomorphic encryption over the torus", 2020); a table made
     for it is right everywhere.
 

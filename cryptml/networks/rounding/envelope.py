@@ -1,6 +1,6 @@
 """What an encrypted evaluation may answer where it rounds.
 
-Approximate rounding adds the engine's noise to an accumulator before a table reads it. The noise exceeds half a bin with a
+Approximate rounding adds Concrete's noise to an accumulator before a table reads it. The noise exceeds half a bin with a
 probability below the circuit's p_error alone, so a value is read from its own bin or from a neighbouring one. Intervals carry
 that through every layer: where no table clamps (`cryptml.networks.rounding.clamping.within_bins`), answers lie in the envelope but for that
 probability, and where nothing is rounded it is a single point.

@@ -12,13 +12,13 @@ from cryptml.networks.operations import NumpyOperations
 from cryptml.networks.rounding.bins import Bins
 
 DEFAULT_P_ERROR = 2.0**-40
-"""Probability that one table lookup gives a wrong result: Concrete's own default, and the noise that training adds."""
+"""Probability that one programmable bootstrap gives a wrong result: Concrete's own default, and the noise that training adds."""
 
 
 def bin_deviation(p_error: float) -> float:
-    """Return the deviation of the engine's noise in widths of a bin, where parameters are chosen for a p_error.
+    """Return the deviation of Concrete's noise in widths of a bin, where parameters are chosen for a p_error.
 
-    A lookup is wrong where Gaussian noise exceeds half a bin: ``p_error = P(|noise| > 1/2)``. Parameters are discrete, so a
+    A bootstrap is wrong where Gaussian noise exceeds half a bin: ``p_error = P(|noise| > 1/2)``. Parameters are discrete, so a
     circuit's noise may be less, never more.
     """
     return -0.5 / NormalDist().inv_cdf(p_error / 2)
@@ -26,9 +26,9 @@ def bin_deviation(p_error: float) -> float:
 
 @dataclass(frozen=True)
 class NoisyOperations(NumpyOperations):
-    """Execution on int64 arrays as in one circuit, with the engine's noise in front of every table that drops bits.
+    """Execution on int64 arrays as in one circuit, with Concrete's noise in front of every table that drops bits.
 
-    Beyond a table's end the engine reads it again from its beginning, with the opposite sign (the polynomial X^N + 1 that tables are turned
+    Beyond a table's end Concrete reads it again from its beginning, with the opposite sign (the polynomial X^N + 1 that tables are turned
     in): what that does to answers is simulated too.
 
     Attributes:

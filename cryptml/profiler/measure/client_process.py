@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-import cryptml.fhe.engine  # noqa: F401 (now, so that neither the making of keys nor the memory that it adds counts the import)
+import cryptml.fhe.concrete  # noqa: F401 (now, so that neither the making of keys nor the memory that it adds counts the import)
 from cryptml.errors import MeasurementError
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256

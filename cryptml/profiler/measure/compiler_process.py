@@ -11,7 +11,7 @@ import numpy as np
 
 from cryptml.exposure.extraction import audit_segment
 from cryptml.fhe.backends.integer import compile_integer_program
-from cryptml.fhe.settings import EngineSettings, Grouping, Rounding
+from cryptml.fhe.settings import CompilerSettings, Grouping, Rounding
 from cryptml.networks import Network, load_network
 from cryptml.processes.answering import answer, milliseconds_since
 from cryptml.profiler.measure.compiled_folder import read_spec, write_compiled
@@ -30,7 +30,7 @@ def compile_segment(request: dict[str, Any]) -> dict[str, Any]:
     folder = Path(request["folder"])
     keys_of = None if request["keys_of"] is None else read_spec(Path(request["keys_of"]))
     segment = Segment(request["start"], request["stop"])
-    settings = EngineSettings(request["p_error"], Grouping(request["grouping"]), Rounding(request["rounding"]))
+    settings = CompilerSettings(request["p_error"], Grouping(request["grouping"]), Rounding(request["rounding"]))
     started = time.perf_counter()
     compiled = compile_integer_program(network, segment, settings, keys_of=keys_of)
     elapsed = milliseconds_since(started)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from cryptml.errors import MeasurementError
-from cryptml.fhe.settings import EngineSettings
+from cryptml.fhe.settings import CompilerSettings
 from cryptml.networks import IntArray, Network
 from cryptml.networks.rounding.clamping import within_bins
 from cryptml.networks.rounding.envelope import envelope
@@ -195,7 +195,7 @@ def _check(network: Network, segment: Segment, given: IntArray, got: IntArray) -
 
 
 def compile_request(
-    name: str, segment: Segment, folder: Path, settings: EngineSettings, keys_of: Path | None = None
+    name: str, segment: Segment, folder: Path, settings: CompilerSettings, keys_of: Path | None = None
 ) -> dict[str, Any]:
     """Return the request that compiles a segment into a folder, with the key parameters of what another folder holds if given."""
     return {

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptml.errors import MeasurementError
-from cryptml.fhe.engine import fhe
+from cryptml.fhe.concrete import fhe
 from cryptml.fhe.server import ServerCircuit, load_evaluation_keys
 from cryptml.files import sha256, write_bytes
 from cryptml.processes.answering import answer, milliseconds_since

@@ -40,7 +40,7 @@ class Constraints:
 
 
 MAX_CHOSEN_LAYERS = 16
-"""Up to here a choice looks at all splits, some seconds; above, at the frontier of latency, server memory and parameters given away."""
+"""Up to here a choice looks at all splits, some seconds; above, at the frontier of latency, server memory and exposed parameters."""
 
 
 def choosable(document: Report, link: Link, constraints: Constraints) -> list[dict[str, Any]]:

@@ -1,8 +1,8 @@
-"""Which engine settings a segment is compiled with, by measurement, and why: in words, for the report.
+"""Which compiler settings a segment is compiled with, by measurement, and why: in words, for the report.
 
 The p_error is 2^-40, or less where a bound on a whole answer's probability of failure asks for it. Never more: what a client decrypts
 wrongly says something about its key (`SECURITY.md`). Smaller ones and exact rounding are compiled for what they would cost, not taken: the
-network was trained with the noise that 2^-40 has. The other grouping of lookups is taken where evaluations in turn with the
+network was trained with the noise that 2^-40 has. The other grouping of bootstraps is taken where evaluations in turn with the
 default's show it to be faster.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cryptml.fhe.settings import EngineSettings, Grouping, Rounding, power
+from cryptml.fhe.settings import CompilerSettings, Grouping, Rounding, power
 from cryptml.networks.network import Network
 from cryptml.networks.rounding.noise import bin_deviation
 from cryptml.splits import Segment
@@ -37,12 +37,12 @@ class Candidate:
     """A segment compiled with some settings.
 
     Attributes:
-        settings: Of the engine.
+        settings: Of Concrete.
         compiled: What compiling gave, a ``reason`` where it failed.
         compared: Evaluations in turn with the default's, ``default_ms`` and ``other_ms``, or a ``reason``; empty where there were none.
     """
 
-    settings: EngineSettings
+    settings: CompilerSettings
     compiled: Mapping[str, Any]
     compared: Mapping[str, Any]
 
@@ -56,16 +56,16 @@ class Candidate:
         return gained and max(other) < min(default)
 
 
-def alternatives(base: EngineSettings, *, approximate: bool) -> list[EngineSettings]:
+def alternatives(base: CompilerSettings, *, approximate: bool) -> list[CompilerSettings]:
     """Return the settings that are compiled beside the default ones.
 
     Args:
         base: The default ones.
         approximate: Whether the segment rounds: only there do rounding and noise matter.
     """
-    found = [EngineSettings(base.p_error, Grouping.WIDTH_AND_NORM)]
+    found = [CompilerSettings(base.p_error, Grouping.WIDTH_AND_NORM)]
     if approximate:
-        found += [EngineSettings(base.p_error * STRICTER), EngineSettings(base.p_error, rounding=Rounding.EXACT)]
+        found += [CompilerSettings(base.p_error * STRICTER), CompilerSettings(base.p_error, rounding=Rounding.EXACT)]
     return found
 
 
@@ -91,11 +91,11 @@ def describe_choice(
     trials: Sequence[Mapping[str, Any]],
     max_failure: float | None,
 ) -> dict[str, Any]:
-    """Return the choice for a segment with lookups, its candidates and the reasons, as a report holds them.
+    """Return the choice for a segment with bootstraps, its candidates and the reasons, as a report holds them.
 
     Args:
         network: Whose segment.
-        segment: With lookups, compiled with the default settings.
+        segment: With bootstraps, compiled with the default settings.
         base: With those.
         others: With `alternatives`.
         trials: What `cryptml.profiler.measure.trials.try_allocations` found; empty where nothing was tried.
@@ -116,10 +116,10 @@ def describe_choice(
     }
 
 
-def settings_in(document: Mapping[str, Any]) -> dict[Segment, EngineSettings]:
+def settings_in(document: Mapping[str, Any]) -> dict[Segment, CompilerSettings]:
     """Return the settings that a checked report holds for segments; none where it was made without."""
     return {
-        Segment(entry["start"], entry["stop"]): EngineSettings(
+        Segment(entry["start"], entry["stop"]): CompilerSettings(
             chosen["p_error"], Grouping(chosen["grouping"]), Rounding(chosen["rounding"])
         )
         for entry in document["segments"]
@@ -127,7 +127,7 @@ def settings_in(document: Mapping[str, Any]) -> dict[Segment, EngineSettings]:
     }
 
 
-def _settings(settings: EngineSettings) -> dict[str, Any]:
+def _settings(settings: CompilerSettings) -> dict[str, Any]:
     return {
         "p_error": settings.p_error,
         "grouping": settings.grouping.value,
@@ -159,16 +159,16 @@ def _division(trial: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _why_p_error(network: Network, segment: Segment, p_error: float, max_failure: float | None) -> str:
-    lookups = network.bootstraps(Segment(0, len(network)))
-    whole = -math.expm1(lookups * math.log1p(-p_error))
+    bootstraps = network.bootstraps(Segment(0, len(network)))
+    whole = -math.expm1(bootstraps * math.log1p(-p_error))
     said = (
-        f"p_error {power(p_error)}: with all {lookups:,} lookups of the network on the server an answer holds a wrong one with a "
+        f"p_error {power(p_error)}: with all {bootstraps:,} bootstraps of the network on the server an answer holds a wrong one with a "
         f"probability of at most {power(whole)}"
     )
     if max_failure is None:
         return f"{said}; given, not chosen"
-    said += f"; the bound is {power(max_failure)}, and no more than 2^-40 is taken for one lookup whatever the bound"
-    return f"{said}. A neighbouring bin is no wrong lookup" if network.is_approximate(segment) else said
+    said += f"; the bound is {power(max_failure)}, and no more than 2^-40 is taken for one bootstrap whatever the bound"
+    return f"{said}. A table entry beside it is no wrong lookup" if network.is_approximate(segment) else said
 
 
 def _why_rounding(network: Network, segment: Segment, base: Candidate, others: Sequence[Candidate]) -> Iterator[str]:

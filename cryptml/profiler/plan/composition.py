@@ -149,7 +149,7 @@ class Composed:
         return ~self.parts.infeasible
 
     @property
-    def given_away(self) -> Floats:
+    def exposed_parameters(self) -> Floats:
         """Parameters that the client holds, or recovers with a known number of queries."""
         return self.parts.client_parameters + self.parts.recoverable
 
@@ -163,8 +163,8 @@ class Composed:
         return round(float(array[index]), 4) if name.endswith("_ms") else round(float(array[index]))
 
     def objectives(self) -> Floats:
-        """Return (splits, 3): latency, server peak memory, parameters given away; what the frontier is of."""
-        return np.stack([self.latency_ms, self.server_peak_bytes, self.given_away], axis=1)
+        """Return (splits, 3): latency, server peak memory, exposed parameters; what the frontier is of."""
+        return np.stack([self.latency_ms, self.server_peak_bytes, self.exposed_parameters], axis=1)
 
 
 LETTERS = str.maketrans("01", "CS")

@@ -57,7 +57,7 @@ class SegmentCost:
         client_retained_bytes: Its keys, which the client keeps.
         server_peak_bytes: Above the server's baseline, while this segment is at work.
         server_retained_bytes: What the server keeps of it.
-        bootstraps: Table lookups for one input.
+        bootstraps: Programmable bootstraps for one input.
         parameters: Learned integers in its layers.
         recoverable: Of these, those that a client that decrypts the segment recovers with a known number of queries: all or none.
         queries: That number; infinite where none is known.

@@ -1,7 +1,7 @@
 """Estimate what would take too long to measure, from the optimiser's complexity, fitted on what was measured.
 
 Evaluation time is taken as proportional to complexity, with one rate for each set of key parameters: circuits that share them
-do the same work for each lookup. Other costs follow from counts: encryption from the values sent, decryption from the values
+do the same work for each bootstrap. Other costs follow from counts: encryption from the values sent, decryption from the values
 received, memory from keys and ciphertexts.
 """
 
@@ -32,7 +32,7 @@ NEAR = 2.0
 
 @dataclass(frozen=True)
 class Point:
-    """A segment with lookups, measured or to be estimated.
+    """A segment with bootstraps, measured or to be estimated.
 
     Attributes:
         key_parameters: Digest of its key parameters.
@@ -60,7 +60,7 @@ class Fit:
     """How well the model does on what it was fitted on.
 
     Attributes:
-        points: What was measured and has lookups.
+        points: What was measured and has bootstraps.
         errors: By cost, median and worst of the relative errors, each point predicted from the others (0.03 is 3 %); memory
             above the baseline.
     """
@@ -106,13 +106,15 @@ def estimate(point: Point, measured: Sequence[Point]) -> dict[str, float]:
     """Return all costs of a segment.
 
     Raises:
-        MeasurementError: If no segment with lookups was measured.
+        MeasurementError: If no segment with bootstraps was measured.
     """
     costs: dict[str, float] = {}
     for name, scale in SCALES.items():
         value = _scaled(point, measured, itemgetter(name), scale)
         if value is None:
-            raise MeasurementError("no segment with lookups was measured, so nothing can be estimated from complexity")
+            raise MeasurementError(
+                "no segment with bootstraps was measured, so nothing can be estimated from complexity"
+            )
         costs[name] = value
     for side, features in TRANSIENTS.items():
         costs[f"{side}_peak_bytes"] = costs[f"{side}_retained_bytes"] + _fitted_transient(

@@ -1,6 +1,6 @@
 """The exact Pareto frontier: of a list of points, or of all splits of a network without listing them.
 
-A split is on the frontier when no other feasible one is at most as large in latency, server memory and parameters given away,
+A split is on the frontier when no other feasible one is at most as large in latency, server memory and exposed parameters,
 and smaller in one of them.
 """
 
@@ -87,7 +87,7 @@ def search_frontier(model: CostModel, link: Link) -> Composed:
 
 
 def _undominated(parts: Partial) -> Partial:
-    """Drop partial splits that another dominates in latency, server memory (both terms), and parameters given away."""
+    """Drop partial splits that another dominates in latency, server memory (both terms), and exposed parameters."""
     latency = parts.client_ms + parts.server_ms + parts.network_ms
     given = parts.client_parameters + parts.recoverable
     # Whether a server is needed at all makes the baseline count; it is ordered like the rest.

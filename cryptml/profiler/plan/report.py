@@ -80,7 +80,7 @@ def cost_model(document: Report, key_parameters: str | None = None) -> CostModel
 
     Args:
         document: The report.
-        key_parameters: Those that all segments with lookups take and share a key set of; a key set for each if None.
+        key_parameters: Those that all segments with bootstraps take and share a key set of; a key set for each if None.
     """
     segments = {
         Segment(entry["start"], entry["stop"]): segment_cost(entry, key_parameters) for entry in document["segments"]
@@ -238,14 +238,14 @@ def _contradictions(document: Report) -> list[str]:
 
 
 def _contradictory_settings(entry: Mapping[str, Any], p_error: float) -> list[str]:
-    """What a segment's engine settings must agree with: the costs beside them were measured with these, not with others."""
+    """What a segment's compiler settings must agree with: the costs beside them were measured with these, not with others."""
     name, server = f"segment {entry['start']}-{entry['stop']}", entry["server"]
     settings = server.get("settings")
     if settings is None:
         return []
     problems = []
     if not server["bootstraps"]:
-        problems.append(f"{name} has engine settings and no lookups")
+        problems.append(f"{name} has compiler settings and no lookups")
     if settings["p_error"] != p_error:
         problems.append(f"{name} has a p_error of {settings['p_error']:g}, the report one of {p_error:g}")
     taken = [
@@ -254,7 +254,7 @@ def _contradictory_settings(entry: Mapping[str, Any], p_error: float) -> list[st
         if all(each[key] == settings[key] for key in ("p_error", "grouping", "rounding"))
     ]
     if len(taken) != 1:
-        problems.append(f"{name} has engine settings that are {len(taken)} of its candidates")
+        problems.append(f"{name} has compiler settings that are {len(taken)} of its candidates")
     elif server["complexity"] is not None and taken[0]["complexity"] != server["complexity"]:
-        problems.append(f"{name} has another complexity than the engine settings that it takes")
+        problems.append(f"{name} has another complexity than the compiler settings that it takes")
     return problems

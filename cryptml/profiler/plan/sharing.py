@@ -23,8 +23,8 @@ class KeySets:
     """The key parameters in a report.
 
     Attributes:
-        own: Of each feasible segment with lookups, size of its own evaluation keys (expanded, bytes) and their parameters.
-        models: For each key parameters, costs where all segments with lookups share them.
+        own: Of each feasible segment with bootstraps, size of its own evaluation keys (expanded, bytes) and their parameters.
+        models: For each key parameters, costs where all segments with bootstraps share them.
     """
 
     own: Mapping[Segment, tuple[int, str]]
@@ -46,7 +46,7 @@ class KeySets:
 
 @dataclass(frozen=True)
 class SharedForms:
-    """Splits composed once for each set of key parameters, all segments with lookups sharing it.
+    """Splits composed once for each set of key parameters, all segments with bootstraps sharing it.
 
     Attributes:
         own: As in `KeySets`.
@@ -66,7 +66,7 @@ class SharedForms:
         return SharedForms(sets.own, forms)
 
     def entry(self, index: int) -> dict[str, Any] | None:
-        """Return a split's figures with one key set, None below two segments with lookups, or where no parameters suit all.
+        """Return a split's figures with one key set, None below two segments with bootstraps, or where no parameters suit all.
 
         Args:
             index: Of the split among those composed.

@@ -47,7 +47,7 @@ class Fidelity:
     """Encrypted answers against those in the clear.
 
     Attributes:
-        p_error: Of one lookup, which says how much noise there is.
+        p_error: Of one bootstrap, which says how much noise there is.
         rounding: One for each rounding table, from the layer before it on; the first is also that of all layers on the server. None
             where nothing is rounded: answers are equal then, but for the range.
         clipped: Share of the front end's values that its grid cuts off, 0 to 1.
@@ -76,7 +76,7 @@ def measure_fidelity(network: Network, inputs: Tensor, labels: IntArray, p_error
         network: Any.
         inputs: (n, *front_end.shape) float32, behind the front end.
         labels: (n,) int64.
-        p_error: Of one lookup.
+        p_error: Of one bootstrap.
     """
     first = network.boundaries[0]
     values = first.quantise(inputs.numpy())
@@ -102,12 +102,12 @@ def _simulate(network: Network, values: IntArray, labels: IntArray, p_error: flo
 
 
 def simulate_evaluations(network: Network, values: IntArray, p_error: float, *, start: int = 0) -> FloatArray:
-    """Return what `REPEATS` encrypted evaluations of every picture say, with the engine's noise in front of tables that round.
+    """Return what `REPEATS` encrypted evaluations of every picture say, with Concrete's noise in front of tables that round.
 
     Args:
         network: Any.
         values: (n, *boundaries[0].shape) int64, on the first grid.
-        p_error: Of one lookup.
+        p_error: Of one bootstrap.
         start: The server's first layer; the client runs those before it, exactly.
 
     Returns:

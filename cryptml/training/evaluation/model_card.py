@@ -33,7 +33,7 @@ class LayerDescription:
         output: Shape of its result.
         bits: Width of its result.
         parameters: Learned integers.
-        bootstraps: Table lookups for one input.
+        bootstraps: Programmable bootstraps for one input.
     """
 
     name: str
@@ -120,12 +120,14 @@ def _network(card: ModelCard) -> str:
         for layer in card.layers
     ]
     side = card.front_end.side
-    lookups = sum(layer.bootstraps for layer in card.layers)
+    bootstraps = sum(layer.bootstraps for layer in card.layers)
     intro = (
         f"Takes a grey region of {side} x {side} pixels, {card.front_end.description}. "
-        f"{len(rows)} layers, {sum(layer.parameters for layer in card.layers)} learned integers, {lookups} table lookups."
+        f"{len(rows)} layers, {sum(layer.parameters for layer in card.layers)} learned integers, {bootstraps} programmable bootstraps."
     )
-    return f"{intro}\n\n{_table(('layer', 'kind', 'output', 'bits', 'learned integers', 'table lookups'), rows)}"
+    return (
+        f"{intro}\n\n{_table(('layer', 'kind', 'output', 'bits', 'learned integers', 'programmable bootstraps'), rows)}"
+    )
 
 
 def _data(data: DataDescription) -> str:
@@ -166,7 +168,7 @@ def _fidelity(card: ModelCard) -> str:
         if not it.rounding:
             parts.append(
                 f"On {name}, nothing is rounded: encrypted answers equal the clear ones but for the p_error of {it.p_error:.1e} "
-                f"a lookup.\n\n{ranges}"
+                f"a bootstrap.\n\n{ranges}"
             )
             continue
         rounded = [

@@ -56,7 +56,7 @@ class Forecast:
 def forecast(settings: Settings, bundles: Sequence[ServerBundle]) -> Forecast:
     """Return what a deployment takes.
 
-    A worker holds the engine, every circuit, what the first evaluation leaves, and the largest key sets as often as it may keep any; and
+    A worker holds Concrete, every circuit, what the first evaluation leaves, and the largest key sets as often as it may keep any; and
     for a moment what an evaluation, or another key set's arrival, takes beyond.
 
     Args:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptml.errors import CryptmlError
-from cryptml.fhe.engine import fhe
+from cryptml.fhe.concrete import fhe
 from cryptml.fhe.server import ServerCircuit, load_evaluation_keys
 
 RESERVED_BYTES = 1_400 << 20

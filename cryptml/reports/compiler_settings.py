@@ -1,4 +1,4 @@
-"""The engine settings in a profile, for a terminal: what was chosen for each segment, and why."""
+"""The compiler settings in a profile, for a terminal: what was chosen for each segment, and why."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COLUMNS = [
 
 
 def engine_table(document: Mapping[str, Any]) -> Table:
-    """Return what was tried for each segment with lookups, one settings a row; the ones taken are marked."""
+    """Return what was tried for each segment with bootstraps, one settings a row; the ones taken are marked."""
     rows = []
     for entry in _with_settings(document):
         chosen = entry["server"]["settings"]
@@ -44,7 +44,7 @@ def engine_table(document: Mapping[str, Any]) -> Table:
                     "<- taken" if taken else "",
                 )
             )
-    return plain_table(f"Engine settings of network {document['network']['name']}", COLUMNS, rows)
+    return plain_table(f"Compiler settings of network {document['network']['name']}", COLUMNS, rows)
 
 
 def _in_turn(tried: Mapping[str, Any]) -> str:
@@ -55,7 +55,7 @@ def _in_turn(tried: Mapping[str, Any]) -> str:
 
 
 def engine_reasons(document: Mapping[str, Any]) -> Iterator[str]:
-    """Yield, for each segment with lookups, its name and then the reasons for its settings."""
+    """Yield, for each segment with bootstraps, its name and then the reasons for its settings."""
     names = [layer["name"] for layer in document["network"]["layers"]]
     for entry in _with_settings(document):
         start, stop = entry["start"], entry["stop"]
