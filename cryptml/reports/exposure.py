@@ -93,7 +93,7 @@ def server_table(circuits: Sequence[Mapping[str, Any]]) -> Table:
         ("bytes in", "right"),
         ("bytes out", "right"),
         ("keys (once)", "right"),
-        ("lookups", "right"),
+        ("PBS", "right"),
         ("fails", "right"),
     ]
     return plain_table("What the server sees of a prediction", columns, rows)

@@ -56,7 +56,7 @@ def network_table(network: Network, split: Split) -> Table:
         ("output", "right"),
         ("bits", "right"),
         ("parameters", "right"),
-        ("lookups", "right"),
+        ("PBS", "right"),
         ("side", "left"),
     ]
     return plain_table(f"Network {network.name}", columns, rows)

@@ -14,7 +14,7 @@ from cryptml import installations
 from cryptml.cli import main, running, split_profiler
 from cryptml.cli.requirements import require_extras
 from cryptml.errors import CircuitError, SettingError
-from cryptml.fhe import engine
+from cryptml.fhe import concrete
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -137,10 +137,10 @@ def test_a_module_that_is_missed_later_is_named_with_its_extra(
     assert sentence in " ".join(capsys.readouterr().err.split())
 
 
-@pytest.mark.parametrize("package", sorted(set(engine.LATE.values())))
+@pytest.mark.parametrize("package", sorted(set(concrete.LATE.values())))
 def test_what_stands_for_a_package_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    late = engine._Late(package)
+    late = concrete._Late(package)
     kept = late.function  # while Concrete's modules are imported
     with pytest.raises(
         CircuitError, match=rf"needs the package {package}, which this installation leaves out; run make "
@@ -152,7 +152,7 @@ def test_what_stands_for_a_package_says_what_is_missing(monkeypatch: pytest.Monk
 
 
 def test_what_stands_for_a_package_gives_it_where_it_is() -> None:
-    late = engine._Late("math")
+    late = concrete._Late("math")
     kept = late.sqrt
     assert kept(4.0) == 2.0
     late.needed = True

@@ -125,9 +125,9 @@ function setNetwork(split, bandwidth, rtt) {
 }
 
 /**
- * Mark the splits that none beats in latency, server peak memory and parameters given away.
+ * Mark the splits that none beats in latency, server peak memory and exposed parameters.
  *
- * Sorted by all three, what may beat a split stands before it; a staircase of (memory, least given away) answers each
+ * Sorted by all three, what may beat a split stands before it; a staircase of (memory, fewest exposed) answers each
  * question by bisection. Equal splits share one verdict.
  */
 function markFrontier(splits) {

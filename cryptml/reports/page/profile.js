@@ -19,7 +19,7 @@ const SPLIT_COLUMNS = [
   { key: "keys", heading: "keys", number: true, value: (split) => split.evaluation_key_bytes, text: size },
   { key: "setup", heading: "setup", number: true, value: (split) => split.setup_ms, text: time },
   { key: "trips", heading: "round trips", number: true, value: (split) => split.round_trips, text: whole },
-  { key: "given", heading: "given away", number: true, value: (split) => split.given, text: whole },
+  { key: "given", heading: "exposed", number: true, value: (split) => split.given, text: whole },
 ];
 
 /** A test for the search text: letters as a substring, `server:NAME` and `client:NAME`; null with a name nobody has. */
@@ -172,7 +172,7 @@ function drawExposure(split) {
     ["parameters that a known number of queries recovers", whole(exposure.recoverable_parameters)],
     ["boundaries the client decrypts", whole(exposure.decrypted_boundaries)],
     ["fewest queries for exact recovery", whole(exposure.queries)],
-    ["probability of a wrong lookup in one inference", small(exposure.failure_probability)],
+    ["probability of a wrong bootstrap in one inference", small(exposure.failure_probability)],
   ]));
   const server = segmentsOf(view.model, split.split).filter((part) => part.server);
   if (!server.length) {
@@ -209,7 +209,7 @@ function variantRow(segment, variant) {
 }
 
 function drawSegments() {
-  const columns = ["lookups", "bits", "complexity", "compile", "keygen", "encrypt", "first evalu\u00adation", "later evalu\u00adations",
+  const columns = ["PBS", "bits", "complexity", "compile", "keygen", "encrypt", "first evalu\u00adation", "later evalu\u00adations",
     "decrypt", "keys on the wire", "keys expanded", "client peak", "server peak", "client in the clear"];
   const body = el("tbody");
   for (const segment of view.model.segments.values()) {
@@ -267,7 +267,7 @@ function drawHeader() {
     ["machine", `${machine.cpu}, ${machine.cores} cores, ${size(machine.memory_bytes)}`],
     ["system", `${machine.os}, Python ${machine.python}`],
     ["versions", Object.entries(machine.versions).map(([name, version]) => `${name} ${version}`).join(", ")],
-    ["probability of error of one lookup", small(chosen.p_error)],
+    ["probability of error of one bootstrap", small(chosen.p_error)],
     ["security", `${chosen.security_bits} bits`],
     ["threads, repeats", `${chosen.threads} threads, ${chosen.repeats} repeats`],
     ["limits of a segment", `${time(chosen.segment_timeout_s * 1000)}, ${chosen.segment_memory_bytes === null ? "memory unbounded" : size(chosen.segment_memory_bytes)}`],
