@@ -31,7 +31,6 @@ from cryptml_client.uploading import KeyUpload
 MOST_IN_FLIGHT = 256
 PATIENCE_SECONDS = 60.0
 UNKNOWN_KEYS = "unknown-evaluation-keys"
-
 SENT_AGAIN_SECONDS = 60.0
 """Between two times that a service gets keys again which it says that it does not know: each is up to gigabytes."""
 
@@ -114,7 +113,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close the connections; keys stay in their files."""
+        """Close the connections."""
         self._transport.close()
 
     def give_up_jobs(self) -> None:
@@ -176,12 +175,11 @@ class Client:
             region: What to look at; the largest centred square if None.
 
         Raises:
-            ImageError: If the picture or the region is unusable; nothing has been sent then.
+            ImageError: If picture or region is unusable; nothing has been sent then.
             CryptmlError: As `prepare`, or if the service fails.
         """
         picture = image if isinstance(image, Image) else load_image(Path(image))
-        side = self.bundle.front_end.side
-        return self.predict_region(crop(picture, region or central_region(picture), side))
+        return self.predict_region(crop(picture, region or central_region(picture), self.bundle.front_end.side))
 
     def predict_region(self, region: FloatArray) -> Prediction:
         """Return the answer for (side, side) float32 pixels in [0, 1], already cropped and reduced.

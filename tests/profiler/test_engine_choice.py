@@ -130,7 +130,7 @@ def test_the_reasons_say_what_was_measured(scatter: Network) -> None:
     assert (found["grouping"], found["p_error"], found["rounding"]) == ("width-and-norm", 2.0**-40, "approximate")
     assert [each["evaluate_ms"] for each in found["candidates"]] == [[], [300.0, 310.0, 320.0], [], []]
     p_error, noise, rounding, grouping, threads, batch = found["why"]
-    assert p_error.startswith("p_error 2^-40: with all 22 lookups")
+    assert p_error.startswith("p_error 2^-40: with all 22 bootstraps")
     assert "at most 2^-35.5; the bound is 2^-30" in p_error
     assert "0.055 at p_error 2^-64 would take 1.50 times the work" in noise
     assert "exact would take 15.00 times the work" in rounding

@@ -24,9 +24,9 @@ from cryptml_server.base.settings import Settings
 from cryptml_server.base.settings_sources import read_settings
 from cryptml_server.workers.factory import create_workers
 from cryptml_server.workers.local import Supervisor
-from cryptml_server.workers.ray_circuits import ShippedCircuits
-from cryptml_server.workers.ray_node import NodeWorker
-from cryptml_server.workers.ray_worker import RayWorker
+from cryptml_server.workers.ray.circuits import ShippedCircuits
+from cryptml_server.workers.ray.node import NodeWorker
+from cryptml_server.workers.ray.worker import RayWorker
 
 from cryptml import cluster
 from cryptml.bundle import ClientBundle
@@ -209,7 +209,7 @@ def test_an_evaluation_past_its_time_is_stopped(
     one, _ = clients
     assert one.evaluate(shared)
     first, evaluating = shared.process, evaluator(shared)
-    monkeypatch.setattr("cryptml_server.workers.ray_worker.RETURN_SECONDS", 0.5)
+    monkeypatch.setattr("cryptml_server.workers.ray.worker.RETURN_SECONDS", 0.5)
     monkeypatch.setattr(shared, "_deadline", 1.0)
     os.kill(evaluating, signal.SIGSTOP)
     assert refusal(lambda: one.evaluate(shared)) == (504, "Evaluation too slow")
@@ -252,7 +252,7 @@ def test_a_full_cluster_is_said_and_waited_for(
 
     others = [ray.remote(Idle).options(num_cpus=1).remote() for _ in range(2)]
     ray.get([other.describe.remote() for other in others])
-    monkeypatch.setattr("cryptml_server.workers.ray_worker.PLACE_SECONDS", 1.0)
+    monkeypatch.setattr("cryptml_server.workers.ray.worker.PLACE_SECONDS", 1.0)
     worker = RayWorker(ray, ShippedCircuits(ray), threads=1, cached_keys=1, deadline_seconds=60)
     try:
         with pytest.raises(ServerError, match="no node had 1 free CPUs within 1 s") as full:

@@ -6,8 +6,8 @@ from cryptml.cluster import connect
 from cryptml_server.base.settings import Settings
 from cryptml_server.workers.local import Supervisor
 from cryptml_server.workers.protocol import Worker
-from cryptml_server.workers.ray_circuits import ShippedCircuits
-from cryptml_server.workers.ray_worker import RayWorker
+from cryptml_server.workers.ray.circuits import ShippedCircuits
+from cryptml_server.workers.ray.worker import RayWorker
 
 
 def create_workers(settings: Settings, cached_keys: int) -> tuple[Worker, ...]:

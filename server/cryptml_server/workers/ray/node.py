@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 
 class NodeWorker:
-    """An actor: see `cryptml_server.workers.ray_worker.RayWorker`, which owns it.
+    """An actor: see `cryptml_server.workers.ray.worker.RayWorker`, which owns it.
 
     Args:
         threads: Of the worker's evaluations.

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from cryptml_server.workers.ray_node import Files
+from cryptml_server.workers.ray.node import Files
 
 
 class ShippedCircuits:

@@ -29,8 +29,8 @@ from cryptml_server.workers.failures import stopping
 from cryptml_server.workers.loads import CircuitLoads, unavailable
 from cryptml_server.workers.local import LOAD_SECONDS, START_SECONDS
 from cryptml_server.workers.protocol import EvaluationResult, twice_if_lost
-from cryptml_server.workers.ray_circuits import ShippedCircuits
-from cryptml_server.workers.ray_node import Answer, NodeWorker
+from cryptml_server.workers.ray.circuits import ShippedCircuits
+from cryptml_server.workers.ray.node import Answer, NodeWorker
 
 PLACE_SECONDS = 30.0
 """Within which a node must have an actor ready; a request is told to come back after it, and the actor goes on waiting for a place."""
