@@ -9,8 +9,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from cryptml.datasets import breastmnist, folder, mias, phantom
+from cryptml.datasets import breastmnist, mias, phantom
 from cryptml.datasets.base import Dataset
+from cryptml.datasets.folder import loading as folder
 from cryptml.datasets.options import NO_OPTIONS, LoadOptions
 from cryptml.errors import DatasetError
 

@@ -15,9 +15,9 @@ import numpy as np
 
 from cryptml.datasets.base import Dataset, Indices, Source
 from cryptml.datasets.duplicates import find_duplicates, require_apart
-from cryptml.datasets.folder_files import Entry, file_digest, list_entries
-from cryptml.datasets.folder_index import INDEX, Index, read_index
-from cryptml.datasets.mask import mask_region
+from cryptml.datasets.folder.files import Entry, file_digest, list_entries
+from cryptml.datasets.folder.index import INDEX, Index, read_index
+from cryptml.datasets.folder.mask import mask_region
 from cryptml.datasets.options import NO_OPTIONS, LoadOptions
 from cryptml.datasets.problems import listed
 from cryptml.datasets.subsets import stratify

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptml.datasets.folder_index import MOST_CHARACTERS, Index, IndexRow
+from cryptml.datasets.folder.index import MOST_CHARACTERS, Index, IndexRow
 from cryptml.errors import DatasetError, ImageError
 from cryptml.files import is_system
 
