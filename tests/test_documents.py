@@ -47,7 +47,9 @@ def test_no_placeholder_is_left_and_links_lead_somewhere(path: Path) -> None:
         assert generated or (path.parent / target).exists() or target in ("cryptml.md",), target
 
 
-@pytest.mark.parametrize("path", [path for path in PAGES if path != STANDARD], ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path", [path for path in PAGES if path != STANDARD], ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_one_word_a_concept(path: Path) -> None:
     text = prose(path)
     for word, instead in OTHER_WORDS.items():
@@ -57,7 +59,9 @@ def test_one_word_a_concept(path: Path) -> None:
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_files_that_are_named_are_there(path: Path) -> None:
-    for name in re.findall(r"`((?:cryptml|cryptml_client|cryptml_server|benchmarks|examples|make|tests)/[\w/.-]+)`", path.read_text()):
+    for name in re.findall(
+        r"`((?:cryptml|cryptml_client|cryptml_server|benchmarks|examples|make|tests)/[\w/.-]+)`", path.read_text()
+    ):
         places = [ROOT / name, ROOT / "client" / name, ROOT / "server" / name]
         assert any(place.exists() for place in places), name
 

@@ -113,7 +113,9 @@ class Reader:
             timeout=BLOCK_SECONDS,
             check=False,
         )
-        assert done.returncode == 0, f"{block} ends with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+        assert done.returncode == 0, (
+            f"{block} ends with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+        )
 
     def _serve(self, block: Block, text: str) -> None:
         process = subprocess.Popen(
@@ -139,11 +141,15 @@ class Reader:
         for process in self.services:
             process.terminate()
         for process in self.services:
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            _wait_or_kill(process)
+
+
+def _wait_or_kill(process: subprocess.Popen[str]) -> None:
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 @contextmanager

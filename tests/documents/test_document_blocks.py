@@ -12,7 +12,10 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "tutorials").glob("*.md"))]
 
 NOT_RUN = {
-    ("README.md", "make demo"): "installs into the checkout; `cryptml demo` and the documentation have tests of their own",
+    (
+        "README.md",
+        "make demo",
+    ): "installs into the checkout; `cryptml demo` and the documentation have tests of their own",
 }
 """Blocks that contain such a text, with the reason."""
 

@@ -56,7 +56,9 @@ def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
         for address in loaded.addresses:
             assert not re.match(r"(?:\w+:)?//", address), f"{page.name} loads {address}"
             if not address.startswith(("data:", "/")):
-                assert (page.parent / address.partition("?")[0]).exists(), f"{page.name} loads {address}, which is not there"
+                assert (page.parent / address.partition("?")[0]).exists(), (
+                    f"{page.name} loads {address}, which is not there"
+                )
     for style in site.rglob("*.css"):
         assert not re.search(r"url\(['\"]?(?:\w+:)?//", style.read_text()), style
 
