@@ -27,14 +27,14 @@ from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS
 from cryptml.networks import Standardisation
 from cryptml.networks.architectures import reference
-from cryptml.networks.architectures.binned import BinnedLinear
-from cryptml.networks.architectures.blocks import activation, convolution, input_grid, keep_taps, linear
 from cryptml.networks.architectures.design import NOISE, Design
 from cryptml.networks.architectures.registry import Architecture, load_architecture
-from cryptml.networks.architectures.rounding import RoundedAccumulator
-from cryptml.networks.architectures.triangle import TriangleWave
 from cryptml.networks.architectures.wavelets import begin_as_wavelets
-from cryptml.networks.engine_noise import DEFAULT_P_ERROR
+from cryptml.networks.modules.binned_linear import BinnedLinear
+from cryptml.networks.modules.blocks import activation, convolution, input_grid, keep_taps, linear
+from cryptml.networks.modules.negacyclic import TriangleWave
+from cryptml.networks.modules.rounded_accumulator import RoundedAccumulator
+from cryptml.networks.rounding.noise import DEFAULT_P_ERROR
 from cryptml.splits import Segment
 from cryptml.training import (
     Examples,

@@ -12,8 +12,8 @@ import time
 import numpy as np
 
 from cryptml.processes.memory import peak_resident_bytes
-from cryptml.profiler.composition import CostModel, Link, SegmentCost, compose
-from cryptml.profiler.frontier import frontier_of, search_frontier
+from cryptml.profiler.plan.composition import CostModel, Link, SegmentCost, compose
+from cryptml.profiler.plan.frontier import frontier_of, search_frontier
 from cryptml.splits import enumerate_segments
 
 LINK = Link(bandwidth_mbps=100.0, rtt_ms=20.0)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.service import Deployment, Tenant
 from cryptml.errors import CryptmlError
-from cryptml.profiler.machine import describe_machine
+from cryptml.profiler.measure.machine import describe_machine
 
 WORKERS = 2
 WORKER_BYTES = 1 << 30

@@ -20,17 +20,17 @@ from cryptml_client import Client, KeyStore
 
 from cryptml.bundle.build import build_bundle
 from cryptml.cli.console import bar
-from cryptml.cli.local_service import local_service
+from cryptml.cli.service.local_service import local_service
 from cryptml.datasets import load_dataset
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.settings import EngineSettings, Rounding
 from cryptml.networks import load_network
-from cryptml.networks.engine_noise import DEFAULT_P_ERROR
-from cryptml.networks.envelope import split_envelope
 from cryptml.networks.network import probabilities
+from cryptml.networks.rounding.envelope import split_envelope
+from cryptml.networks.rounding.noise import DEFAULT_P_ERROR
 from cryptml.networks.shipped import DEFAULT_SPLITS
 from cryptml.splits import Split
-from cryptml.training.auc import RocAuc
+from cryptml.training.evaluation.auc import RocAuc
 
 
 def main() -> int:

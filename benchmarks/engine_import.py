@@ -23,7 +23,7 @@ print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru
 IMPORTS = {
     "Concrete as it comes, `from concrete import fhe`": "from concrete import fhe",
     "without torch, `cryptml.fhe.engine`": "import cryptml.fhe.engine",
-    "a worker, `cryptml_server.worker`": "import cryptml_server.worker",
+    "a worker, `cryptml_server.workers.process`": "import cryptml_server.workers.process",
     "a client, `cryptml_client`": "import cryptml_client",
 }
 

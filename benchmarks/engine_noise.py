@@ -25,9 +25,9 @@ from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS
 from cryptml.networks import load_network
 from cryptml.networks.conversion.convert import to_boundary
-from cryptml.networks.engine_noise import DEFAULT_P_ERROR, bin_deviation
 from cryptml.networks.layers import Activation, Linear
 from cryptml.networks.network import Network
+from cryptml.networks.rounding.noise import DEFAULT_P_ERROR, bin_deviation
 from cryptml.splits import Segment
 
 

@@ -16,11 +16,11 @@ from cryptml.errors import CryptmlError
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.settings import EngineSettings
 from cryptml.networks import load_network
-from cryptml.networks.engine_noise import bin_deviation
 from cryptml.networks.network import probabilities
+from cryptml.networks.rounding.noise import bin_deviation
 from cryptml.networks.shipped import DEFAULT_SPLITS
 from cryptml.splits import Split
-from cryptml.training.fidelity import compare_answers, simulate_evaluations
+from cryptml.training.evaluation.fidelity import compare_answers, simulate_evaluations
 
 EXPONENTS = (40, 48, 56, 64, 72, 80, 96, 128)
 

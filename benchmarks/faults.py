@@ -26,20 +26,20 @@ from pathlib import Path
 import httpx
 import numpy as np
 from cryptml_server.app import open_database
+from cryptml_server.base.settings import DATABASE_FILE, Settings
 from cryptml_server.database import Database
-from cryptml_server.settings import DATABASE_FILE, Settings
-from cryptml_server.tenants import Quotas, TenantStore
+from cryptml_server.tenancy.tenants import Quotas, TenantStore
 
 from benchmarks.postgresql import PostgreSQL, find_programs
 from cryptml.bundle import ClientBundle
 from cryptml.bundle.build import build_bundle
-from cryptml.cli.local_service import LocalService, local_service
+from cryptml.cli.service.local_service import LocalService, local_service
 from cryptml.errors import CryptmlError
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
 from cryptml.networks import load_network
-from cryptml.profiler.machine import describe_machine
+from cryptml.profiler.measure.machine import describe_machine
 from cryptml.splits import Split
 
 MANY = Quotas(concurrent_evaluations=1000, daily_evaluations=1_000_000, jobs=100_000)
@@ -236,7 +236,7 @@ class Trial:
 
 def _is_worker(pid: int) -> bool:
     with suppress(OSError):
-        return b"cryptml_server.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        return b"cryptml_server.workers.process" in Path(f"/proc/{pid}/cmdline").read_bytes()
     return False
 
 

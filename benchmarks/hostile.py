@@ -29,10 +29,10 @@ from schemathesis import Case, GenerationMode
 
 from benchmarks.hostile_requests import Arsenal, Maker
 from benchmarks.hostile_target import CANARY, PATIENCE_SECONDS, SETTLE_SECONDS, WORKERS, Answer, Shot, Target
-from cryptml.cli.local_service import LocalService
+from cryptml.cli.service.local_service import LocalService
 from cryptml.errors import CryptmlError
 from cryptml.processes.memory import resident_bytes
-from cryptml.profiler.machine import describe_machine
+from cryptml.profiler.measure.machine import describe_machine
 
 SEED = 20240607
 THREADS = 4

@@ -15,12 +15,12 @@ from urllib.parse import urlsplit
 import httpx
 import numpy as np
 from cryptml_server.app import open_database
-from cryptml_server.settings import Settings
-from cryptml_server.tenants import Quotas, TenantStore
+from cryptml_server.base.settings import Settings
+from cryptml_server.tenancy.tenants import Quotas, TenantStore
 
 from cryptml.bundle import ClientBundle
 from cryptml.bundle.build import build_bundle
-from cryptml.cli.local_service import LocalService, local_service
+from cryptml.cli.service.local_service import LocalService, local_service
 from cryptml.errors import CryptmlError
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.client import ClientCircuit, KeySet

@@ -19,7 +19,7 @@ from pathlib import Path
 from benchmarks.service import Deployment, rate
 from cryptml.cluster import ray_library
 from cryptml.errors import CryptmlError
-from cryptml.profiler.machine import describe_machine
+from cryptml.profiler.measure.machine import describe_machine
 
 STORE_BYTES = 500 << 20
 TENANTS = 4

@@ -22,24 +22,24 @@ from pathlib import Path
 import httpx
 import numpy as np
 from cryptml_server.app import open_database
-from cryptml_server.settings import Settings
-from cryptml_server.tenants import Quotas, TenantStore
+from cryptml_server.base.settings import Settings
+from cryptml_server.tenancy.tenants import Quotas, TenantStore
 
 from cryptml.bundle import ClientBundle
 from cryptml.bundle.build import build_bundle
 from cryptml.bundle.server import ServerBundle
-from cryptml.cli.local_service import LocalService, local_service
+from cryptml.cli.service.local_service import LocalService, local_service
 from cryptml.errors import CryptmlError
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
 from cryptml.networks import load_network
-from cryptml.networks.envelope import envelope
+from cryptml.networks.rounding.envelope import envelope
 from cryptml.processes.child import Child
-from cryptml.profiler.machine import describe_machine
+from cryptml.profiler.measure.machine import describe_machine
 from cryptml.splits import Split
 
-SERVER_MODULE = "cryptml.profiler.server_process"
+SERVER_MODULE = "cryptml.profiler.measure.server_process"
 TIMEOUT_SECONDS = 600.0
 
 SETTLE_SECONDS = 0.4

@@ -21,7 +21,7 @@
         ├── ServiceUnavailable    nothing answers there
         ├── ServiceTimeout        it answers too slowly
         ├── ServiceProtocolError  it answers something that is not this protocol
-        └── ServiceRefused        it answers with a problem document (carries status and title)
+        └── ServiceRefused        it answers with a problem document (carries status, title and kind)
 
 Each message names what was wrong, the offending value, the bound it broke and what to do next, in one sentence.
 """
@@ -165,13 +165,17 @@ class ServiceRefused(ServiceError):
 
     Attributes:
         status: The HTTP status, 400 to 599.
-        title: The problem's short name.
+        title: The problem's short name, for people.
+        kind: The problem's stable name, for programs: the last part of its ``type``; empty where the service says none.
         headers: Of the answer.
     """
 
-    def __init__(self, status: int, title: str, detail: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, status: int, title: str, detail: str, headers: Mapping[str, str] | None = None, *, kind: str = ""
+    ) -> None:
         self.status = status
         self.title = title
+        self.kind = kind
         self.headers = headers if headers is not None else {}
         super().__init__(f"the service refused ({status} {title}): {detail}")
 

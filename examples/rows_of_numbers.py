@@ -20,14 +20,14 @@ from sklearn.datasets import load_wine
 from torch import nn
 
 from cryptml.bundle.build import build_bundle
-from cryptml.cli.local_service import local_service
+from cryptml.cli.service.local_service import local_service
 from cryptml.datasets.base import Dataset
 from cryptml.fhe.backends.registry import load_backend
 from cryptml.networks import Network, Standardisation
-from cryptml.networks.architectures.blocks import input_grid, linear, signed_activation, votes
 from cryptml.networks.architectures.registry import Architecture
-from cryptml.networks.architectures.triangle import TriangleWave
-from cryptml.networks.envelope import split_envelope
+from cryptml.networks.modules.blocks import input_grid, linear, signed_activation, votes
+from cryptml.networks.modules.negacyclic import TriangleWave
+from cryptml.networks.rounding.envelope import split_envelope
 from cryptml.splits import Split
 from cryptml.training import Examples, TrainingSettings, train_network
 

@@ -15,7 +15,7 @@ warnings.filterwarnings("ignore", module="brevitas|torch")
 
 from cryptml.bundle.build import build_bundle
 from cryptml.bundle.server import ServerBundle
-from cryptml.cli.local_service import local_service
+from cryptml.cli.service.local_service import local_service
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.networks import Boundary, FloatArray, IntArray, Network, Standardisation, load_network
 from cryptml.networks.layers import Activation, Layer, Linear

@@ -68,8 +68,14 @@ def test_a_service_ended_by_sigterm_and_its_worker_are_measured(build_tiny: Any,
         service.kill()
         service.communicate()
     found = measured(tmp_path)
-    assert line_of("server/cryptml_server/serving.py", 'log.info("told to end') in found["cryptml_server/serving.py"]
-    assert line_of("server/cryptml_server/worker.py", "self._circuits[folder] =") in found["cryptml_server/worker.py"]
+    assert (
+        line_of("server/cryptml_server/http/serving.py", 'log.info("told to end')
+        in found["cryptml_server/http/serving.py"]
+    )
+    assert (
+        line_of("server/cryptml_server/workers/process.py", "self._circuits[folder] =")
+        in found["cryptml_server/workers/process.py"]
+    )
     assert "fhe/server.py" in found, "what the worker alone imports"
 
 
@@ -79,7 +85,7 @@ def test_a_process_that_leaves_with_its_owner_is_measured(tmp_path: Path) -> Non
         "import os, subprocess, sys, time\n"
         "sys.path.insert(0, sys.argv[1])\n"
         "from cryptml.processes.child import Child\n"
-        "child = Child('cryptml.profiler.compiler_process', threads=1)\n"
+        "child = Child('cryptml.profiler.measure.compiler_process', threads=1)\n"
         "try:\n    child.ask({'do': 'run_front_end', 'network': 'tiny', 'repeats': 1}, time.monotonic() + 60)\n"
         "finally:\n    print(child._process.pid, flush=True)\n"
         "    os.kill(os.getpid(), 9)\n"
@@ -99,5 +105,7 @@ def test_a_process_that_leaves_with_its_owner_is_measured(tmp_path: Path) -> Non
         assert time.monotonic() < deadline
         time.sleep(0.1)
     found = measured(tmp_path)
-    wanted = line_of("cryptml/profiler/compiler_process.py", 'return {"run_ms": [_timed(lambda: network.quantise')
+    wanted = line_of(
+        "cryptml/profiler/measure/compiler_process.py", 'return {"run_ms": [_timed(lambda: network.quantise'
+    )
     assert wanted in found["profiler/compiler_process.py"]

@@ -16,7 +16,7 @@ from rich.table import Table
 from cryptml.networks import Network, Standardisation
 from cryptml.networks.architectures import tiny as architecture
 from cryptml.networks.conversion import convert
-from cryptml.profiler.listing import describe_layers, describe_split, list_splits
+from cryptml.profiler.plan.listing import describe_layers, describe_split, list_splits
 from cryptml.reports.table import (
     bytes_text,
     milliseconds_text,

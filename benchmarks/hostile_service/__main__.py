@@ -35,7 +35,7 @@ from benchmarks.hostile_service.campaign import (
     documents_json,
 )
 from benchmarks.hostile_service.plays import SPLITS, record
-from cryptml.profiler.machine import describe_machine
+from cryptml.profiler.measure.machine import describe_machine
 
 SEED = 20261128
 COLUMNS = (

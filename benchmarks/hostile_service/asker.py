@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 import numpy as np
 from cryptml_client import AcceptedBundles, Client, KeyStore
-from cryptml_client.pinning import Accepted, Pinning
+from cryptml_client.trust.pinning import Accepted, Pinning
 
 from benchmarks.hostile_service.plays import MODEL
 from cryptml.errors import CryptmlError

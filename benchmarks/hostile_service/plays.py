@@ -13,7 +13,7 @@ from cryptml_client import KeyStore
 
 from cryptml.bundle import ClientBundle, ServerStep
 from cryptml.bundle.build import build_bundle
-from cryptml.cli.local_service import local_service
+from cryptml.cli.service.local_service import local_service
 from cryptml.errors import CryptmlError
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.client import ClientCircuit, KeySet

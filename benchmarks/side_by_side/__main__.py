@@ -24,7 +24,7 @@ from cryptml.datasets import load_dataset
 from cryptml.errors import CryptmlError, MeasurementError, SettingError
 from cryptml.networks import load_network
 from cryptml.processes.child import Child
-from cryptml.profiler.machine import describe_machine
+from cryptml.profiler.measure.machine import describe_machine
 
 PLANS = {
     "scatter": ("SSS",),

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from benchmarks.side_by_side import ckks, stock
-from cryptml.cli.train import FIGURES_FILE
+from cryptml.cli.networks.train import FIGURES_FILE
 from cryptml.datasets.base import Dataset
 from cryptml.errors import SettingError
 from cryptml.networks import Standardisation, save_network

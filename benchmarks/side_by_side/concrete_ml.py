@@ -19,10 +19,10 @@ from torch.nn.utils import prune
 from benchmarks.side_by_side.contender import Answered, Sizes
 from cryptml.fhe.backends.toolchain import linkable
 from cryptml.networks import load_network
-from cryptml.networks.architectures.rounding import RoundedAccumulator
-from cryptml.networks.architectures.triangle import TriangleWave
 from cryptml.networks.boundary import FloatArray
 from cryptml.networks.checkpoint import load_checkpoint
+from cryptml.networks.modules.negacyclic import TriangleWave
+from cryptml.networks.modules.rounded_accumulator import RoundedAccumulator
 from cryptml.processes.answering import milliseconds_since
 
 OUTPUT_BITS = 8

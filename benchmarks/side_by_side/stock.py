@@ -9,7 +9,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from cryptml.networks.architectures.blocks import activation, convolution, input_grid, keep_taps, linear
+from cryptml.networks.modules.blocks import activation, convolution, input_grid, keep_taps, linear
 
 SIDE = 28
 BITS = 3

@@ -2,12 +2,12 @@
 
 from cryptml_client.asynchronous import AsyncClient
 from cryptml_client.client import Client
-from cryptml_client.key_store import KeyStore
-from cryptml_client.pinning import AcceptedBundles, UnacceptedBundle
+from cryptml_client.keys.store import KeyStore
 from cryptml_client.prediction import Prediction
 from cryptml_client.progress import Progress
 from cryptml_client.scan import Scan, TileAnswer
-from cryptml_client.spot_checking import SpotCheckFailed
+from cryptml_client.trust.pinning import AcceptedBundles, UnacceptedBundle
+from cryptml_client.trust.spot_checking import SpotCheckFailed
 
 __all__ = [
     "AcceptedBundles",

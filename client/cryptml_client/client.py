@@ -19,20 +19,22 @@ from cryptml.files import MAX_JSON_BYTES
 from cryptml.images import Image, Region, central_region, crop, load_image
 from cryptml.networks.boundary import FloatArray
 from cryptml.runtime import Answer, run_split
-from cryptml_client.answers import JSON, OCTETS
 from cryptml_client.evaluator import RemoteEvaluator
-from cryptml_client.key_store import KeyStore
-from cryptml_client.pinning import FILE as ACCEPTED_FILE
-from cryptml_client.pinning import AcceptedBundles, Confirm, Pinning
+from cryptml_client.http.answers import JSON, OCTETS
+from cryptml_client.http.transport import Transport
+from cryptml_client.keys.store import KeyStore
 from cryptml_client.prediction import Prediction
 from cryptml_client.progress import Progress, Silent
-from cryptml_client.spot_checking import SpotCheckFailed, SpotChecking
-from cryptml_client.transport import Transport
+from cryptml_client.trust.pinning import FILE as ACCEPTED_FILE
+from cryptml_client.trust.pinning import AcceptedBundles, Confirm, Pinning
+from cryptml_client.trust.spot_checking import SpotCheckFailed, SpotChecking
 from cryptml_client.uploading import KeyUpload
 
 MAX_BUNDLE_BYTES = 64 << 20
 MOST_IN_FLIGHT = 256
 PATIENCE_SECONDS = 60.0
+
+UNKNOWN_KEYS = "unknown-evaluation-keys"
 
 SENT_AGAIN_SECONDS = 60.0
 """Between two times that a service gets keys again which it says that it does not know: each is up to gigabytes."""
@@ -60,11 +62,11 @@ class Client:
         background: Whether the service is to answer evaluations as jobs: they survive broken connections, and its restarts.
         proxy: Address of a proxy on the way (``http://host:port`` or ``https://host:port``, with ``user:password@`` where it wants that),
             ``none`` for none; None for what the environment says. Services on this machine are asked directly.
-        accept_digest: Of the one bundle that may be used, as the provider told it; see `cryptml_client.pinning`.
+        accept_digest: Of the one bundle that may be used, as the provider told it; see `cryptml_client.trust.pinning`.
         trust_first_use: Whether a bundle is accepted unseen where there was none of that model and service before.
         confirm: Asks a person about a bundle that is not accepted yet.
         spot_checks: Share of all requests, 0 to 0.9, that are about regions of the bundle with known answers; see
-            `cryptml_client.spot_checking`. They count against the tenant's quotas as other requests do.
+            `cryptml_client.trust.spot_checking`. They count against the tenant's quotas as other requests do.
     """
 
     def __init__(
@@ -232,7 +234,7 @@ class Client:
             return run_split(self.bundle, region, evaluator), evaluator
         except ServiceRefused as refusal:
             now = time.monotonic()
-            if refusal.title != "Unknown evaluation keys" or now - self._sent_again < SENT_AGAIN_SECONDS:
+            if refusal.kind != UNKNOWN_KEYS or now - self._sent_again < SENT_AGAIN_SECONDS:
                 raise
             self._sent_again = now
         self.prepare()  # the service forgot the keys; it gets them once more

@@ -13,7 +13,7 @@ from cryptml.images import Image, Region, crop
 from cryptml.journal import Journal
 from cryptml_client.client import Client
 from cryptml_client.prediction import Prediction
-from cryptml_client.spot_checking import SpotCheckFailed
+from cryptml_client.trust.spot_checking import SpotCheckFailed
 
 MOST_BYTES = 1 << 50
 MOST_MILLISECONDS = 1e12

@@ -34,7 +34,7 @@ BuildProgress = Callable[[int, int, Segment], None]
 """Told before each compilation: number of it, how many there are, which segment."""
 
 Measure = Callable[[CircuitSpec, Path], Mapping[str, int] | None]
-"""Measures a circuit, by its description and its folder, or cannot: see `cryptml.profiler.worker_memory`, which this room cannot reach."""
+"""Measures a circuit, by its description and its folder, or cannot: see `cryptml.profiler.measure.worker_memory`, which imports this."""
 
 
 def build_bundle(

@@ -18,12 +18,12 @@ from safetensors.numpy import load, save
 from cryptml.errors import BundleError
 from cryptml.images.textures import random_textures
 from cryptml.networks.boundary import Boundary, FloatArray
-from cryptml.networks.clamping import within_bins
-from cryptml.networks.engine_noise import NoisyOperations
-from cryptml.networks.envelope import split_envelope
 from cryptml.networks.extent import IntArray
 from cryptml.networks.layers import run_all
 from cryptml.networks.network import Network
+from cryptml.networks.rounding.clamping import within_bins
+from cryptml.networks.rounding.envelope import split_envelope
+from cryptml.networks.rounding.noise import NoisyOperations
 from cryptml.splits import Segment, Side, Split
 
 FILE = "spot-checks.safetensors"

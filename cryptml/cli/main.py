@@ -5,27 +5,11 @@ from __future__ import annotations
 import typer
 
 from cryptml import __version__
-from cryptml.cli import (
-    build,
-    bundles,
-    database,
-    datasets,
-    demo,
-    doctor,
-    evaluate,
-    keys,
-    pictures,
-    predict,
-    pretrain,
-    scan,
-    search,
-    serve,
-    settings,
-    tenants,
-    train,
-)
+from cryptml.cli.clinic import bundles, keys, predict, scan
 from cryptml.cli.console import out
-from cryptml.cli.run import run_app
+from cryptml.cli.networks import build, datasets, evaluate, pictures, pretrain, search, train
+from cryptml.cli.networks.run import run_app
+from cryptml.cli.service import database, demo, doctor, serve, settings, tenants
 
 app = typer.Typer(
     help="Private inference on split, quantised networks.",

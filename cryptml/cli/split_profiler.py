@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 
 from cryptml.cli.console import out, print_json
+from cryptml.cli.networks.run import run_app
 from cryptml.cli.profiler import audit, choose, compare, html, show, verify
 from cryptml.cli.profiler import run as run_verb
-from cryptml.cli.run import run_app
 from cryptml.errors import SettingError
 from cryptml.networks import load_network
-from cryptml.profiler.listing import list_splits
+from cryptml.profiler.plan.listing import list_splits
 from cryptml.reports.table import splits_table
 
 MAX_LISTED_LAYERS = 20

@@ -13,9 +13,9 @@ from cryptml.errors import CircuitError, RangeError
 from cryptml.fhe.parameters import CircuitParameters
 from cryptml.fhe.security import SECURITY_BITS
 from cryptml.files import sha256
-from cryptml.networks.bins import Bins
 from cryptml.networks.boundary import Boundary
 from cryptml.networks.extent import IntArray
+from cryptml.networks.rounding.bins import Bins
 from cryptml.splits import Segment
 
 LARGEST_SCALE = 1 << 20
@@ -107,7 +107,7 @@ class CircuitSpec:
         bootstraps: Table lookups for one input.
         lookup_bits: Width of the widest table input that the network needs; 0 for a linear segment.
         approximate: Whether a lookup rounds its input, and so may read the neighbouring bin: answers then lie within
-            `cryptml.networks.envelope` instead of being equal to those in the clear.
+            `cryptml.networks.rounding.envelope` instead of being equal to those in the clear.
         complexity: The optimiser's estimate of the work, in its own unit.
         key_set: Names the key set that it takes (SHA-256, hexadecimal): of ``client_specs`` where it has one to itself, of the key
             parameters where it shares one with other circuits.

@@ -9,7 +9,7 @@ from enum import Enum
 import numpy as np
 
 from cryptml.errors import SettingError
-from cryptml.networks.engine_noise import DEFAULT_P_ERROR
+from cryptml.networks.rounding.noise import DEFAULT_P_ERROR
 
 
 class Grouping(str, Enum):

@@ -1,7 +1,7 @@
 """Pictures as one kind of array: DICOM, PNG, JPEG, TIFF, BMP and PGM files in, float32 in [0, 1] out; square regions of them.
 
 The clinic holds everything in this module: pictures are read, cropped and reduced in the clear, on the client. Files are decoded in a
-process of their own (`cryptml.images.decoder_process`), which alone imports what decodes.
+process of their own (`cryptml.images.decoding.process`), which alone imports what decodes.
 No message and no description repeats anything of a DICOM header but its size and encoding.
 """
 

@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 
 from cryptml.errors import ImageError
-from cryptml.images.decoder import DECODERS
+from cryptml.images.decoding.pool import DECODERS
 from cryptml.images.description import Description
 from cryptml.images.frames import FrameChoice
 from cryptml.images.image import Image

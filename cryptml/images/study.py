@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cryptml.errors import ImageError, NoPicture
 from cryptml.files import is_system
-from cryptml.images.decoder import DECODERS
+from cryptml.images.decoding.pool import DECODERS
 from cryptml.images.description import Description
 from cryptml.images.kinds import Kind, kind_of
 from cryptml.images.reading import describe_file

@@ -7,14 +7,14 @@ from datetime import datetime, timezone
 from typing import Any
 
 from cryptml.errors import MeasurementError
-from cryptml.profiler.composition import Link
-from cryptml.profiler.engine_choice import describe_choice
-from cryptml.profiler.estimation import Point, estimate, fit
-from cryptml.profiler.exposure import segment_exposure
+from cryptml.exposure.facts import segment_exposure
 from cryptml.profiler.findings import Findings, Variant
-from cryptml.profiler.listing import describe_layers
-from cryptml.profiler.machine import describe_machine
-from cryptml.profiler.ranking import list_composed
+from cryptml.profiler.measure.machine import describe_machine
+from cryptml.profiler.plan.circuit_settings import describe_choice
+from cryptml.profiler.plan.composition import Link
+from cryptml.profiler.plan.estimation import Point, estimate, fit
+from cryptml.profiler.plan.listing import describe_layers
+from cryptml.profiler.plan.ranking import list_composed
 from cryptml.splits import Segment
 
 SAMPLED = ("keygen_ms", "load_keys_ms", "encrypt_ms", "first_evaluate_ms", "evaluate_ms", "decrypt_ms")

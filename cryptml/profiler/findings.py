@@ -9,8 +9,8 @@ from typing import Any
 from cryptml.fhe.settings import EngineSettings
 from cryptml.journal import Journal
 from cryptml.networks.network import Network
-from cryptml.profiler.engine_choice import Candidate, alternatives, best, is_worth_comparing
-from cryptml.profiler.estimation import Point
+from cryptml.profiler.plan.circuit_settings import Candidate, alternatives, best, is_worth_comparing
+from cryptml.profiler.plan.estimation import Point
 from cryptml.splits import Segment, enumerate_segments
 
 
@@ -80,7 +80,7 @@ class Findings:
         return [Variant(segment, settings=settings) for settings in tried]
 
     def candidate(self, variant: Variant) -> Candidate:
-        """Return a variant as `cryptml.profiler.engine_choice` takes it; one that could not be measured was faster in vain."""
+        """Return a variant as `cryptml.profiler.plan.circuit_settings` takes it; one that could not be measured was faster in vain."""
         failed = self.measured(variant).get("reason")
         compared = {"reason": failed} if failed else self.journal.get(f"compared {variant}") or {}
         return Candidate(variant.settings or self.settings, self.compiled(variant), compared)
@@ -102,7 +102,7 @@ class Findings:
         return sorted((variant for variant in found if variant.settings is not None), key=self.complexity)
 
     def divided(self, segment: Segment) -> Sequence[Mapping[str, Any]]:
-        """Return what dividing threads gave, as `cryptml.profiler.trials` found it; empty where that is still to be done."""
+        """Return what dividing threads gave, as `cryptml.profiler.measure.trials` found it; empty where that is still to be done."""
         found = self.journal.get(f"divided {self.chosen(segment)}") or {}
         return found.get("allocations", ())
 

@@ -13,30 +13,30 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cryptml.errors import MeasurementError
+from cryptml.exposure.probes import Knowledge
 from cryptml.fhe.settings import EngineSettings
 from cryptml.journal import Journal
 from cryptml.networks.network import Network
 from cryptml.processes.child import Child, Replaced
 from cryptml.profiler.assembly import assemble
-from cryptml.profiler.compiled_folder import is_compiled
-from cryptml.profiler.composition import Link
-from cryptml.profiler.estimation import expected_evaluate_ms, is_near
 from cryptml.profiler.findings import Findings, Variant
-from cryptml.profiler.machine import describe_machine
-from cryptml.profiler.machines import Entry, Machines, ThisMachine
-from cryptml.profiler.measurement import (
+from cryptml.profiler.measure.compiled_folder import is_compiled
+from cryptml.profiler.measure.machine import describe_machine
+from cryptml.profiler.measure.machines import Entry, Machines, ThisMachine
+from cryptml.profiler.measure.measurement import (
     CLIENT_MODULE,
     LONG_EVALUATION_MS,
     SERVER_MODULE,
     Limits,
     compile_request,
 )
-from cryptml.profiler.probes import Knowledge
-from cryptml.profiler.ray_machines import ClusterMachines
-from cryptml.profiler.report import network_digest
+from cryptml.profiler.measure.ray_machines import ClusterMachines
+from cryptml.profiler.plan.composition import Link
+from cryptml.profiler.plan.estimation import expected_evaluate_ms, is_near
+from cryptml.profiler.plan.report import network_digest
 from cryptml.splits import Segment
 
-COMPILER_MODULE = "cryptml.profiler.compiler_process"
+COMPILER_MODULE = "cryptml.profiler.measure.compiler_process"
 CLEAR_REPEATS = 20
 """Samples of a client segment: they take microseconds."""
 

@@ -9,8 +9,8 @@ from typing import Any
 from rich.table import Table
 
 from cryptml.errors import InputError
-from cryptml.profiler.ranking import describe_composed
-from cryptml.profiler.report import link_of
+from cryptml.profiler.plan.ranking import describe_composed
+from cryptml.profiler.plan.report import link_of
 from cryptml.reports.table import milliseconds_text, plain_table
 
 INFEASIBLE = "infeasible"

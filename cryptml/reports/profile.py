@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from cryptml.errors import printable
-from cryptml.profiler.choice import Choice
-from cryptml.profiler.composition import Link
-from cryptml.profiler.sharing import answers_won
+from cryptml.profiler.plan.choice import Choice
+from cryptml.profiler.plan.composition import Link
+from cryptml.profiler.plan.sharing import answers_won
 from cryptml.reports.table import bytes_text, duration_text, plain_table, split_text
 from cryptml.splits import Split
 
@@ -94,7 +94,7 @@ def profile_table(
 
     Args:
         document: The report.
-        entries: Its splits, as `cryptml.profiler.ranking` gives them.
+        entries: Its splits, as `cryptml.profiler.plan.ranking` gives them.
         link: The wire that they were composed for.
         wide: Whether all columns are shown, for `WIDE` characters, or those of `NARROW`.
         title: Instead of the usual one.

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from cryptml.errors import printable
 from cryptml.networks.network import Network
-from cryptml.profiler.listing import describe_layers
+from cryptml.profiler.plan.listing import describe_layers
 from cryptml.splits import Side, Split
 
 STYLES = {Side.CLIENT: "bold cyan", Side.SERVER: "bold magenta"}
@@ -70,7 +70,7 @@ def split_text(split: Split) -> Text:
 
 
 def splits_table(listing: Mapping[str, Any]) -> Table:
-    """Return all splits of `cryptml.profiler.listing.list_splits` with their segments in words."""
+    """Return all splits of `cryptml.profiler.plan.listing.list_splits` with their segments in words."""
     names = [layer["name"] for layer in listing["layers"]]
     rows = []
     for entry in listing["splits"]:

@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from cryptml.profiler.measurement import LONG_EVALUATION_MS
+from cryptml.profiler.measure.measurement import LONG_EVALUATION_MS
 from cryptml.reports.table import bytes_text, duration_text, plain_table, split_text
 from cryptml.splits import Split
 

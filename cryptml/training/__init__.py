@@ -1,20 +1,20 @@
 """Quantisation-aware training, its float teacher, and how good the result is."""
 
 from cryptml.datasets.description import DataDescription
-from cryptml.training.baseline import Baseline, fit_baseline
 from cryptml.training.cross_validation import CrossValidation, Fold, cross_validate, prepare_folds
-from cryptml.training.evaluation import Evaluation, Measures, evaluate, evaluate_probabilities
+from cryptml.training.evaluation.baseline import Baseline, fit_baseline
+from cryptml.training.evaluation.fidelity import Fidelity, Rounding, measure_fidelity
+from cryptml.training.evaluation.judgement import Judgement, judge
+from cryptml.training.evaluation.model_card import ModelCard, describe_layers, render_model_card
+from cryptml.training.evaluation.table import Evaluation, Measures, evaluate, evaluate_probabilities
 from cryptml.training.examples import Examples, predict_program
-from cryptml.training.fidelity import Fidelity, Rounding, measure_fidelity
 from cryptml.training.fit import Epoch, History
-from cryptml.training.judgement import Judgement, judge
-from cryptml.training.model_card import ModelCard, describe_layers, render_model_card
-from cryptml.training.pretraining import Pretrained, pretrain
 from cryptml.training.progress import Progress
 from cryptml.training.qat import TrainedNetwork, check_convertible, train_network
 from cryptml.training.recipes import recipe, recipe_behind
 from cryptml.training.settings import TrainingSettings
-from cryptml.training.teacher import TrainedTeacher, build_teacher, teacher_epochs, train_teacher
+from cryptml.training.teachers.network_teacher import TrainedTeacher, build_teacher, teacher_epochs, train_teacher
+from cryptml.training.teachers.pretraining import Pretrained, pretrain
 
 __all__ = [
     "Baseline",

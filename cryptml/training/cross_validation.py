@@ -11,14 +11,20 @@ import numpy as np
 
 from cryptml.datasets.base import Indices
 from cryptml.networks.architectures.registry import Architecture
-from cryptml.networks.engine_noise import DEFAULT_P_ERROR
-from cryptml.training.evaluation import Evaluation, evaluate_probabilities
+from cryptml.networks.rounding.noise import DEFAULT_P_ERROR
+from cryptml.training.evaluation.fidelity import (
+    REPEATS,
+    Rounding,
+    compare_answers,
+    rounding_places,
+    simulate_evaluations,
+)
+from cryptml.training.evaluation.table import Evaluation, evaluate_probabilities
 from cryptml.training.examples import Examples, predict_program
-from cryptml.training.fidelity import REPEATS, Rounding, compare_answers, rounding_places, simulate_evaluations
 from cryptml.training.progress import Progress, later
 from cryptml.training.qat import train_network
 from cryptml.training.settings import TrainingSettings
-from cryptml.training.teacher import TrainedTeacher, teacher_epochs, train_teacher
+from cryptml.training.teachers.network_teacher import TrainedTeacher, teacher_epochs, train_teacher
 
 INNER_PARTS = 6
 """One of so many parts of the training pictures tells the best epoch."""

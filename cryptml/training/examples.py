@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from cryptml.datasets.base import Dataset, Indices
 from cryptml.errors import DatasetError, SettingError
-from cryptml.networks.architectures.blocks import value_of
 from cryptml.networks.boundary import FloatArray
 from cryptml.networks.front_ends import FrontEnd, Standardisation
+from cryptml.networks.modules.blocks import value_of
 from cryptml.networks.network import Network, probabilities
 from cryptml.training.augmentation import augment
 

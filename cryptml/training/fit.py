@@ -14,9 +14,9 @@ from torch.nn import functional
 
 from cryptml.errors import NetworkError
 from cryptml.networks import module_state
-from cryptml.networks.architectures.blocks import value_of
-from cryptml.networks.architectures.rounding import BinnedAccumulator
-from cryptml.training.auc import RocAuc
+from cryptml.networks.modules.blocks import value_of
+from cryptml.networks.modules.rounded_accumulator import BinnedAccumulator
+from cryptml.training.evaluation.auc import RocAuc
 from cryptml.training.examples import Examples, predict
 from cryptml.training.lowering import Lowering
 from cryptml.training.progress import Progress

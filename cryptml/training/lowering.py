@@ -2,7 +2,7 @@
 
 Early in a training gradients find their way more easily where little is rounded (Zhuang et al., "Towards effective low-bitwidth
 convolutional neural networks", 2018, lower the widths of a trained network in the same manner). Grids keep their ranges; only the
-steps become coarser. Weights that follow the bins behind them (`cryptml.networks.architectures.binned`) have steps of their own and keep
+steps become coarser. Weights that follow the bins behind them (`cryptml.networks.modules.binned_linear`) have steps of their own and keep
 these. The last stage, the network's own widths, begins where accumulators begin to be rounded.
 """
 
@@ -14,7 +14,7 @@ import torch
 from brevitas.core.bit_width import BitWidthConst
 from torch import Tensor, nn
 
-from cryptml.networks.architectures.rounding import ACTIVE_FROM
+from cryptml.networks.modules.rounded_accumulator import ACTIVE_FROM
 
 LOWERED_BY = ACTIVE_FROM
 """Share of the training after which widths are the network's own."""

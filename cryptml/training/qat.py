@@ -13,13 +13,13 @@ from cryptml.errors import DatasetError, NetworkError, SettingError
 from cryptml.networks.architectures.registry import Architecture
 from cryptml.networks.conversion import convert, read_stages
 from cryptml.networks.network import Network
-from cryptml.training.agreement import check_agreement, settle
-from cryptml.training.distillation import distil_from
+from cryptml.training.evaluation.agreement import check_agreement, settle
 from cryptml.training.examples import Examples
 from cryptml.training.fit import History, balanced_cross_entropy, fit, seeded
 from cryptml.training.progress import Progress, later
 from cryptml.training.settings import TrainingSettings
-from cryptml.training.teacher import TrainedTeacher, teacher_epochs, train_teacher
+from cryptml.training.teachers.distillation import distil_from
+from cryptml.training.teachers.network_teacher import TrainedTeacher, teacher_epochs, train_teacher
 
 NOISE_INPUTS = 32
 """Standard normal inputs that an untrained network sees before it is converted."""

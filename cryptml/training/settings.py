@@ -29,8 +29,9 @@ class TrainingSettings:
         views: Variants of each region, itself among them, that the epochs choose from, 1 (no augmentation) to 1024.
         augmentation: What variants may differ in, one of `cryptml.datasets.base.AUGMENTATIONS`; the data set's own if None.
         distil: Whether a float teacher is trained first, for the quantised network to imitate.
-        teacher: ``convolutional`` reads pictures, ``committee`` what the front end makes of them (`cryptml.training.teacher`), ``kernel``
-            deep features of pictures (`cryptml.training.kernel_teacher`), ``panel`` both of these, equally loud.
+        teacher: ``convolutional`` reads pictures, ``committee`` what the front end makes of them
+            (`cryptml.training.teachers.network_teacher`), ``kernel`` deep features of pictures
+            (`cryptml.training.teachers.kernel_teacher`), ``panel`` both of these, equally loud.
         temperature: What logits are divided by before teacher and student are compared, 0.1 to 100.
         distillation_weight: Share of the teacher's outputs in the loss, 0 (labels alone) to 1 (teacher alone).
         range_weight: Weight of how far rounded accumulators reach beyond the bulk of their values, 0 to 1000.

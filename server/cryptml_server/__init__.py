@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cryptml_server.app import create_app
-    from cryptml_server.settings import Settings
+    from cryptml_server.base.settings import Settings
 
 __all__ = ["Settings", "create_app"]
 
@@ -18,7 +18,7 @@ def __getattr__(name: str) -> Any:
 
         return create_app
     if name == "Settings":
-        from cryptml_server.settings import Settings
+        from cryptml_server.base.settings import Settings
 
         return Settings
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,29 +12,32 @@ from starlette.concurrency import run_in_threadpool
 
 from cryptml import __version__
 from cryptml.errors import SettingError
-from cryptml_server.authentication import no_authentication, token_authentication
+from cryptml_server.base.draining import Draining, refuse_while_draining
+from cryptml_server.base.errors import ServerError
+from cryptml_server.base.metrics import Metrics
+from cryptml_server.base.models import ModelRegistry
+from cryptml_server.base.settings import Settings
 from cryptml_server.database import Database, DatabaseUnavailable
-from cryptml_server.dispatcher import Dispatcher
-from cryptml_server.draining import Draining, refuse_while_draining
-from cryptml_server.jobs import JobStore
-from cryptml_server.key_files import KeyFiles
-from cryptml_server.key_store import KeyStore
-from cryptml_server.logs import RequestLog
-from cryptml_server.metrics import Metrics
-from cryptml_server.models import ModelRegistry
-from cryptml_server.observation import observe
-from cryptml_server.pool import WorkerPool
-from cryptml_server.problems import Problem, add_problem_handlers
-from cryptml_server.readiness import Readiness
-from cryptml_server.replicas import Replica
-from cryptml_server.routes import create_router
-from cryptml_server.routes.jobs import JobDesk
-from cryptml_server.routes.services import Services
-from cryptml_server.settings import Settings
-from cryptml_server.tenants import TenantStore
-from cryptml_server.uploads import UploadDesk
-from cryptml_server.usage import DAY, UsageMeter
-from cryptml_server.workers import create_workers
+from cryptml_server.http.authentication import no_authentication, token_authentication
+from cryptml_server.http.logs import RequestLog
+from cryptml_server.http.problems import add_problem_handlers
+from cryptml_server.http.routes import create_router
+from cryptml_server.http.routes.services import Services
+from cryptml_server.jobs.claims import JobClaims
+from cryptml_server.jobs.dispatcher import Dispatcher
+from cryptml_server.jobs.replicas import Replica
+from cryptml_server.jobs.service import JobService
+from cryptml_server.jobs.store import JobStore
+from cryptml_server.keys.files import KeyFiles
+from cryptml_server.keys.service import KeyService
+from cryptml_server.keys.store import KeyStore
+from cryptml_server.keys.uploads import UploadService
+from cryptml_server.operations.observation import observe
+from cryptml_server.operations.readiness import Readiness
+from cryptml_server.tenancy.tenants import TenantStore
+from cryptml_server.tenancy.usage import DAY, UsageMeter
+from cryptml_server.workers.factory import create_workers
+from cryptml_server.workers.pool import WorkerPool
 
 SWEEP_SECONDS = 600.0
 """Between two looks for keys that nobody uses any more."""
@@ -70,7 +73,7 @@ def create_app(settings: Settings) -> FastAPI:
     tenants = TenantStore(database)
     store = KeyStore(files, database, unused_seconds=settings.unused_key_days * DAY)
     metrics, draining = Metrics(), Draining()
-    uploads = UploadDesk(
+    uploads = UploadService(
         files, database, limit=settings.stored_key_bytes, seconds=settings.upload_seconds, metrics=metrics
     )
     cached_keys = settings.cached_keys or max(2, registry.most_key_sets)
@@ -78,7 +81,9 @@ def create_app(settings: Settings) -> FastAPI:
     pool = WorkerPool(workers, cached_keys=cached_keys, waiting=settings.waiting_requests, metrics=metrics)
     jobs = JobStore(database, waiting=settings.waiting_jobs, kept_seconds=settings.job_hours * HOUR)
     replica = Replica(database, workers=settings.workers, alone=database.is_embedded)
-    dispatcher = Dispatcher(jobs, tenants, registry, store, pool, replica, draining=draining, metrics=metrics)
+    dispatcher = Dispatcher(
+        JobClaims(database), tenants, registry, store, pool, replica, draining=draining, metrics=metrics
+    )
     observe(metrics, workers, pool, jobs, database, draining)
 
     circuits = frozenset(circuit.identity for circuit in registry.circuits)
@@ -88,7 +93,7 @@ def create_app(settings: Settings) -> FastAPI:
         try:
             try:
                 await pool.start(registry.circuits)
-            except Problem as problem:  # the service stays up and says what is wrong to who asks
+            except ServerError as problem:  # the service stays up and says what is wrong to who asks
                 _log.error("a worker did not load every circuit: %s", problem.detail)
             with metrics.serving(settings.metrics_host, settings.metrics_port):
                 async with anyio.create_task_group() as tasks:
@@ -119,7 +124,12 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.models = tuple(sorted(registry.models))
     add_problem_handlers(app)
     services = Services(
-        registry, store, uploads, pool, JobDesk(jobs, dispatcher, pool, draining), UsageMeter(database), metrics
+        registry,
+        KeyService(store, uploads, pool),
+        pool,
+        JobService(jobs, dispatcher, pool, draining),
+        UsageMeter(database),
+        metrics,
     )
     readiness = Readiness(pool, database, draining)
     app.add_middleware(RequestLog, metrics=metrics)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptml_server.app import create_app
-from cryptml_server.settings import Settings
+from cryptml_server.base.settings import Settings
 
 
 def document() -> dict[str, Any]:

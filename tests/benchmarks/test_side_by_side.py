@@ -12,10 +12,10 @@ import torch
 from benchmarks.side_by_side.concrete_ml import plain
 from benchmarks.side_by_side.report import markdown
 from cryptml.networks import load_network
-from cryptml.networks.architectures.blocks import value_of
-from cryptml.networks.architectures.rounding import RoundedAccumulator
-from cryptml.networks.architectures.triangle import TriangleWave
 from cryptml.networks.checkpoint import load_checkpoint
+from cryptml.networks.modules.blocks import value_of
+from cryptml.networks.modules.negacyclic import TriangleWave
+from cryptml.networks.modules.rounded_accumulator import RoundedAccumulator
 
 
 @pytest.mark.parametrize("name", ["conv", "deep", "scatter", "reference", "tiny"])

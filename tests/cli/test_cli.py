@@ -17,9 +17,9 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from cryptml.cli import demo as demo_module
-from cryptml.cli.local_service import local_service
 from cryptml.cli.main import app, run
+from cryptml.cli.service import demo as demo_module
+from cryptml.cli.service.local_service import local_service
 from cryptml.cli.split_profiler import app as profiler
 from cryptml.networks import load_network
 from tests.images.dicom_files import write_dicom
@@ -330,7 +330,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
 
 
 def test_a_passphrase_comes_from_a_file_or_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cryptml.cli.credentials import read_passphrase
+    from cryptml.cli.clinic.credentials import read_passphrase
     from cryptml.errors import SettingError
 
     monkeypatch.delenv("CRYPTML_PASSPHRASE", raising=False)

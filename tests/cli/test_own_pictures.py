@@ -14,8 +14,8 @@ from cryptml_client.prediction import Prediction
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from cryptml.cli.clinic.scan import class_shown
 from cryptml.cli.main import app
-from cryptml.cli.scan import class_shown
 from cryptml.datasets import load_dataset
 from cryptml.errors import CryptmlError, DatasetError, SettingError
 from cryptml.networks import load_network, save_network

@@ -73,7 +73,7 @@ def test_scales_a_channel_are_refused_with_the_reason(tmp_path: Path) -> None:
     from brevitas.quant import Int8WeightPerChannelFloat
     from torch import nn
 
-    from cryptml.networks.architectures.blocks import activation, input_grid, linear
+    from cryptml.networks.modules.blocks import activation, input_grid, linear
 
     torch.manual_seed(0)
     module = nn.Sequential(

@@ -14,10 +14,10 @@ from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.fhe.server import ServerCircuit, load_evaluation_keys
 from cryptml.fhe.settings import DEFAULT_ENGINE_SETTINGS, EngineSettings, Rounding
 from cryptml.networks import Boundary, IntArray
-from cryptml.networks.clamping import measure_clamping, within_bins
-from cryptml.networks.engine_noise import DEFAULT_P_ERROR, NoisyOperations
-from cryptml.networks.envelope import envelope
 from cryptml.networks.layers import Activation, Linear, run_all
+from cryptml.networks.rounding.clamping import measure_clamping, within_bins
+from cryptml.networks.rounding.envelope import envelope
+from cryptml.networks.rounding.noise import DEFAULT_P_ERROR, NoisyOperations
 from cryptml.splits import Segment
 
 pytestmark = pytest.mark.encrypted

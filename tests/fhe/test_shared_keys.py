@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from cryptml.bundle import ClientBundle
 from cryptml.bundle.build import build_bundle
-from cryptml.cli.local_service import local_service
+from cryptml.cli.service.local_service import local_service
 from cryptml.errors import CircuitError
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.backends.sharing import compile_sharing

@@ -24,9 +24,9 @@ from pydicom.uid import (
 from benchmarks.decoders import DecoderWatch
 from cryptml.errors import ImageError, NoPicture
 from cryptml.images import FrameChoice, load_frames, load_image
-from cryptml.images.decoder import DECODERS
-from cryptml.images.dicom.attribute_reference import markdown
-from cryptml.images.dicom.attributes import TABLE, Treatment
+from cryptml.images.decoding.pool import DECODERS
+from cryptml.images.dicom.attributes.reference import markdown
+from cryptml.images.dicom.attributes.table import TABLE, Treatment
 from cryptml.images.dicom.names import name_of
 from tests.images.dicom_files import RAMP, item, table, write_dicom
 from tests.images.module_attributes import MODULES, NOT_ON_PIXELS
@@ -47,7 +47,7 @@ def near(found: np.ndarray, expected: np.ndarray) -> None:
 class TestTable:
     def test_the_document_is_what_the_code_does(self) -> None:
         assert DOCUMENT.read_text() == markdown(), (
-            "run python -m cryptml.images.dicom.attribute_reference > docs/dicom-attributes.md"
+            "run python -m cryptml.images.dicom.attributes.reference > docs/dicom-attributes.md"
         )
 
     def test_every_attribute_has_one_row(self) -> None:

@@ -13,8 +13,9 @@ import pytest
 from benchmarks import hostile_pictures
 from benchmarks.hostile_pictures import FEW, MUTATIONS, Trial, hostile, seeds
 from cryptml.errors import ImageError
-from cryptml.images import FrameChoice, Image, decoder, load_frames, load_image, reading
-from cryptml.images.decoder import DecoderPool
+from cryptml.images import FrameChoice, Image, load_frames, load_image, reading
+from cryptml.images.decoding import pool as decoder
+from cryptml.images.decoding.pool import DecoderPool
 from cryptml.images.study import find_pictures
 from tests.bounds import ENDS_SECONDS
 from tests.images import independent_readers

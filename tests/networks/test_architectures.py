@@ -11,8 +11,8 @@ import torch
 
 from cryptml.errors import NetworkError
 from cryptml.networks import Scattering
-from cryptml.networks.architectures.blocks import convolution, keep_taps, value_of
 from cryptml.networks.architectures.registry import ARCHITECTURES, load_architecture
+from cryptml.networks.modules.blocks import convolution, keep_taps, value_of
 
 MODULE = "users_own_architectures"
 SOURCE = """

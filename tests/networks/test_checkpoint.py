@@ -23,9 +23,9 @@ from cryptml.networks import (
     shipped_networks,
 )
 from cryptml.networks.architectures import reference, tiny
-from cryptml.networks.architectures.blocks import value_of
 from cryptml.networks.checkpoint import CHECKPOINT_FILE, load_checkpoint, save_checkpoint
 from cryptml.networks.conversion import convert
+from cryptml.networks.modules.blocks import value_of
 from cryptml.networks.shipped import DEFAULT_SPLITS
 from cryptml.networks.storage import NETWORK_FILE
 

@@ -13,7 +13,7 @@ from torch.nn import functional
 from cryptml.errors import NetworkError
 from cryptml.networks.front_ends import Deep, Standardisation, restore_front_end
 from cryptml.networks.front_ends.deep import CELLS, KERNELS, WIDTHS, features, shipped_weights, weights_digest
-from cryptml.training.scenes import draw_scenes
+from cryptml.training.teachers.scenes import draw_scenes
 
 SIDES = st.integers(16, 40)
 

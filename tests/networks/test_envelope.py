@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from network_samples import rounded_network
 
-from cryptml.networks.bins import Bins
-from cryptml.networks.envelope import Interval, IntervalOperations, envelope, split_envelope
 from cryptml.networks.extent import IntArray
 from cryptml.networks.layers import run_all
 from cryptml.networks.operations import NumpyOperations
+from cryptml.networks.rounding.bins import Bins
+from cryptml.networks.rounding.envelope import Interval, IntervalOperations, envelope, split_envelope
 from cryptml.splits import Segment, Side, enumerate_segments, enumerate_splits
 
 NETWORK = rounded_network()

@@ -14,11 +14,17 @@ from hypothesis import strategies as st
 from torch import nn
 
 from cryptml.errors import NetworkError
+from cryptml.exposure.extraction import audit_segment
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.settings import EngineSettings
 from cryptml.networks import Standardisation
-from cryptml.networks.architectures.binned import BinnedLinear
-from cryptml.networks.architectures.blocks import (
+from cryptml.networks.boundary import Boundary
+from cryptml.networks.conversion import convert
+from cryptml.networks.conversion.convert import to_boundary
+from cryptml.networks.extent import Extent
+from cryptml.networks.layers import Activation, Linear, run_all
+from cryptml.networks.modules.binned_linear import BinnedLinear
+from cryptml.networks.modules.blocks import (
     activation,
     convolution,
     input_grid,
@@ -27,24 +33,18 @@ from cryptml.networks.architectures.blocks import (
     value_of,
     votes,
 )
-from cryptml.networks.architectures.dropout import CentredDropout
-from cryptml.networks.architectures.rounding import RoundedAccumulator
-from cryptml.networks.architectures.triangle import TriangleWave
-from cryptml.networks.bins import Bins
-from cryptml.networks.boundary import Boundary
-from cryptml.networks.clamping import measure_clamping, within_bins
-from cryptml.networks.conversion import convert
-from cryptml.networks.conversion.convert import to_boundary
-from cryptml.networks.engine_noise import NoisyOperations
-from cryptml.networks.envelope import Interval, IntervalOperations, envelope
-from cryptml.networks.extent import Extent
-from cryptml.networks.layers import Activation, Linear, run_all
+from cryptml.networks.modules.dropout import CentredDropout
+from cryptml.networks.modules.negacyclic import TriangleWave
+from cryptml.networks.modules.rounded_accumulator import RoundedAccumulator
 from cryptml.networks.network import Network
 from cryptml.networks.operations import NumpyOperations
+from cryptml.networks.rounding.bins import Bins
+from cryptml.networks.rounding.clamping import measure_clamping, within_bins
+from cryptml.networks.rounding.envelope import Interval, IntervalOperations, envelope
+from cryptml.networks.rounding.noise import NoisyOperations
 from cryptml.networks.storage import load_network, save_network
-from cryptml.profiler.extraction import audit_segment
 from cryptml.splits import Segment
-from cryptml.training.agreement import disagreement, settle
+from cryptml.training.evaluation.agreement import disagreement, settle
 
 FRONT_END = Standardisation(8)
 P_ERROR = 2.0**-40

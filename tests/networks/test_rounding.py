@@ -13,15 +13,15 @@ from torch import nn
 
 from cryptml.errors import NetworkError
 from cryptml.networks import Scattering, Standardisation
-from cryptml.networks.architectures.blocks import activation, convolution, input_grid, linear, votes
-from cryptml.networks.architectures.dropout import CentredDropout
-from cryptml.networks.architectures.rounding import MARGIN, RoundedAccumulator
-from cryptml.networks.architectures.triangle import TriangleWave
-from cryptml.networks.bins import MOST_DROPPED_BITS
 from cryptml.networks.conversion import convert, largest_difference, read_stages
-from cryptml.networks.engine_noise import NoisyOperations, bin_deviation
 from cryptml.networks.layers import Activation, run_all
-from cryptml.training.agreement import settle
+from cryptml.networks.modules.blocks import activation, convolution, input_grid, linear, votes
+from cryptml.networks.modules.dropout import CentredDropout
+from cryptml.networks.modules.negacyclic import TriangleWave
+from cryptml.networks.modules.rounded_accumulator import MARGIN, RoundedAccumulator
+from cryptml.networks.rounding.bins import MOST_DROPPED_BITS
+from cryptml.networks.rounding.noise import NoisyOperations, bin_deviation
+from cryptml.training.evaluation.agreement import settle
 
 FRONT_END = Standardisation(8)
 

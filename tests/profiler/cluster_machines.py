@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from cryptml.cli.split_profiler import app
 from cryptml.networks import Network
 from cryptml.networks.storage import save_network
-from cryptml.profiler.machine import describe_machine
-from cryptml.profiler.report import load_report
+from cryptml.profiler.measure.machine import describe_machine
+from cryptml.profiler.plan.report import load_report
 from tests.ray_cluster import TwoNodes, two_nodes, wait_for
 
 pytestmark = [
@@ -41,7 +41,9 @@ def test_two_machines_share_the_segments_and_a_lost_one_is_resumed(
     journal = tmp_path / "profile.json.unfinished"
 
     with monkeypatch.context() as patch:
-        patch.setattr("cryptml.profiler.ray_machines.describe_machine", lambda: {**describe_machine(), "cpu": "other"})
+        patch.setattr(
+            "cryptml.profiler.measure.ray_machines.describe_machine", lambda: {**describe_machine(), "cpu": "other"}
+        )
         refused = runner.invoke(app, command)
     assert refused.exit_code == 1
     assert "is not like this one (cpu " in str(refused.exception)

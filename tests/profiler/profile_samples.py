@@ -20,7 +20,7 @@ from report_samples import compose, mark_frontier, sample_report
 
 from cryptml.cli.main import run as run_cryptml
 from cryptml.cli.split_profiler import run as run_profiler
-from cryptml.profiler.composition import CostModel, SegmentCost
+from cryptml.profiler.plan.composition import CostModel, SegmentCost
 from cryptml.splits import enumerate_segments
 
 __all__ = ["BROKEN", "DATA", "HOSTILE", "compose", "failure", "mark_frontier", "random_model", "sample_report"]

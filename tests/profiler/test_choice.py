@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from profile_samples import failure, sample_report
 from typer.testing import CliRunner
 
-from cryptml.cli import build as build_module
+from cryptml.cli.networks import build as build_module
 from cryptml.cli.split_profiler import app
 from cryptml.errors import ReportError
-from cryptml.profiler.choice import Constraints, choosable, choose
-from cryptml.profiler.composition import Link
-from cryptml.profiler.ranking import list_composed
-from cryptml.profiler.report import network_digest, save_report
+from cryptml.profiler.plan.choice import Constraints, choosable, choose
+from cryptml.profiler.plan.composition import Link
+from cryptml.profiler.plan.ranking import list_composed
+from cryptml.profiler.plan.report import network_digest, save_report
 from cryptml.splits import Split
 
 runner = CliRunner()

@@ -14,10 +14,10 @@ from profile_samples import compose as oracle
 from profile_samples import mark_frontier, random_model, sample_report
 
 from cryptml.errors import ReportError, SplitError
-from cryptml.profiler.composition import MAX_COMPOSED_LAYERS, CostModel, Link, SegmentCost, compose, compose_one
-from cryptml.profiler.frontier import frontier_of, pareto, search_frontier
-from cryptml.profiler.ranking import describe_composed, list_composed
-from cryptml.profiler.report import cost_model
+from cryptml.profiler.plan.composition import MAX_COMPOSED_LAYERS, CostModel, Link, SegmentCost, compose, compose_one
+from cryptml.profiler.plan.frontier import frontier_of, pareto, search_frontier
+from cryptml.profiler.plan.ranking import describe_composed, list_composed
+from cryptml.profiler.plan.report import cost_model
 from cryptml.splits import enumerate_segments
 
 LINKS = [Link(100.0, 20.0), Link(0.001, 0.0), Link(1e6, 1e6), Link(8.192, 3.0)]

@@ -15,10 +15,12 @@ from hypothesis import strategies as st
 from cryptml.fhe.settings import DEFAULT_MAX_FAILURE, EngineSettings, Grouping, Rounding, p_error_within, power
 from cryptml.journal import Journal
 from cryptml.networks import Network, load_network
-from cryptml.networks.engine_noise import DEFAULT_P_ERROR
+from cryptml.networks.rounding.noise import DEFAULT_P_ERROR
 from cryptml.profiler.assembly import assemble
-from cryptml.profiler.composition import Link
-from cryptml.profiler.engine_choice import (
+from cryptml.profiler.findings import Findings, Variant
+from cryptml.profiler.measure.measurement import STAGES, Measured
+from cryptml.profiler.measure.trials import MOST_AT_ONCE, allocations
+from cryptml.profiler.plan.circuit_settings import (
     EXPECTED_GAIN,
     MEASURED_GAIN,
     Candidate,
@@ -28,9 +30,7 @@ from cryptml.profiler.engine_choice import (
     is_worth_comparing,
     settings_in,
 )
-from cryptml.profiler.findings import Findings, Variant
-from cryptml.profiler.measurement import STAGES, Measured
-from cryptml.profiler.trials import MOST_AT_ONCE, allocations
+from cryptml.profiler.plan.composition import Link
 from cryptml.splits import Segment, enumerate_segments
 
 BASE = EngineSettings()

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryptml.errors import MeasurementError
-from cryptml.profiler.estimation import MODEL, Point, estimate, expected_evaluate_ms, fit, is_near
+from cryptml.profiler.plan.estimation import MODEL, Point, estimate, expected_evaluate_ms, fit, is_near
 
 RATES = {
     "evaluate_ms": 2.0**-20,

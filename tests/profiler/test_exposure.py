@@ -13,16 +13,16 @@ from typer.testing import CliRunner
 
 from cryptml.cli.profiler.audit import audit
 from cryptml.errors import NetworkError, SettingError, SplitError
+from cryptml.exposure.extraction import audit_segment
+from cryptml.exposure.facts import SegmentExposure, insecure_layers, segment_exposure, split_exposure
 from cryptml.fhe.settings import EngineSettings
 from cryptml.journal import Journal
 from cryptml.networks import Network
-from cryptml.networks.engine_noise import DEFAULT_P_ERROR
+from cryptml.networks.rounding.noise import DEFAULT_P_ERROR
 from cryptml.profiler.assembly import assemble
-from cryptml.profiler.compiler_process import attack
-from cryptml.profiler.composition import Link
-from cryptml.profiler.exposure import SegmentExposure, insecure_layers, segment_exposure, split_exposure
-from cryptml.profiler.extraction import audit_segment
 from cryptml.profiler.findings import Findings
+from cryptml.profiler.measure.compiler_process import attack
+from cryptml.profiler.plan.composition import Link
 from cryptml.splits import Segment, Split, enumerate_segments, enumerate_splits
 
 app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)

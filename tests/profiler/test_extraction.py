@@ -14,14 +14,14 @@ from network_samples import rounded_network
 from cryptml.bundle import ClientBundle
 from cryptml.bundle.server import ServerBundle
 from cryptml.errors import SettingError
+from cryptml.exposure.extraction import audit_segment, recover_affine
+from cryptml.exposure.facts import segment_exposure
+from cryptml.exposure.oracles import ClearOracle, EncryptedOracle
+from cryptml.exposure.probes import Knowledge
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.fhe.server import ServerCircuit, load_evaluation_keys
 from cryptml.networks import Boundary, IntArray, Network, Standardisation
 from cryptml.networks.layers import Activation, Convolution, Layer, Linear, Residual, SumPooling
-from cryptml.profiler.exposure import segment_exposure
-from cryptml.profiler.extraction import audit_segment, recover_affine
-from cryptml.profiler.oracles import ClearOracle, EncryptedOracle
-from cryptml.profiler.probes import Knowledge
 from cryptml.splits import Segment, enumerate_segments
 
 FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -201,7 +201,7 @@ def test_exactness_is_never_claimed_where_an_input_differs(seed: int, kind: int,
     network, segment = network_of(layers[kind], Boundary((1, 2, 2), -1, 2)), Segment(2, 2 + len(layers[kind]))
     guesses: list[Callable[[IntArray], IntArray]] = []
     with pytest.MonkeyPatch.context() as patch:
-        from cryptml.profiler import extraction
+        from cryptml.exposure import extraction
 
         compare = extraction._compare
         patch.setattr(

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryptml.profiler.guesses import _missing
+from cryptml.exposure.guesses import _missing
 
 KERNELS = st.lists(st.integers(-6, 6), min_size=1, max_size=4)
 

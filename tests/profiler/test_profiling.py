@@ -15,10 +15,10 @@ import pytest
 from typer.testing import CliRunner
 
 from cryptml.cli.split_profiler import app
+from cryptml.exposure.extraction import audit_segment
 from cryptml.networks import Network
 from cryptml.networks.storage import save_network
-from cryptml.profiler.extraction import audit_segment
-from cryptml.profiler.report import load_report
+from cryptml.profiler.plan.report import load_report
 from cryptml.splits import Segment
 
 pytestmark = [pytest.mark.encrypted, pytest.mark.usefixtures("unmeasured_children")]

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from cryptml.cli.split_profiler import app
 from cryptml.errors import ReportError
-from cryptml.profiler.ranking import list_composed
-from cryptml.profiler.report import link_of, load_report, parse_report, require_network, save_report
+from cryptml.profiler.plan.ranking import list_composed
+from cryptml.profiler.plan.report import link_of, load_report, parse_report, require_network, save_report
 from cryptml.reports.html import embed_json, render_html
 
 runner = CliRunner()

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from network_samples import rounded_network, small_network
 
-from cryptml.networks.clamping import within_bins
-from cryptml.profiler.samples import sample_input, sample_region
+from cryptml.networks.rounding.clamping import within_bins
+from cryptml.profiler.measure.samples import sample_input, sample_region
 from cryptml.splits import Segment, enumerate_segments
 
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from profile_samples import failure, sample_report
 from report_samples import compose_shared as oracle
 
-from cryptml.profiler.composition import Link
-from cryptml.profiler.ranking import describe_composed, list_composed
-from cryptml.profiler.report import FIGURES, load_report
-from cryptml.profiler.sharing import answers_won
+from cryptml.profiler.plan.composition import Link
+from cryptml.profiler.plan.ranking import describe_composed, list_composed
+from cryptml.profiler.plan.report import FIGURES, load_report
+from cryptml.profiler.plan.sharing import answers_won
 
 
 @settings(max_examples=20, deadline=None)

@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from cryptml.cli.console import out
 from cryptml.cli.split_profiler import app
-from cryptml.profiler.composition import Link
-from cryptml.profiler.ranking import list_composed
-from cryptml.profiler.report import save_report
+from cryptml.profiler.plan.composition import Link
+from cryptml.profiler.plan.ranking import list_composed
+from cryptml.profiler.plan.report import save_report
 
 runner = CliRunner()
 SAMPLE = sample_report(8)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cryptml.errors import ReportError
-from cryptml.profiler.report import load_report
+from cryptml.profiler.plan.report import load_report
 from cryptml.search import PriceModel
 
 SHIPPED = Path(__file__).parents[2] / "profiles" / "scatter" / "xeon-2-cores" / "profile.json"

@@ -17,19 +17,19 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from cryptml_server.executor import WorkerLost
-from cryptml_server.models import ModelRegistry
-from cryptml_server.problems import Problem
-from cryptml_server.ray_node import NodeWorker
-from cryptml_server.ray_worker import RayWorker, Shipped
-from cryptml_server.settings import Settings
-from cryptml_server.supervisor import Supervisor
-from cryptml_server.workers import create_workers
+from answered import answered
+from cryptml_server.base.errors import ServerError, WorkerLost
+from cryptml_server.base.models import ModelRegistry
+from cryptml_server.base.settings import Settings
+from cryptml_server.workers.factory import create_workers
+from cryptml_server.workers.local import Supervisor
+from cryptml_server.workers.ray_node import NodeWorker
+from cryptml_server.workers.ray_worker import RayWorker, Shipped
 
 from cryptml import cluster
 from cryptml.bundle import ClientBundle
-from cryptml.cli.local_service import local_service
-from cryptml.cli.service_settings import read_settings
+from cryptml.cli.options.service import read_settings
+from cryptml.cli.service.local_service import local_service
 from cryptml.errors import SettingError
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
@@ -112,15 +112,16 @@ def shared(nodes: TwoNodes, clients: tuple[Client, Client]) -> Iterator[RayWorke
 def evaluator(worker: RayWorker) -> int:
     """The process on the node that evaluates."""
     (found,) = wait_for(
-        lambda: [pid for pid in children(worker.process) if "cryptml_server.worker" in command(pid)], "its process"
+        lambda: [pid for pid in children(worker.process) if "cryptml_server.workers.process" in command(pid)],
+        "its process",
     )
     return int(found)
 
 
 def refusal(action: Callable[[], object]) -> tuple[int, str]:
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(ServerError) as caught:
         action()
-    return caught.value.status, caught.value.title
+    return answered(caught.value)
 
 
 def test_answers_are_the_local_ones_and_keys_travel_once(clients: tuple[Client, Client], shared: RayWorker) -> None:
@@ -174,7 +175,7 @@ def test_a_lost_worker_is_said_and_replaced(clients: tuple[Client, Client], shar
     threading.Timer(0.5, os.kill, (first, signal.SIGKILL)).start()
     with pytest.raises(WorkerLost) as lost:
         one.evaluate(worker)
-    assert (lost.value.status, lost.value.title) == (503, "Worker lost")
+    assert answered(lost.value) == (503, "Worker lost")
     assert one.evaluate(worker)
     assert worker.process != first
     assert worker.keys_sent == sent + 1
@@ -207,7 +208,7 @@ def test_an_evaluation_past_its_time_is_stopped(
     one, _ = clients
     assert one.evaluate(shared)
     first, evaluating = shared.process, evaluator(shared)
-    monkeypatch.setattr("cryptml_server.ray_worker.RETURN_SECONDS", 0.5)
+    monkeypatch.setattr("cryptml_server.workers.ray_worker.RETURN_SECONDS", 0.5)
     monkeypatch.setattr(shared, "_deadline", 1.0)
     os.kill(evaluating, signal.SIGSTOP)
     assert refusal(lambda: one.evaluate(shared)) == (504, "Evaluation too slow")
@@ -250,10 +251,10 @@ def test_a_full_cluster_is_said_and_waited_for(
 
     others = [ray.remote(Idle).options(num_cpus=1).remote() for _ in range(2)]
     ray.get([other.describe.remote() for other in others])
-    monkeypatch.setattr("cryptml_server.ray_worker.PLACE_SECONDS", 1.0)
+    monkeypatch.setattr("cryptml_server.workers.ray_worker.PLACE_SECONDS", 1.0)
     worker = RayWorker(ray, Shipped(ray), threads=1, cached_keys=1, deadline_seconds=60)
     try:
-        with pytest.raises(Problem, match="no node had 1 free CPUs within 1 s") as full:
+        with pytest.raises(ServerError, match="no node had 1 free CPUs within 1 s") as full:
             worker.start((one.circuit,))
         assert (full.value.status, full.value.retry_after) == (503, 30)
         assert not worker.alive

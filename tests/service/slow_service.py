@@ -18,8 +18,8 @@ from typing import Any
 
 import anyio
 from cryptml_server import Settings, create_app
-from cryptml_server.logs import configure_logging
-from cryptml_server.serving import serve
+from cryptml_server.http.logs import configure_logging
+from cryptml_server.http.serving import serve
 from fastapi import Request
 
 START_SECONDS = 60

@@ -15,9 +15,9 @@ from typing import Any
 import anyio
 import pytest
 import uvicorn
-from cryptml_server import connections
-from cryptml_server.connections import bounded_protocol
-from cryptml_server.tls import tls_context
+from cryptml_server.base.tls import tls_context
+from cryptml_server.http import connections
+from cryptml_server.http.connections import bounded_protocol
 from test_tls import make_pair
 
 from tests.bounds import ENDS_SECONDS

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptml_server import doctor
 from cryptml_server.app import open_database
+from cryptml_server.base.settings import Settings
 from cryptml_server.database import Database
-from cryptml_server.doctor import CHECKS, Finding, Patient, examine
-from cryptml_server.settings import Settings
-from cryptml_server.tenants import TenantStore
+from cryptml_server.operations.doctor import CHECKS, Deployment, Finding, computing, examine, network, storage
+from cryptml_server.tenancy.tenants import TenantStore
 from slow_service import free_port, slow_service
 from test_tls import make_pair
 from typer.testing import CliRunner
@@ -25,8 +24,8 @@ from cryptml.cli.main import app
 runner = CliRunner()
 
 
-def found(check: Callable[[Patient], Any], **settings: Any) -> list[Finding]:
-    return list(check(Patient(Settings(**settings))))
+def found(check: Callable[[Deployment], Any], **settings: Any) -> list[Finding]:
+    return list(check(Deployment(Settings(**settings))))
 
 
 def states(findings: list[Finding]) -> list[tuple[str, str]]:
@@ -88,33 +87,32 @@ def test_settings_that_cannot_be_used_are_all_that_is_said(tmp_path: Path) -> No
     assert "prot" in finding["what"]
 
 
-def test_a_check_that_fails_takes_no_other_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def check_luck(_: Patient) -> Any:
+def test_a_check_that_fails_takes_no_other_along(tmp_path: Path) -> None:
+    def check_luck(_: Deployment) -> Any:
         raise RuntimeError("secret")
 
-    monkeypatch.setattr(doctor, "CHECKS", (check_luck, doctor.check_cores))
-    findings = examine(Settings(data=tmp_path, workers=1, threads=1))
+    findings = examine(Settings(data=tmp_path, workers=1, threads=1), (check_luck, computing.check_cores))
     assert states(findings) == [("luck", "wrong"), ("cores", "ok")]
     assert "secret" not in findings[0].what
 
 
 def test_the_data_folder(tmp_path: Path) -> None:
     folder = tmp_path / "data"
-    assert states(found(doctor.check_data, data=folder, stored_key_bytes=1 << 20)) == [("data", "ok"), ("disk", "ok")]
+    assert states(found(storage.check_data, data=folder, stored_key_bytes=1 << 20)) == [("data", "ok"), ("disk", "ok")]
     assert not folder.exists(), "nothing is made"
     folder.mkdir(mode=0o755)
-    open_to_all, disk = found(doctor.check_data, data=folder, stored_key_bytes=1 << 60)
+    open_to_all, disk = found(storage.check_data, data=folder, stored_key_bytes=1 << 60)
     assert (open_to_all.state, open_to_all.instead) == ("warning", f"chmod 700 {folder}")
     assert disk.state == "warning"
     folder.chmod(0o700)
-    assert found(doctor.check_data, data=folder)[0].state == "ok"
+    assert found(storage.check_data, data=folder)[0].state == "ok"
 
 
 def test_an_embedded_database(tmp_path: Path) -> None:
-    assert states(found(doctor.check_database, data=tmp_path)) == [("database", "ok")]
+    assert states(found(storage.check_database, data=tmp_path)) == [("database", "ok")]
     assert list(tmp_path.iterdir()) == [], "nothing is made"
     opened = open_database(Settings(data=tmp_path))
-    assert states(found(doctor.check_database, data=tmp_path)) == [
+    assert states(found(storage.check_database, data=tmp_path)) == [
         ("database", "ok"),
         ("durability", "ok"),
         ("clock", "ok"),
@@ -127,64 +125,64 @@ def test_an_embedded_database(tmp_path: Path) -> None:
 
 def test_another_database(postgresql: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> None:
     address = postgresql()
-    (finding,) = found(doctor.check_database, database=address)
+    (finding,) = found(storage.check_database, database=address)
     assert (finding.state, finding.instead) == ("wrong", "stop the service, run cryptml database upgrade")
     opened = Database(address)
     opened.upgrade()
-    assert {each.state for each in found(doctor.check_database, database=address)} == {"ok"}
+    assert {each.state for each in found(storage.check_database, database=address)} == {"ok"}
     assert TenantStore(opened).list() == []
     opened.close()
-    ahead = doctor.time.time() + 100
-    monkeypatch.setattr(doctor.time, "time", lambda: ahead)
-    assert ("clock", "warning") in states(found(doctor.check_database, database=address))
+    ahead = storage.time.time() + 100
+    monkeypatch.setattr(storage.time, "time", lambda: ahead)
+    assert ("clock", "warning") in states(found(storage.check_database, database=address))
 
 
 @pytest.mark.parametrize(("days", "state"), [(90, "ok"), (10, "warning"), (-1, "wrong")])
 def test_a_certificate_is_valid_for_a_time(tmp_path: Path, days: float, state: str) -> None:
     certificate, key = make_pair(tmp_path, days=days)
-    (finding,) = found(doctor.check_tls, tls_certificate=certificate, tls_key=key)
+    (finding,) = found(network.check_tls, tls_certificate=certificate, tls_key=key)
     assert finding.state == state
 
 
 def test_who_can_reach_the_service_in_the_clear() -> None:
-    assert found(doctor.check_tls)[0].state == "ok"
-    assert found(doctor.check_tls, host="0.0.0.0")[0].state == "warning"
+    assert found(network.check_tls)[0].state == "ok"
+    assert found(network.check_tls, host="0.0.0.0")[0].state == "warning"
 
 
 def test_what_several_services_share(tmp_path: Path) -> None:
-    (alone,) = found(doctor.check_object_store, data=tmp_path)
+    (alone,) = found(storage.check_object_store, data=tmp_path)
     assert alone.state == "ok"
-    (shared,) = found(doctor.check_object_store, data=tmp_path, object_store=f"file://{tmp_path}/objects")
+    (shared,) = found(storage.check_object_store, data=tmp_path, object_store=f"file://{tmp_path}/objects")
     assert (shared.state, list(tmp_path.glob("objects/probe/*"))) == ("ok", [])
     (tmp_path / "file").write_text("in the way")
-    (broken,) = found(doctor.check_object_store, data=tmp_path, object_store=f"file://{tmp_path}/file")
+    (broken,) = found(storage.check_object_store, data=tmp_path, object_store=f"file://{tmp_path}/file")
     assert broken.state == "wrong"
-    assert found(doctor.check_cluster, data=tmp_path) == []
+    assert found(computing.check_cluster, data=tmp_path) == []
 
 
 def test_ports(tmp_path: Path) -> None:
     port = free_port()
-    assert states(found(doctor.check_port, port=port)) == [("port", "ok")]
+    assert states(found(network.check_port, port=port)) == [("port", "ok")]
     with slow_service(tmp_path) as running:
-        (finding,) = found(doctor.check_port, port=running.port)
+        (finding,) = found(network.check_port, port=running.port)
         assert (finding.state, "answers" in finding.what) == ("ok", True)
-    assert found(doctor.check_port, host="no such host")[0].state == "wrong"
+    assert found(network.check_port, host="no such host")[0].state == "wrong"
     with socket.create_server(("127.0.0.1", 0)) as taken:
         number = taken.getsockname()[1]
-        assert found(doctor.check_metrics, port=port, metrics_port=number)[0].state == "wrong"
-    assert found(doctor.check_metrics, port=port, metrics_port=port)[0].state == "wrong"
-    assert found(doctor.check_metrics, port=port, metrics_port=free_port())[0].state == "ok"
+        assert found(network.check_metrics, port=port, metrics_port=number)[0].state == "wrong"
+    assert found(network.check_metrics, port=port, metrics_port=port)[0].state == "wrong"
+    assert found(network.check_metrics, port=port, metrics_port=free_port())[0].state == "ok"
 
 
 def test_files_cores_and_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(doctor.resource, "getrlimit", lambda _: (256, 256))
-    assert found(doctor.check_open_files, connections=512)[0].state == "wrong"
-    assert found(doctor.check_open_files, connections=16)[0].state == "ok"
-    assert found(doctor.check_cores, workers=1000, threads=2)[0].state == "warning"
+    monkeypatch.setattr(network.resource, "getrlimit", lambda _: (256, 256))
+    assert found(network.check_open_files, connections=512)[0].state == "wrong"
+    assert found(network.check_open_files, connections=16)[0].state == "ok"
+    assert found(computing.check_cores, workers=1000, threads=2)[0].state == "warning"
     limit = tmp_path / "memory.max"
     limit.write_text("max\n")
-    monkeypatch.setattr(doctor, "CGROUP", limit)
-    assert found(doctor.check_memory)[0].state == "ok"
+    monkeypatch.setattr(computing, "CGROUP", limit)
+    assert found(computing.check_memory)[0].state == "ok"
 
 
 def test_every_check_says_what_it_is_for() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from cryptml.bundle import ClientBundle
-from cryptml.cli.local_service import LocalService, local_service
+from cryptml.cli.service.local_service import LocalService, local_service
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
 

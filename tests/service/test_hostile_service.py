@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from awkward import answer, listening
 from cryptml_client import KeyStore
-from cryptml_client.transport import Transport
+from cryptml_client.http.transport import Transport
 
 from benchmarks.hostile_service.__main__ import verdicts
 from benchmarks.hostile_service.campaign import Campaign

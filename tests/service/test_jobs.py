@@ -17,29 +17,41 @@ import anyio
 import httpx
 import numpy as np
 import pytest
+from answered import answered
 from cryptml_server.app import open_database
+from cryptml_server.base.draining import Draining
+from cryptml_server.base.errors import (
+    CircuitFailure,
+    CircuitNotServed,
+    KeysUnreadable,
+    ServerError,
+    UnknownKeys,
+    UnusableCiphertext,
+    WorkerLost,
+)
+from cryptml_server.base.metrics import Metrics
+from cryptml_server.base.models import Circuit
+from cryptml_server.base.settings import Settings
 from cryptml_server.database import Database, DatabaseUnavailable, replicas
-from cryptml_server.dispatcher import Dispatcher
-from cryptml_server.draining import Draining
-from cryptml_server.executor import Evaluation, WorkerLost
-from cryptml_server.jobs import DONE, FAILED, MOST_BEGUN, RUNNING, WAITING, Job, JobStore
-from cryptml_server.key_store import StoredKeys
-from cryptml_server.loads import CircuitLoads
-from cryptml_server.metrics import Metrics
-from cryptml_server.models import Circuit
-from cryptml_server.pool import WorkerPool
-from cryptml_server.problems import Problem
-from cryptml_server.replicas import GONE_SECONDS, Replica
-from cryptml_server.routes.jobs import JobDesk
-from cryptml_server.settings import Settings
-from cryptml_server.tenants import Quotas, Tenant, TenantStore
-from cryptml_server.usage import UsageMeter
+from cryptml_server.http.routes.jobs import describe_job
+from cryptml_server.jobs.claims import MOST_BEGUN, JobClaims
+from cryptml_server.jobs.dispatcher import Dispatcher
+from cryptml_server.jobs.replicas import GONE_SECONDS, Replica
+from cryptml_server.jobs.rows import DONE, FAILED, RUNNING, WAITING, Job
+from cryptml_server.jobs.service import JobService
+from cryptml_server.jobs.store import JobStore
+from cryptml_server.keys.store import StoredKeys
+from cryptml_server.tenancy.tenants import Quotas, Tenant, TenantStore
+from cryptml_server.tenancy.usage import UsageMeter
+from cryptml_server.workers.loads import CircuitLoads
+from cryptml_server.workers.pool import WorkerPool
+from cryptml_server.workers.protocol import Evaluation
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete
 
 from cryptml.bundle import ClientBundle
-from cryptml.cli.local_service import LocalService, local_service
+from cryptml.cli.service.local_service import LocalService, local_service
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
 from cryptml.networks import Network
@@ -64,42 +76,46 @@ def jobs(database: Database) -> JobStore:
     return JobStore(database, waiting=20, kept_seconds=1000)
 
 
+def claims(jobs: JobStore) -> JobClaims:
+    return JobClaims(jobs._database)
+
+
 def submit(jobs: JobStore, tenant: Tenant, body: bytes = b"input", name: str | None = None) -> Job:
     return jobs.submit(tenant, CIRCUIT, KEYS, body, name)[0]
 
 
 def claim(jobs: JobStore, tenant: str, circuits: frozenset[str], replica: str) -> tuple[Job, bytes] | None:
-    return jobs.claim(tenant, circuits, replica, secrets.token_hex(16))
+    return claims(jobs).claim(tenant, circuits, replica, secrets.token_hex(16))
 
 
 def test_a_job_goes_from_waiting_to_done_and_can_be_fetched(jobs: JobStore, tenant: Tenant) -> None:
     job = submit(jobs, tenant)
     assert job.state == WAITING
-    with pytest.raises(Problem, match="the job is waiting"):
+    with pytest.raises(ServerError, match="the job is waiting"):
         jobs.output(tenant, job.id)
     claimed = claim(jobs, tenant.id, CIRCUITS, "here")
     assert claimed is not None
     assert claimed[1] == b"input"
     assert jobs.find(tenant, job.id).state == RUNNING
-    assert jobs.held("here") == {claimed[0].claim}
+    assert claims(jobs).held("here") == {claimed[0].claim}
     assert claim(jobs, tenant.id, CIRCUITS, "there") is None
-    assert jobs.finish(claimed[0], b"output", 12.5)
+    assert claims(jobs).finish(claimed[0], b"output", 12.5)
     found, body = jobs.output(tenant, job.id)
     assert (found.state, found.evaluate_ms, body) == (DONE, 12.5, b"output")
     jobs.delete(tenant, job.id)
-    with pytest.raises(Problem, match="no job of that name"):
+    with pytest.raises(ServerError, match="no job of that name"):
         jobs.find(tenant, job.id)
 
 
 def test_a_job_is_answered_once(jobs: JobStore, tenant: Tenant) -> None:
     submit(jobs, tenant)
     job, _ = claim(jobs, tenant.id, CIRCUITS, "one") or pytest.fail("nothing to claim")
-    assert jobs.take_up() == 1, "replica 'one' is not there, so it waits again"
+    assert claims(jobs).take_up() == 1, "replica 'one' is not there, so it waits again"
     again, _ = claim(jobs, tenant.id, CIRCUITS, "two") or pytest.fail("nothing to claim")
-    assert not jobs.finish(job, b"late", 1.0), "it was somebody else's by then"
-    assert jobs.finish(again, b"answer", 1.0)
-    assert not jobs.finish(again, b"twice", 1.0)
-    assert not jobs.fail(again, Problem(500, "Failure", "no"), CIRCUIT)
+    assert not claims(jobs).finish(job, b"late", 1.0), "it was somebody else's by then"
+    assert claims(jobs).finish(again, b"answer", 1.0)
+    assert not claims(jobs).finish(again, b"twice", 1.0)
+    assert not claims(jobs).fail(again, CircuitFailure("no"), CIRCUIT)
     assert jobs.output(tenant, job.id)[1] == b"answer"
 
 
@@ -109,9 +125,9 @@ def test_another_tenants_job_cannot_be_told_from_none(jobs: JobStore, tenants: T
     for ask in (jobs.find, jobs.output, jobs.delete):
         said = []
         for name in (job.id, "f" * 32):
-            with pytest.raises(Problem) as refused:
+            with pytest.raises(ServerError) as refused:
                 ask(other, name)
-            said.append((refused.value.status, refused.value.title, refused.value.detail))
+            said.append((*answered(refused.value), refused.value.detail))
         assert said[0] == said[1]
     assert jobs.of(other) == []
     assert [each.id for each in jobs.of(tenant)] == [job.id]
@@ -125,7 +141,7 @@ def test_the_same_request_of_the_same_name_is_the_same_job(
     again, newer = jobs.submit(tenant, CIRCUIT, KEYS, b"input", name)
     assert (first.id, new, newer) == (again.id, True, False)
     assert UsageMeter(database).used_today(tenant) == 1
-    with pytest.raises(Problem, match="used for another request"):
+    with pytest.raises(ServerError, match="used for another request"):
         jobs.submit(tenant, CIRCUIT, KEYS, b"other", name)
     other, _ = tenants.add("other", Quotas())
     assert jobs.submit(other, CIRCUIT, KEYS, b"input", name)[1], "each tenant has names of its own"
@@ -137,16 +153,16 @@ def test_bounds_are_kept_and_a_refused_job_costs_nothing(
     few, _ = tenants.add("few", Quotas(jobs=2))
     for _ in range(2):
         submit(jobs, few)
-    with pytest.raises(Problem, match="you keep 2 jobs, 2 at most"):
+    with pytest.raises(ServerError, match="you keep 2 jobs, 2 at most"):
         submit(jobs, few)
     spent, _ = tenants.add("spent", Quotas(daily_evaluations=1))
     submit(jobs, spent)
-    with pytest.raises(Problem, match="evaluations of this day"):
+    with pytest.raises(ServerError, match="evaluations of this day"):
         submit(jobs, spent)
     many, _ = tenants.add("many", Quotas())
     for _ in range(20 - 3):
         submit(jobs, many)
-    with pytest.raises(Problem, match="too many jobs wait, 17 of them yours"):
+    with pytest.raises(ServerError, match="too many jobs wait, 17 of them yours"):
         submit(jobs, many)
     assert UsageMeter(database).used_today(few) == 2
     assert jobs.count() == {WAITING: 20, RUNNING: 0, DONE: 0, FAILED: 0}
@@ -154,13 +170,13 @@ def test_bounds_are_kept_and_a_refused_job_costs_nothing(
 
 def test_a_failure_that_is_the_services_own_does_not_count(jobs: JobStore, tenant: Tenant, database: Database) -> None:
     meter = UsageMeter(database)
-    for problem, counted in ((Problem(500, "Failure", "ours"), 0), (Problem(422, "Bad", "yours"), 1)):
+    for problem, counted in ((CircuitFailure("ours"), 0), (UnusableCiphertext("yours"), 1)):
         job = submit(jobs, tenant)
         claimed, _ = claim(jobs, tenant.id, CIRCUITS, "here") or pytest.fail("nothing to claim")
-        assert jobs.fail(claimed, problem, CIRCUIT)
-        with pytest.raises(Problem) as refused:
+        assert claims(jobs).fail(claimed, problem, CIRCUIT)
+        with pytest.raises(ServerError) as refused:
             jobs.output(tenant, job.id)
-        assert (refused.value.status, refused.value.detail) == (problem.status, problem.detail)
+        assert (answered(refused.value), refused.value.detail) == (answered(problem), problem.detail)
         assert meter.used_today(tenant) == counted
 
 
@@ -178,14 +194,14 @@ def test_old_jobs_go_and_what_nobody_serves_fails(database: Database, tenant: Te
     ended, left = submit(jobs, tenant), submit(jobs, tenant)
     claimed, _ = claim(jobs, tenant.id, CIRCUITS, "here") or pytest.fail("nothing to claim")
     assert claim(jobs, tenant.id, frozenset(["f" * 64]), "here") is None, "another circuit's"
-    jobs.finish(claimed, b"output", 1.0)
+    claims(jobs).finish(claimed, b"output", 1.0)
     time.sleep(0.3)
     jobs.sweep(CIRCUITS)
     assert jobs.find(tenant, left.id).state == WAITING, "it only waits for long"
     jobs.sweep(frozenset(["f" * 64]))
-    with pytest.raises(Problem, match="no job of that name"):
+    with pytest.raises(ServerError, match="no job of that name"):
         jobs.find(tenant, ended.id)
-    assert (jobs.find(tenant, left.id).problem or {})["title"] == "Not served"
+    assert isinstance(jobs.find(tenant, left.id).failure, CircuitNotServed)
 
 
 def test_replicas_know_who_is_gone_whatever_the_clocks_say(database: Database, jobs: JobStore, tenant: Tenant) -> None:
@@ -199,7 +215,7 @@ def test_replicas_know_who_is_gone_whatever_the_clocks_say(database: Database, j
     for _ in range(5):
         now[0] += GONE_SECONDS / 4
         assert two.beat() == (1 if now[0] <= GONE_SECONDS else 0)
-        assert jobs.take_up() == (1 if now[0] > GONE_SECONDS else 0)
+        assert claims(jobs).take_up() == (1 if now[0] > GONE_SECONDS else 0)
     assert one.beat() == 1, "it was only slow, and is there again"
     two.leave()
     assert one.beat() == 0
@@ -214,7 +230,7 @@ def test_a_tenant_has_as_many_jobs_at_work_as_it_may(jobs: JobStore, tenants: Te
     first = [claim(jobs, few.id, CIRCUITS, "here") for _ in range(3)]
     assert first[2] is None
     assert first[0] is not None
-    jobs.finish(first[0][0], b"output", 1.0)
+    claims(jobs).finish(first[0][0], b"output", 1.0)
     assert claim(jobs, few.id, CIRCUITS, "here") is not None
 
 
@@ -223,22 +239,22 @@ def test_a_queue_that_is_full_of_one_tenants_jobs_takes_anothers(jobs: JobStore,
     calm, _ = tenants.add("calm", Quotas())
     for _ in range(20):
         submit(jobs, greedy)
-    with pytest.raises(Problem, match="too many jobs wait, 20 of them yours"):
+    with pytest.raises(ServerError, match="too many jobs wait, 20 of them yours"):
         submit(jobs, greedy)
     for _ in range(10):
         submit(jobs, calm)
-    with pytest.raises(Problem, match="10 of them yours"):
+    with pytest.raises(ServerError, match="10 of them yours"):
         submit(jobs, calm)
 
 
 def test_a_turn_that_lost_its_job_cannot_touch_it_again(jobs: JobStore, tenant: Tenant) -> None:
     submit(jobs, tenant)
     stale, _ = claim(jobs, tenant.id, CIRCUITS, "here") or pytest.fail("nothing to claim")
-    assert jobs.disown({stale.claim or ""}) == 1
+    assert claims(jobs).disown({stale.claim or ""}) == 1
     fresh, _ = claim(jobs, tenant.id, CIRCUITS, "here") or pytest.fail("nothing to claim")
-    assert not jobs.release(stale, begun=False)
-    assert not jobs.fail(stale, Problem(500, "Failure", "stale"), CIRCUIT)
-    assert jobs.finish(fresh, b"answer", 1.0)
+    assert not claims(jobs).release(stale, begun=False)
+    assert not claims(jobs).fail(stale, CircuitFailure("stale"), CIRCUIT)
+    assert claims(jobs).finish(fresh, b"answer", 1.0)
 
 
 def test_an_accepted_job_is_said_to_be_accepted_though_the_database_has_gone(
@@ -248,10 +264,11 @@ def test_an_accepted_job_is_said_to_be_accepted_though_the_database_has_gone(
         raise DatabaseUnavailable("for a test")
 
     job, pool = submit(jobs, tenant), WorkerPool((), cached_keys=1, waiting=1)
-    desk = JobDesk(jobs, None, pool, Draining())  # type: ignore[arg-type]
-    assert anyio.run(desk.describe_accepted, job)["ahead"] == 0
+    service = JobService(jobs, None, pool, Draining())  # type: ignore[arg-type]
+    assert anyio.run(service.outlook_if_known, job).ahead == 0
     monkeypatch.setattr(jobs, "place", gone)
-    found = anyio.run(desk.describe_accepted, job)
+    outlook = anyio.run(service.outlook_if_known, job)
+    found = describe_job(job, outlook, None)
     assert (found["job"], found["state"], found["ahead"]) == (job.id, WAITING, None)
 
 
@@ -266,7 +283,7 @@ class FakeWorker:
     def evaluate(self, circuit: Circuit, keys: Path, name: str, ciphertext: bytes) -> Evaluation:
         if ciphertext == b"forever":
             self.interrupted.wait(30)
-            raise WorkerLost(503, "Worker lost", "interrupted")
+            raise WorkerLost("interrupted")
         return Evaluation(self.act(ciphertext), 1.0)
 
     def interrupt(self) -> None:
@@ -289,7 +306,7 @@ class FakeKeys:
 
     def find(self, tenant: Tenant, circuit: Circuit, digest: str) -> StoredKeys:
         if digest != KEYS:
-            raise Problem(404, "Unknown evaluation keys", "no keys")
+            raise UnknownKeys("no keys")
         return StoredKeys("name", Path())
 
 
@@ -306,7 +323,7 @@ def dispatching(
 
     async def run() -> None:
         dispatcher = Dispatcher(
-            jobs,
+            claims(jobs),
             TenantStore(database),
             FakeRegistry(),  # type: ignore[arg-type]
             FakeKeys(),  # type: ignore[arg-type]
@@ -343,9 +360,9 @@ def test_every_job_ends_in_one_way(tmp_path_factory: pytest.TempPathFactory, ask
         seen.append(body)
         match body.split()[0]:
             case b"bad":
-                raise Problem(422, "Unusable ciphertext", "no")
+                raise UnusableCiphertext("no")
             case b"lost":
-                raise WorkerLost(503, "Worker lost", "gone")
+                raise WorkerLost("gone")
             case b"odd":
                 raise RuntimeError("odd")
         return b"answer to " + body
@@ -401,7 +418,7 @@ def test_a_job_that_is_taken_away_and_comes_back_is_evaluated_once_more(
     def strike_off() -> None:
         with database.writing() as connection:
             connection.execute(delete(replicas))
-        assert jobs.take_up() == 1
+        assert claims(jobs).take_up() == 1
 
     async def then(dispatcher: Dispatcher) -> None:
         while not begun:
@@ -433,13 +450,13 @@ def test_a_job_that_is_begun_again_and_again_fails(jobs: JobStore, database: Dat
     job = submit(jobs, tenant)
     for _ in range(MOST_BEGUN):
         assert claim(jobs, tenant.id, CIRCUITS, "gone")
-        jobs.take_up()
+        claims(jobs).take_up()
 
     async def then(_: Dispatcher) -> None:
         await ended(jobs, tenant, job.id)
 
     dispatching(jobs, database, [FakeWorker(lambda body: body)], then)
-    assert "never ended" in (jobs.find(tenant, job.id).problem or {})["detail"]
+    assert "never ended" in str(jobs.find(tenant, job.id).failure)
 
 
 def test_one_job_beside_a_hundred_waits_for_two_at_most(database: Database, tenants: TenantStore) -> None:
@@ -471,7 +488,7 @@ def test_one_job_beside_a_hundred_waits_for_two_at_most(database: Database, tena
 def test_an_end_is_written_when_the_database_is_back(
     jobs: JobStore, database: Database, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cryptml_server.dispatcher.AGAIN_SECONDS", 0.02)
+    monkeypatch.setattr("cryptml_server.jobs.dispatcher.AGAIN_SECONDS", 0.02)
     job = submit(jobs, tenant)
     finish, failures = jobs.finish, iter(range(3))
 
@@ -605,8 +622,8 @@ def test_a_job_taken_up_without_a_word_waits_again(
     jobs: JobStore, database: Database, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The database wrote the claim, and the connection broke before it said so."""
-    monkeypatch.setattr("cryptml_server.dispatcher.LOOK_SECONDS", 0.05)
-    monkeypatch.setattr("cryptml_server.dispatcher.PUT_OFF_SECONDS", 0.05)
+    monkeypatch.setattr("cryptml_server.jobs.dispatcher.LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("cryptml_server.jobs.dispatcher.PUT_OFF_SECONDS", 0.05)
     job = submit(jobs, tenant)
     claim, once = jobs.claim, iter([True])
 
@@ -628,12 +645,12 @@ def test_a_job_taken_up_without_a_word_waits_again(
 def test_what_is_wanting_for_a_while_does_not_fail_a_job(
     jobs: JobStore, database: Database, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cryptml_server.dispatcher.PUT_OFF_SECONDS", 0.001)
+    monkeypatch.setattr("cryptml_server.jobs.dispatcher.PUT_OFF_SECONDS", 0.001)
     job, wanting = submit(jobs, tenant), iter(range(MOST_BEGUN + 10))
 
     def act(body: bytes) -> bytes:
         if next(wanting, None) is not None:
-            raise Problem(503, "Keys unreadable", "the object store is away")
+            raise KeysUnreadable("the object store is away")
         return body
 
     async def then(_: Dispatcher) -> None:
@@ -646,7 +663,7 @@ def test_what_is_wanting_for_a_while_does_not_fail_a_job(
 def test_what_looks_after_jobs_goes_on_whatever_happens(
     jobs: JobStore, database: Database, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cryptml_server.dispatcher.LOOK_SECONDS", 0.02)
+    monkeypatch.setattr("cryptml_server.jobs.dispatcher.LOOK_SECONDS", 0.02)
     first, failures = jobs.first, iter(range(3))
 
     def odd(circuits: frozenset[str]) -> list[Job]:

@@ -11,8 +11,8 @@ from typing import Any
 
 import httpx
 import pytest
-from cryptml_server.logs import RequestLog
-from cryptml_server.metrics import Metrics
+from cryptml_server.base.metrics import Metrics
+from cryptml_server.http.logs import RequestLog
 from slow_service import Running, free_port, slow_service
 from starlette.responses import Response
 from starlette.testclient import TestClient
@@ -44,7 +44,7 @@ def test_a_request_has_one_line_with_what_is_known_of_it(tmp_path: Path) -> None
             "status": 200,
             "bytes_in": 600,
             "level": "INFO",
-            "logger": "cryptml_server.logs",
+            "logger": "cryptml_server.http.logs",
         }
         assert line["bytes_out"] == len(answer.content)
         assert 0 < line["ms"] < 10_000
@@ -101,7 +101,7 @@ def test_text_lines_have_one_form_and_probes_are_for_debugging(tmp_path: Path) -
         httpx.get(f"{running.url}/v1/health/live", headers={"X-Request-Id": "probe"})
         httpx.get(f"{running.url}/v1/models", headers={"X-Request-Id": "asked"})
         line = running.wait_for_line("[asked] request")
-        assert " INFO cryptml_server.logs [asked] request method=GET route=/v1/models status=200 ms=" in line
+        assert " INFO cryptml_server.http.logs [asked] request method=GET route=/v1/models status=200 ms=" in line
         assert LINE.fullmatch(line)
         assert not any("[probe]" in each for each in running.lines)
     with slow_service(tmp_path / "debug", log_level="debug") as running:

@@ -13,15 +13,15 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from cryptml_server import doctor
-from cryptml_server.doctor import Patient
-from cryptml_server.memory_forecast import forecast
-from cryptml_server.settings import Settings
+from cryptml_server.base.settings import Settings
+from cryptml_server.operations.doctor import Deployment, computing
+from cryptml_server.operations.doctor.computing import check_memory
+from cryptml_server.operations.memory_forecast import forecast
 from typer.testing import CliRunner
 
 from cryptml.bundle import ClientBundle, ServerBundle
-from cryptml.cli.local_service import local_service
 from cryptml.cli.main import app
+from cryptml.cli.service.local_service import local_service
 from cryptml.errors import BundleError
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
@@ -110,18 +110,18 @@ def test_what_was_not_measured_is_a_lower_bound_and_said_to_be(
     full = forecast(Settings(cached_keys=CACHED, workers=1), [ServerBundle.load(measured_tiny)])
     assert full.measured
     assert need.worker_bytes < full.worker_bytes
-    (finding,) = doctor.check_memory(Patient(Settings(bundles=(bundle,), workers=1)))
+    (finding,) = check_memory(Deployment(Settings(bundles=(bundle,), workers=1)))
     assert (finding.state, finding.instead) == (
         "warning",
         "build the bundles again with cryptml build, which measures",
     )
     assert "a lower bound" in finding.what
     assert "2 key sets" in finding.what
-    (finding,) = doctor.check_memory(Patient(Settings(bundles=(measured_tiny,), workers=1)))
+    (finding,) = check_memory(Deployment(Settings(bundles=(measured_tiny,), workers=1)))
     assert (finding.state, finding.instead) == ("ok", "")
     for share, state in ((1.1, "warning"), (0.9, "wrong")):
-        monkeypatch.setattr(doctor, "_memory_bytes", lambda share=share: int(share * full.total_bytes))
-        (finding,) = doctor.check_memory(Patient(Settings(bundles=(measured_tiny,), workers=1, cached_keys=CACHED)))
+        monkeypatch.setattr(computing, "_memory_bytes", lambda share=share: int(share * full.total_bytes))
+        (finding,) = check_memory(Deployment(Settings(bundles=(measured_tiny,), workers=1, cached_keys=CACHED)))
         assert (finding.state, finding.instead) == (state, "lower workers or cached_keys")
 
 
@@ -153,7 +153,7 @@ def test_too_little_for_one_key_set_is_wrong(measured_tiny: Path, tmp_path: Path
     manifest["memory"][0]["key_set_bytes"] = 3 << 30
     path.write_text(json.dumps(manifest))
     settings = Settings(bundles=(copy,), workers=1, worker_bytes=1 << 30)
-    findings = list(doctor.check_memory(Patient(settings)))
+    findings = list(check_memory(Deployment(settings)))
     assert findings[0].state == "wrong"
     assert "raise worker_bytes" in findings[0].instead
     for broken in ([], [{}], [{**manifest["memory"][0], "key_set_bytes": -1}], [{**manifest["memory"][0], "more": 1}]):

@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 from cryptml_server import Settings, create_app
-from cryptml_server.metrics import MOST_REASONS, Metrics
-from cryptml_server.models import Circuit
+from cryptml_server.base.metrics import MOST_REASONS, Metrics
+from cryptml_server.base.models import Circuit
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from slow_service import LISTENS, free_port, slow_service

@@ -15,14 +15,14 @@ import anyio
 import anyio.to_thread
 import pytest
 from cryptml_server.app import open_database
+from cryptml_server.base.errors import ServerError
+from cryptml_server.base.models import Circuit
+from cryptml_server.base.settings import Settings
 from cryptml_server.database import Database
-from cryptml_server.key_files import KeyFile, KeyFiles
-from cryptml_server.key_store import KEY_THREADS, KeyStore, in_key_thread
-from cryptml_server.models import Circuit
-from cryptml_server.object_store import MARK
-from cryptml_server.problems import Problem
-from cryptml_server.settings import Settings
-from cryptml_server.tenants import Quotas, Tenant, TenantStore
+from cryptml_server.keys.files import KeyFile, KeyFiles
+from cryptml_server.keys.object_store import MARK
+from cryptml_server.keys.store import KEY_THREADS, KeyStore, in_key_thread
+from cryptml_server.tenancy.tenants import Quotas, Tenant, TenantStore
 
 from cryptml.errors import SettingError
 from cryptml.files import sha256
@@ -130,7 +130,7 @@ def test_an_altered_object_is_lost_and_may_come_again(
     other.write_bytes(BODY[::-1])
     remote.put(other, KeyFile(tenant.id, CIRCUIT.key_set, path.name).name)
     place = KeyFile(tenant.id, CIRCUIT.key_set, path.name)
-    with pytest.raises(Problem, match="upload them first") as unknown:
+    with pytest.raises(ServerError, match="upload them first") as unknown:
         two.store.find(tenant, CIRCUIT, digest)
     assert unknown.value.status == 404
     assert "were altered in the object store" in caplog.text
@@ -154,7 +154,7 @@ def test_a_store_that_does_not_answer_loses_nothing(
 
     with monkeypatch.context() as patch:
         patch.setattr(remote._system, "info", stale, raising=False)
-        with pytest.raises(Problem, match="Stale file handle") as refused:
+        with pytest.raises(ServerError, match="Stale file handle") as refused:
             two.store.holds(tenant, CIRCUIT, digest)
         assert refused.value.status == 503
         with pytest.raises(OSError, match="Stale"):
@@ -180,13 +180,13 @@ def test_a_folder_that_is_not_mounted_loses_nothing(
     if empty:
         mount.mkdir()
     for ask in (two.store.holds, two.store.find):
-        with pytest.raises(Problem, match="is not there, or is another one") as refused:
+        with pytest.raises(ServerError, match="is not there, or is another one") as refused:
             ask(tenant, CIRCUIT, digest)
         assert refused.value.status == 503
     with pytest.raises(OSError, match="is not there, or is another one"):
         two.store.sweep()
     assert "is it mounted" in caplog.text
-    with pytest.raises(Problem, match="is not there, or is another one") as refused:
+    with pytest.raises(ServerError, match="is not there, or is another one") as refused:
         two.keep(tenant, BODY[1:])
     assert refused.value.status == 507, "else it would lie below the mount"
     assert not mount.exists() or list(mount.iterdir()) == []
@@ -220,7 +220,7 @@ def test_an_object_that_goes_while_others_are_looked_for_stops_no_sweep(
         return modified(path)
 
     monkeypatch.setattr(remote._system, "modified", vanishing, raising=False)
-    monkeypatch.setattr("cryptml_server.key_files.REMOTE_SETTLING_SECONDS", -100.0)
+    monkeypatch.setattr("cryptml_server.keys.files.REMOTE_SETTLING_SECONDS", -100.0)
     two.store.sweep()
     assert remote.is_marked(), "the mark is no file without a row"
     assert remote.files() == []
@@ -289,7 +289,7 @@ def test_a_lost_object_may_come_again_and_one_without_a_row_goes(
     one.files.keep(orphan, KeyFile(tenant.id, CIRCUIT.key_set, "f" * 32))
     two.store.sweep()
     assert two.files.is_there(KeyFile(tenant.id, CIRCUIT.key_set, "f" * 32)), "it may be about to get one"
-    monkeypatch.setattr("cryptml_server.key_files.REMOTE_SETTLING_SECONDS", -100.0)
+    monkeypatch.setattr("cryptml_server.keys.files.REMOTE_SETTLING_SECONDS", -100.0)
     two.store.sweep()
     assert not two.files.is_there(KeyFile(tenant.id, CIRCUIT.key_set, "f" * 32))
     assert two.store.find(tenant, CIRCUIT, digest).path.read_bytes() == BODY

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptml_server.openapi import PROBLEM
+from cryptml_server.http.openapi import PROBLEM
 from cryptml_server.openapi_document import document
 
 COMMITTED = Path(__file__).parents[2] / "docs" / "openapi.json"

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 from cryptml_server import create_app
-from cryptml_server.metrics import Metrics
-from cryptml_server.settings import Settings
+from cryptml_server.base.metrics import Metrics
+from cryptml_server.base.settings import Settings
 from prometheus_client import generate_latest
 from typer.main import get_command
 

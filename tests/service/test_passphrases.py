@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from cryptml_client import KeyStore
-from cryptml_client.key_file import KeyFile, Passphrase
+from cryptml_client.keys.file import KeyFile, Passphrase
 from typer.testing import CliRunner
 
 from cryptml.bundle import ClientBundle
@@ -101,7 +101,7 @@ def test_what_cannot_be_encrypted_is_said(
     def read_only(*_: Any, **__: Any) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr("cryptml_client.key_store.write_bytes", read_only)
+    monkeypatch.setattr("cryptml_client.keys.store.write_bytes", read_only)
     with pytest.raises(KeySetError, match=r"stay in the clear .*\(Read-only file system\).*give no passphrase"):
         KeyStore(folder, "secret").load(circuit)
     assert KeyStore(folder).load(circuit).digest == keys.digest
@@ -173,7 +173,7 @@ def test_list_and_delete_remove_it_too(folder: Path) -> None:
 
 
 def test_two_writers_take_turns(circuit: Any, keys: KeySet, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cryptml_client.key_store.LOCK_SECONDS", 0.2)
+    monkeypatch.setattr("cryptml_client.keys.store.LOCK_SECONDS", 0.2)
     descriptor = os.open(folder, os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     started = time.monotonic()
@@ -236,7 +236,7 @@ class TestChanging:
             write_bytes(path, *parts, mode=mode)
 
         with monkeypatch.context() as patched:
-            patched.setattr("cryptml_client.key_store.write_bytes", full)
+            patched.setattr("cryptml_client.keys.store.write_bytes", full)
             with pytest.raises(KeySetError, match="1 files in .* have the new passphrase, the others are as they were"):
                 KeyStore(folder, "old").change_passphrase("new")
         assert KeyStore(folder, "old").change_passphrase("new") == 1

@@ -16,15 +16,15 @@ from pathlib import Path
 
 import pytest
 from cryptml_client import AcceptedBundles, Client, KeyStore, UnacceptedBundle
-from cryptml_client.pinning import FILE, Pinning, describe_bundle
+from cryptml_client.trust.pinning import FILE, Pinning, describe_bundle
 from typer.testing import CliRunner
 
 from cryptml.bundle import ClientBundle
 from cryptml.bundle.build import build_bundle
 from cryptml.bundle.manifest import grouped
 from cryptml.bundle.server import ServerBundle
-from cryptml.cli.local_service import local_service
 from cryptml.cli.main import app
+from cryptml.cli.service.local_service import local_service
 from cryptml.errors import SettingError
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.networks import Network

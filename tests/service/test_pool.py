@@ -10,11 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptml_server.executor import Evaluation, WorkerLost
-from cryptml_server.loads import CircuitLoads
-from cryptml_server.models import Circuit
-from cryptml_server.pool import Request, WorkerPool
-from cryptml_server.problems import Problem
+from answered import answered
+from cryptml_server.base.errors import (
+    CircuitFailure,
+    EvaluationTooSlow,
+    ServerError,
+    TooBusy,
+    WorkerCrashed,
+    WorkerLost,
+)
+from cryptml_server.base.models import Circuit
+from cryptml_server.workers.loads import CircuitLoads
+from cryptml_server.workers.pool import WorkerPool
+from cryptml_server.workers.protocol import Evaluation, EvaluationRequest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -77,7 +85,7 @@ def pool_of(*supervisors: FakeSupervisor, waiting: int = 1000, cached_keys: int 
 
 
 async def ask(pool: WorkerPool, tenant: str, number: int = 0, keys: str = "keys") -> Evaluation:
-    return await pool.evaluate(tenant, Request(CIRCUIT, Path(), f"{tenant}/{keys}", str(number).encode()))
+    return await pool.evaluate(tenant, EvaluationRequest(CIRCUIT, Path(), f"{tenant}/{keys}", str(number).encode()))
 
 
 @settings(max_examples=30, deadline=None)
@@ -124,12 +132,12 @@ def test_a_full_queue_says_when_to_come_back() -> None:
     release = threading.Event()
     supervisor = FakeSupervisor(0, [], lambda _: release.wait(10) and None)
 
-    async def run() -> Problem:
+    async def run() -> ServerError:
         pool = pool_of(supervisor, waiting=2)
         waiting = [asyncio.ensure_future(ask(pool, "a", number)) for number in range(3)]
         await asyncio.sleep(0.05)
         assert pool.waiting == 2
-        with pytest.raises(Problem) as refused:
+        with pytest.raises(ServerError) as refused:
             await ask(pool, "a")
         release.set()
         await asyncio.gather(*waiting)
@@ -138,7 +146,7 @@ def test_a_full_queue_says_when_to_come_back() -> None:
         return refused.value
 
     refused = asyncio.run(run())
-    assert (refused.status, refused.title) == (503, "Too busy")
+    assert answered(refused) == (503, "Too busy")
     assert refused.retry_after is not None
     assert refused.retry_after >= 10
 
@@ -178,7 +186,7 @@ def test_a_dead_worker_is_asked_only_where_no_other_is_left() -> None:
         await asyncio.to_thread(first.wait, 10)
         await asyncio.sleep(0.05)
         assert pool.waiting == 1
-        with pytest.raises(Problem, match="wait for 2 workers"):
+        with pytest.raises(ServerError, match="wait for 2 workers"):
             await ask(pool, "a")
         release.set()
         await asyncio.gather(*asking)
@@ -216,18 +224,18 @@ def test_a_lost_worker_costs_a_second_attempt_and_no_third() -> None:
     def lose(body: bytes) -> None:
         attempts.append(body)
         if body == b"13" or len(attempts) == 1:
-            raise WorkerLost(503, "Worker lost", "for a test")
+            raise WorkerLost("for a test")
 
     async def run() -> None:
         pool = pool_of(FakeSupervisor(0, [], lose))
         assert (await ask(pool, "a", 1)).ciphertext == b"1"
         assert attempts == [b"1", b"1"]
-        with pytest.raises(Problem, match="for a test"):
+        with pytest.raises(ServerError, match="for a test"):
             await ask(pool, "a", 13)
         assert attempts.count(b"13") == 2
-        with pytest.raises(Problem, match="workers ended during this very request before") as refused:
+        with pytest.raises(ServerError, match="workers ended during this very request before") as refused:
             await ask(pool, "a", 13)
-        assert refused.value.status == 422
+        assert answered(refused.value)[0] == 422
         assert attempts.count(b"13") == 2, "what workers die of is not tried again"
         assert (await ask(pool, "b", 13 + 1)).ciphertext == b"14"
 
@@ -248,8 +256,10 @@ def test_a_greedy_tenant_does_not_keep_others_out_of_the_queue() -> None:
 
     greedy, calm = asyncio.run(run())
     assert isinstance(calm, Evaluation)
-    assert [isinstance(each, Problem) for each in greedy] == [False, False, False, False, True], "its latest gives way"
-    assert greedy[-1].status == 503  # type: ignore[union-attr]
+    assert [isinstance(each, ServerError) for each in greedy] == [False, False, False, False, True], (
+        "its latest gives way"
+    )
+    assert isinstance(greedy[-1], TooBusy)
 
 
 def test_a_request_given_up_as_a_worker_becomes_free_costs_no_worker() -> None:
@@ -262,7 +272,7 @@ def test_a_request_given_up_as_a_worker_becomes_free_costs_no_worker() -> None:
             waiting = asyncio.ensure_future(pool._take("b", "keys", patient=False))
             await asyncio.sleep(0)
             waiting.cancel()
-            pool._at_work["a"] -= 1
+            pool._queue.end("a")
             pool._free.append(seat)
             pool._hand_out()
             await asyncio.gather(waiting, return_exceptions=True)
@@ -274,7 +284,7 @@ def test_a_request_given_up_as_a_worker_becomes_free_costs_no_worker() -> None:
 
 
 def test_dead_workers_come_back_and_forget_deleted_keys_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cryptml_server.pool.WATCH_SECONDS", 0.01)
+    monkeypatch.setattr("cryptml_server.workers.pool.WATCH_SECONDS", 0.01)
     done: list[tuple[int, str]] = []
     supervisors = FakeSupervisor(0, done), FakeSupervisor(1, done)
 
@@ -301,46 +311,46 @@ def test_dead_workers_come_back_and_forget_deleted_keys_by_themselves(monkeypatc
 def test_a_worker_that_was_ended_for_its_time_is_lost_too() -> None:
     def stall(body: bytes) -> None:
         if body != b"7":
-            raise Problem(504, "Evaluation too slow", "for a test")
+            raise EvaluationTooSlow("for a test")
 
-    async def run() -> Problem:
+    async def run() -> ServerError:
         pool = pool_of(FakeSupervisor(0, [], stall))
         for number in range(100, 110):
-            with pytest.raises(Problem, match="for a test"):
+            with pytest.raises(ServerError, match="for a test"):
                 await ask(pool, "hostile", number)
-        with pytest.raises(Problem) as refused:
+        with pytest.raises(ServerError) as refused:
             await ask(pool, "hostile", 7)
         assert (await ask(pool, "calm", 7)).ciphertext == b"7"
         return refused.value
 
     refused = asyncio.run(run())
-    assert (refused.status, refused.title) == (429, "Too many lost workers")
+    assert answered(refused) == (429, "Too many lost workers")
 
 
 def test_a_tenant_that_costs_worker_after_worker_has_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     def lose(body: bytes) -> None:
         if body != b"7":
-            raise WorkerLost(422, "Evaluation failed", "for a test")
+            raise WorkerCrashed("for a test")
 
-    async def run() -> Problem:
+    async def run() -> ServerError:
         pool = pool_of(FakeSupervisor(0, [], lose))
         for number in range(100, 105):
             with pytest.raises(WorkerLost):
                 await ask(pool, "hostile", number)
-        with pytest.raises(Problem) as refused:
+        with pytest.raises(ServerError) as refused:
             await ask(pool, "hostile", 7)
         assert (await ask(pool, "calm", 7)).ciphertext == b"7"
-        monkeypatch.setattr("cryptml_server.quarantine.LOSS_SECONDS", 0.0)
+        monkeypatch.setattr("cryptml_server.workers.quarantine.LOSS_SECONDS", 0.0)
         assert (await ask(pool, "hostile", 7)).ciphertext == b"7"
         return refused.value
 
     refused = asyncio.run(run())
-    assert (refused.status, refused.title) == (429, "Too many lost workers")
+    assert answered(refused) == (429, "Too many lost workers")
 
 
 def test_a_tenant_that_gives_up_evaluation_after_evaluation_has_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cryptml_server.pool.NEARLY_SECONDS", 0.0)
-    monkeypatch.setattr("cryptml_server.quarantine.MOST_STOPPED", 3)
+    monkeypatch.setattr("cryptml_server.workers.slots.NEARLY_SECONDS", 0.0)
+    monkeypatch.setattr("cryptml_server.workers.quarantine.MOST_STOPPED", 3)
     ended = threading.Event()
 
     class Endable(FakeSupervisor):
@@ -352,22 +362,22 @@ def test_a_tenant_that_gives_up_evaluation_after_evaluation_has_to_wait(monkeypa
         if body != b"7":
             ended.wait(10)
             ended.clear()
-            raise WorkerLost(503, "Worker lost", "ended")
+            raise WorkerLost("ended")
 
-    async def run() -> Problem:
+    async def run() -> ServerError:
         pool = pool_of(Endable(0, [], stay))
         for number in range(100, 103):
             asking = asyncio.ensure_future(ask(pool, "restless", number))
             await asyncio.sleep(0.05)
             asking.cancel()
             await asyncio.wait([asking])
-        with pytest.raises(Problem) as refused:
+        with pytest.raises(ServerError) as refused:
             await ask(pool, "restless", 7)
         assert (await ask(pool, "calm", 7)).ciphertext == b"7"
         return refused.value
 
     refused = asyncio.run(run())
-    assert (refused.status, refused.title) == (429, "Too many stopped evaluations")
+    assert answered(refused) == (429, "Too many stopped evaluations")
     assert (refused.retry_after or 0) > 500
 
 
@@ -376,13 +386,13 @@ def test_a_busy_worker_forgets_before_its_next_request_and_after_a_failure_too()
 
     def fail(body: bytes) -> None:
         if body == b"1":
-            raise Problem(500, "Circuit failure", "for a test")
+            raise CircuitFailure("for a test")
 
     async def run() -> None:
         pool = pool_of(FakeSupervisor(0, done, fail))
         watching = asyncio.ensure_future(pool.watch())
         await ask(pool, "a")
-        with pytest.raises(Problem, match="for a test"):
+        with pytest.raises(ServerError, match="for a test"):
             await ask(pool, "b", 1)  # the worker lives on, and what it has in memory
         asking = [asyncio.ensure_future(ask(pool, "c", number)) for number in range(3, 6)]
         await asyncio.sleep(0)
@@ -401,9 +411,9 @@ def test_keys_that_went_while_a_request_waited_are_asked_for_again(tmp_path: Pat
 
     async def run() -> None:
         pool = pool_of(FakeSupervisor(0, done))
-        with pytest.raises(Problem, match="not at hand any more") as refused:
-            await pool.evaluate("a", Request(CIRCUIT, tmp_path / "gone", "a/keys", b""))
-        assert (refused.value.status, refused.value.retry_after) == (503, 1)
+        with pytest.raises(ServerError, match="not at hand any more") as refused:
+            await pool.evaluate("a", EvaluationRequest(CIRCUIT, tmp_path / "gone", "a/keys", b""))
+        assert (answered(refused.value)[0], refused.value.retry_after) == (503, 1)
         await ask(pool, "a")
 
     asyncio.run(run())

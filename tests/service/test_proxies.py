@@ -13,9 +13,9 @@ from typing import Any
 import httpx
 import pytest
 from awkward import HTML, OK, answer, drip, listening, raw_listening, read_request, tunnels
-from cryptml_client.proxies import choose_proxy
-from cryptml_client.transport import Transport
-from cryptml_server.tls import tls_context
+from cryptml_client.http.proxies import choose_proxy
+from cryptml_client.http.transport import Transport
+from cryptml_server.base.tls import tls_context
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec

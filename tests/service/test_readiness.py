@@ -20,20 +20,20 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from answered import answered
+from cryptml_server.base.draining import Draining
+from cryptml_server.base.errors import ServerError, Unavailable, WorkerLost
+from cryptml_server.base.models import Circuit, ModelRegistry
 from cryptml_server.database import Database
-from cryptml_server.draining import Draining
-from cryptml_server.executor import WorkerLost
-from cryptml_server.loads import MOST_AGAIN_SECONDS, CircuitLoads
-from cryptml_server.models import Circuit, ModelRegistry
-from cryptml_server.pool import WorkerPool
-from cryptml_server.problems import Problem
-from cryptml_server.readiness import Readiness
-from cryptml_server.supervisor import Supervisor
+from cryptml_server.operations.readiness import Readiness
+from cryptml_server.workers.loads import MOST_AGAIN_SECONDS, CircuitLoads
+from cryptml_server.workers.local import Supervisor
+from cryptml_server.workers.pool import WorkerPool
 
 from benchmarks.postgresql import PostgreSQL, find_programs
 from cryptml.bundle import ClientBundle
 from cryptml.bundle.build import build_bundle
-from cryptml.cli.local_service import LocalService, local_service
+from cryptml.cli.service.local_service import LocalService, local_service
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
@@ -345,7 +345,7 @@ class Silent:
 
 
 def test_one_thread_waits_for_a_database_however_many_ask(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cryptml_server.readiness.DATABASE_SECONDS", 0.2)
+    monkeypatch.setattr("cryptml_server.operations.readiness.DATABASE_SECONDS", 0.2)
     silent = Silent()
     supervisor = Supervisor(threads=1, cached_keys=1, deadline_seconds=60)
     pool = WorkerPool((supervisor,), cached_keys=1, waiting=1)
@@ -356,7 +356,7 @@ def test_one_thread_waits_for_a_database_however_many_ask(monkeypatch: pytest.Mo
         readiness = Readiness(pool, silent, Draining())  # type: ignore[arg-type]
         for _ in range(3):
             asked = await asyncio.gather(*(readiness.require() for _ in range(20)), return_exceptions=True)
-            assert all(isinstance(each, Problem) and each.status == 503 for each in asked)
+            assert all(isinstance(each, Unavailable) for each in asked)
         assert silent.asked == 1
         silent.may.set()
         deadline = time.monotonic() + PATIENCE_SECONDS
@@ -364,7 +364,7 @@ def test_one_thread_waits_for_a_database_however_many_ask(monkeypatch: pytest.Mo
             try:
                 await readiness.require()
                 break
-            except Problem:
+            except ServerError:
                 assert time.monotonic() < deadline
                 await asyncio.sleep(0.05)
         await asyncio.gather(*(readiness.require() for _ in range(20)))
@@ -378,9 +378,9 @@ def test_draining_comes_first_and_nothing_is_asked() -> None:
     silent, draining = Silent(), Draining()
     draining.begin()
     pool = WorkerPool((Supervisor(threads=1, cached_keys=1, deadline_seconds=60),), cached_keys=1, waiting=1)
-    with pytest.raises(Problem) as refused:
+    with pytest.raises(ServerError) as refused:
         asyncio.run(Readiness(pool, silent, draining).require())  # type: ignore[arg-type]
-    assert (refused.value.status, refused.value.title, silent.asked) == (503, "Draining", 0)
+    assert (answered(refused.value), silent.asked) == ((503, "Draining"), 0)
 
 
 def circuit(index: int) -> Circuit:
@@ -397,7 +397,7 @@ def test_a_circuit_is_tried_again_ever_more_seldom() -> None:
     loads.failed(two)
     assert (loads.due, loads.broken, loads.tried) == ((), {two}, True)
     assert not loads.lacks(one)
-    with pytest.raises(Problem, match="did not load here"):
+    with pytest.raises(ServerError, match="did not load here"):
         loads.lacks(two)
     waits = []
     for _ in range(12):

@@ -14,10 +14,10 @@ import httpx
 import numpy as np
 import pytest
 from cryptml_server.database import Database
-from cryptml_server.tenants import Quotas, TenantStore
+from cryptml_server.tenancy.tenants import Quotas, TenantStore
 
 from cryptml.bundle import ClientBundle
-from cryptml.cli.local_service import LocalService, local_service
+from cryptml.cli.service.local_service import LocalService, local_service
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
 from cryptml.networks import Network

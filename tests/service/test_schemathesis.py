@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import schemathesis
 from cryptml_server.app import open_database
-from cryptml_server.settings import Settings
-from cryptml_server.tenants import Quotas, TenantStore
+from cryptml_server.base.settings import Settings
+from cryptml_server.tenancy.tenants import Quotas, TenantStore
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from requests import Session
@@ -26,7 +26,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from cryptml.bundle import ClientBundle
-from cryptml.cli.local_service import local_service
+from cryptml.cli.service.local_service import local_service
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
 

@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
-from cryptml_server.settings import Settings
-from cryptml_server.settings_reference import describe_settings, markdown
+from cryptml_server.base.settings import Settings
+from cryptml_server.base.settings_reference import describe_settings, markdown
 from typer.testing import CliRunner
 
 from cryptml.cli.main import app
-from cryptml.cli.service_settings import read_settings
+from cryptml.cli.options.service import read_settings
 from cryptml.errors import SettingError
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
@@ -19,7 +19,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
 
 def test_the_reference_in_the_repository_is_the_codes() -> None:
     written = DOCUMENT.read_text()
-    assert written == markdown(), "run python -m cryptml_server.settings_reference > docs/settings.md"
+    assert written == markdown(), "run python -m cryptml_server.base.settings_reference > docs/settings.md"
 
 
 def test_every_setting_is_described() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cryptml_client import Client, KeyStore, SpotCheckFailed, UnacceptedBundle
-from cryptml_client.spot_checking import SpotChecking, detection_probability
+from cryptml_client.trust.spot_checking import SpotChecking, detection_probability
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save
@@ -19,7 +19,7 @@ from cryptml.bundle import ClientBundle
 from cryptml.bundle.build import build_bundle
 from cryptml.bundle.server import ServerBundle
 from cryptml.bundle.spot_checks import FILE, MOST_CHECKS, SpotChecks, make_spot_checks
-from cryptml.cli.local_service import local_service
+from cryptml.cli.service.local_service import local_service
 from cryptml.errors import BundleError, RangeError, SettingError
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.networks import FloatArray, IntArray, Network
@@ -64,7 +64,7 @@ def test_an_exact_network_has_one_right_answer(tiny: Network) -> None:
 @pytest.mark.parametrize("split", ["CCSSS", "SSSSS"])
 def test_intervals_hold_noisy_answers_that_they_were_not_made_from(reference: Network, split: str) -> None:
     from cryptml.bundle.spot_checks import _run_noisily
-    from cryptml.networks.engine_noise import NoisyOperations
+    from cryptml.networks.rounding.noise import NoisyOperations
 
     checks = made(reference, split, 2)
     values = reference.quantise(checks.regions)

@@ -16,9 +16,10 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from cryptml_server.models import Circuit, ModelRegistry
-from cryptml_server.problems import Problem
-from cryptml_server.supervisor import Supervisor
+from answered import answered
+from cryptml_server.base.errors import ServerError
+from cryptml_server.base.models import Circuit, ModelRegistry
+from cryptml_server.workers.local import Supervisor
 
 from cryptml.bundle import ClientBundle
 from cryptml.fhe.client import ClientCircuit, KeySet
@@ -73,9 +74,9 @@ def pid(supervisor: Supervisor) -> int:
 
 
 def refusal(action: Callable[[], object]) -> tuple[int, str]:
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(ServerError) as caught:
         action()
-    return caught.value.status, caught.value.title
+    return answered(caught.value)
 
 
 def test_a_dead_worker_is_replaced(kit: Kit, start: Callable[..., Supervisor]) -> None:
@@ -239,7 +240,7 @@ def test_a_worker_has_as_much_memory_as_it_is_given(kit: Kit) -> None:
     try:
         roomy.start((kit.circuit,))
         np.testing.assert_array_equal(kit.evaluate(roomy), kit.evaluate(roomy))
-        with pytest.raises(Problem) as refused:
+        with pytest.raises(ServerError) as refused:
             kit.evaluate(tight)
         assert refused.value.status in (422, 503, 504), "it ends, and says so"
     finally:

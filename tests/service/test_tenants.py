@@ -18,25 +18,33 @@ import anyio.to_thread
 import httpx
 import numpy as np
 import pytest
+from answered import answered
 from cryptml_client import Client, KeyStore
 from cryptml_server.app import open_database
+from cryptml_server.base.errors import (
+    CircuitFailure,
+    EvaluationTooSlow,
+    ServerError,
+    TooBusy,
+    UnknownKeys,
+    UnusableCiphertext,
+)
+from cryptml_server.base.models import Circuit
+from cryptml_server.base.settings import Settings
 from cryptml_server.database import Database, DatabaseUnavailable, daily_usage, evaluation_keys
-from cryptml_server.key_files import KeyFiles
-from cryptml_server.key_store import KeyStore as StoredKeys
-from cryptml_server.models import Circuit
-from cryptml_server.problems import Problem
-from cryptml_server.settings import Settings
-from cryptml_server.tenants import ANONYMOUS, Quotas, TenantStore
-from cryptml_server.uploads import UploadDesk
-from cryptml_server.usage import UsageMeter
+from cryptml_server.keys.files import KeyFiles
+from cryptml_server.keys.store import KeyStore as StoredKeys
+from cryptml_server.keys.uploads import UploadService
+from cryptml_server.tenancy.tenants import ANONYMOUS, Quotas, TenantStore
+from cryptml_server.tenancy.usage import UsageMeter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text, update
 from typer.testing import CliRunner
 
 from cryptml.bundle import ClientBundle
-from cryptml.cli.local_service import LocalService, local_service
 from cryptml.cli.main import app
+from cryptml.cli.service.local_service import LocalService, local_service
 from cryptml.errors import ServiceRefused, SettingError
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
@@ -54,7 +62,7 @@ def circuit(index: int = 0) -> Circuit:
     return Circuit("tiny", index, (2 * index, 2 * index + 1), Path(), "0" * 64, "1" * 64, (1, 2), (1, 2))
 
 
-def refusal(meter: UsageMeter, tenant: Any, index: int = 0, fault: Problem | None = None) -> Problem | None:
+def refusal(meter: UsageMeter, tenant: Any, index: int = 0, fault: ServerError | None = None) -> ServerError | None:
     """Count one evaluation, which may end with a fault, and return what it was refused with."""
 
     async def evaluate() -> None:
@@ -64,7 +72,7 @@ def refusal(meter: UsageMeter, tenant: Any, index: int = 0, fault: Problem | Non
 
     try:
         anyio.run(evaluate)
-    except Problem as problem:
+    except ServerError as problem:
         return problem
     return None
 
@@ -134,7 +142,7 @@ def test_a_day_has_so_many_evaluations(store: TenantStore, database: Database) -
     assert [refusal(meter, tenant) for _ in range(3)] == [None] * 3
     refused = refusal(meter, tenant)
     assert refused is not None
-    assert (refused.status, refused.title) == (429, "Daily quota used up")
+    assert answered(refused) == (429, "Daily quota used up")
     assert refused.retry_after is not None
     assert 0 < refused.retry_after <= 86_400
     assert refusal(meter, other) is None
@@ -153,7 +161,7 @@ def test_a_segment_has_a_budget_that_no_restart_renews(store: TenantStore, datab
     for index in (0, 1):
         refused = refusal(UsageMeter(database), tenant, index)
         assert refused is not None
-        assert (refused.status, refused.title) == (403, "Query budget used up")
+        assert answered(refused) == (403, "Query budget used up")
     assert [(each["start"], each["used"], each["budget"]) for each in meter.budgets(tenant)] == [(0, 2, 2), (2, 1, 1)]
     assert meter.used_today(tenant) == 3, "what was refused is not counted"
     meter.set_budget(tenant, "tiny", (2, 3), None)
@@ -163,8 +171,14 @@ def test_a_segment_has_a_budget_that_no_restart_renews(store: TenantStore, datab
 def test_what_failed_by_the_services_fault_is_given_back(store: TenantStore, database: Database) -> None:
     tenant, _ = store.add("clinic", Quotas(segment_queries=2))
     meter = UsageMeter(database)
-    for status, left in ((503, 0), (404, 0), (500, 0), (422, 1), (504, 2)):
-        fault = Problem(status, "Failed", "for a test")
+    for kind, left in (
+        (TooBusy, 0),
+        (UnknownKeys, 0),
+        (CircuitFailure, 0),
+        (UnusableCiphertext, 1),
+        (EvaluationTooSlow, 2),
+    ):
+        fault = kind("for a test")
         assert refusal(meter, tenant, fault=fault) is fault
         assert (meter.used_today(tenant), meter.budgets(tenant)[0]["used"]) == (left, left)
 
@@ -175,9 +189,9 @@ def test_only_so_many_at_once(store: TenantStore, database: Database) -> None:
 
     async def ask() -> None:
         with meter.place(tenant), meter.place(tenant):
-            with pytest.raises(Problem) as refused, meter.place(tenant):
+            with pytest.raises(ServerError) as refused, meter.place(tenant):
                 pass
-            assert (refused.value.status, refused.value.title) == (429, "Too many evaluations at once")
+            assert answered(refused.value) == (429, "Too many evaluations at once")
         with meter.place(tenant):
             pass
 
@@ -187,7 +201,7 @@ def test_only_so_many_at_once(store: TenantStore, database: Database) -> None:
 def test_counts_are_exact_when_many_count_at_once(store: TenantStore, database: Database) -> None:
     tenant, _ = store.add("clinic", Quotas(daily_evaluations=50, concurrent_evaluations=100))
     meters = [UsageMeter(database) for _ in range(4)]
-    outcomes: list[Problem | None] = []
+    outcomes: list[ServerError | None] = []
     threads = [
         threading.Thread(target=lambda meter=meter: outcomes.extend(refusal(meter, tenant) for _ in range(20)))  # type: ignore[misc]
         for meter in meters
@@ -299,7 +313,7 @@ class Keys:
         self.files = KeyFiles(folder)
         self.folder = folder
         self.store = StoredKeys(self.files, database, unused_seconds=1000)
-        self.uploads = UploadDesk(self.files, database, limit=10_000, seconds=5)
+        self.uploads = UploadService(self.files, database, limit=10_000, seconds=5)
 
     def on_disk(self) -> list[Path]:
         return [path for path in self.folder.rglob("*") if path.is_file()]
@@ -339,8 +353,8 @@ def test_quotas_hold_while_uploads_wait_to_be_checked(store: TenantStore, keys: 
         async def one(who: Any, body: bytes) -> None:
             try:
                 outcomes.append(await upload(keys, who, body, hold=0.3))
-            except Problem as problem:
-                outcomes.append(problem.title)
+            except ServerError as problem:
+                outcomes.append(answered(problem)[1])
 
         async with anyio.create_task_group() as tasks:
             for number in range(4):
@@ -352,7 +366,7 @@ def test_quotas_hold_while_uploads_wait_to_be_checked(store: TenantStore, keys: 
     outcomes = anyio.run(run)
     assert outcomes.count("Too busy") == 2, "a tenant has two uploads at once, and does not keep others from theirs"
     assert len([each for each in outcomes if len(each) == 64]) == 3
-    with pytest.raises(Problem, match="you have stored 2 of 2"):
+    with pytest.raises(ServerError, match="you have stored 2 of 2"):
         anyio.run(upload, keys, tenant, BODY + b"x")
     assert len(keys.on_disk()) == 3
 
@@ -411,7 +425,7 @@ def test_a_revoked_tenants_keys_go_whenever_they_came(store: TenantStore, keys: 
             store.revoke("leaving")
             keys.store.keep(tenant, small(1), sha256(BODY), received)
 
-    with pytest.raises(Problem, match="was revoked"):
+    with pytest.raises(ServerError, match="was revoked"):
         anyio.run(late)
     for who in (tenant, staying):
         digest = sha256(BODY[::-1])
@@ -468,18 +482,18 @@ def test_an_upload_goes_on_where_it_broke_off(
         async with keys.uploads.part(tenant, small(), sha256(BODY), broken(), offset=0, length=len(BODY)):
             pytest.fail("it broke off")
 
-    with pytest.raises(Problem):
+    with pytest.raises(ServerError):
         anyio.run(run)
     keys.files.close()
     again = Keys(tmp_path / "keys", database)  # the service starts again
     assert again.uploads.offset(tenant, small(), sha256(BODY)) == 70
-    with pytest.raises(Problem) as refused:
+    with pytest.raises(ServerError) as refused:
         put_part(again, tenant, 60, BODY[60:])
-    assert (refused.value.status, refused.value.headers["Upload-Offset"]) == (409, "70")
+    assert (answered(refused.value), refused.value.offset) == ((409, "Another offset"), 70)
     assert put_part(again, tenant, 70, BODY[70:100]) == 100
     assert again.store.sweep() == []
     assert len(again.on_disk()) == 1, "it may still go on"
-    with pytest.raises(Problem, match="more came than"):
+    with pytest.raises(ServerError, match="more came than"):
         put_part(again, tenant, 100, BODY[100:], b"more")
     assert put_part(again, tenant, 200) == 200, "what came before the excess counts"
     assert again.store.holds(tenant, small(), sha256(BODY))
@@ -494,11 +508,11 @@ def test_an_upload_goes_on_where_it_broke_off(
 
 def test_parts_that_are_not_the_keys_are_dropped_and_bounded(store: TenantStore, keys: Keys) -> None:
     tenant, _ = store.add("clinic", Quotas(keys=100))
-    with pytest.raises(Problem, match="SHA-256 is not the one"):
+    with pytest.raises(ServerError, match="SHA-256 is not the one"):
         put_part(keys, tenant, 0, BODY[1:] + b"x")
     assert keys.on_disk() == []
     for length in (99, 301):
-        with pytest.raises(Problem, match="are said to have"):
+        with pytest.raises(ServerError, match="are said to have"):
             put_part(keys, tenant, 0, BODY, length=length)
 
     async def leave(number: int) -> None:
@@ -508,7 +522,7 @@ def test_parts_that_are_not_the_keys_are_dropped_and_bounded(store: TenantStore,
 
     for number in range(4):
         anyio.run(leave, number)
-    with pytest.raises(Problem, match="4 uploads of yours are unfinished"):
+    with pytest.raises(ServerError, match="4 uploads of yours are unfinished"):
         anyio.run(leave, 4)
 
 
@@ -533,7 +547,7 @@ def test_the_disk_is_waited_for_in_threads_and_not_for_every_block(
 ) -> None:
     tenant, _ = store.add("clinic", Quotas())
     large = replace(small(), key_bytes=(100, 4 << 20))
-    desk = UploadDesk(keys.files, database, limit=1 << 30, seconds=5)
+    desk = UploadService(keys.files, database, limit=1 << 30, seconds=5)
     block, written, removed = bytes(1 << 16), list[int](), list[Path]()
     write, unlink = os.write, Path.unlink
 
@@ -577,8 +591,8 @@ def test_what_a_full_disk_took_is_there_once(store: TenantStore, keys: Keys, mon
         return taken
 
     with monkeypatch.context() as patch:
-        patch.setattr("cryptml_server.uploads.os.write", full)
-        with pytest.raises(Problem, match="No space left"):
+        patch.setattr("cryptml_server.keys.uploads.os.write", full)
+        with pytest.raises(ServerError, match="No space left"):
             put_part(keys, tenant, 0, BODY)
     assert put_part(keys, tenant, 70, BODY[70:]) == len(BODY)
     assert keys.store.holds(tenant, small(), sha256(BODY))
@@ -597,11 +611,11 @@ def test_an_upload_that_trickles_in_is_ended(store: TenantStore, keys: Keys, mon
         async with keys.uploads.part(tenant, small(), sha256(BODY), body, offset=0, length=len(BODY)) as (path, _):
             keys.store.keep(tenant, small(), sha256(BODY), path)
 
-    monkeypatch.setattr("cryptml_server.uploads.RATE_SECONDS", 0.05)
-    monkeypatch.setattr("cryptml_server.uploads.LEAST_BYTES_PER_SECOND", 300)
-    with pytest.raises(Problem, match="fewer than 300 a second") as refused:
+    monkeypatch.setattr("cryptml_server.keys.uploads.RATE_SECONDS", 0.05)
+    monkeypatch.setattr("cryptml_server.keys.uploads.LEAST_BYTES_PER_SECOND", 300)
+    with pytest.raises(ServerError, match="fewer than 300 a second") as refused:
         anyio.run(send, 0.02, 1)
-    assert (refused.value.status, refused.value.title) == (408, "Upload too slow")
+    assert answered(refused.value) == (408, "Upload too slow")
     there = keys.uploads.offset(tenant, small(), sha256(BODY))
     assert 1 <= there <= 3, "it may go on there"
     keys.uploads.discard(tenant, small(), sha256(BODY))
@@ -635,14 +649,14 @@ def test_no_announced_length_makes_an_upload_free(store: TenantStore, keys: Keys
         async with receiving:
             pass
 
-    with pytest.raises(Problem, match="more came than"):
+    with pytest.raises(ServerError, match="more came than"):
         anyio.run(send, BODY, 0, -1)
     assert uploaded_today(database) == keys.uploads.offset(tenant, small(), sha256(BODY)) == 0
-    with pytest.raises(Problem, match="more came than"):
+    with pytest.raises(ServerError, match="more came than"):
         anyio.run(send, BODY, 0, 50)
     anyio.run(send, BODY[:30], 0, 30)
     assert uploaded_today(database) == 80
-    with pytest.raises(Problem, match="bytes of uploads of this day"):
+    with pytest.raises(ServerError, match="bytes of uploads of this day"):
         anyio.run(send, BODY[30:], 30, 10**18)
     assert uploaded_today(database) == 80
 
@@ -653,9 +667,9 @@ def test_good_keys_that_cannot_be_kept_just_now_need_not_come_again(store: Tenan
     async def busy() -> None:
         receiving = keys.uploads.part(tenant, small(), sha256(BODY), stream(BODY), offset=0, length=len(BODY))
         async with receiving:
-            raise Problem(503, "Too busy", "for a test")
+            raise TooBusy("for a test")
 
-    with pytest.raises(Problem, match="for a test"):
+    with pytest.raises(ServerError, match="for a test"):
         anyio.run(busy)
     assert put_part(keys, tenant, len(BODY)) == len(BODY), "nothing is left to send"
     assert keys.store.holds(tenant, small(), sha256(BODY))
@@ -668,7 +682,7 @@ def test_a_days_uploads_are_bounded(store: TenantStore, keys: Keys) -> None:
     tenant, _ = store.add("clinic", Quotas(daily_upload_bytes=700))
     for number in range(2):
         anyio.run(upload, keys, tenant, BODY + bytes([number]))
-    with pytest.raises(Problem, match="bytes of uploads of this day"):
+    with pytest.raises(ServerError, match="bytes of uploads of this day"):
         anyio.run(upload, keys, tenant, BODY)
     other, _ = store.add("other", Quotas())
     anyio.run(upload, keys, other, BODY)

@@ -11,8 +11,8 @@ from typing import Any
 
 import httpx
 import pytest
-from cryptml_server.settings import Settings
-from cryptml_server.tls import tls_context
+from cryptml_server.base.settings import Settings
+from cryptml_server.base.tls import tls_context
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -20,8 +20,8 @@ from pydantic import ValidationError
 from slow_service import slow_service
 from typer.testing import CliRunner
 
-from cryptml.cli.local_service import local_service
 from cryptml.cli.main import app
+from cryptml.cli.service.local_service import local_service
 from cryptml.errors import SettingError
 
 

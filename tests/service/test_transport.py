@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 from awkward import HTML, OK, Behaviour, answer, drip, listening, raw_listening, read_request
-from cryptml_client.answers import OCTETS
+from cryptml_client.http.answers import OCTETS
+from cryptml_client.http.transport import Transport
 from cryptml_client.jobs import RemoteJob
 from cryptml_client.progress import Silent
-from cryptml_client.transport import Transport
-from cryptml_server.tls import tls_context
+from cryptml_server.base.tls import tls_context
 from test_tls import make_pair
 
 from cryptml.errors import (

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 from awkward import HTML, answer, listening, read_head, read_request
+from cryptml_client.http.transport import Transport
 from cryptml_client.progress import Silent
-from cryptml_client.transport import Transport
 from cryptml_client.uploading import LEAST_PART_BYTES, MOST_DISAGREEMENTS, PART_BYTES, KeyUpload
 
 from cryptml.errors import ServiceError, ServiceProtocolError, ServiceRefused, ServiceUnavailable

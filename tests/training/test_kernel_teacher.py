@@ -15,8 +15,8 @@ from cryptml.datasets.base import Dataset
 from cryptml.errors import SettingError
 from cryptml.networks.front_ends import Deep, Standardisation
 from cryptml.training import Examples, TrainingSettings, teacher_epochs, train_teacher
-from cryptml.training.auc import RocAuc
-from cryptml.training.kernel_teacher import REACH, DeepFeatures, KernelMachine
+from cryptml.training.evaluation.auc import RocAuc
+from cryptml.training.teachers.kernel_teacher import REACH, DeepFeatures, KernelMachine
 
 SIDE = 16
 SETTINGS = TrainingSettings(teacher="kernel", views=3)

@@ -11,7 +11,7 @@ from safetensors.numpy import load
 from cryptml.networks.front_ends import Standardisation
 from cryptml.networks.front_ends.deep import features, shipped_weights
 from cryptml.training import pretrain
-from cryptml.training.scenes import PROPERTIES, draw_scenes
+from cryptml.training.teachers.scenes import PROPERTIES, draw_scenes
 
 
 @settings(max_examples=10, deadline=None)

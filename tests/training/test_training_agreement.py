@@ -14,11 +14,11 @@ from torch import nn
 
 from cryptml.datasets.base import Dataset
 from cryptml.errors import NetworkError
-from cryptml.networks.architectures.blocks import ResidualBlock, activation, input_grid, linear
 from cryptml.networks.conversion import convert, largest_difference
 from cryptml.networks.front_ends import Standardisation
+from cryptml.networks.modules.blocks import ResidualBlock, activation, input_grid, linear
 from cryptml.training import TrainedNetwork
-from cryptml.training.agreement import check_agreement, disagreement, settle
+from cryptml.training.evaluation.agreement import check_agreement, disagreement, settle
 
 FRONT_END = Standardisation(8)
 

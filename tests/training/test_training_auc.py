@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from cryptml.errors import DatasetError
-from cryptml.training.auc import RocAuc, bootstrap_interval
+from cryptml.training.evaluation.auc import RocAuc, bootstrap_interval
 
 
 def predictions(n: int, classes: int = 2, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ from cryptml.errors import DatasetError
 from cryptml.networks import Standardisation
 from cryptml.networks.architectures.design import Convolution, Design
 from cryptml.networks.architectures.registry import Architecture, load_architecture
-from cryptml.networks.engine_noise import DEFAULT_P_ERROR
+from cryptml.networks.rounding.noise import DEFAULT_P_ERROR
 from cryptml.training import Examples, TrainingSettings, cross_validate, cross_validation, prepare_folds
 from cryptml.training.cross_validation import inner_split
 

@@ -12,10 +12,10 @@ from cryptml.datasets.base import Dataset
 from cryptml.errors import DatasetError, NetworkError
 from cryptml.networks.front_ends import Standardisation
 from cryptml.training import Examples, TrainedTeacher, TrainingSettings, build_teacher, teacher_epochs, train_teacher
-from cryptml.training.auc import RocAuc
-from cryptml.training.distillation import Features, distil_from, distillation_loss, similarity_loss
+from cryptml.training.evaluation.auc import RocAuc
 from cryptml.training.fit import Batch
-from cryptml.training.teacher import Committee, Panel
+from cryptml.training.teachers.distillation import Features, distil_from, distillation_loss, similarity_loss
+from cryptml.training.teachers.network_teacher import Committee, Panel
 
 LOGITS = torch.tensor([[1.0, -2.0], [0.5, 3.0], [-1.0, 0.0]])
 TEACHER = torch.tensor([[2.0, 1.0], [0.0, 0.5], [3.0, -3.0]])

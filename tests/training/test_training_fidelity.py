@@ -10,7 +10,7 @@ import torch
 from network_samples import rounded_network
 
 from cryptml.datasets.base import Dataset
-from cryptml.networks.clamping import within_bins
+from cryptml.networks.rounding.clamping import within_bins
 from cryptml.splits import Segment
 from cryptml.training import TrainedNetwork, measure_fidelity
 

@@ -13,8 +13,8 @@ from torch.nn.utils import prune
 from cryptml.datasets.base import Dataset
 from cryptml.errors import NetworkError
 from cryptml.networks.architectures import tiny
-from cryptml.networks.architectures.rounding import RoundedAccumulator, excess
 from cryptml.networks.front_ends import Standardisation
+from cryptml.networks.modules.rounded_accumulator import RoundedAccumulator, excess
 from cryptml.training import TrainingSettings
 from cryptml.training import fit as fitting
 from cryptml.training.examples import Examples, predict

@@ -17,8 +17,8 @@ from cryptml.datasets.base import Dataset
 from cryptml.errors import SettingError
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.networks import Scattering, Standardisation, load_network, save_network
-from cryptml.networks.architectures.blocks import activation, input_grid, keep_taps, linear
 from cryptml.networks.architectures.registry import Architecture
+from cryptml.networks.modules.blocks import activation, input_grid, keep_taps, linear
 from cryptml.runtime import ClearEvaluator, run_split
 from cryptml.splits import Split
 from cryptml.training import Examples, TrainedNetwork, TrainingSettings, evaluate, train_network

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from cryptml.datasets.base import Dataset
 from cryptml.errors import DatasetError, SettingError
 from cryptml.training import fit_baseline, judge
-from cryptml.training.calibration import BINS, calibrate
-from cryptml.training.roc import operating_points
+from cryptml.training.evaluation.calibration import BINS, calibrate
+from cryptml.training.evaluation.roc import operating_points
 
 SCORED = st.lists(
     st.tuples(st.booleans(), st.integers(0, 20).map(lambda step: step / 20)), min_size=2, max_size=60
@@ -113,7 +113,7 @@ def test_the_baseline_learns_what_is_plain(side: int) -> None:
 def test_the_shortcut_for_few_pictures_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     data = ramps(12, 100)
     short = fit_baseline(data)
-    monkeypatch.setattr("cryptml.training.baseline.MOST_SPANNED", 0)
+    monkeypatch.setattr("cryptml.training.evaluation.baseline.MOST_SPANNED", 0)
     whole = fit_baseline(data)
     assert short.strength == whole.strength
     np.testing.assert_allclose(short.predict(data.images), whole.predict(data.images), atol=2e-3)

@@ -7,7 +7,7 @@ import dataclasses
 from cryptml import training
 from cryptml.datasets.base import Dataset
 from cryptml.networks import Standardisation
-from cryptml.networks.clamping import Clamping
+from cryptml.networks.rounding.clamping import Clamping
 from cryptml.training import (
     CrossValidation,
     DataDescription,

@@ -12,11 +12,11 @@ from torch import nn
 
 from cryptml.datasets.base import Dataset
 from cryptml.errors import DatasetError, NetworkError, SettingError
-from cryptml.networks.architectures.blocks import input_grid, linear, value_of
 from cryptml.networks.architectures.design import Convolution, Design
 from cryptml.networks.architectures.registry import Architecture, load_architecture
 from cryptml.networks.conversion import largest_difference
 from cryptml.networks.front_ends import Standardisation
+from cryptml.networks.modules.blocks import input_grid, linear, value_of
 from cryptml.networks.network import Network
 from cryptml.training import Examples, TrainedNetwork, TrainingSettings, check_convertible, evaluate, qat, train_network
 

@@ -11,12 +11,12 @@ import typer
 
 from cryptml.cli.console import Stages, bar, out, print_json
 from cryptml.errors import SettingError, printable
+from cryptml.exposure.facts import SegmentExposure, insecure_layers, segment_exposure, split_exposure
 from cryptml.fhe.settings import power
 from cryptml.networks import Network, load_network
-from cryptml.networks.engine_noise import DEFAULT_P_ERROR
+from cryptml.networks.rounding.noise import DEFAULT_P_ERROR
 from cryptml.networks.shipped import DEFAULT_SPLITS
-from cryptml.profiler.exposure import SegmentExposure, insecure_layers, segment_exposure, split_exposure
-from cryptml.profiler.listing import describe_layers
+from cryptml.profiler.plan.listing import describe_layers
 from cryptml.reports.exposure import (
     client_holds_text,
     client_table,
@@ -139,7 +139,7 @@ def _audit_all(network: Network, budget: int, p_error: float) -> dict[str, Any]:
 def _attack(
     network: Network, segments: Sequence[Segment], facts: Mapping[Segment, SegmentExposure], budget: int
 ) -> list[dict[str, Any]]:
-    from cryptml.profiler.extraction import audit_segment
+    from cryptml.exposure.extraction import audit_segment
 
     attacks = []
     with bar("attacking segments", len(segments)) as (progress, task):
@@ -190,10 +190,10 @@ def _attack_ciphertexts(
     segment, queries = Segment(chosen["start"], chosen["stop"]), chosen["exposure"]["queries"]
     if queries > limit:
         return {"skipped": f"segment {segment} needs {queries} queries, --encrypted-queries allows {limit}"}
+    from cryptml.exposure.extraction import audit_segment
+    from cryptml.exposure.oracles import EncryptedOracle
     from cryptml.fhe.client import ClientCircuit, KeySet
     from cryptml.fhe.server import ServerCircuit, load_evaluation_keys
-    from cryptml.profiler.extraction import audit_segment
-    from cryptml.profiler.oracles import EncryptedOracle
 
     compiled = _compile(network, segment, p_error)
     with tempfile.TemporaryDirectory(prefix="cryptml-audit-") as name:

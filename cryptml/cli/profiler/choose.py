@@ -9,9 +9,9 @@ import typer
 
 from cryptml.cli.console import out, print_json, say
 from cryptml.cli.profiler.wire import Bandwidth, RoundTrip
-from cryptml.profiler.choice import Choice, Constraints, choosable
-from cryptml.profiler.choice import choose as choose_split
-from cryptml.profiler.report import link_of, load_report
+from cryptml.profiler.plan.choice import Choice, Constraints, choosable
+from cryptml.profiler.plan.choice import choose as choose_split
+from cryptml.profiler.plan.report import link_of, load_report
 from cryptml.reports.profile import WIDE, exclusion_table, profile_table
 
 MaxLatency = Annotated[float | None, typer.Option(help="Of one answer.")]

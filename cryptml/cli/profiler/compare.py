@@ -10,7 +10,7 @@ import typer
 from cryptml.cli.console import err, out, print_json, say
 from cryptml.cli.profiler.html import write_page
 from cryptml.errors import SettingError
-from cryptml.profiler.report import load_report
+from cryptml.profiler.plan.report import load_report
 from cryptml.reports.comparison import compare as compare_reports
 from cryptml.reports.comparison import comparison_table, regressions
 

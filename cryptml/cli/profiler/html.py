@@ -10,7 +10,7 @@ import typer
 from cryptml.cli.console import say
 from cryptml.errors import SettingError
 from cryptml.files import write_bytes
-from cryptml.profiler.report import load_report
+from cryptml.profiler.plan.report import load_report
 from cryptml.reports.html import render_html
 
 

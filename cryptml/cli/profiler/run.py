@@ -67,11 +67,11 @@ def run_command(
     What is finished lies beside the report until it is written, so that --resume loses at most the segment in progress.
     """
     from cryptml.fhe.settings import DEFAULT_MAX_FAILURE, EngineSettings, p_error_within
-    from cryptml.networks.engine_noise import DEFAULT_P_ERROR
-    from cryptml.profiler.composition import Link
-    from cryptml.profiler.measurement import Limits
+    from cryptml.networks.rounding.noise import DEFAULT_P_ERROR
+    from cryptml.profiler.measure.measurement import Limits
+    from cryptml.profiler.plan.composition import Link
+    from cryptml.profiler.plan.report import save_report
     from cryptml.profiler.profiling import Settings, profile_network
-    from cryptml.profiler.report import save_report
 
     problems = [
         f"{name} is {value}, {bound}"

@@ -11,8 +11,8 @@ import typer
 from cryptml.cli.console import out, print_json, say
 from cryptml.cli.profiler.wire import Bandwidth, RoundTrip
 from cryptml.errors import ReportError
-from cryptml.profiler.ranking import list_composed
-from cryptml.profiler.report import MAX_LISTED_LAYERS, link_of, load_report
+from cryptml.profiler.plan.ranking import list_composed
+from cryptml.profiler.plan.report import MAX_LISTED_LAYERS, link_of, load_report
 from cryptml.reports.engine import engine_reasons, engine_table
 from cryptml.reports.profile import WIDE, key_sets_table, profile_table, summary_table
 

@@ -12,21 +12,28 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from cryptml_client.transport import Transport
+from cryptml_client.http.transport import Transport
 
 from cryptml.cli.console import bar, err, out, print_json, say
-from cryptml.cli.local_service import LocalService, local_service
+from cryptml.cli.service.local_service import LocalService, local_service
 from cryptml.errors import CircuitError, MeasurementError, ReportError, ServiceUnavailable
 from cryptml.networks import Network, load_network
-from cryptml.networks.clamping import within_bins
-from cryptml.networks.envelope import split_envelope
+from cryptml.networks.rounding.clamping import within_bins
+from cryptml.networks.rounding.envelope import split_envelope
 from cryptml.processes.child import Child
-from cryptml.profiler.composition import Link
-from cryptml.profiler.measurement import LONG_EVALUATION_MS
-from cryptml.profiler.ranking import describe_composed, list_composed
-from cryptml.profiler.report import MAX_LISTED_LAYERS, cost_model, link_of, load_report, require_network, save_report
-from cryptml.profiler.samples import sample_region
-from cryptml.profiler.selection import spread
+from cryptml.profiler.measure.measurement import LONG_EVALUATION_MS
+from cryptml.profiler.measure.samples import sample_region
+from cryptml.profiler.plan.composition import Link
+from cryptml.profiler.plan.ranking import describe_composed, list_composed
+from cryptml.profiler.plan.report import (
+    MAX_LISTED_LAYERS,
+    cost_model,
+    link_of,
+    load_report,
+    require_network,
+    save_report,
+)
+from cryptml.profiler.plan.selection import spread
 from cryptml.reports.verification import saving, verification_table, worst_and_median
 from cryptml.splits import Segment, Split
 
@@ -164,7 +171,7 @@ def _run(
     from cryptml.bundle.build import build_bundle
     from cryptml.fhe.backends.integer import compile_integer_program
     from cryptml.fhe.settings import EngineSettings
-    from cryptml.profiler.engine_choice import settings_in
+    from cryptml.profiler.plan.circuit_settings import settings_in
 
     started = time.monotonic()
     settings = document["configuration"]

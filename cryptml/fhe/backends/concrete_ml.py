@@ -27,11 +27,11 @@ from cryptml.fhe.circuit import CircuitSpec, Codec
 from cryptml.fhe.settings import EngineSettings
 from cryptml.files import sha256
 from cryptml.images.textures import random_textures
-from cryptml.networks.architectures.blocks import value_of
 from cryptml.networks.boundary import Boundary, FloatArray
 from cryptml.networks.checkpoint import load_checkpoint
 from cryptml.networks.conversion import read_stages
 from cryptml.networks.extent import IntArray, bits_for
+from cryptml.networks.modules.blocks import value_of
 from cryptml.networks.network import Network
 from cryptml.splits import Segment
 

@@ -66,5 +66,5 @@ def compile_sharing(
 
 
 def _largest_first(spec: CircuitSpec) -> tuple[int, str]:
-    """Order by size, then by name, as `cryptml.profiler.sharing` does."""
+    """Order by size, then by name, as `cryptml.profiler.plan.sharing` does."""
     return -spec.parameters.expanded_key_bytes, spec.parameters.key_parameters

@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cryptml.errors import ImageError
-from cryptml.images.channels import grey_of
 from cryptml.images.description import Description
-from cryptml.images.dicom.allow_list import MOST_LISTED, refused
+from cryptml.images.dicom.attributes.allow_list import MOST_LISTED, refused
 from cryptml.images.dicom.elements import word
 from cryptml.images.dicom.frame_values import FrameValues
 from cryptml.images.dicom.grey_scale import grey_levels
@@ -22,6 +21,7 @@ from cryptml.images.dicom.pixel_data import PixelData, open_pixel_data
 from cryptml.images.dicom.syntaxes import LOSSY
 from cryptml.images.dicom.views import view_and_laterality
 from cryptml.images.image import Floats
+from cryptml.images.raster.channels import grey_of
 from cryptml.images.square import make_square
 
 LEAST_USE = 1 / 8

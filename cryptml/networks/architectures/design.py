@@ -13,8 +13,10 @@ from torch import nn
 
 from cryptml.errors import NetworkError
 from cryptml.files import parse_json, read_bounded, to_json_bytes, write_bytes
-from cryptml.networks.architectures.binned import BinnedLinear
-from cryptml.networks.architectures.blocks import (
+from cryptml.networks.architectures.wavelets import LEAST_SIDE, begin_as_wavelets
+from cryptml.networks.front_ends import FrontEnd, restore_front_end
+from cryptml.networks.modules.binned_linear import BinnedLinear
+from cryptml.networks.modules.blocks import (
     Modulus,
     activation,
     convolution,
@@ -24,11 +26,9 @@ from cryptml.networks.architectures.blocks import (
     signed_activation,
     votes,
 )
-from cryptml.networks.architectures.dropout import CentredDropout
-from cryptml.networks.architectures.rounding import BinnedAccumulator, RoundedAccumulator
-from cryptml.networks.architectures.triangle import TriangleWave
-from cryptml.networks.architectures.wavelets import LEAST_SIDE, begin_as_wavelets
-from cryptml.networks.front_ends import FrontEnd, restore_front_end
+from cryptml.networks.modules.dropout import CentredDropout
+from cryptml.networks.modules.negacyclic import TriangleWave
+from cryptml.networks.modules.rounded_accumulator import BinnedAccumulator, RoundedAccumulator
 
 SCHEMA = "design.schema.json"
 FORMAT = {"format": "cryptml-design", "format_version": 1}

@@ -6,9 +6,9 @@ from collections import OrderedDict
 
 from torch import nn
 
-from cryptml.networks.architectures.blocks import input_grid, linear, signed_activation, votes
-from cryptml.networks.architectures.dropout import CentredDropout
-from cryptml.networks.architectures.triangle import TriangleWave
+from cryptml.networks.modules.blocks import input_grid, linear, signed_activation, votes
+from cryptml.networks.modules.dropout import CentredDropout
+from cryptml.networks.modules.negacyclic import TriangleWave
 
 DROPPED = 0.3
 """Share of the features, in training."""

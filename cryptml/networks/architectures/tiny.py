@@ -6,7 +6,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from cryptml.networks.architectures.blocks import activation, convolution, input_grid, linear
+from cryptml.networks.modules.blocks import activation, convolution, input_grid, linear
 
 SIDE = 8
 

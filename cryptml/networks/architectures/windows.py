@@ -11,11 +11,11 @@ from collections import OrderedDict
 
 from torch import nn
 
-from cryptml.networks.architectures.binned import BinnedLinear
-from cryptml.networks.architectures.blocks import convolution, input_grid, signed_activation, votes
-from cryptml.networks.architectures.dropout import CentredDropout
-from cryptml.networks.architectures.triangle import TriangleWave
 from cryptml.networks.architectures.wavelets import begin_as_wavelets
+from cryptml.networks.modules.binned_linear import BinnedLinear
+from cryptml.networks.modules.blocks import convolution, input_grid, signed_activation, votes
+from cryptml.networks.modules.dropout import CentredDropout
+from cryptml.networks.modules.negacyclic import TriangleWave
 
 WINDOWS = 3
 """In a row and in a column."""

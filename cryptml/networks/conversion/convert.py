@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 from torch import nn
 
 from cryptml.errors import NetworkError, Problem
-from cryptml.networks.architectures.binned import BinnedLinear
-from cryptml.networks.architectures.blocks import ResidualBlock, value_of
-from cryptml.networks.architectures.rounding import BinnedAccumulator, IntegerBins
-from cryptml.networks.bins import Bins
 from cryptml.networks.boundary import Boundary, FloatArray
 from cryptml.networks.conversion.stages import Stage, read_branch, read_stages
 from cryptml.networks.extent import IntArray
 from cryptml.networks.front_ends import FrontEnd
 from cryptml.networks.layers import MAX_LOOKUP_BITS, Activation, Convolution, Layer, Linear, Residual, SumPooling
+from cryptml.networks.modules.binned_linear import BinnedLinear
+from cryptml.networks.modules.blocks import ResidualBlock, value_of
+from cryptml.networks.modules.rounded_accumulator import BinnedAccumulator, IntegerBins
 from cryptml.networks.network import Network
+from cryptml.networks.rounding.bins import Bins
 
 Reals = NDArray[np.float64]
 

@@ -10,9 +10,9 @@ from brevitas import nn as qnn
 from torch import nn
 
 from cryptml.errors import NetworkError, Problem
-from cryptml.networks.architectures.blocks import Modulus, ResidualBlock
-from cryptml.networks.architectures.dropout import CentredDropout
-from cryptml.networks.architectures.rounding import BinnedAccumulator
+from cryptml.networks.modules.blocks import Modulus, ResidualBlock
+from cryptml.networks.modules.dropout import CentredDropout
+from cryptml.networks.modules.rounded_accumulator import BinnedAccumulator
 
 CLOSING = (qnn.QuantReLU, qnn.QuantIdentity, qnn.QuantHardTanh, qnn.QuantSigmoid, qnn.QuantTanh)
 """Activations that end on an integer grid."""

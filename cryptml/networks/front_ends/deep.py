@@ -39,8 +39,9 @@ _BATCH = 64
 class Deep:
     """Averages of the maps of three convolutions, each behind a rectifier, halved in between.
 
-    The weights are a part of the package, not of a network: they were learned from `cryptml.training.scenes`, pictures that a generator
-    draws, before any network was trained. A client runs its own copy, so nothing of a provider's data can hide in them.
+    The weights are a part of the package, not of a network: they were learned from pictures that a generator draws
+    (`cryptml.training.teachers.scenes`), before any network was trained. A client runs its own copy, so nothing of a
+    provider's data can hide in them.
 
     Attributes:
         side: Rows and columns of the region that it takes, in pixels.

@@ -1,4 +1,4 @@
-// One split with a single key set for all its server segments, composed as cryptml/profiler/sharing.py does.
+// One split with a single key set for all its server segments, composed as cryptml/profiler/plan/sharing.py does.
 
 /** The figures of a segment with some key parameters; null where it cannot be run with them. */
 function figuresWith(server, keyParameters) {

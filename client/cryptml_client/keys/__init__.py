@@ -1,0 +1,1 @@
+"""Key sets on disk."""

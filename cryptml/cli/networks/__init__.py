@@ -1,0 +1,1 @@
+"""Commands of a provider who trains, judges and builds networks."""

@@ -1,0 +1,43 @@
+"""``cryptml database``: the form of a service's tables."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cryptml.cli.console import say
+from cryptml.cli.options.service import read_settings
+from cryptml.errors import SettingError
+
+app = typer.Typer(help="Keep a service's database in this version's form.", no_args_is_help=True)
+
+
+@app.callback()
+def main() -> None:
+    """Keep a service's database in this version's form."""
+
+
+@app.command("upgrade")
+def upgrade(
+    database: Annotated[
+        str | None,
+        typer.Option(
+            help="Such as postgresql+psycopg://USER@HOST/NAME; better in the variable CRYPTML_DATABASE, which others cannot see."
+        ),
+    ] = None,
+) -> None:
+    """Make the tables, or bring them to this version's form; stop the service first. An embedded database needs no such step."""
+    from cryptml_server.database import Database, DatabaseUnavailable
+
+    settings = read_settings({"database": database}, needs_bundles=False)
+    if settings.database is None:
+        raise SettingError("no database is given; set CRYPTML_DATABASE. An embedded one needs no upgrade by hand")
+    opened = Database(settings.database)
+    try:
+        opened.upgrade()
+    except DatabaseUnavailable as error:
+        raise SettingError("the database does not answer; check its address and that it runs") from error
+    finally:
+        opened.close()
+    say("the database has this version's form")

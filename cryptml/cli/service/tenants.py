@@ -1,0 +1,301 @@
+"""``cryptml tenants``: who may ask a service, how much, and with which token."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cryptml.cli.console import err, out, print_json, say
+from cryptml.cli.options.service import read_settings
+from cryptml.cli.options.shared import with_shared_options
+from cryptml.errors import SettingError
+from cryptml.reports.table import bytes_text, plain_table
+
+if TYPE_CHECKING:
+    from cryptml_server.database import Database
+
+MODEL = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+
+app = typer.Typer(help="Add, list and revoke those who may ask a service.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(help="Of the tenant: small letters, digits and hyphens.")]
+Data = Annotated[Path | None, typer.Option("--data", help="The service's data folder; its own default if not given.")]
+Address = Annotated[
+    str | None, typer.Option("--database", help="The service's database, where it is not in the data folder.")
+]
+MANY = partial(typer.Option, min=1, max=1 << 50)
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@dataclass(frozen=True)
+class QuotaOptions:
+    """A tenant's quotas, by their names."""
+
+    key_bytes: Annotated[int | None, MANY(help="Bytes of all stored evaluation keys together.")] = None
+    keys: Annotated[int | None, MANY(help="Stored evaluation keys.")] = None
+    concurrent_evaluations: Annotated[int | None, MANY(help="Evaluations that wait or run at once.")] = None
+    daily_evaluations: Annotated[int | None, MANY(help="Evaluations of one day (UTC).")] = None
+    segment_queries: Annotated[
+        int | None, MANY(help="Evaluations of any one server segment, ever, without a budget of its own.")
+    ] = None
+    jobs: Annotated[int | None, MANY(help="Jobs kept at once, those that are done included.")] = None
+    daily_upload_bytes: Annotated[int | None, MANY(help="Bytes of evaluation keys sent in one day (UTC).")] = None
+
+    def given(self) -> dict[str, int]:
+        """Return those that were given."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@app.command("add")
+@with_shared_options
+def add(
+    name: Name,
+    quotas: QuotaOptions,
+    data: Data = None,
+    database: Address = None,
+    json: Json = False,
+) -> None:
+    """Add a tenant and print its token, once: only a digest of it is kept."""
+    from cryptml_server.tenancy.tenants import Quotas, TenantStore
+
+    with _opened(data, database, new=True) as opened:
+        tenant, token = TenantStore(opened).add(name, Quotas(**quotas.given()))
+    _print_token(name, token, json=json, tenant=tenant.to_json())
+
+
+@app.command("list")
+def list_tenants(data: Data = None, database: Address = None, json: Json = False) -> None:
+    """List tenants with their quotas and what they have used of them."""
+    from cryptml_server.keys.store import stored_keys
+    from cryptml_server.tenancy.tenants import TenantStore
+    from cryptml_server.tenancy.usage import UsageMeter
+
+    with _opened(data, database) as opened:
+        meter = UsageMeter(opened)
+        entries = [
+            {
+                **tenant.to_json(),
+                "used": {
+                    "today": meter.used_today(tenant),
+                    "queries": meter.budgets(tenant),
+                    **dict(zip(("keys", "key_bytes"), stored_keys(opened, tenant), strict=True)),
+                },
+            }
+            for tenant in TenantStore(opened).list()
+        ]
+    if json:
+        print_json({"tenants": entries})
+        return
+    columns = [
+        ("tenant", "left"),
+        ("since", "left"),
+        ("state", "left"),
+        ("today", "right"),
+        ("at once", "right"),
+        ("keys", "right"),
+        ("bytes of keys", "right"),
+        ("queries a segment", "right"),
+    ]
+    out.print(plain_table("Tenants", columns, [_row(entry) for entry in entries]))
+
+
+@app.command("change")
+@with_shared_options
+def change(
+    name: Name,
+    quotas: QuotaOptions,
+    data: Data = None,
+    database: Address = None,
+    json: Json = False,
+) -> None:
+    """Give a tenant other quotas; what is not given stays."""
+    from cryptml_server.tenancy.tenants import TenantStore
+
+    given = quotas.given()
+    if not given:
+        raise SettingError("nothing is to be changed; give at least one quota")
+    with _opened(data, database) as opened:
+        tenant = TenantStore(opened).change(name, given)
+    if json:
+        print_json({"tenant": tenant.to_json()})
+    else:
+        say(f"tenant {name} has other quotas from now on")
+
+
+@app.command("budget")
+def budget(
+    name: Name,
+    model: Annotated[str, typer.Option(help="Name of the served model.")],
+    profile: Annotated[
+        Path | None, typer.Option(help="A report of split-profiler run: budgets below what recovers each segment.")
+    ] = None,
+    share: Annotated[float, typer.Option(help="With --profile: share of those queries that is allowed.")] = 0.5,
+    spot_checks: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=256,
+            help="With --profile: spot checks of the bundle, whose answers a client has without asking; subtracted.",
+        ),
+    ] = 0,
+    segment: Annotated[str | None, typer.Option(help="START-STOP, as split-profiler names segments.")] = None,
+    queries: Annotated[int | None, typer.Option(min=0, max=1 << 50, help="With --segment: how many, ever.")] = None,
+    no_bound: Annotated[
+        bool, typer.Option("--no-bound", help="With --segment: none of its own; the tenant's --segment-queries count.")
+    ] = False,
+    data: Data = None,
+    database: Address = None,
+    json: Json = False,
+) -> None:
+    """Bound how often a tenant may ask single segments, ever: below the number of answers that give a segment away.
+
+    A budget is of one segment of one model's split: another split has other segments, and wants budgets of its own.
+    """
+    from cryptml_server.tenancy.tenants import TenantStore
+    from cryptml_server.tenancy.usage import UsageMeter
+
+    if (profile is None) == (segment is None) or (segment is None) != (queries is None and not no_bound):
+        raise SettingError("give either --profile, or --segment with --queries or --no-bound")
+    if queries is not None and no_bound:
+        raise SettingError("--queries and --no-bound contradict each other; give one of them")
+    if not MODEL.fullmatch(model):
+        raise SettingError(f"{model!r} is no name of a model; use the one that the service lists")
+    budgets: dict[tuple[int, int], int | None] = (
+        {_segment(segment): queries} if segment is not None else {**_budgets_of(profile, model, share, spot_checks)}
+    )
+    with _opened(data, database) as opened:
+        meter, tenant = UsageMeter(opened), TenantStore(opened).find(name)
+        for place, number in budgets.items():
+            meter.set_budget(tenant, model, place, number)
+        found = meter.budgets(tenant)
+    if json:
+        print_json({"tenant": name, "budgets": found})
+        return
+    columns = [("model", "left"), ("segment", "left"), ("queries", "right"), ("budget", "right")]
+    rows = [
+        (each["model"], f"{each['start']}-{each['stop']}", f"{each['used']:,}", _number(each["budget"]))
+        for each in found
+    ]
+    out.print(plain_table(f"Queries of tenant {name}", columns, rows))
+
+
+@app.command("rotate")
+def rotate(
+    name: Name,
+    grace_hours: Annotated[
+        float, typer.Option(min=0, max=8760, help="For which the token before still works as well.")
+    ] = 0.0,
+    data: Data = None,
+    database: Address = None,
+    json: Json = False,
+) -> None:
+    """Give a tenant another token and print it, once; the one before stops working."""
+    from cryptml_server.tenancy.tenants import TenantStore
+
+    with _opened(data, database) as opened:
+        token = TenantStore(opened).rotate(name, grace_seconds=grace_hours * 3600)
+    _print_token(name, token, json=json)
+
+
+@app.command("revoke")
+def revoke(name: Name, data: Data = None, database: Address = None) -> None:
+    """Answer a tenant no more; a service that runs refuses it at once, and deletes its keys within minutes."""
+    from cryptml_server.tenancy.tenants import TenantStore
+
+    with _opened(data, database) as opened:
+        TenantStore(opened).revoke(name)
+    say(f"tenant {name} is not answered any more; a service deletes its keys within minutes")
+
+
+@contextmanager
+def _opened(data: Path | None, database: str | None, *, new: bool = False) -> Iterator[Database]:
+    """Open the service's database; an embedded one must be there, unless it may be a new one."""
+    from cryptml_server.app import open_database
+    from cryptml_server.database import DatabaseUnavailable
+
+    settings = read_settings({"data": data, "database": database}, needs_bundles=False)
+    file = settings.database_file
+    if file is not None and not file.exists():
+        if not new:
+            raise SettingError(f"there is no database {file}; give the service's --data, as the user that it runs as")
+        err.print(f"a new database is made at {file}", style="dim", markup=False, soft_wrap=True)
+    opened = open_database(settings)
+    try:
+        yield opened
+    except DatabaseUnavailable as error:
+        raise SettingError("the database is locked or gone; try again, or check that it runs") from error
+    finally:
+        opened.close()
+
+
+def _print_token(name: str, token: str, *, json: bool, **more: Any) -> None:
+    if json:
+        print_json({"name": name, "token": token, **more})
+        return
+    out.print(token, markup=False, highlight=False, soft_wrap=True)
+    err.print(
+        f"this is the token of tenant {name}; it is shown once. Give it to the client as CRYPTML_TOKEN or --token-file",
+        style="dim",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _row(entry: dict[str, Any]) -> tuple[str, ...]:
+    quotas, used = entry["quotas"], entry["used"]
+    since = datetime.fromtimestamp(entry["created"], timezone.utc).strftime("%Y-%m-%d %H:%M")
+    return (
+        entry["name"],
+        since,
+        "revoked" if entry["revoked"] else "active",
+        f"{used['today']:,} of {quotas['daily_evaluations']:,}",
+        f"{quotas['concurrent_evaluations']:,}",
+        f"{used['keys']:,} of {quotas['keys']:,}",
+        f"{bytes_text(used['key_bytes'])} of {bytes_text(quotas['key_bytes'])}",
+        _number(quotas["segment_queries"]),
+    )
+
+
+def _number(value: int | None) -> str:
+    return "no bound" if value is None else f"{value:,}"
+
+
+def _segment(text: str) -> tuple[int, int]:
+    start, hyphen, stop = text.partition("-")
+    if not hyphen or not (start.isdecimal() and stop.isdecimal()) or int(start) >= int(stop):
+        raise SettingError(f"{text!r} is not a segment; write its first layer and the one behind its last, such as 2-5")
+    return int(start), int(stop)
+
+
+def _budgets_of(profile: Path | None, model: str, share: float, spot_checks: int) -> dict[tuple[int, int], int]:
+    """Return a budget for each segment that a known number of queries recovers, below that number.
+
+    Raises:
+        SettingError: If the share is out of bounds, or the report is another model's or knows no such number.
+        ReportError: If the report is malformed.
+    """
+    from cryptml.profiler.plan.report import load_report
+
+    if not 0 < share < 1:
+        raise SettingError(f"--share is {share:g}; it lies between 0 and 1, for all queries recover the segment")
+    document = load_report(profile) if profile is not None else {}
+    if document["network"]["name"] != model:
+        raise SettingError(f"the report is of network {document['network']['name']!r}, not of model {model!r}")
+    found = {
+        (entry["start"], entry["stop"]): max(0, math.ceil(share * entry["exposure"]["queries"]) - 1 - spot_checks)
+        for entry in document["segments"]
+        if entry["exposure"]["queries"] and entry["exposure"]["parameters"]
+    }
+    if not found:
+        raise SettingError(
+            "the report knows of no segment that a number of queries recovers; give --segment and --queries"
+        )
+    return found

@@ -1,0 +1,1 @@
+"""What a split reveals, to whom, and the attacks that show it."""

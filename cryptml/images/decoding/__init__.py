@@ -1,0 +1,1 @@
+"""Pictures are decoded by processes of their own, under limits."""

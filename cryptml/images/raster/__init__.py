@@ -1,0 +1,1 @@
+"""Pillow's formats: PNG, JPEG, TIFF, BMP, PGM."""

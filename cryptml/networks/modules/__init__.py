@@ -1,0 +1,1 @@
+"""Trainable modules that become integer layers; they need torch and Brevitas."""

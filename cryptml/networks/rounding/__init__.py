@@ -1,0 +1,1 @@
+"""Tables that round their input: bins, what is clamped, what rounding may change."""

@@ -1,0 +1,1 @@
+"""Segments, each measured once in processes of their own."""

@@ -1,0 +1,1 @@
+"""From measured segments to splits: composition, estimates, frontier, choice, the report."""

@@ -1,0 +1,206 @@
+"""Choose a split under constraints: which fits, which constraint excludes what, and what came nearest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from cryptml.errors import ReportError
+from cryptml.exposure.facts import SegmentExposure, insecure_layers
+from cryptml.profiler.plan.composition import Link
+from cryptml.profiler.plan.ranking import list_composed
+from cryptml.profiler.plan.report import Report
+from cryptml.splits import Segment, Split
+
+Entry = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """What a split must keep; None for no bound.
+
+    Attributes:
+        max_latency_ms: Of one answer.
+        max_client_memory_mb: Peak of the client's process, in 10^6 bytes.
+        max_server_memory_mb: Peak of the server's worker, in 10^6 bytes.
+        max_bytes: Ciphertext up and down together, for one answer.
+        max_round_trips: Server segments.
+        keep_secret: Layers that a client must not learn within `queries`.
+        queries: What a client may ask, for `keep_secret`.
+    """
+
+    max_latency_ms: float | None = None
+    max_client_memory_mb: float | None = None
+    max_server_memory_mb: float | None = None
+    max_bytes: float | None = None
+    max_round_trips: int | None = None
+    keep_secret: tuple[str, ...] = ()
+    queries: int = 1_000_000
+
+
+MAX_CHOSEN_LAYERS = 16
+"""Up to here a choice looks at all splits, some seconds; above, at the frontier of latency, server memory and parameters given away."""
+
+
+def choosable(document: Report, link: Link, constraints: Constraints) -> list[dict[str, Any]]:
+    """Return the splits to choose from: all, or those of the frontier where there are too many and it answers the question.
+
+    Raises:
+        ReportError: If there are too many, and a constraint is on something that the frontier does not weigh.
+    """
+    layers = len(document["network"]["layers"])
+    beside = {
+        "max-client-memory-mb": constraints.max_client_memory_mb,
+        "max-bytes": constraints.max_bytes,
+        "max-round-trips": constraints.max_round_trips,
+        "keep-secret": constraints.keep_secret or None,
+    }
+    given = [f"--{name}" for name, value in beside.items() if value is not None]
+    if layers > MAX_CHOSEN_LAYERS and given:
+        raise ReportError(
+            f"a network of {layers} layers has too many splits to look at each for {', '.join(given)}, at most "
+            f"{MAX_CHOSEN_LAYERS} layers; leave out all but --max-latency-ms and --max-server-memory-mb"
+        )
+    return list_composed(document, link, MAX_CHOSEN_LAYERS)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What fits best.
+
+    Attributes:
+        split: The entry of the fastest split that keeps all constraints; None where none does.
+        fitting: How many do.
+        total: How many there are.
+        excluded: For each constraint, how many splits it excludes, alone or with others.
+        nearest: Where none fits: the split whose worst excess is smallest.
+        excess: Where none fits: for each constraint that `nearest` breaks, value and bound in words.
+        reasons: In words, why `split`.
+    """
+
+    split: Entry | None
+    fitting: int
+    total: int
+    excluded: Mapping[str, int]
+    nearest: Entry | None = None
+    excess: Mapping[str, str] = field(default_factory=dict)
+    reasons: Sequence[str] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the choice as JSON values."""
+        return {
+            "split": self.split,
+            "fitting": self.fitting,
+            "total": self.total,
+            "excluded": dict(self.excluded),
+            "nearest": self.nearest,
+            "excess": dict(self.excess),
+            "reasons": list(self.reasons),
+        }
+
+
+def choose(document: Mapping[str, Any], entries: Sequence[Entry], constraints: Constraints) -> Choice:
+    """Return the fastest split that keeps every constraint; ties go to what gives away less, then to less memory.
+
+    Args:
+        document: The report.
+        entries: Its splits, composed for the wire in question.
+        constraints: The bounds.
+
+    Raises:
+        ReportError: If a constraint names an unknown layer or a bound is not positive.
+    """
+    bounds = _bounds(constraints)
+    _require_layers(document, constraints)
+    names = [layer["name"] for layer in document["network"]["layers"]]
+    facts = {Segment(each["start"], each["stop"]): SegmentExposure(**each["exposure"]) for each in document["segments"]}
+
+    def known(letters: str) -> Mapping[str, str]:
+        return insecure_layers(names, Split(letters), facts, constraints.queries)
+
+    excesses = [_excesses(entry, bounds, constraints, known) for entry in entries]
+    kinds = [*bounds, *(["keep-secret"] if constraints.keep_secret else []), "feasible"]
+    excluded = {name: sum(name in excess for excess in excesses) for name in kinds}
+    fitting = [entry for entry, excess in zip(entries, excesses, strict=True) if not excess]
+    if fitting:
+        best = min(fitting, key=_preference)
+        return Choice(best, len(fitting), len(entries), excluded, reasons=_reasons(best, fitting, len(entries)))
+    index = min(range(len(entries)), key=lambda each: (max(ratio for ratio, _ in excesses[each].values()), each))
+    words = {name: text for name, (_, text) in excesses[index].items()}
+    return Choice(None, 0, len(entries), excluded, nearest=entries[index], excess=words)
+
+
+def _preference(entry: Entry) -> tuple[float, ...]:
+    exposure = entry["exposure"]
+    given = exposure["client_parameters"] + exposure["recoverable_parameters"]
+    return (entry["latency_ms"], given, entry["server_peak_bytes"])
+
+
+def _bounds(constraints: Constraints) -> dict[str, float]:
+    values = {
+        "max-latency-ms": constraints.max_latency_ms,
+        "max-client-memory-mb": constraints.max_client_memory_mb,
+        "max-server-memory-mb": constraints.max_server_memory_mb,
+        "max-bytes": constraints.max_bytes,
+        "max-round-trips": constraints.max_round_trips,
+    }
+    wrong = [f"--{name} {value}" for name, value in values.items() if value is not None and not 0 <= value < 1e30]
+    if wrong:
+        raise ReportError(f"bounds are 0 or more; correct {', '.join(wrong)}")
+    return {name: float(value) for name, value in values.items() if value is not None}
+
+
+def _require_layers(document: Mapping[str, Any], constraints: Constraints) -> None:
+    names = [layer["name"] for layer in document["network"]["layers"]]
+    unknown = [name for name in constraints.keep_secret if name not in names]
+    if unknown:
+        raise ReportError(f"the network has no layer {', '.join(map(repr, unknown))}; it has {', '.join(names)}")
+
+
+def _excesses(
+    entry: Entry, bounds: Mapping[str, float], constraints: Constraints, known: Callable[[str], Mapping[str, str]]
+) -> dict[str, tuple[float, str]]:
+    """Return for each broken constraint how far off it is (a ratio, for comparison) and in words.
+
+    ``known`` names the layers of a split that are not secret, each with the reason.
+    """
+    if entry["origin"] == "infeasible":
+        return {"feasible": (float("inf"), str(entry["reason"]))}
+    values = {
+        "max-latency-ms": entry["latency_ms"],
+        "max-client-memory-mb": entry["client_peak_bytes"] / 1e6,
+        "max-server-memory-mb": entry["server_peak_bytes"] / 1e6,
+        "max-bytes": entry["upload_bytes"] + entry["download_bytes"],
+        "max-round-trips": entry["round_trips"],
+    }
+    broken = {
+        name: (values[name] / bound if bound else 1e30, f"{values[name]:.6g}, at most {bound:.6g}")
+        for name, bound in bounds.items()
+        if values[name] > bound
+    }
+    if constraints.keep_secret:
+        open_layers = known(entry["split"])
+        lost = [f"{name} ({open_layers[name]})" for name in constraints.keep_secret if name in open_layers]
+        if lost:
+            broken["keep-secret"] = (1e20 * len(lost), "; ".join(lost))
+    return broken
+
+
+def _reasons(best: Entry, fitting: Sequence[Entry], total: int) -> list[str]:
+    reasons = [f"{len(fitting)} of {total} splits keep every constraint; {best['split']} is the fastest of them"]
+    slower = sorted(entry["latency_ms"] for entry in fitting if entry is not best)
+    if slower and best["latency_ms"] > 0:
+        reasons.append(f"the next takes {slower[0] / best['latency_ms']:.2f} times as long")
+    exposure = best["exposure"]
+    reasons.append(
+        f"the client holds {exposure['client_parameters']} parameters ({exposure['client_parameter_share']:.1%}) and "
+        + (
+            f"recovers {exposure['recoverable_parameters']} more with {exposure['queries']} chosen queries or more"
+            if exposure["queries"] is not None
+            else "no server segment falls to a known number of queries"
+        )
+    )
+    if best["origin"] == "estimated":
+        reasons.append("its figures are estimated, not measured: run split-profiler verify before relying on them")
+    return reasons

@@ -1,0 +1,211 @@
+"""The model card: what a network is, where it came from, how good it is and what it is not for.
+
+The headings follow Mitchell et al., "Model Cards for Model Reporting", 2019.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cryptml.datasets.description import DataDescription
+from cryptml.networks.front_ends import FrontEnd
+from cryptml.networks.network import Network
+from cryptml.splits import Segment
+from cryptml.training.cross_validation import CrossValidation
+from cryptml.training.evaluation.fidelity import Fidelity
+from cryptml.training.evaluation.table import Evaluation, Measures
+from cryptml.training.settings import TrainingSettings
+
+INTENDED_USE = (
+    "Research use only, not a medical device. It shows what private inference costs; it has not been validated for "
+    "diagnosis, screening or triage, and no decision about a person may rest on it."
+)
+
+
+@dataclass(frozen=True)
+class LayerDescription:
+    """One layer as the card shows it.
+
+    Attributes:
+        name: Of the layer.
+        kind: ``convolution``, ``linear``, ``activation``, ``pooling`` or ``residual``.
+        output: Shape of its result.
+        bits: Width of its result.
+        parameters: Learned integers.
+        bootstraps: Table lookups for one input.
+    """
+
+    name: str
+    kind: str
+    output: tuple[int, ...]
+    bits: int
+    parameters: int
+    bootstraps: int
+
+
+def describe_layers(network: Network) -> tuple[LayerDescription, ...]:
+    """Return one description a layer, in order."""
+    return tuple(
+        LayerDescription(
+            layer.name,
+            layer.kind,
+            network.boundaries[index + 1].shape,
+            network.boundaries[index + 1].bits,
+            layer.parameters,
+            network.bootstraps(Segment(index, index + 1)),
+        )
+        for index, layer in enumerate(network.layers)
+    )
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """Everything that a card says.
+
+    Attributes:
+        name: Of the network.
+        architecture: Its specification.
+        front_end: What the region goes through on the client, in the clear.
+        layers: In order.
+        data: What it was trained on.
+        command: The exact command that trained it.
+        settings: Of the training, the seed among them.
+        fidelity: What encryption changes, by what it was simulated on.
+        figures: Evaluations of the integer program by what they were made on, such as ``"validation"``.
+        cross_validation: Teacher against quantised network; None where it was not run.
+        versions: Of the software, by name.
+        date: Of the training, ISO 8601.
+    """
+
+    name: str
+    architecture: str
+    front_end: FrontEnd
+    layers: tuple[LayerDescription, ...]
+    data: DataDescription
+    command: str
+    settings: TrainingSettings
+    fidelity: Mapping[str, Fidelity]
+    figures: Mapping[str, Evaluation]
+    cross_validation: CrossValidation | None
+    versions: Mapping[str, str]
+    date: str
+
+
+def render_model_card(card: ModelCard) -> str:
+    """Return the card as Markdown that ends in a newline."""
+    sections = (
+        (f"# {card.name}", f"Architecture `{card.architecture}`, trained on {card.date}."),
+        ("## Intended use", INTENDED_USE),
+        ("## Network", _network(card)),
+        ("## Data", _data(card.data)),
+        ("## Training", _training(card)),
+        ("## Results", _results(card)),
+        ("## Encrypted against clear", _fidelity(card)),
+        ("## Software", _table(("package", "version"), sorted(card.versions.items()))),
+    )
+    return "\n\n".join(f"{heading}\n\n{text}" for heading, text in sections) + "\n"
+
+
+def _network(card: ModelCard) -> str:
+    rows = [
+        (
+            layer.name,
+            layer.kind,
+            " x ".join(map(str, layer.output)),
+            layer.bits,
+            layer.parameters,
+            layer.bootstraps,
+        )
+        for layer in card.layers
+    ]
+    side = card.front_end.side
+    lookups = sum(layer.bootstraps for layer in card.layers)
+    intro = (
+        f"Takes a grey region of {side} x {side} pixels, {card.front_end.description}. "
+        f"{len(rows)} layers, {sum(layer.parameters for layer in card.layers)} learned integers, {lookups} table lookups."
+    )
+    return f"{intro}\n\n{_table(('layer', 'kind', 'output', 'bits', 'learned integers', 'table lookups'), rows)}"
+
+
+def _data(data: DataDescription) -> str:
+    positive = f"The positive class is {data.positive}." if data.positive else "There is no positive class."
+    twice = f" {len(data.duplicates)} pictures come more than once within a subset." if data.duplicates else ""
+    intro = f"{data.name}: {data.size_words}, {data.side} x {data.side} pixels. {data.source} {positive}{twice}"
+    return f"{intro}\n\n{_table(('subset', *data.classes), [(subset, *row) for subset, row in data.counts.items()])}"
+
+
+def _training(card: ModelCard) -> str:
+    settings = _table(("setting", "value"), list(card.settings.to_json().items()))
+    return f"```sh\n{card.command.strip()}\n```\n\n{settings}"
+
+
+def _results(card: ModelCard) -> str:
+    rows = [
+        row for name, evaluation in card.figures.items() for row in _figure_rows(f"{name}, integer program", evaluation)
+    ]
+    if card.cross_validation is not None:
+        title = f"{card.cross_validation.folds}-fold cross-validation by {card.data.unit}"
+        rows += _figure_rows(f"{title}, integer program", card.cross_validation.quantised)
+        rows += _figure_rows(f"{title}, float teacher", card.cross_validation.teacher)
+    of = f"of {card.data.positive}" if card.data.positive else "of each class against the others, averaged,"
+    note = f"AUC {of} with its 95 % percentile bootstrap interval, resampled by {card.data.unit}."
+    without = dict.fromkeys(
+        figure.patient_level_refused for figure in card.figures.values() if figure.patient_level_refused
+    )
+    notes = "".join(f" No figures by patient: {reason}." for reason in without)
+    return f"{note}{notes}\n\n{_table(('on', 'level', 'count', 'AUC', '95 % interval', 'accuracy'), rows)}"
+
+
+def _fidelity(card: ModelCard) -> str:
+    parts = []
+    for name, it in card.fidelity.items():
+        rows = [("input", f"{it.clipped:.3%}", "clipped by the client")]
+        rows += [(each.layer, f"{each.values:.3%}", f"in {each.inputs:.2%} of the pictures") for each in it.clamping]
+        ranges = _table(("in front of", "values out of range", ""), rows)
+        if not it.rounding:
+            parts.append(
+                f"On {name}, nothing is rounded: encrypted answers equal the clear ones but for the p_error of {it.p_error:.1e} "
+                f"a lookup.\n\n{ranges}"
+            )
+            continue
+        rounded = [
+            (each.layer, f"{each.same_label:.2%}", f"{each.auc_change:.4f}", f"{each.auc_worst:.4f}")
+            for each in it.rounding
+        ]
+        parts.append(
+            f"On {name}, accumulators are rounded approximately. In simulations at p_error {it.p_error:.1e}, by the first layer that "
+            "reads accumulators on the server:\n\n"
+            f"{_table(('rounding from', 'same label', 'AUC changes by, mean', 'at most'), rounded)}\n\n{ranges}"
+        )
+    return "\n\n".join([*parts, *_pooled(card.cross_validation)])
+
+
+def _pooled(validation: CrossValidation | None) -> list[str]:
+    """Return the paragraph on all pictures, each by the network of the fold that held it out; none where there is nothing to say."""
+    if validation is None or validation.rounding is None:
+        return []
+    it = validation.rounding
+    return [
+        f"In {validation.folds}-fold cross-validation, on {validation.quantised.images} pictures that networks had not seen, at p_error "
+        f"{validation.p_error:.1e}, all layers on the server: same label {it.same_label:.2%}, AUC changes by {it.auc_change:.4f} in the "
+        f"mean, {it.auc_worst:.4f} at most."
+    ]
+
+
+def _figure_rows(name: str, evaluation: Evaluation) -> list[tuple[object, ...]]:
+    levels: list[tuple[str, int | None, Measures | None]] = [
+        ("picture", evaluation.images, evaluation.image_level),
+        ("patient", evaluation.patients, evaluation.patient_level),
+    ]
+    return [
+        (name, level, count, f"{it.auc:.3f}", it.interval, f"{it.accuracy:.3f}")
+        for level, count, it in levels
+        if it is not None
+    ]
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Return a Markdown table; bars in cells are escaped."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in line)} |" for line in lines)

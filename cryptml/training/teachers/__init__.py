@@ -1,0 +1,1 @@
+"""What a quantised network learns from: float teachers, distillation, pretraining."""

@@ -1,0 +1,1 @@
+"""What every part of the service reads: settings, problems, time, the networks that are served."""

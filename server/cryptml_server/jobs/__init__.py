@@ -1,0 +1,1 @@
+"""Evaluations that outlive their request."""

@@ -1,0 +1,1 @@
+"""Evaluation keys: their upload, whose they are, where they lie."""

@@ -1,0 +1,105 @@
+"""What workers died of: requests that are not tried again for a while, and tenants that are told to wait."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections import OrderedDict, deque
+
+from cryptml_server.base.errors import (
+    RequestQuarantined,
+    TooMany,
+    TooManyLostWorkers,
+    TooManyStoppedEvaluations,
+)
+
+MOST_QUARANTINED = 1024
+"""Bodies that are remembered because workers died of them."""
+
+QUARANTINE_SECONDS = 3600.0
+"""For which: two workers may also have died of something else."""
+
+MOST_LOST = 10
+"""Workers that may be lost in a tenant's requests within `LOSS_SECONDS`, before it is told to wait."""
+
+MOST_STOPPED = 40
+"""Workers that may be ended within `LOSS_SECONDS` because a tenant gave up what they were at: its right, but others' keys go with each."""
+
+LOSS_SECONDS = 600.0
+
+
+class Quarantine:
+    """Remembers requests and tenants that cost workers: everybody's keys go with each; used from one event loop."""
+
+    def __init__(self) -> None:
+        self._marks: OrderedDict[bytes, float] = OrderedDict()
+        self._lost: dict[str, deque[float]] = {}
+        self._stopped: dict[str, deque[float]] = {}
+
+    def mark(self, name: str, circuit: str, ciphertext: bytes) -> bytes:
+        """Return what a request is known by.
+
+        Args:
+            name: That workers remember its keys by.
+            circuit: Identity.
+            ciphertext: Serialised.
+
+        Raises:
+            ServerError: 422 if two workers died of it within the last hour.
+        """
+        mark = hashlib.sha256(name.encode() + circuit.encode() + ciphertext).digest()
+        if self._marks.get(mark, -math.inf) > _now() - QUARANTINE_SECONDS:
+            raise RequestQuarantined(
+                "workers ended during this very request before, so it is not tried again for an hour: make keys and ciphertext anew"
+            )
+        return mark
+
+    def add(self, mark: bytes) -> None:
+        """Remember a request that two workers died of."""
+        self._marks[mark] = _now()
+        self._marks.move_to_end(mark)
+        while len(self._marks) > MOST_QUARANTINED:
+            self._marks.popitem(last=False)
+
+    def lost(self, tenant: str) -> None:
+        """Note that a worker was lost in a tenant's request."""
+        self._lost.setdefault(tenant, deque(maxlen=MOST_LOST)).append(_now())
+
+    def stopped(self, tenant: str) -> None:
+        """Note that a worker was ended because a tenant did not wait for it."""
+        self._stopped.setdefault(tenant, deque(maxlen=MOST_STOPPED)).append(_now())
+
+    def require_calm(self, tenant: str) -> None:
+        """Refuse a tenant that costs worker after worker.
+
+        Raises:
+            ServerError: 429, until the first of them is long ago.
+        """
+        self._require_few(
+            self._lost, tenant, TooManyLostWorkers, "were lost in your requests", "make keys and ciphertexts anew"
+        )
+        self._require_few(
+            self._stopped, tenant, TooManyStoppedEvaluations, "were ended as you gave up evaluations", "wait for them"
+        )
+
+    def _require_few(
+        self, found: dict[str, deque[float]], tenant: str, refusal: type[TooMany], what: str, instead: str
+    ) -> None:
+        times = found.get(tenant)
+        if times is None:
+            return
+        most = times.maxlen
+        while times and times[0] < _now() - LOSS_SECONDS:
+            times.popleft()
+        if not times:
+            del found[tenant]
+        elif len(times) == most:
+            raise refusal(
+                f"{len(times)} workers {what} within {LOSS_SECONDS:g} s; {instead}, then try again",
+                retry_after=math.ceil(times[0] + LOSS_SECONDS - _now()) + 1,
+            )
+
+
+def _now() -> float:
+    return time.monotonic()
