@@ -28,7 +28,7 @@ OTHER_WORDS = {
     r"\bwaves?\b": "negacyclic activation",
     r"\bgiv(?:e|es|en|ing) away\b": "exposed parameters",
     r"\bneighbouring (?:bin|entry)\b": "off by one table entry",
-    r"\bby woman\b": "per patient",
+    r"\bby (?:woman|patient)\b": "per patient",
 }
 """Words that have one of the glossary in their place."""
 
