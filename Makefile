@@ -1,7 +1,7 @@
 # Targets for people; what `install` does lies in make/environment.sh.
 # Every name here is relative: make splits target names at spaces, and this folder's own path may hold some.
 
-TARGETS := help install client server demo test coverage covered lint bench clean
+TARGETS := help install client server demo check test coverage covered lint docs bench clean
 
 # Variables that a user may set: which Python, how much free disk to insist on, further arguments for demo or test,
 # how many tests run at once: most wait for a service or a process of their own; where a client or a server is installed.
@@ -32,14 +32,16 @@ help:
 	  'make client    make .venv-client and install there what a clinic needs, 0.7 GB (docs/installing.md)' \
   'make server    make .venv-server and install there what a service needs, 0.7 GB' \
   'make demo      show an encrypted inference from end to end' \
+	  'make check     lint, and the tests that take no circuits: minutes' \
 	  'make test      run the tests' \
 	  'make coverage  run the tests, and say how much of each package they run (90 % at least)' \
 	  'make covered   say so of the last run that was measured' \
 	  'make lint      check style, types and the import contract' \
+	  'make docs      build the documentation: site/index.html' \
 	  'make bench     measure encrypted networks side by side (ARGS="--dataset breastmnist:PATH")' \
 	  'make clean     remove these environments, caches and build outputs' \
 	  '' \
-	  'demo, test, coverage, lint and bench install first where needed. Variables:' \
+	  'demo, check, test, coverage, lint, docs and bench install first where needed. Variables:' \
 	  '  PYTHON=/path/to/python3.11   the Python to use (3.10 to 3.12; found by itself when not given)' \
 	  '  ARGS="..."                   further arguments of "cryptml demo", pytest or the benchmark' \
 	  '  PARALLEL=n                   tests at once (2)' \
@@ -59,6 +61,10 @@ demo: install
 test: install
 	@$(if $(filter 1,$(PARALLEL)),,OMP_NUM_THREADS=1) "$(CURDIR)/.venv/bin/python" -m pytest --numprocesses=$(PARALLEL) --dist=loadfile --no-loadscope-reorder $(ARGS)
 
+# What a change is tried with before each commit: no circuit, no service, no environment, no browser.
+check: lint
+	@OMP_NUM_THREADS=1 "$(CURDIR)/.venv/bin/python" -m pytest --quiet --numprocesses=$(PARALLEL) --dist=loadfile --no-loadscope-reorder -m "not encrypted and not slow" $(ARGS)
+
 coverage: override ARGS += --cov --cov-report=term:skip-covered
 coverage: test covered
 
@@ -74,6 +80,11 @@ lint: install
 	"$(CURDIR)/.venv/bin/python" -m ruff format --check .
 	"$(CURDIR)/.venv/bin/python" -m mypy
 	"$(CURDIR)/.venv/bin/lint-imports"
+
+# A warning is an error: a link that leads nowhere, a page that no menu names, a docstring that does not fit its function.
+docs: install
+	@NO_MKDOCS_2_WARNING=1 "$(CURDIR)/.venv/bin/python" -m mkdocs build --quiet --strict --clean $(ARGS)
+	@printf '%s\n' 'The documentation is in site/index.html.'
 
 bench: install
 	@"$(CURDIR)/.venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --requirement benchmarks/requirements.txt

@@ -248,7 +248,7 @@ install() {
 }
 
 clean() {
-    rm -rf .venv .venv-client .venv-server .demo .artifacts .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.* htmlcov dist build
+    rm -rf .venv .venv-client .venv-server .demo .artifacts .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage .coverage.* htmlcov dist build site
     find cryptml server client tests -type d \( -name __pycache__ -o -name '*.egg-info' \) -prune -exec rm -rf {} + 2>/dev/null || :
 }
 

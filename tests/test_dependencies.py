@@ -40,6 +40,9 @@ NEVER_IMPORTED = {
     "ziglang": "a command: it links circuits where there is no system linker",
 }
 
+TOOLS = {"docs", "test"}
+"""Extras that the packages themselves never import."""
+
 BY_MINOR_VERSION = {"h11", "starlette", "uvicorn"}
 """Whose inner parts the service builds on."""
 
@@ -94,7 +97,7 @@ def used() -> dict[str, str]:
 
 def requirements(*, tests: bool) -> list[Requirement]:
     extras = [
-        item for name, items in PROJECT["optional-dependencies"].items() if tests or name != "test" for item in items
+        item for name, items in PROJECT["optional-dependencies"].items() if tests or name not in TOOLS for item in items
     ]
     asked = [Requirement(item) for item in (*PROJECT["dependencies"], *extras)]
     return [each for each in asked if each.name != PROJECT["name"]]  # extras made of others

@@ -115,7 +115,7 @@ def tools_without(tmp_path: Path, *left_out: str) -> str:
 def test_help_names_every_target(folder: Path, arguments: tuple[str, ...]) -> None:
     result = make(folder, *arguments)
     assert result.returncode == 0, result.stderr
-    for target in ("install", "client", "server", "demo", "test", "lint", "clean"):
+    for target in ("install", "client", "server", "demo", "check", "test", "lint", "docs", "clean"):
         assert f"make {target} " in result.stdout
 
 
