@@ -102,8 +102,8 @@ def _print(
     out = sys.stdout
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     what = f"{arguments.network}, split {split}, {arguments.dataset.partition(':')[0]} {arguments.subset}"
-    engine = f"p_error {arguments.p_error:.3g}, rounding {arguments.rounding}"
-    out.write(f"{what}, {engine}, {datetime.now(timezone.utc).date()}, {machine}\n\n")
+    compiler = f"p_error {arguments.p_error:.3g}, rounding {arguments.rounding}"
+    out.write(f"{what}, {compiler}, {datetime.now(timezone.utc).date()}, {machine}\n\n")
     if arguments.rows:
         out.write(
             "| region | truth | decrypted | in the clear | label | equal | all (s) |\n|---|---|---|---|---|---|---|\n"

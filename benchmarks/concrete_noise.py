@@ -1,6 +1,6 @@
 """How often Concrete reads a table entry beside it of a rounding table, against the noise that training and simulation assume.
 
-python benchmarks/engine_noise.py --dataset mias:PATH --count 30
+python benchmarks/concrete_noise.py --dataset mias:PATH --count 30
 
 The table of one layer is replaced by the numbers of its bins, which are then decrypted: for each it is known where in its bin the
 accumulator lay, and what was read.
