@@ -22,19 +22,17 @@ from cryptml_client import KeyStore
 from rich.console import Console
 from rich.progress import Progress
 
-from benchmarks.hostile_service.campaign import (
+from benchmarks.hostile_service.campaign import Campaign
+from benchmarks.hostile_service.limits import (
     MARGIN_BYTES,
     MARGIN_SECONDS,
     MOST_REQUESTS,
     MOST_TEXT,
     PATIENCE_SECONDS,
     TIMEOUT_SECONDS,
-    Campaign,
-    Result,
-    Row,
-    documents_json,
 )
 from benchmarks.hostile_service.plays import SPLITS, record
+from benchmarks.hostile_service.result import Result, Row, documents_json
 from cryptml.profiler.measure.machine import describe_machine
 
 SEED = 20261128

@@ -17,7 +17,7 @@ from concrete import fhe
 from numpy.typing import NDArray
 
 from benchmarks.key_noise import Words, measure, secret_keys, uncompressed
-from benchmarks.specification_mutations import Specification, recorded
+from benchmarks.specification_mutations.specification import Specification, recorded
 from cryptml.errors import CircuitError
 from cryptml.fhe import parameters
 from cryptml.fhe.client import ClientCircuit, KeySet

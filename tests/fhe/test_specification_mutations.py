@@ -7,18 +7,10 @@ import random
 
 import pytest
 
-from benchmarks.specification_mutations import (
-    Change,
-    Specification,
-    Trial,
-    changed,
-    field_of,
-    joint_changes,
-    leaves,
-    mutations,
-    recorded,
-    single_changes,
-)
+from benchmarks.json_changes import changed, leaves, mutations
+from benchmarks.specification_mutations.changes import Change, field_of, joint_changes, single_changes
+from benchmarks.specification_mutations.specification import Specification, recorded
+from benchmarks.specification_mutations.trial import Trial
 from cryptml.errors import CryptmlError
 from cryptml.fhe.security import LEAST_DIMENSION, NOISE_TOLERANCE
 
