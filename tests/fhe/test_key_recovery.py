@@ -33,7 +33,7 @@ SPARE = 40
 @pytest.fixture
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A client that takes any specification which native code takes, as an earlier one did."""
-    monkeypatch.setattr(parameters, "_describe_problems", lambda _: iter(()))
+    monkeypatch.setattr(parameters, "describe_problems", lambda _: iter(()))
     parameters._parse.cache_clear()
     yield
     parameters._parse.cache_clear()
