@@ -28,10 +28,12 @@ def renamed(play: Play, manifest: Mapping[str, Any], files: dict[str, bytes], to
 
 
 def with_play(way: str, play: Play) -> Attack:
+    """Return an attack that answers as another recorded service."""
     return Attack(way, play=play)
 
 
 def with_manifest(play: Play, body: bytes) -> Play:
+    """Return a play with another manifest, the rest being as it was."""
     return replace(
         play, manifest=body, answers={**play.answers, "manifest": replace(play.answers["manifest"], body=body)}
     )

@@ -20,4 +20,5 @@ def some_step(rng: random.Random, *, bodies: bool = False) -> str:
 
 
 def over_wire(way: str, act: Act, step: str, rng: random.Random) -> Attack:
+    """Return an attack on the requests of one step that answers over the wire."""
     return Attack(way, frozenset((step,)), act=act, lasting=rng.random() < 0.6, away=step == "upload")
