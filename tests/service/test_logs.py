@@ -13,9 +13,11 @@ import httpx
 import pytest
 from cryptml_server.base.metrics import Metrics
 from cryptml_server.http.logs import RequestLog
-from slow_service import Running, free_port, slow_service
+from slow_service import Running, slow_service
 from starlette.responses import Response
 from starlette.testclient import TestClient
+
+from benchmarks.sockets import free_port
 
 LINE = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (DEBUG|INFO|WARNING|ERROR) [a-z0-9_.]+ \[[A-Za-z0-9._-]{1,64}\] .+"
