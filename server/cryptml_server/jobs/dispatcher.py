@@ -68,7 +68,7 @@ class Dispatcher:
         claims: Which of the jobs run where.
         tenants: Whose they are.
         registry: The circuits of this replica.
-        keys: EvaluationResult keys.
+        keys: Evaluation keys.
         pool: The workers.
         replica: This process.
         draining: Whether nothing new is to be begun.

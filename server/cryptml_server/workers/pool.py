@@ -40,7 +40,7 @@ class WorkerPool:
 
     Args:
         workers: One or more.
-        cached_keys: EvaluationResult keys that each keeps in memory.
+        cached_keys: Evaluation keys that each keeps in memory.
         waiting: Requests that may wait; more are told when to come back.
         metrics: Told what takes how long.
     """
