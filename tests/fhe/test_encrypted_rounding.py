@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from network_samples import chain, rounded_network
 
 from cryptml.errors import RangeError
 from cryptml.fhe.backends.integer import compile_integer_program
@@ -19,6 +18,7 @@ from cryptml.networks.rounding.clamping import measure_clamping, within_bins
 from cryptml.networks.rounding.envelope import envelope
 from cryptml.networks.rounding.noise import DEFAULT_P_ERROR, NoisyOperations
 from cryptml.splits import Segment
+from tests.networks.network_samples import chain, rounded_network
 
 pytestmark = pytest.mark.encrypted
 NETWORK = rounded_network()

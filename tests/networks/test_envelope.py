@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from network_samples import rounded_network
 
 from cryptml.networks.extent import IntArray
 from cryptml.networks.layers import run_all
@@ -14,6 +13,7 @@ from cryptml.networks.operations import NumpyOperations
 from cryptml.networks.rounding.bins import Bins
 from cryptml.networks.rounding.envelope import Interval, IntervalOperations, envelope, split_envelope
 from cryptml.splits import Segment, Side, enumerate_segments, enumerate_splits
+from tests.networks.network_samples import rounded_network
 
 NETWORK = rounded_network()
 

@@ -9,7 +9,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from network_samples import inside, layers_of_all_kinds
 from torch.nn import functional
 
 from cryptml.errors import NetworkError
@@ -27,6 +26,7 @@ from cryptml.networks.layers import (
     run_all,
 )
 from cryptml.networks.operations import NumpyOperations
+from tests.networks.network_samples import inside, layers_of_all_kinds
 
 modest = settings(max_examples=60, deadline=None)
 

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from network_samples import inside, small_network
 from safetensors.numpy import load, save
 
 from cryptml.errors import BundleError, NetworkError
@@ -22,6 +21,7 @@ from cryptml.networks import Network, load_network, resolve_network, save_networ
 from cryptml.networks.layers import Activation, Linear, Residual
 from cryptml.networks.storage import NETWORK_FILE, WEIGHTS_FILE, architecture_of
 from cryptml.networks.tensors import layer_entries, pack_layers, unpack_layers
+from tests.networks.network_samples import inside, small_network
 
 NETWORK = small_network()
 

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from profile_samples import failure, sample_report
 from typer.testing import CliRunner
 
 from cryptml.cli.networks import build as build_module
@@ -20,6 +19,7 @@ from cryptml.profiler.plan.costs import Link
 from cryptml.profiler.plan.ranking import list_composed
 from cryptml.profiler.plan.report import network_digest, save_report
 from cryptml.splits import Split
+from tests.profiler.profile_samples import failure, sample_report
 
 runner = CliRunner()
 LINK = Link(100.0, 20.0)

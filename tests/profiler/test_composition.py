@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from profile_samples import compose as oracle
-from profile_samples import mark_frontier, random_model, sample_report
 
 from cryptml.errors import ReportError, SplitError
 from cryptml.profiler.plan.composition import MAX_COMPOSED_LAYERS, compose, compose_one
@@ -20,6 +18,8 @@ from cryptml.profiler.plan.frontier import frontier_of, pareto, search_frontier
 from cryptml.profiler.plan.ranking import describe_composed, list_composed
 from cryptml.profiler.plan.report import cost_model
 from cryptml.splits import enumerate_segments
+from tests.profiler.profile_samples import compose as oracle
+from tests.profiler.profile_samples import mark_frontier, random_model, sample_report
 
 LINKS = [Link(100.0, 20.0), Link(0.001, 0.0), Link(1e6, 1e6), Link(8.192, 3.0)]
 EXACT = Link(8.192, 3.0)

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
-from network_samples import small_network
 from typer.testing import CliRunner
 
 from cryptml.cli.profiler.audit import audit
@@ -24,6 +23,7 @@ from cryptml.profiler.findings import Findings
 from cryptml.profiler.measure.compiler_process import attack
 from cryptml.profiler.plan.costs import Link
 from cryptml.splits import Segment, Split, enumerate_segments, enumerate_splits
+from tests.networks.network_samples import small_network
 
 app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
 app.command()(audit)

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from network_samples import rounded_network
 
 from cryptml.bundle import ClientBundle
 from cryptml.bundle.server import ServerBundle
@@ -24,6 +23,7 @@ from cryptml.fhe.server import ServerCircuit, load_evaluation_keys
 from cryptml.networks import Boundary, IntArray, Network, Standardisation
 from cryptml.networks.layers import Activation, Convolution, Layer, Linear, Residual, SumPooling
 from cryptml.splits import Segment, enumerate_segments
+from tests.networks.network_samples import rounded_network
 
 FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

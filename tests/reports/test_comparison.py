@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from report_samples import compose, sample_report
 from rich.console import Console
 
 from cryptml.errors import InputError
 from cryptml.reports.comparison import compare, comparison_table, regressions, slower_than
+from tests.reports.report_samples import compose, sample_report
 
 
 def text_of(reports: list[dict[str, Any]]) -> str:

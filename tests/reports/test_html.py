@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import Browser
-from report_samples import compose, mark_frontier, sample_report
 
 from cryptml.errors import InputError
 from cryptml.reports.html import embed_json, render_html
+from tests.reports.browser import Browser
+from tests.reports.report_samples import compose, mark_frontier, sample_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HOSTILE = "</script><img src=x onerror=\"document.title='run'\">&<!--<script>\u2028\u2029$script"

@@ -17,7 +17,6 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from answered import answered
 from cryptml_server.base.errors import ServerError, WorkerLost
 from cryptml_server.base.models import ModelRegistry
 from cryptml_server.base.settings import Settings
@@ -36,6 +35,7 @@ from cryptml.files import sha256
 from cryptml.networks import Network
 from cryptml.verification.local_service import local_service
 from tests.ray_cluster import TwoNodes, children, command, environment, two_nodes, wait_for
+from tests.service.answered import answered
 
 pytestmark = [
     pytest.mark.encrypted,

@@ -15,11 +15,11 @@ from cryptml_server.database import Database
 from cryptml_server.operations.doctor import CHECKS, Deployment, Finding, computing, examine, network, storage
 from cryptml_server.parts import open_database
 from cryptml_server.tenancy.tenants import TenantStore
-from slow_service import free_port, slow_service
-from test_tls import make_pair
 from typer.testing import CliRunner
 
 from cryptml.cli.main import app
+from tests.service.key_pairs import make_pair
+from tests.service.slow_service import free_port, slow_service
 
 runner = CliRunner()
 

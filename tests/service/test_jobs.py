@@ -17,7 +17,6 @@ import anyio
 import httpx
 import numpy as np
 import pytest
-from answered import answered
 from cryptml_server.base.draining import Draining
 from cryptml_server.base.errors import (
     CircuitFailure,
@@ -55,6 +54,7 @@ from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
 from cryptml.networks import Network
 from cryptml.verification.local_service import LocalService, local_service
+from tests.service.answered import answered
 
 CIRCUIT = Circuit("tiny", 0, (0, 1), Path(), "0" * 64, "1" * 64, (1, 100), (1, 2))
 KEYS = "a" * 64

@@ -13,9 +13,10 @@ import httpx
 import pytest
 from cryptml_server.base.metrics import Metrics
 from cryptml_server.http.logs import RequestLog
-from slow_service import Running, free_port, slow_service
 from starlette.responses import Response
 from starlette.testclient import TestClient
+
+from tests.service.slow_service import Running, free_port, slow_service
 
 LINE = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (DEBUG|INFO|WARNING|ERROR) [a-z0-9_.]+ \[[A-Za-z0-9._-]{1,64}\] .+"

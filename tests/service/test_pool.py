@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from answered import answered
 from cryptml_server.base.errors import (
     CircuitFailure,
     EvaluationTooSlow,
@@ -25,6 +24,8 @@ from cryptml_server.workers.pool import WorkerPool
 from cryptml_server.workers.protocol import EvaluationRequest, EvaluationResult
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tests.service.answered import answered
 
 CIRCUIT = Circuit("tiny", 0, (0, 1), Path(), "0" * 64, "1" * 64, (1, 2), (1, 2))
 

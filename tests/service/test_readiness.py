@@ -20,7 +20,6 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from answered import answered
 from cryptml_server.base.draining import Draining
 from cryptml_server.base.errors import ServerError, Unavailable, WorkerLost
 from cryptml_server.base.models import Circuit, ModelRegistry
@@ -39,6 +38,7 @@ from cryptml.files import sha256
 from cryptml.splits import Split
 from cryptml.verification.local_service import LocalService, local_service
 from tests.bounds import ENDS_SECONDS
+from tests.service.answered import answered
 
 PATIENCE_SECONDS = 90
 """For what takes seconds on an idle machine."""

@@ -7,7 +7,8 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from slow_service import Running, slow_service
+
+from tests.service.slow_service import Running, slow_service
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,6 @@ import anyio.to_thread
 import httpx
 import numpy as np
 import pytest
-from answered import answered
 from cryptml_client import Client, KeyStore
 from cryptml_server.base.errors import (
     CircuitFailure,
@@ -49,6 +48,7 @@ from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
 from cryptml.networks import FloatArray, Network
 from cryptml.verification.local_service import LocalService, local_service
+from tests.service.answered import answered
 
 runner = CliRunner()
 
