@@ -71,7 +71,7 @@ def save_network(network: Network, folder: Path, *, architecture: str | None) ->
     write_bytes(folder / NETWORK_FILE, data)
 
 
-def load_network(name_or_folder: str) -> Network:
+def load_network(name_or_folder: str | Path) -> Network:
     """Read a network.
 
     Raises:

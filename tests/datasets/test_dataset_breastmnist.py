@@ -58,7 +58,7 @@ def test_official_splits_and_the_turned_label(tmp_path: Path) -> None:
     assert dataset.subset("train").labels.tolist() == [1, 0, 1, 0, 1, 0]
     assert [len(dataset.subset(name)) for name in ("train", "validation", "test")] == [6, 4, 3]
     assert len(set(dataset.patients)) == 13
-    np.testing.assert_allclose(dataset.subset("validation").images, original["val_images"] / np.float32(255))  # type: ignore[operator]
+    np.testing.assert_allclose(dataset.subset("validation").images, original["val_images"] / np.float32(255))
 
 
 def test_folder_without_a_test_subset_and_flat_labels(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 import numpy as np
 import pytest
@@ -330,7 +331,7 @@ def test_two_layers_of_one_name_in_a_branch_are_refused(branch: str) -> None:
 
 @pytest.mark.parametrize("branch", ["body", "shortcut"])
 @pytest.mark.parametrize("how", [{"dropped_bits": 1}, {"clamps": True}, {"negacyclic": True}])
-def test_a_branch_that_begins_by_rounding_is_refused(branch: str, how: dict[str, int]) -> None:
+def test_a_branch_that_begins_by_rounding_is_refused(branch: str, how: dict[str, Any]) -> None:
     branches = {"body": (), "shortcut": (), branch: (Activation("grid", ones(1, 4), **how),)}
     with pytest.raises(NetworkError, match=f"'r' begins its {branch} with 'grid', which rounds, clamps or turns"):
         Residual("r", **branches)

@@ -1,4 +1,4 @@
-"""What the profiler's tests share: synthetic reports, and damaged ones, written to tests/data/reports by ``python -m tests.profiler.profile_samples``."""
+"""What the profiler's tests share: synthetic reports, and damaged ones, written to tests/data/reports by ``python -m`` this."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def random_model(layers: int, seed: int, *, feasible: float = 0.8, high: int = 6
     own = [rng.randint(0, high) for _ in range(layers)]
     segments = {}
     for segment in enumerate_segments(layers):
-        drawn = {name: float(rng.randint(0, high)) if whole else rng.uniform(0, high) for name in names}
+        drawn: dict[str, Any] = {name: float(rng.randint(0, high)) if whole else rng.uniform(0, high) for name in names}
         parameters = float(sum(own[segment.start : segment.stop]))
         lost = rng.random() < 0.5 and parameters > 0
         segments[segment] = SegmentCost(

@@ -87,9 +87,8 @@ def cases(draw: st.DrawFn) -> tuple[int, dict[str, float], tuple[str, ...], int]
 def test_nothing_that_fits_is_faster(case: tuple[int, dict[str, float], tuple[str, ...], int]) -> None:
     index, bounds, secret, queries = case
     document, entries = SAMPLES[index], ENTRIES[index]
-    constraints = Constraints(
-        **{name.replace("-", "_"): bound for name, bound in bounds.items()}, keep_secret=secret, queries=queries
-    )  # type: ignore[arg-type]
+    bounded: dict[str, Any] = {name.replace("-", "_"): bound for name, bound in bounds.items()}
+    constraints = Constraints(**bounded, keep_secret=secret, queries=queries)
     choice = choose(document, entries, constraints)
     found = [broken(document, entry, bounds, secret, queries) for entry in entries]
     fitting = [entry for entry, each in zip(entries, found, strict=True) if not each]
@@ -109,7 +108,7 @@ def test_nothing_that_fits_is_faster(case: tuple[int, dict[str, float], tuple[st
         return
     assert choice.split is None
     assert choice.nearest is not None
-    place = entries.index(choice.nearest)
+    place = entries.index(dict(choice.nearest))
     assert set(choice.excess) == found[place]
     assert "feasible" not in found[place]
     if "keep-secret" not in found[place] and all(bounds[name] for name in bounds):

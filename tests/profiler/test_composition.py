@@ -201,7 +201,7 @@ def test_a_long_network_is_searched_without_listing_its_splits() -> None:
 @pytest.mark.parametrize("layers", [62, 63, 64, 70])
 def test_splits_longer_than_a_machine_word_are_right_or_refused(layers: int) -> None:
     """A report may have 256 layers."""
-    flat = SegmentCost(1.0, True, False, *[1.0] * 15, 0.0, np.inf)
+    flat = SegmentCost(1.0, True, False, *(1.0,) * 15, 0.0, np.inf)
     model = CostModel(layers, dict.fromkeys(enumerate_segments(layers), flat), 0.0, 0.0, 0.0)
     try:
         found = search_frontier(model, EXACT)

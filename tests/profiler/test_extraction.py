@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -205,9 +206,12 @@ def test_exactness_is_never_claimed_where_an_input_differs(seed: int, kind: int,
         from cryptml.exposure import extraction
 
         compare = extraction._compare
-        patch.setattr(
-            extraction, "_compare", lambda n, s, predict, r: guesses.append(predict) or compare(n, s, predict, r)
-        )
+
+        def noted(n: Network, s: Segment, predict: Callable[[IntArray], IntArray], r: Any) -> Any:
+            guesses.append(predict)
+            return compare(n, s, predict, r)
+
+        patch.setattr(extraction, "_compare", noted)
         oracle = Watch(network, segment)
         recovery = audit_segment(network, segment, oracle, budget, seed)
     assert recovery.queries == oracle.queries <= budget

@@ -373,7 +373,7 @@ def test_every_job_ends_in_one_way(tmp_path_factory: pytest.TempPathFactory, ask
     ]
 
     async def wait(_: Dispatcher) -> None:
-        for tenant, _, job in submitted:
+        for tenant, _what, job in submitted:
             await ended(jobs, tenant, job.id)
 
     dispatching(jobs, database, [FakeWorker(act), FakeWorker(act)], wait)

@@ -64,7 +64,7 @@ def test_a_request_has_one_line_with_what_is_known_of_it(tmp_path: Path) -> None
 @pytest.mark.parametrize("given", ["", "a b", "x" * 65, "a/b", 'a"b', "ä", "a\\nb"])
 def test_an_id_that_is_not_fit_for_a_log_is_replaced(given: str) -> None:
     client = TestClient(RequestLog(Response("x"), Metrics()))
-    found = client.get("/", headers={"X-Request-Id": given.encode()}).headers["x-request-id"]
+    found = client.get("/", headers={b"X-Request-Id": given.encode()}).headers["x-request-id"]
     assert re.fullmatch("[0-9a-f]{32}", found)
 
 

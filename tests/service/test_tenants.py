@@ -203,7 +203,7 @@ def test_counts_are_exact_when_many_count_at_once(store: TenantStore, database: 
     meters = [UsageMeter(database) for _ in range(4)]
     outcomes: list[ServerError | None] = []
     threads = [
-        threading.Thread(target=lambda meter=meter: outcomes.extend(refusal(meter, tenant) for _ in range(20)))  # type: ignore[misc]
+        threading.Thread(target=lambda meter=meter: outcomes.extend(refusal(meter, tenant) for _ in range(20)))
         for meter in meters
     ]
     for thread in threads:
@@ -780,8 +780,8 @@ def test_nothing_is_answered_without_a_token(guarded: tuple[LocalService, Path, 
         assert len(answers) == 1, "all that are wrong get the same answer"
         assert http.get("/v1/health/live").status_code == 200
         assert http.post("/v1/models/tiny/segments/0/evaluations", content=b"x").status_code == 401
-        for odd in ("Bearer " + "x" * 60_000, b"Bearer \xff\xfe", "Bearer " + " ".join("a" * 100)):
-            assert http.get("/v1/models", headers={"Authorization": odd}).status_code in (400, 401, 431)
+        for odd in (b"Bearer " + b"x" * 60_000, b"Bearer \xff\xfe", b"Bearer " + b" ".join([b"a"] * 100)):
+            assert http.get("/v1/models", headers=[(b"Authorization", odd)]).status_code in (400, 401, 431)
         assert http.get("/v1/health/live").status_code == 200
 
 
