@@ -44,7 +44,7 @@ def near(found: np.ndarray, expected: np.ndarray) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def tag(keyword: str, value: object) -> dict[str, Any]:
+def tagged(keyword: str, value: object) -> dict[str, Any]:
     return {keyword: value}
 
 
@@ -390,7 +390,7 @@ class TestTables:
     def test_malformed_tables_are_named(self, tmp_path: Path, lut: Dataset, words: str) -> None:
         for keyword in ("ModalityLUTSequence", "VOILUTSequence"):
             with pytest.raises(ImageError, match=words):
-                load_image(write_dicom(tmp_path / "a.dcm", self.STORED, **tag(keyword, [lut])))
+                load_image(write_dicom(tmp_path / "a.dcm", self.STORED, **tagged(keyword, [lut])))
 
     def test_a_table_of_another_length_than_it_declares(self, tmp_path: Path) -> None:
         lut = table(0, [0, 1, 2, 3], 8)
@@ -645,7 +645,7 @@ class TestNested:
     def test_a_table_of_values_of_interest(self, tmp_path: Path, keyword: str) -> None:
         group = item(FrameVOILUTSequence=[item(VOILUTSequence=[self.LUT])])
         groups = [group] * (2 if keyword.startswith("Per") else 1)
-        near(read(write_dicom(tmp_path / "a.dcm", self.STACK, **tag(keyword, groups)), "1"), 1 - GREY)
+        near(read(write_dicom(tmp_path / "a.dcm", self.STACK, **tagged(keyword, groups)), "1"), 1 - GREY)
 
     def test_tables_in_two_places_are_refused(self, tmp_path: Path) -> None:
         group = item(FrameVOILUTSequence=[item(VOILUTSequence=[self.LUT])])
@@ -673,7 +673,7 @@ class TestSigns:
     def test_a_table_that_begins_below_0_and_says_us(self, tmp_path: Path, keyword: str) -> None:
         stored = np.array([[-1024, -24, 1000, 2047]], np.int16)
         lut = table(65536 - 1024, [*range(4096)], 12)
-        near(read(write_dicom(tmp_path / "a.dcm", stored, **tag(keyword, [lut]))), (stored + 1024) / 4095)
+        near(read(write_dicom(tmp_path / "a.dcm", stored, **tagged(keyword, [lut]))), (stored + 1024) / 4095)
 
     def test_a_table_behind_a_rescale_below_0(self, tmp_path: Path) -> None:
         tags: dict[str, Any] = {
@@ -752,7 +752,7 @@ class TestContradictions:
         "keyword", ["VOILUTFunction", "PresentationLUTShape", "PhotometricInterpretation", "CalibrationImage"]
     )
     def test_messages_repeat_nothing_that_may_be_about_a_person(self, tmp_path: Path, keyword: str) -> None:
-        path = write_dicom(tmp_path / "a.dcm", WindowCenter=5, WindowWidth=5, **tag(keyword, "MILLER^ANNA"))
+        path = write_dicom(tmp_path / "a.dcm", WindowCenter=5, WindowWidth=5, **tagged(keyword, "MILLER^ANNA"))
         with pytest.raises(ImageError, match="another value than the standard defines") as caught:
             load_image(path)
         assert "MILLER" not in str(caught.value)

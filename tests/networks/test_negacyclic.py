@@ -181,6 +181,12 @@ def program(module: nn.Sequential) -> Network:
     return convert(module, name="waves", front_end=FRONT_END, classes=("a", "b"))
 
 
+def weight_of(network: Network, place: int) -> IntArray:
+    layer = network.layers[place]
+    assert isinstance(layer, Linear)
+    return layer.weight
+
+
 def table_of(network: Network, place: int) -> Activation:
     layer = network.layers[place]
     assert isinstance(layer, Activation)
@@ -216,10 +222,10 @@ def test_a_settled_network_settles_where_it_is() -> None:
 @pytest.mark.parametrize("steps", [4, 8])
 def test_integer_weights_are_no_larger_than_bins_need(steps: int) -> None:
     free, bound = program(waves(1, steps=None)), program(waves(1, steps=steps))
-    norms = [np.sqrt((network.layers[2].weight ** 2).sum(axis=1)).max() for network in (free, bound)]
+    norms = [np.sqrt((weight_of(network, 2) ** 2).sum(axis=1)).max() for network in (free, bound)]
     assert norms[1] < norms[0]
     assert table_of(bound, 3).dropped_bits == steps.bit_length() - 1
-    assert np.abs(bound.layers[2].weight).max() <= 7
+    assert np.abs(weight_of(bound, 2)).max() <= 7
 
 
 def test_a_binned_layer_needs_steps_and_a_grid() -> None:

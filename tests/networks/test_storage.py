@@ -240,7 +240,11 @@ def test_a_layer_name_that_is_a_path_is_refused(folder: Path, name: str) -> None
 def test_a_layer_without_its_attributes_is_refused(folder: Path) -> None:
     for index, missing in ((0, "stride"), (1, "low"), (2, "kernel"), (3, "body")):
         save_network(NETWORK, folder, architecture=None)
-        edit(folder, lambda document, i=index, key=missing: document["layers"][i].pop(key))
+
+        def remove(document: dict[str, Any], index: int = index, missing: str = missing) -> None:
+            del document["layers"][index][missing]
+
+        edit(folder, remove)
         assert f"$.layers[{index}]: {missing!r} is a required property" in refusal(folder)
 
 

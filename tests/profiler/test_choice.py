@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from cryptml.cli.networks import build as build_module
+from cryptml import building
+from cryptml.building import AUTOMATIC, BuildRequest
+from cryptml.cli.console import ConsoleListener
 from cryptml.cli.split_profiler import app
 from cryptml.errors import ReportError
 from cryptml.profiler.plan.choice import Constraints, choosable, choose
@@ -228,12 +231,10 @@ def test_the_command_refuses_in_one_sentence(report: Path, arguments: list[str],
 def test_build_refuses_what_does_not_go_together(
     report: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str
 ) -> None:
-    from cryptml.bundle import build as bundle_module
-
     def never(*_: Any, **__: Any) -> None:
         pytest.fail("a bundle was built")
 
-    monkeypatch.setattr(bundle_module, "build_bundle", never)
+    monkeypatch.setattr(building, "build_bundle", never)
     own = tmp_path / "own.json"
     document = json.loads(report.read_text())
     document["network"]["digest"] = network_digest("tiny")
@@ -250,8 +251,10 @@ def test_build_takes_the_split_that_choose_takes(tmp_path: Path, capsys: pytest.
     document["network"]["digest"] = network_digest("tiny")
     save_report(tmp_path / "tiny.json", document)
     constraints = Constraints(max_round_trips=1, keep_secret=("conv3",), queries=1)
-    kept = build_module._report_of("tiny", tmp_path / "tiny.json")
-    letters = build_module._automatic(kept, constraints, None, None)
+    request = BuildRequest("tiny", AUTOMATIC, tmp_path / "tiny.json", constraints)
+    kept = building._report(request)
+    assert kept is not None
+    letters = building._letters(request, kept, 5, ConsoleListener())
     expected = choose(document, ENTRIES[0], constraints).split
     assert expected is not None
     assert letters == expected["split"]
@@ -262,7 +265,7 @@ def test_build_takes_the_split_that_choose_takes(tmp_path: Path, capsys: pytest.
     with pytest.raises(
         ReportError, match=r"no split keeps every constraint; the nearest miss is C+ \(max-latency-ms: .*, at most 0\)"
     ):
-        build_module._automatic(kept, Constraints(max_latency_ms=0), None, None)
+        building._letters(replace(request, constraints=Constraints(max_latency_ms=0)), kept, 5, ConsoleListener())
 
 
 def test_splits_off_the_frontier_are_chosen_too() -> None:

@@ -439,6 +439,6 @@ def test_who_gives_up_while_a_circuit_loads_leaves_no_blame(build_tiny: Callable
         os.kill(supervisor.process, signal.SIGSTOP)
         threading.Timer(0.5, os.kill, (supervisor.process, signal.SIGKILL)).start()
         supervisor.load()
-        assert supervisor.loads.due == ()
+        assert not supervisor.loads.due
     finally:
         supervisor.stop()

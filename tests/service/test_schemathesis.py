@@ -16,6 +16,7 @@ from cryptml_server.tenancy.tenants import Quotas, TenantStore
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from requests import Session
+from requests.structures import CaseInsensitiveDict
 from schemathesis import Case, GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.result import Ok
@@ -102,7 +103,7 @@ class Fuzzed:
         if "body" in known and case.operation.body:
             case.body = self._ciphertext
         if token:
-            case.headers = {**dict(case.headers or {}), "Authorization": f"Bearer {self.token}"}
+            case.headers = CaseInsensitiveDict({**dict(case.headers or {}), "Authorization": f"Bearer {self.token}"})
         return case.call(base_url=self.url, session=self.session, timeout=60)
 
 

@@ -22,6 +22,7 @@ from cryptml_client import Client, KeyStore
 from cryptml_server.base.errors import (
     CircuitFailure,
     EvaluationTooSlow,
+    OtherOffset,
     ServerError,
     TooBusy,
     UnknownKeys,
@@ -487,7 +488,7 @@ def test_an_upload_goes_on_where_it_broke_off(
     keys.files.close()
     again = Keys(tmp_path / "keys", database)  # the service starts again
     assert again.uploads.offset(tenant, small(), sha256(BODY)) == 70
-    with pytest.raises(ServerError) as refused:
+    with pytest.raises(OtherOffset) as refused:
         put_part(again, tenant, 60, BODY[60:])
     assert (answered(refused.value), refused.value.offset) == ((409, "Another offset"), 70)
     assert put_part(again, tenant, 70, BODY[70:100]) == 100
