@@ -13,14 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
+import cryptml
 from cryptml.bundle import ClientBundle, ServerBundle, ServerStep
-from cryptml.bundle.build import build_bundle
-from cryptml.fhe.backends.registry import load_backend
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.fhe.server import ServerCircuit, load_evaluation_keys
 from cryptml.networks import IntArray, load_network
 from cryptml.runtime import ClearEvaluator, Timings, run_split
-from cryptml.splits import Split
 
 NETWORK = "tiny"
 """Shipped for tests: five layers on 8 x 8 pixels. Every encrypted answer of it equals the one in the clear."""
@@ -71,7 +69,7 @@ def main() -> None:
     side = network.front_end.side
     picture = np.random.default_rng(1).random((side, side), dtype=np.float32)
     with tempfile.TemporaryDirectory() as folder:
-        built = build_bundle(network, Split(SPLIT), Path(folder) / "bundle", backend=load_backend("integer", NETWORK))
+        built = cryptml.build(NETWORK, Path(folder) / "bundle", SPLIT, spot_checks=0, measure=False).bundle
         half = ClientBundle.load(Path(folder) / "bundle" / "client")
         encrypted = run_split(half, picture, Client(half, Server(built)))
     clear = run_split(half, picture, ClearEvaluator(network))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from cryptml.bundle.manifest import MANIFEST, check_files, require_same_engine
+from cryptml.bundle.manifest import MANIFEST, check_files, require_same_toolchain
 from cryptml.bundle.spot_checks import FILE as SPOT_CHECKS_FILE
 from cryptml.bundle.spot_checks import SpotChecks
 from cryptml.errors import BundleError, CryptmlError
@@ -127,7 +127,7 @@ class ClientBundle:
             BundleError: If anything is missing, altered, of another version or contradictory.
         """
         document = parse_json(manifest, SCHEMA, "the client bundle's manifest", BundleError)
-        require_same_engine(document["created_with"])
+        require_same_toolchain(document["created_with"])
         checked = {}
         for name, entry in document["files"].items():
             data = files.get(name)

@@ -73,7 +73,7 @@ def created_with() -> dict[str, str]:
     return {"cryptml": __version__, "concrete-python": version("concrete-python")}
 
 
-def require_same_engine(versions: Mapping[str, str]) -> None:
+def require_same_toolchain(versions: Mapping[str, str]) -> None:
     """Refuse ciphertexts and keys of another Concrete version: its formats are not promised to be stable.
 
     Raises:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cryptml.bundle.manifest import MANIFEST, check_files, require_same_engine
+from cryptml.bundle.manifest import MANIFEST, check_files, require_same_toolchain
 from cryptml.errors import BundleError
 from cryptml.files import MAX_JSON_BYTES, parse_json, read_bounded, sha256
 
@@ -77,7 +77,7 @@ class ServerBundle:
             raise BundleError(f"there is no bundle at {folder}; build one with cryptml build")
         manifest = read_bounded(folder / "server" / MANIFEST, MAX_JSON_BYTES, BundleError)
         document = parse_json(manifest, SCHEMA, "the server bundle's manifest", BundleError)
-        require_same_engine(document["created_with"])
+        require_same_toolchain(document["created_with"])
         check_files(folder / "server", document["files"])
         client_manifest = read_bounded(folder / "client" / MANIFEST, MAX_JSON_BYTES, BundleError)
         if sha256(client_manifest) != document["client_manifest_sha256"]:

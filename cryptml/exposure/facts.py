@@ -1,4 +1,4 @@
-"""What a split gives away: counts and published facts, no judgement and no score."""
+"""What a split exposes: counts and published facts, no judgement and no score."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class SegmentExposure:
 
 @dataclass(frozen=True)
 class SplitExposure:
-    """What a whole split gives away to the client, and how often it errs.
+    """What a whole split exposes to the client, and how often it errs.
 
     Attributes:
         client_parameters: Learned integers of client layers, which the client holds in the clear.

@@ -264,7 +264,7 @@ def profile_network(
             machines = stack.enter_context(ClusterMachines(settings.ray_address, name, settings.limits))
         journal = Journal(journal_path, head, resume=resume)
         try:
-            findings = Findings(network, journal, settings.engine, settings.trials)
+            findings = Findings(network, journal, settings.compiler, settings.trials)
             with tempfile.TemporaryDirectory(prefix="cryptml-profile-") as folder:
                 return _Run(name, findings, settings, progress, Path(folder), machines).profile(), journal
         except BaseException:

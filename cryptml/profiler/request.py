@@ -91,7 +91,7 @@ class ProfileRequest:
         bound = self.max_failure or DEFAULT_MAX_FAILURE
         bootstraps = network.bootstraps(Segment(0, len(network)))
         return ProfileSettings(
-            engine=CompilerSettings(self.p_error or min(DEFAULT_P_ERROR, p_error_within(bound, bootstraps))),
+            compiler=CompilerSettings(self.p_error or min(DEFAULT_P_ERROR, p_error_within(bound, bootstraps))),
             max_failure=None if self.p_error else bound,
             trials=self.trials,
             limits=Limits(

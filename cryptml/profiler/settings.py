@@ -17,8 +17,8 @@ class ProfileSettings:
     """How to profile.
 
     Attributes:
-        engine: Default settings of Concrete.
-        max_failure: Bound on a whole answer's probability of failure that ``engine.p_error`` keeps; None where that was given instead.
+        compiler: Default settings of Concrete's compiler.
+        max_failure: Bound on a whole answer's probability of failure that ``compiler.p_error`` keeps; None where that was given instead.
         trials: Whether other compiler settings and divisions of threads are tried: two to three times the run.
         limits: Of each segment.
         estimate_above_s: Segments whose evaluation is expected to take longer are estimated, once one near them was measured; None
@@ -27,7 +27,7 @@ class ProfileSettings:
         ray_address: Of the cluster whose machines measure; None for this one alone.
     """
 
-    engine: CompilerSettings
+    compiler: CompilerSettings
     max_failure: float | None
     trials: bool
     limits: Limits
@@ -38,7 +38,7 @@ class ProfileSettings:
     def to_json(self) -> dict[str, Any]:
         """Return the configuration as a report holds it."""
         return {
-            "p_error": self.engine.p_error,
+            "p_error": self.compiler.p_error,
             "max_failure": self.max_failure,
             "trials": self.trials,
             "security_bits": 128,

@@ -24,7 +24,7 @@ COLUMNS = [
 ]
 
 
-def engine_table(document: Mapping[str, Any]) -> Table:
+def compiler_settings_table(document: Mapping[str, Any]) -> Table:
     """Return what was tried for each segment with bootstraps, one settings a row; the ones taken are marked."""
     rows = []
     for entry in _with_settings(document):
@@ -54,7 +54,7 @@ def _in_turn(tried: Mapping[str, Any]) -> str:
     return f"{one} : {other}"
 
 
-def engine_reasons(document: Mapping[str, Any]) -> Iterator[str]:
+def compiler_settings_reasons(document: Mapping[str, Any]) -> Iterator[str]:
     """Yield, for each segment with bootstraps, its name and then the reasons for its settings."""
     names = [layer["name"] for layer in document["network"]["layers"]]
     for entry in _with_settings(document):

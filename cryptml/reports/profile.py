@@ -39,7 +39,7 @@ def summary_table(document: Mapping[str, Any]) -> Table:
         ),
         *_machines(document),
         ("when", document["created"]),
-        ("engine", ", ".join(f"{name} {number}" for name, number in machine["versions"].items())),
+        ("versions", ", ".join(f"{name} {number}" for name, number in machine["versions"].items())),
         ("p_error, security", f"{settings['p_error']:.3g} a bootstrap, {settings['security_bits']} bits"),
         ("threads, repeats", f"{settings['threads']}, {settings['repeats']}"),
         (

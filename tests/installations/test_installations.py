@@ -254,6 +254,6 @@ except CircuitError as error:
 def test_the_size_after_use_is_within_its_bound(request: pytest.FixtureRequest, name: str) -> None:
     """Last, because what was imported for the answer has left its bytecode; by name, so that pytest does not move it forward."""
     installation: Installation = request.getfixturevalue(name)
-    assert list(installation.environment.rglob("cryptml/fhe/__pycache__/engine.*.pyc"))
+    assert list(installation.environment.rglob("cryptml/fhe/__pycache__/concrete.*.pyc"))
     size = disk_bytes(installation.environment)
     assert 300_000_000 < size <= MOST_BYTES[name]

@@ -142,7 +142,7 @@ def test_workers_keys_bundles_and_bounds_count(measured_tiny: Path) -> None:
     bounded = need(large, worker_bytes=12 << 30, cached_keys=3)
     assert bounded.total_bytes - bounded.web_bytes == 12 << 30
     assert need(large, worker_bytes=2 << 30).least_bytes > 2 << 30
-    assert need().worker_bytes > 100 << 20, "an engine without circuits takes memory too"
+    assert need().worker_bytes > 100 << 20, "a worker without circuits takes memory too"
 
 
 def test_too_little_for_one_key_set_is_wrong(measured_tiny: Path, tmp_path: Path) -> None:

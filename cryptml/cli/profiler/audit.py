@@ -1,4 +1,4 @@
-"""``split-profiler audit``: what a split gives away, with the attacks actually run."""
+"""``split-profiler audit``: what a split exposes, with the attacks actually run."""
 
 from __future__ import annotations
 

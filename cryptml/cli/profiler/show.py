@@ -13,7 +13,7 @@ from cryptml.cli.profiler.wire import Bandwidth, RoundTrip
 from cryptml.errors import ReportError
 from cryptml.profiler.plan.ranking import list_composed
 from cryptml.profiler.plan.report import MAX_LISTED_LAYERS, link_of, load_report
-from cryptml.reports.compiler_settings import engine_reasons, engine_table
+from cryptml.reports.compiler_settings import compiler_settings_reasons, compiler_settings_table
 from cryptml.reports.profile import WIDE, key_sets_table, profile_table, summary_table
 
 
@@ -85,8 +85,8 @@ def _show_settings(document: dict[str, Any], *, json: bool) -> None:
         raise ReportError(
             "the report holds no compiler settings: nothing on the server has bootstraps, or it is older; profile again"
         )
-    out.print(engine_table(document))
-    for line in engine_reasons(document):
+    out.print(compiler_settings_table(document))
+    for line in compiler_settings_reasons(document):
         out.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

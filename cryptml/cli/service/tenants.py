@@ -156,7 +156,7 @@ def budget(
     database: Address = None,
     json: Json = False,
 ) -> None:
-    """Bound how often a tenant may ask single segments, ever: below the number of answers that give a segment away.
+    """Bound how often a tenant may ask single segments, ever: below the number of answers that expose a segment.
 
     A budget is of one segment of one model's split: another split has other segments, and wants budgets of its own.
     """

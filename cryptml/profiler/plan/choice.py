@@ -101,7 +101,7 @@ class Choice:
 
 
 def choose(document: Mapping[str, Any], entries: Sequence[Entry], constraints: Constraints) -> Choice:
-    """Return the fastest split that keeps every constraint; ties go to what gives away less, then to less memory.
+    """Return the fastest split that keeps every constraint; ties go to what exposes less, then to less memory.
 
     Args:
         document: The report.

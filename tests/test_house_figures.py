@@ -1,0 +1,82 @@
+"""The house stays one that its next owner finds their way in: short files and functions, no name twice, no cycles, no step back."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from benchmarks.house import PACKAGES, ROOT, House, measure
+
+MOST_FILES, MOST_FUNCTION_LINES, MOST_FILE_LINES = 14, 60, 300
+
+
+@pytest.fixture(scope="module")
+def house() -> House:
+    return measure(ROOT)
+
+
+def test_folders_functions_and_files_are_short(house: House) -> None:
+    assert house.folder[0] <= MOST_FILES, house.folder
+    assert house.function[0] <= MOST_FUNCTION_LINES, house.function
+    assert house.file[0] <= MOST_FILE_LINES, house.file
+
+
+def test_no_two_classes_of_one_name(house: House) -> None:
+    assert house.names_twice == ()
+
+
+def test_the_route_of_an_upload_is_not_returned_to(house: House) -> None:
+    assert house.steps_back == 0
+
+
+def modules() -> dict[str, ast.Module]:
+    found = {}
+    for package in PACKAGES:
+        base = ROOT / package
+        for path in sorted(base.rglob("*.py")):
+            if "migrations" not in path.parts:
+                name = ".".join((base.name, *path.relative_to(base).with_suffix("").parts)).removesuffix(".__init__")
+                found[name] = ast.parse(path.read_text())
+    return found
+
+
+def imports(name: str, tree: ast.Module, known: set[str]) -> set[str]:
+    """What a module imports as it is itself imported."""
+    found = set()
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            for each in node.names:
+                inner = f"{node.module}.{each.name}"
+                found.add(inner if inner in known else node.module)
+    return (found & known) - {name}
+
+
+def test_imports_have_no_cycles() -> None:
+    trees = modules()
+    edges = {name: imports(name, tree, set(trees)) for name, tree in trees.items()}
+    while leaves := {name for name, needs in edges.items() if not needs}:
+        edges = {name: needs - leaves for name, needs in edges.items() if name not in leaves}
+    assert sorted(edges) == []
+
+
+def test_a_tree_is_measured_as_it_is(tmp_path: Path) -> None:
+    for package in PACKAGES:
+        (tmp_path / package).mkdir(parents=True)
+    (tmp_path / "README.md").write_text("12345")
+    (tmp_path / "cryptml" / "one.py").write_text("class Twice:\n    pass\n\n\nclass _Own:\n    pass\n")
+    body = "\n".join("    x = 1" for _ in range(70))
+    (tmp_path / "client/cryptml_client/two.py").write_text(f"class Twice:\n    pass\n\n\ndef long():\n{body}\n")
+    (tmp_path / "server/cryptml_server/evaluation_keys.py").write_text(
+        "async def put_keys(store, uploads, pool):\n"
+        "    await in_thread(store.holds)\n"
+        "    async with uploads.whole() as upload:\n"
+        "        await keep(upload)\n\n\n"
+        "async def keep(upload):\n"
+        "    await pool.check_keys(upload)\n"
+        "    await in_thread(store.keep, upload)\n"
+    )
+    house = measure(tmp_path)
+    assert (house.function[0], house.file[0], house.readme) == (71, 75, 5)
+    assert (house.names_twice, house.steps_back, house.folder[0]) == (("Twice",), 4, 1)
