@@ -1,4 +1,4 @@
-"""What the profiler's tests share: synthetic reports, and damaged ones, written to tests/data/reports by ``python -m`` this."""
+"""What the profiler's tests share: synthetic reports, and damaged ones, written to tests/data/reports by ``python -m tests.profiler.profile_samples``."""
 
 from __future__ import annotations
 
