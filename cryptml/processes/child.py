@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Mapping
-from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any
 
 from cryptml.errors import CryptmlError, MeasurementError
 from cryptml.processes.memory import resident_bytes
+from cryptml.processes.spawning import spawn
 
 POLL_SECONDS = 0.05
 """How often memory is compared with its limit."""
@@ -55,18 +52,8 @@ class Child:
         self._memory = memory_bytes
         self._failure = failure
         self._outgrown = 0
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._said = tempfile.TemporaryFile()  # noqa: SIM115 (a file, not a pipe that could fill; closed by `stop`)
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", module, str(theirs.fileno()), str(os.getpid())],
-                pass_fds=[theirs.fileno()],
-                env={**(os.environ if environment is None else environment), "OMP_NUM_THREADS": str(threads)},
-                stdin=subprocess.DEVNULL,
-                stdout=self._said,
-                stderr=subprocess.STDOUT,
-            )
-        self._connection = Connection(ours.detach())
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 (a file, not a pipe that could fill; closed by `stop`)
+        self._process, self._connection = spawn(module, threads=threads, environment=environment, output=self._said)
         if memory_bytes is not None:
             threading.Thread(target=self._watch, daemon=True).start()
 

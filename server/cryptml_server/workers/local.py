@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
 import socket
 import struct
 import subprocess
-import sys
 import threading
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from cryptml.processes.answering import FOLLOWS
 from cryptml.processes.environment import reduced_environment
+from cryptml.processes.spawning import spawn
 from cryptml_server.base.errors import (
     EvaluationTooSlow,
     NoWorker,
@@ -171,7 +173,7 @@ class Supervisor:
     def request(
         self, head: dict[str, Any], payload: bytes = b"", *, seconds: float | None = None
     ) -> tuple[dict[str, Any], bytes]:
-        """Return what `cryptml_server.workers.process.Worker.handle` answers in the worker process.
+        """Return what `cryptml_server.workers.process.WorkerProcess.handle` answers in the worker process.
 
         Args:
             head: What to do.
@@ -193,15 +195,16 @@ class Supervisor:
     def _exchange(self, head: dict[str, Any], payload: bytes, seconds: float) -> tuple[dict[str, Any], bytes]:
         connection = self._connect()
         try:
-            connection.send_bytes(json.dumps(head).encode())
-            if head["do"] == "evaluate":
+            evaluates = head["do"] == "evaluate"
+            connection.send_bytes(json.dumps({**head, FOLLOWS: evaluates}).encode())
+            if evaluates:
                 connection.send_bytes(payload)
             if not connection.poll(seconds):
                 self._discard()
                 self._connect()
                 raise EvaluationTooSlow(f"the evaluation took more than {seconds:g} s and was stopped")
             answer = self._checked(head, connection.recv_bytes(MOST_HEAD_BYTES))
-            result = connection.recv_bytes(MOST_RESULT_BYTES) if answer["ok"] and head["do"] == "evaluate" else b""
+            result = connection.recv_bytes(MOST_RESULT_BYTES) if answer["ok"] and evaluates else b""
         except (EOFError, OSError) as error:
             code = self._discard()
             if self._stopping:
@@ -239,31 +242,28 @@ class Supervisor:
             raise stopping()
         self._discard()
         try:
-            ours, theirs = socket.socketpair()
+            self._process, self._connection = spawn(
+                "cryptml_server.workers.process",
+                str(self._cached_keys),
+                str(self._memory_bytes),
+                threads=self._threads,
+                environment=reduced_environment(),
+                new_session=True,
+            )
         except OSError as error:
             raise NoWorker(f"no worker can be started ({error.strerror}); try later", retry_after=30) from error
-        with theirs:
-            given = [str(number) for number in (theirs.fileno(), self._cached_keys, self._memory_bytes)]
-            command = [sys.executable, "-m", "cryptml_server.workers.process", *given]
-            try:
-                self._process = subprocess.Popen(
-                    command,
-                    pass_fds=[theirs.fileno()],
-                    env={**reduced_environment(), "OMP_NUM_THREADS": str(self._threads)},
-                    stdin=subprocess.DEVNULL,
-                    start_new_session=True,
-                )
-            except OSError as error:
-                ours.close()
-                raise NoWorker(f"no worker can be started ({error.strerror}); try later", retry_after=30) from error
-        bound = struct.pack("ll", math.ceil(self._deadline), 0)  # a timeval
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, bound)
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, bound)
-        self._connection = Connection(ours.detach())
+        self._bound_transfers(self._connection)
         if self._stopping:  # since it was asked above: `stop` found the process before this one
             self._discard()
             raise stopping()
         return self._connection
+
+    def _bound_transfers(self, connection: Connection) -> None:
+        """Let neither end wait for the other for longer than a request may take, with one more piece of a message."""
+        bound = struct.pack("ll", math.ceil(self._deadline), 0)  # a timeval
+        with socket.socket(fileno=os.dup(connection.fileno())) as ours:
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, bound)
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, bound)
 
     def _discard(self) -> int | None:
         """Close the pipe and end the process; return its exit code, its own where it was ending already."""

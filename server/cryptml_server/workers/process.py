@@ -1,26 +1,25 @@
 """The worker process: the only place where native evaluation code runs.
 
 It speaks over one pipe: a JSON head, then a payload where the head says so. Started as
-``python -m cryptml_server.workers.process FD CACHED_KEYS MEMORY_BYTES``; it ends when the pipe closes. It never sees a secret key.
+``python -m cryptml_server.workers.process FD OWNER CACHED_KEYS MEMORY_BYTES``; it ends when the pipe closes. It never sees a secret key.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import resource
 import sys
-import threading
 import time
 from collections import OrderedDict
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from cryptml.errors import CryptmlError
 from cryptml.fhe.concrete import fhe
 from cryptml.fhe.server import ServerCircuit, load_evaluation_keys
+from cryptml.processes.answering import converse
+from cryptml.processes.memory import resident_bytes
 
 RESERVED_BYTES = 1_400 << 20
 """Address space that Concrete's runtime (HPX) takes for its threads' stacks at the first evaluation and does not fill: 1,361,840 kB of
@@ -44,39 +43,39 @@ class WorkerProcess:
         self._keys: OrderedDict[str, fhe.EvaluationKeys] = OrderedDict()
         self._circuits: dict[str, ServerCircuit] = {}
 
-    def handle(self, head: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
+    def handle(self, head: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes | None]:
         """Return the answer's head and payload for a request's."""
         try:
             match head["do"]:
                 case "load":
                     self._circuit(head["circuit"])
-                    return {"ok": True}, b""
+                    return {"ok": True}, None
                 case "ping":
-                    return {"ok": True}, b""
+                    return {"ok": True}, None
                 case "forget":
                     self._keys.pop(head["name"], None)
-                    return {"ok": True}, b""
+                    return {"ok": True}, None
                 case "check_keys":
                     self._load_keys(head["keys"], head["name"])
-                    return {"ok": True}, b""
+                    return {"ok": True}, None
                 case _:
                     return self._evaluate(head, payload)
         except CryptmlError as error:
-            return {"ok": False, "kind": type(error).__name__, "detail": str(error)}, b""
+            return {"ok": False, "kind": type(error).__name__, "detail": str(error)}, None
         except FileNotFoundError:  # deleted while the request waited
             return {
                 "ok": False,
                 "kind": "UnknownKeys",
                 "detail": "the evaluation keys were deleted; upload them again",
-            }, b""
+            }, None
         except OSError as error:
             return {
                 "ok": False,
                 "kind": "OSError",
                 "detail": f"the keys cannot be read ({error.strerror}); try later",
-            }, b""
+            }, None
         except MemoryError:
-            return {"ok": False, "kind": "MemoryError", "detail": "the worker's memory does not suffice"}, b""
+            return {"ok": False, "kind": "MemoryError", "detail": "the worker's memory does not suffice"}, None
 
     def _evaluate(self, head: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
         keys = self._load_keys(head["keys"], head["name"])
@@ -92,7 +91,9 @@ class WorkerProcess:
 
     def _load_keys(self, path: str, name: str) -> fhe.EvaluationKeys:
         if name not in self._keys:
-            while self._keys and (len(self._keys) >= self._cached_keys or _resident_bytes() > self._crowded_bytes):
+            while self._keys and (
+                len(self._keys) >= self._cached_keys or resident_bytes(os.getpid()) > self._crowded_bytes
+            ):
                 self._keys.popitem(last=False)  # before the new ones are read, so that memory never holds one too many
             self._keys[name] = load_evaluation_keys(Path(path).read_bytes())
         self._keys.move_to_end(name)
@@ -101,39 +102,11 @@ class WorkerProcess:
 
 def main() -> None:
     """Answer requests until the pipe closes or the service is gone."""
-    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
-    connection = Connection(int(sys.argv[1]))
-    memory_bytes = int(sys.argv[3])
+    cached_keys, memory_bytes = (int(given) for given in sys.argv[3:5])
     if memory_bytes:  # native code that wants more ends this process, which its supervisor replaces
         most = memory_bytes + RESERVED_BYTES
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))
-    worker = WorkerProcess(int(sys.argv[2]), memory_bytes)
-    while True:
-        try:
-            head = json.loads(connection.recv_bytes())
-            payload = connection.recv_bytes() if head["do"] == "evaluate" else b""
-        except (EOFError, OSError):
-            return
-        answer, result = worker.handle(head, payload)
-        try:
-            connection.send_bytes(json.dumps(answer).encode())
-            if answer["ok"] and head["do"] == "evaluate":
-                connection.send_bytes(result)
-        except OSError:
-            return
-
-
-def _resident_bytes() -> int:
-    """Return what this process has in memory."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next((int(line.split()[1]) << 10 for line in lines if line.startswith("VmRSS:")), 0)
-
-
-def _leave_with(parent: int) -> None:
-    """End this process soon after its parent, even in the middle of an evaluation, which releases the interpreter's lock."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(0)
+    converse(WorkerProcess(cached_keys, memory_bytes).handle)
 
 
 if __name__ == "__main__":
