@@ -6,18 +6,16 @@ python -m benchmarks.crowd
 from __future__ import annotations
 
 import argparse
-import platform
 import sys
 import tempfile
 import threading
 import time
 from contextlib import ExitStack, suppress
-from datetime import datetime, timezone
 from pathlib import Path
 
-from benchmarks.service import Deployment, Tenant
+from benchmarks.deployment import Deployment, Tenant
+from benchmarks.machine import children, heading
 from cryptml.errors import CryptmlError
-from cryptml.profiler.measure.machine import describe_machine
 
 WORKERS = 2
 WORKER_BYTES = 1 << 30
@@ -45,16 +43,9 @@ class TreeMemory:
 
     def _watch(self) -> None:
         while not self._stop.wait(SAMPLE_SECONDS):
-            sizes = [_pss(pid) for pid in (self._pid, *_children(self._pid))]
+            sizes = [_pss(pid) for pid in (self._pid, *children(self._pid))]
             self.service_bytes = max(self.service_bytes, sizes[0])
             self.tree_bytes = max(self.tree_bytes, sum(sizes))
-
-
-def _children(pid: int) -> list[int]:
-    with suppress(OSError):
-        found = Path(f"/proc/{pid}/task").glob("*/children")
-        return [int(child) for path in found for child in path.read_text().split()]
-    return []
 
 
 def _pss(pid: int) -> int:
@@ -115,9 +106,8 @@ def main() -> int:
     parser.add_argument("--tenants", type=int, default=50)
     parser.add_argument("--jobs", type=int, default=200)
     arguments = parser.parse_args()
-    out, machine = sys.stdout, describe_machine()
-    today = datetime.now(timezone.utc).date().isoformat()
-    out.write(f"{machine['cpu']}, {machine['cores']} cores, {platform.system()}, {today}\n\n")
+    out = sys.stdout
+    out.write(f"{heading()}\n\n")
     out.write(
         f"scatter SSS, {WORKERS} workers of one thread, {WORKER_BYTES >> 20} MB each (`worker_bytes`), "
         f"{CACHED_KEYS} keys in memory each\n\n"

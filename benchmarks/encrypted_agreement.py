@@ -33,8 +33,7 @@ from cryptml.training.evaluation.auc import RocAuc
 from cryptml.verification.local_service import local_service
 
 
-def main() -> int:
-    """Return 0 if every answer is the clear one's, up to what approximate rounding may change."""
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", default="reference")
     parser.add_argument("--split", default=None)
@@ -44,8 +43,12 @@ def main() -> int:
     parser.add_argument("--p-error", type=float, default=DEFAULT_P_ERROR, help="of one lookup")
     parser.add_argument("--rounding", choices=[each.value for each in Rounding], default=Rounding.APPROXIMATE.value)
     parser.add_argument("--rows", action="store_true", help="print every answer")
-    arguments = parser.parse_args()
+    return parser.parse_args()
 
+
+def main() -> int:
+    """Return 0 if every answer is the clear one's, up to what approximate rounding may change."""
+    arguments = _arguments()
     network = load_network(arguments.network)
     split = Split(arguments.split or DEFAULT_SPLITS.get(arguments.network, "S" * len(network)))
     data = load_dataset(arguments.dataset, network.front_end.side).subset(arguments.subset)
@@ -102,8 +105,8 @@ def _print(
     out = sys.stdout
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     what = f"{arguments.network}, split {split}, {arguments.dataset.partition(':')[0]} {arguments.subset}"
-    engine = f"p_error {arguments.p_error:.3g}, rounding {arguments.rounding}"
-    out.write(f"{what}, {engine}, {datetime.now(timezone.utc).date()}, {machine}\n\n")
+    compiler = f"p_error {arguments.p_error:.3g}, rounding {arguments.rounding}"
+    out.write(f"{what}, {compiler}, {datetime.now(timezone.utc).date()}, {machine}\n\n")
     if arguments.rows:
         out.write(
             "| region | truth | decrypted | in the clear | label | equal | all (s) |\n|---|---|---|---|---|---|---|\n"

@@ -37,7 +37,7 @@ INSTALLATIONS = {"client": ".venv-client", "server": ".venv-server", "all": ".ve
 """Names and environments."""
 
 IMPORT = "import cryptml_client"
-ENGINE = "import cryptml_client, cryptml.fhe.concrete"
+CONCRETE = "import cryptml_client, cryptml.fhe.concrete"
 """The same, and Concrete, which a client loads with its first keys."""
 
 
@@ -120,7 +120,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="cryptml-installations-") as place:
         folder = copy_sources(Path(place) / "source")
         made = {name: install(name, folder) for name in options.only}
-        found: dict[tuple[str, str], list[float]] = {(name, line): [] for name in made for line in (IMPORT, ENGINE)}
+        found: dict[tuple[str, str], list[float]] = {(name, line): [] for name in made for line in (IMPORT, CONCRETE)}
         for _ in range(1 + options.runs):  # in turn, so that what else the machine does falls on all
             for name, line in found:
                 found[name, line].append(seconds(made[name][0], line))
@@ -131,7 +131,7 @@ def main() -> None:
             "|---|---:|---:|---:|---:|---:|\n"
         )
         for name, (environment, took) in made.items():
-            cells = [spread(found[name, line][1:]) for line in (IMPORT, ENGINE)]  # the first reads the disk
+            cells = [spread(found[name, line][1:]) for line in (IMPORT, CONCRETE)]  # the first reads the disk
             size, count = disk_bytes(environment) / 1e6, len(packages(environment))
             sys.stdout.write(f"| {name} | {size:,.0f} MB | {count} | {took:.0f} s | {' | '.join(cells)} |\n")
 

@@ -16,7 +16,7 @@ import sys
 from typing import Any
 
 from benchmarks.key_noise import measure_input
-from benchmarks.specification_mutations import recorded
+from benchmarks.specification_mutations.specification import recorded
 from cryptml.fhe.security import log2_deviation, variance
 
 DIMENSIONS = (450, 480, 512, 540, 563, 580, 600, 650, 700, 771, 1024, 2048)

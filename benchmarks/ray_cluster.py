@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import statistics
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import datetime, timezone
 from pathlib import Path
 
-from benchmarks.service import Deployment, rate
+from benchmarks.deployment import Deployment, rate
+from benchmarks.machine import heading
 from cryptml.cluster import ray_library
 from cryptml.errors import CryptmlError
-from cryptml.profiler.measure.machine import describe_machine
 
 STORE_BYTES = 500 << 20
 TENANTS = 4
@@ -59,9 +57,8 @@ def main() -> int:
     parser.add_argument("--answers", type=int, default=80, help="of each cluster, in each of three rounds")
     arguments = parser.parse_args()
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    out, machine = sys.stdout, describe_machine()
-    today = datetime.now(timezone.utc).date().isoformat()
-    out.write(f"{machine['cpu']}, {machine['cores']} cores, {platform.system()}, {today}\n\n")
+    out = sys.stdout
+    out.write(f"{heading()}\n\n")
     rates: dict[int, list[float]] = {0: [], 1: [], 2: []}
     with tempfile.TemporaryDirectory(prefix="cryptml-bench-") as folder:
         deployment = Deployment("scatter", "SSS", Path(folder))

@@ -2,152 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import random
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from queue import Queue
 
 import numpy as np
 from cryptml_client import KeyStore
 
-from benchmarks.hostile_service import ciphertext_attacks, document_attacks, wire_attacks
 from benchmarks.hostile_service.asking import Outcome, Watched
-from benchmarks.hostile_service.plays import Play
-from benchmarks.hostile_service.secrecy import Noise, Watch
-from benchmarks.hostile_service.stage import Attack, Log, Stage
-from benchmarks.hostile_service.wire_attacks import some_step
-from cryptml.bundle import ClientBundle
-
-TIMEOUT_SECONDS = 1.0
-PATIENCE_SECONDS = 0.4
-MARGIN_SECONDS = 4.0
-"""For what the client computes between two requests, on a machine whose cores others use too."""
-
-KILL_SECONDS = 90.0
-MOST_REQUESTS = 80
-MOST_TEXT = 2500
-"""Characters of an error's sentence."""
-
-MARGIN_BYTES = 256 << 20
-"""Above the peak of honest runs: a document of 16 MiB as Python's objects, a few copies of a body."""
-
-MORE_FILES = 40
-"""Open files above those at the start: connections that are kept for the next request."""
-
-Maker = Callable[[Play, random.Random], Attack]
-
-
-@dataclass
-class Row:
-    """What became of one kind of attack."""
-
-    answers: int = 0
-    refused: int = 0
-    right: int = 0
-    other: int = 0
-    crashes: int = 0
-    hangs: int = 0
-    slowest: float = 0.0
-    peak: int = 0
-
-
-@dataclass
-class Fault:
-    """What must not be."""
-
-    kind: str
-    run: str
-    what: str
-    detail: str = ""
-
-
-@dataclass
-class Result:
-    """Of all runs.
-
-    Attributes:
-        rows: By kind.
-        faults: Everything that must not be.
-        honest_peak: Bytes, of the client's processes in honest runs.
-        elsewhere: Connections to where redirects lead.
-        errors: How often each class of error was the answer.
-        ciphertexts: That were looked at.
-        bytes: That were looked through.
-        noise: Of ciphertexts whose masks can be seen.
-    """
-
-    rows: dict[str, Row] = field(default_factory=dict)
-    faults: list[Fault] = field(default_factory=list)
-    honest_peak: int = 0
-    elsewhere: int = 0
-    errors: Counter[str] = field(default_factory=Counter)
-    ciphertexts: int = 0
-    bytes: int = 0
-    noise: Noise | None = None
-    patterns: int = 0
-
-    @property
-    def answers(self) -> int:
-        """How many runs there were."""
-        return sum(row.answers for row in self.rows.values())
-
-
-def _wired(maker: Callable[[random.Random, str], Attack], *, bodies: bool = False) -> Maker:
-    return lambda _, rng: maker(rng, some_step(rng, bodies=bodies))
-
-
-def kinds(plays: dict[str, Play], elsewhere: str) -> dict[str, tuple[Maker, int]]:
-    """Return what makes attacks of each kind, and its share of the runs."""
-    wire, documents, ciphertexts = wire_attacks, document_attacks, ciphertext_attacks
-    return {
-        "lengths that lie": (_wired(wire.lengths, bodies=True), 8),
-        "chunks: wrong, endless": (_wired(wire.chunks, bodies=True), 6),
-        "first lines and statuses": (_wired(wire.status_lines), 7),
-        "preliminary answers": (_wired(wire.preliminary), 2),
-        "redirects": (_wired(partial(wire.redirects, elsewhere)), 4),
-        "a byte at a time, or nothing": (_wired(wire.drips), 3),
-        "endless bodies and heads": (_wired(wire.endless), 3),
-        "other media types": (_wired(wire.kinds_of_body), 5),
-        "packed bodies, bombs": (_wired(wire.packed, bodies=True), 3),
-        "headers: many, huge, strange": (_wired(wire.headers), 7),
-        "closed, reset, leftovers": (_wired(wire.closings), 7),
-        "problem documents, for ever": (_wired(wire.problems), 8),
-        "offsets of uploads": (_wired(wire.uploads), 2),
-        "lists that are none": (documents.lists, 2),
-        "jobs": (documents.jobs, 4),
-        "bundles of others": (lambda play, rng: documents.foreign(play, plays, rng), 3),
-        "manifests, changed": (documents.manifests, 10),
-        "networks that are none": (documents.strange_networks, 4),
-        "layers and weights that are none": (documents.deep_layers, 3),
-        "tensor files, damaged": (documents.weights, 3),
-        "client specifications, changed": (documents.specifications, 6),
-        "inputs that are not seeded": (documents.whole_inputs, 1),
-        "results: damaged messages": (ciphertexts.malformed, 8),
-        "results of others": (lambda play, rng: ciphertexts.of_others(play, plays, rng), 3),
-        "results that decrypt to something else": (ciphertexts.altered, 6),
-    }
-
-
-WHOLE = "inputs whole"
-
-FOREIGN = (
-    "bundles of others",
-    "manifests, changed",
-    "networks that are none",
-    "layers and weights that are none",
-    "tensor files, damaged",
-    "client specifications, changed",
-    "inputs that are not seeded",
+from benchmarks.hostile_service.kinds import BEGINNING, FOREIGN, WHOLE, kinds
+from benchmarks.hostile_service.limits import (
+    KILL_SECONDS,
+    MARGIN_BYTES,
+    MARGIN_SECONDS,
+    MORE_FILES,
+    MOST_REQUESTS,
+    MOST_TEXT,
+    PATIENCE_SECONDS,
+    TIMEOUT_SECONDS,
 )
-"""Kinds in which a client begins anew, and may be led to other circuits."""
-
-BEGINNING = frozenset(("models", "manifest", "file", "keys", "upload"))
+from benchmarks.hostile_service.plays import Play
+from benchmarks.hostile_service.result import Fault, Result, Row
+from benchmarks.hostile_service.secrecy import Watch
+from benchmarks.hostile_service.stage import Attack, Log, Stage
+from benchmarks.hostile_service.wire.steps import JOB_STEPS
+from cryptml.bundle import ClientBundle
 
 
 class Campaign:
@@ -273,9 +155,7 @@ class Campaign:
         weights = [4 if name == "SCSCS" else 1 for name in names]
         play = self.plays[rng.choices(names, weights)[0]]
         attack = self._kinds[kind][0](play, rng)
-        background = bool(attack.steps & set(wire_attacks.JOB_STEPS)) or (
-            rng.random() < 0.2 and "evaluation" not in attack.steps
-        )
+        background = bool(attack.steps & set(JOB_STEPS)) or (rng.random() < 0.2 and "evaluation" not in attack.steps)
         if "result" in attack.steps and "evaluation" in attack.steps:
             background = rng.random() < 0.3
         fresh = kind in FOREIGN or bool(attack.steps & BEGINNING) or rng.random() < 0.05
@@ -375,8 +255,3 @@ def _wrong_sentence(text: str) -> str | None:
     if len(text) > MOST_TEXT:
         return f"has {len(text)} characters"
     return None
-
-
-def documents_json(result: Result) -> str:
-    """Return the faults as JSON, for looking at."""
-    return json.dumps([fault.__dict__ for fault in result.faults], indent=1)

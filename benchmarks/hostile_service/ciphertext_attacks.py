@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from benchmarks.hostile_service.document_attacks import flipped
+from benchmarks.hostile_service.documents.weights import flipped
 from benchmarks.hostile_service.plays import Play, Request, Response
 from benchmarks.hostile_service.stage import Attack
 

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from benchmarks.hostile_service.plays import Play, Request, Response
+from benchmarks.sockets import serve_each, stop_listening
 
 DRIP_SECONDS = 0.02
 MOST_SECONDS = 12.0
@@ -149,7 +150,7 @@ class Stage:
         self._run = 0
         self._open: set[socket.socket] = set()
         self.log = Log()
-        threading.Thread(target=self._accept, daemon=True).start()
+        serve_each(self._listening, self._serve)
 
     def begin(self, play: Play, attack: Attack, rng: random.Random) -> None:
         """Play another service from now on."""
@@ -175,17 +176,7 @@ class Stage:
     def close(self) -> None:
         """Listen no more."""
         self.drop()
-        with suppress(OSError):
-            self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listening.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+        stop_listening(self._listening)
 
     def _serve(self, connection: socket.socket) -> None:
         with self._lock:

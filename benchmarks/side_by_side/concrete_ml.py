@@ -94,7 +94,7 @@ def plain(module: nn.Sequential) -> nn.Sequential:
     names = list(layers)
     for place, name in enumerate(names):
         layer = layers[name]
-        if prune.is_pruned(layer):
+        if prune.is_pruned(layer):  # type: ignore[no-untyped-call]
             prune.remove(layer, "weight")  # type: ignore[no-untyped-call]
         if isinstance(layer, RoundedAccumulator):
             layers[name] = nn.Identity()

@@ -2,7 +2,7 @@
 
 Concrete's Python front end imports torch for two functions that evaluate convolutions and pooling in the clear while a circuit is
 compiled, and z3 to find the widths of its integers then. Clients and workers compile nothing, their installations hold neither
-(docs/installing.md), and torch would be most of the time of the import and of its memory (`python -m benchmarks.engine_import`).
+(docs/installing.md), and torch would be most of the time of the import and of its memory (`python -m benchmarks.concrete_import`).
 Nor is `pkg_resources` imported, by which the namespace `concrete` is declared: `pkgutil` does the same in no time.
 """
 

@@ -17,7 +17,7 @@ from concrete import fhe
 from numpy.typing import NDArray
 
 from benchmarks.key_noise import Words, measure, secret_keys, uncompressed
-from benchmarks.specification_mutations import Specification, recorded
+from benchmarks.specification_mutations.specification import Specification, recorded
 from cryptml.errors import CircuitError
 from cryptml.fhe import parameters
 from cryptml.fhe.client import ClientCircuit, KeySet
@@ -33,7 +33,7 @@ SPARE = 40
 @pytest.fixture
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A client that takes any specification which native code takes, as an earlier one did."""
-    monkeypatch.setattr(parameters, "_describe_problems", lambda _: iter(()))
+    monkeypatch.setattr(parameters, "describe_problems", lambda _: iter(()))
     parameters._parse.cache_clear()
     yield
     parameters._parse.cache_clear()

@@ -7,18 +7,10 @@ import random
 
 import pytest
 
-from benchmarks.specification_mutations import (
-    Change,
-    Specification,
-    Trial,
-    changed,
-    field_of,
-    joint_changes,
-    leaves,
-    mutations,
-    recorded,
-    single_changes,
-)
+from benchmarks.json_changes import changed, leaves, mutations
+from benchmarks.specification_mutations.changes import Change, field_of, joint_changes, single_changes
+from benchmarks.specification_mutations.specification import Specification, recorded
+from benchmarks.specification_mutations.trial import Trial
 from cryptml.errors import CryptmlError
 from cryptml.fhe.security import LEAST_DIMENSION, NOISE_TOLERANCE
 
@@ -102,7 +94,7 @@ def test_a_change_that_would_matter_is_found_undecided(monkeypatch: pytest.Monke
     """The harness can fail: with the check off, noise that rounds away is measured as wrong."""
     from cryptml.fhe import parameters
 
-    monkeypatch.setattr(parameters, "_describe_problems", lambda _: iter(()))
+    monkeypatch.setattr(parameters, "describe_problems", lambda _: iter(()))
     parameters._parse.cache_clear()
     specification: Specification = SPECIFICATIONS["tiny-linear-0"]
     (place,) = [path for path, _ in leaves(specification.client_specs) if path[-1] == "variance" and "inputs" in path]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydicom import dcmwrite
@@ -20,7 +21,7 @@ from pydicom.uid import (
 RAMP = np.arange(12, dtype=np.uint16).reshape(3, 4) * 300
 
 
-def write_dicom(path: Path, stored: np.ndarray = RAMP, bits: int = 12, **tags: object) -> Path:
+def write_dicom(path: Path, stored: np.ndarray[Any, Any] = RAMP, bits: int = 12, **tags: object) -> Path:
     """An uncompressed MONOCHROME2 file of 3 x 4 pixels; tags replace or, when None, remove what is there."""
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = tags.pop("syntax", ExplicitVRLittleEndian)

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import hostile_pictures
-from benchmarks.hostile_pictures import FEW, MUTATIONS, Trial, hostile, seeds
+from benchmarks.hostile_pictures import trial as reading_damaged
+from benchmarks.hostile_pictures.damage import MUTATIONS, hostile
+from benchmarks.hostile_pictures.seeds import FEW, seeds
+from benchmarks.hostile_pictures.trial import Trial
 from cryptml.errors import ImageError
 from cryptml.images import FrameChoice, Image, load_frames, load_image, reading
 from cryptml.images.decoding import pool as decoder
@@ -89,7 +91,7 @@ def test_what_no_file_may_do_is_found(tmp_path: Path, monkeypatch: pytest.Monkey
             raise found
         return found
 
-    monkeypatch.setattr(hostile_pictures, "load_image", load)
+    monkeypatch.setattr(reading_damaged, "load_image", load)
     trial = Trial(tmp_path)
     trial.run(iter([("PNG", b"x")] * 5), seed=0)
     assert [each.split(":")[0] for each in trial.wrong] == ["PNG 0", "PNG 1", "PNG 2", "PNG 4"]

@@ -14,18 +14,10 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import ExplicitVRBigEndian, RLELossless
 
-from benchmarks.picture_readers import (
-    ENCODERS,
-    MAMMOGRAMS,
-    PICTURES,
-    ROUNDING,
-    Case,
-    Trial,
-    cases,
-    judge,
-    pictures,
-    write,
-)
+from benchmarks.picture_readers.cases import ENCODERS, MAMMOGRAMS, Case, cases
+from benchmarks.picture_readers.judging import ROUNDING, judge
+from benchmarks.picture_readers.trial import PICTURES, Trial, pictures
+from benchmarks.picture_readers.writing import write
 from cryptml.errors import ImageError
 from cryptml.images import load_image
 from tests.images import independent_readers as readers

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from benchmarks.sockets import serve_each, stop_listening
+
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 HTML = b"<html><head><title>no</title></head></html>"
 
@@ -77,21 +79,11 @@ def raw_listening(behaviour: Callable[[socket.socket], None]) -> Iterator[int]:
         with suppress(OSError), connection:
             behaviour(connection)
 
-    def accept() -> None:
-        while True:
-            try:
-                connection, _ = server.accept()
-            except OSError:
-                return
-            threading.Thread(target=treat, args=(connection,), daemon=True).start()
-
-    threading.Thread(target=accept, daemon=True).start()
+    serve_each(server, treat)
     try:
         yield server.getsockname()[1]
     finally:
-        with suppress(OSError):
-            server.shutdown(socket.SHUT_RDWR)
-        server.close()
+        stop_listening(server)
 
 
 def relay(near: socket.socket, far: socket.socket) -> None:

@@ -22,6 +22,8 @@ from cryptml_server.http.logs import configure_logging
 from cryptml_server.http.serving import serve
 from fastapi import Request
 
+from benchmarks.machine import children
+
 START_SECONDS = 60
 LISTENS = "listening on "
 
@@ -39,8 +41,7 @@ class Running:
         return f"http://127.0.0.1:{self.port}"
 
     def workers(self) -> list[int]:
-        children = Path(f"/proc/{self.process.pid}/task").glob("*/children")
-        return [int(pid) for path in children for pid in path.read_text().split()]
+        return children(self.process.pid)
 
     def tell(self, number: int = signal.SIGTERM) -> None:
         self.process.send_signal(number)
@@ -85,12 +86,6 @@ def slow_service(folder: Path, *, awaited: str = LISTENS, **settings: Any) -> It
         reading.join(10)
         if process.stdout is not None:
             process.stdout.close()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def main() -> None:

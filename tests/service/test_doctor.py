@@ -19,9 +19,10 @@ from cryptml_server.parts import open_database
 from cryptml_server.tenancy.tenants import TenantStore
 from typer.testing import CliRunner
 
+from benchmarks.sockets import free_port
 from cryptml.cli.main import app
 from tests.service.key_pairs import make_pair
-from tests.service.slow_service import free_port, slow_service
+from tests.service.slow_service import slow_service
 
 runner = CliRunner()
 

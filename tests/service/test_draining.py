@@ -13,6 +13,7 @@ import httpx
 import numpy as np
 import pytest
 
+from benchmarks.machine import children
 from cryptml.bundle import ClientBundle
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
@@ -47,8 +48,7 @@ class Asking:
 
 
 def worker_of(service: LocalService) -> int:
-    children = Path(f"/proc/{service.pid}/task").glob("*/children")
-    (worker,) = {int(pid) for path in children for pid in path.read_text().split()}
+    (worker,) = children(service.pid)
     return worker
 
 

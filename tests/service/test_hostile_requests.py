@@ -12,6 +12,7 @@ import httpx
 import numpy as np
 import pytest
 
+from benchmarks.requester import Requester
 from cryptml.bundle import ClientBundle
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
@@ -21,16 +22,12 @@ from cryptml.splits import Segment
 pytestmark = pytest.mark.encrypted
 
 
-class Kit:
+class Kit(Requester):
     """Everything that an honest client has, for making dishonest requests from."""
 
     def __init__(self, service: Any) -> None:
         self.http = httpx.Client(base_url=service.url, timeout=120)
-        (step,) = ClientBundle.load(service.bundle.folder / "client").server_steps
-        self.circuit = step.circuit
-        self.identity = sha256(self.circuit.client_specs)
-        self.keys = KeySet.generate(self.circuit)
-        self.client = ClientCircuit(self.circuit, self.keys)
+        super().__init__(service.bundle, "tiny")
         self.values = np.ones((1, *self.circuit.reads.shape), dtype=np.int64)
         self.ciphertext = self.client.encrypt(self.values)
 

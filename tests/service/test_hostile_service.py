@@ -10,9 +10,9 @@ import pytest
 from cryptml_client import KeyStore
 from cryptml_client.http.transport import Transport
 
-from benchmarks.hostile_service.__main__ import verdicts
 from benchmarks.hostile_service.campaign import Campaign
 from benchmarks.hostile_service.plays import record
+from benchmarks.hostile_service.report import verdicts
 from cryptml.errors import ServiceProtocolError
 from tests.service.awkward import answer, listening
 

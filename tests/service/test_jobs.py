@@ -49,9 +49,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete
 
-from cryptml.bundle import ClientBundle
-from cryptml.fhe.client import ClientCircuit, KeySet
-from cryptml.files import sha256
+from benchmarks.machine import children
+from benchmarks.requester import Requester, connect
 from cryptml.networks import Network
 from cryptml.verification.local_service import LocalService, local_service
 from tests.service.answered import answered
@@ -506,35 +505,30 @@ def test_an_end_is_written_when_the_database_is_back(
     assert jobs.output(tenant, job.id)[1] == b"input"
 
 
-class Clinic:
+class Clinic(Requester):
     """A tenant of a service that can be killed and started again, with keys and a ciphertext."""
 
     def __init__(self, bundle: Any, data: Path, network: Network) -> None:
-        self.bundle, self.data = bundle, data
+        super().__init__(bundle, "tiny")
+        self.data = data
         self.token = _token(data)
-        spec = ClientBundle.load(bundle.folder / "client").server_steps[0].circuit
-        self.keys = KeySet.generate(spec)
-        self.client = ClientCircuit(spec, self.keys)
-        self.identity = sha256(spec.client_specs)
-        self.values = np.ones((1, *spec.reads.shape), dtype=np.int64)
-        self.expected = network.run(self.values, spec.segment)
+        self.values = np.ones((1, *self.circuit.reads.shape), dtype=np.int64)
+        self.expected = network.run(self.values, self.circuit.segment)
 
     @contextmanager
     def service(self) -> Iterator[tuple[LocalService, httpx.Client]]:
-        with local_service([self.bundle.folder], self.data, anonymous=False) as running:
-            head = {"Authorization": f"Bearer {self.token}"}
-            with httpx.Client(base_url=running.url, headers=head, timeout=60) as http:
-                yield running, http
+        with (
+            local_service([self.bundle.folder], self.data, anonymous=False) as running,
+            connect(running.url, self.token, 60) as http,
+        ):
+            yield running, http
 
     def upload(self, http: httpx.Client) -> None:
-        path = f"/v1/models/tiny/evaluation-keys/{self.keys.digest}"
-        head = {"CryptML-Circuit": self.identity}
-        http.put(path, params={"segment": 0}, content=self.keys.evaluation_keys, headers=head).raise_for_status()
+        self.store_keys(http).raise_for_status()
 
     def post(self, http: httpx.Client, **headers: str) -> httpx.Response:
-        head = {"CryptML-Circuit": self.identity, "CryptML-EvaluationResult-Keys": self.keys.digest, **headers}
         body = self.client.encrypt(self.values)
-        return http.post("/v1/models/tiny/segments/0/evaluations", content=body, headers=head)
+        return http.post(self.evaluations_path, content=body, headers={**self.names, **headers})
 
     def check(self, answer: httpx.Response) -> None:
         answer.raise_for_status()
@@ -551,11 +545,6 @@ def _token(data: Path) -> str:
 @pytest.fixture(scope="module")
 def clinic(build_tiny: Callable[[str], Any], tiny: Network, tmp_path_factory: pytest.TempPathFactory) -> Clinic:
     return Clinic(build_tiny("CCSCC"), tmp_path_factory.mktemp("jobs"), tiny)
-
-
-def children(pid: int) -> list[int]:
-    found = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for path in found for child in path.read_text().split()]
 
 
 @pytest.mark.encrypted

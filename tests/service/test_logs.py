@@ -16,7 +16,8 @@ from cryptml_server.http.logs import RequestLog
 from starlette.responses import Response
 from starlette.testclient import TestClient
 
-from tests.service.slow_service import Running, free_port, slow_service
+from benchmarks.sockets import free_port
+from tests.service.slow_service import Running, slow_service
 
 LINE = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (DEBUG|INFO|WARNING|ERROR) [a-z0-9_.]+ \[[A-Za-z0-9._-]{1,64}\] .+"

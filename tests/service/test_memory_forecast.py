@@ -19,6 +19,7 @@ from cryptml_server.operations.doctor.computing import check_memory
 from cryptml_server.operations.memory_forecast import forecast
 from typer.testing import CliRunner
 
+from benchmarks.machine import children
 from cryptml.bundle import ClientBundle, ServerBundle
 from cryptml.cli.main import app
 from cryptml.errors import BundleError
@@ -76,8 +77,7 @@ def served_peak(bundle: Path, data: Path, key_sets: int) -> int:
             body = ClientCircuit(step.circuit, keys).encrypt(values)
             answer = http.post(f"/v1/models/{model}/segments/0/evaluations", content=body, headers=headers)
             assert answer.status_code == 200, answer.text
-        children = Path(f"/proc/{service.pid}/task").glob("*/children")
-        (worker,) = [int(pid) for path in children for pid in path.read_text().split()]
+        (worker,) = children(service.pid)
         return peak_resident_bytes(service.pid) + peak_resident_bytes(worker)
 
 

@@ -29,6 +29,7 @@ from cryptml_server.workers.loads import MOST_AGAIN_SECONDS, CircuitLoads
 from cryptml_server.workers.local import Supervisor
 from cryptml_server.workers.pool import WorkerPool
 
+from benchmarks.machine import children
 from benchmarks.postgresql import PostgreSQL, find_programs
 from cryptml.bundle import ClientBundle
 from cryptml.bundle.build import build_bundle
@@ -73,8 +74,7 @@ def wrong_parts(answer: httpx.Response) -> list[str]:
 
 
 def workers_of(service: LocalService) -> list[int]:
-    children = Path(f"/proc/{service.pid}/task").glob("*/children")
-    return [int(pid) for path in children for pid in path.read_text().split()]
+    return children(service.pid)
 
 
 @contextmanager
@@ -146,11 +146,11 @@ def test_a_service_that_is_told_to_end_while_it_starts_does(two_tables: Any, tmp
         try:
             deadline = time.monotonic() + PATIENCE_SECONDS
             loads = (bundle / "server").resolve()
-            while not any(str(loads) in mapped(pid) for pid in children_of(process.pid)):
+            while not any(str(loads) in mapped(pid) for pid in children(process.pid)):
                 assert time.monotonic() < deadline
                 assert process.poll() is None
                 time.sleep(0.1)
-            workers = children_of(process.pid)
+            workers = children(process.pid)
             process.send_signal(signal.SIGTERM)
             assert process.wait(PATIENCE_SECONDS) == 0
             assert process.stdout is not None
@@ -297,7 +297,7 @@ def test_a_postgresql_that_is_away_or_hangs(
         server.start()
         wait_until(http, 200)
         assert server._server is not None
-        hung = [server._server.pid, *children_of(server._server.pid)]
+        hung = [server._server.pid, *children(server._server.pid)]
         for pid in hung:
             os.kill(pid, signal.SIGSTOP)
         try:
@@ -325,11 +325,6 @@ def alter(address: str, read_only: str) -> None:
         connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
-
-
-def children_of(pid: int) -> list[int]:
-    paths = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for path in paths for child in path.read_text().split()]
 
 
 class Silent:

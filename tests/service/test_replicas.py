@@ -16,6 +16,7 @@ import pytest
 from cryptml_server.database import Database
 from cryptml_server.tenancy.tenants import Quotas, TenantStore
 
+from benchmarks.machine import children
 from cryptml.bundle import ClientBundle
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
@@ -70,11 +71,7 @@ def test_what_one_has_accepted_the_other_answers(
 
     answer = ask(two)
     np.testing.assert_array_equal(client.decrypt(answer.content), expected)
-    workers = [
-        int(pid)
-        for task in Path(f"/proc/{services[0].pid}/task").glob("*/children")
-        for pid in task.read_text().split()
-    ]
+    workers = children(services[0].pid)
     for pid in workers:
         os.kill(pid, signal.SIGSTOP)  # what this one begins takes for ever
     places = [ask(one, Prefer="respond-async").headers["Location"] for _ in range(6)]

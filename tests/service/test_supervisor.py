@@ -20,6 +20,7 @@ from cryptml_server.base.errors import ServerError
 from cryptml_server.base.models import Circuit, ModelRegistry
 from cryptml_server.workers.local import Supervisor
 
+from benchmarks.machine import children
 from cryptml.bundle import ClientBundle
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
@@ -211,8 +212,7 @@ def test_no_worker_outlives_its_service(
         while not http.get("/v1/health/ready").is_success:
             assert time.monotonic() < deadline
             time.sleep(0.1)
-        children = Path(f"/proc/{service.pid}/task").glob("*/children")
-        (worker,) = {int(child) for path in children for child in path.read_text().split()}
+        (worker,) = children(service.pid)
         service.send_signal(number)
         service.wait(PATIENCE_SECONDS)
     assert gone_within(worker, PATIENCE_SECONDS)

@@ -50,7 +50,7 @@ _log = logging.getLogger(__name__)
 class RayWorker:
     """Owner of one actor on a cluster; a `cryptml_server.workers.protocol.Worker`.
 
-    EvaluationResult keys travel where the actor does not remember them. It ends with this process.
+    Evaluation keys travel where the actor does not remember them. It ends with this process.
 
     Args:
         ray: The package, connected.

@@ -1,6 +1,6 @@
 """How often Concrete reads a table entry beside it of a rounding table, against the noise that training and simulation assume.
 
-python benchmarks/engine_noise.py --dataset mias:PATH --count 30
+python benchmarks/concrete_noise.py --dataset mias:PATH --count 30
 
 The table of one layer is replaced by the numbers of its bins, which are then decrypted: for each it is known where in its bin the
 accumulator lay, and what was read.
@@ -23,7 +23,7 @@ from cryptml.cli.console import bar
 from cryptml.datasets import load_dataset
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS
-from cryptml.networks import load_network
+from cryptml.networks import FloatArray, IntArray, load_network
 from cryptml.networks.conversion.grid import to_boundary
 from cryptml.networks.layers import Activation, Linear
 from cryptml.networks.network import Network
@@ -64,7 +64,9 @@ def main() -> int:
             progress.advance(task)
     compiled.discard()
 
-    bins = counting.layers[stop - 1].bins
+    numbers = counting.layers[stop - 1]
+    assert isinstance(numbers, Activation)
+    bins = numbers.bins
     inside = bins.hold(accumulators)  # beyond its bins a table has no right entry
     accumulators, off = accumulators[inside], (np.stack(found) - expected)[inside]
     place = ((accumulators - bins.low) % bins.width + 0.5) / bins.width
@@ -100,7 +102,7 @@ def _counting(network: Network, stop: int) -> Network:
     return Network(network.name, network.front_end, (*layers, last), tuple(boundaries), network.classes)
 
 
-def _deviation(place: np.ndarray, off: np.ndarray) -> float:
+def _deviation(place: FloatArray, off: IntArray) -> float:
     """Return the deviation of normal noise under which what was read is likeliest."""
 
     def surprise(deviation: float) -> float:

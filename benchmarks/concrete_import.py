@@ -1,6 +1,6 @@
 """What a process takes before it has loaded anything: Concrete as this package imports it, beside Concrete as it comes, in turn.
 
-python -m benchmarks.engine_import [--pairs 10]
+python -m benchmarks.concrete_import [--pairs 10]
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a stricter p_error costs and gives: work, keys, noise, and labels that stay, by simulation.
 
-python benchmarks/engine_settings.py --network conv --dataset breastmnist:PATH
+python benchmarks/compiler_settings.py --network conv --dataset breastmnist:PATH
 """
 
 from __future__ import annotations

@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,16 +14,12 @@ import httpx
 import numpy as np
 from cryptml_server.base.settings import Settings
 from cryptml_server.parts import open_database
-from cryptml_server.tenancy.tenants import Quotas, TenantStore
+from cryptml_server.tenancy.tenants import Quotas
 
-from cryptml.bundle import ClientBundle
-from cryptml.bundle.build import build_bundle
+from benchmarks.requester import Requester, add_tenants, build, connect
+from benchmarks.sockets import free_port
 from cryptml.errors import CryptmlError
-from cryptml.fhe.backends.integer import compile_integer_program
-from cryptml.fhe.client import ClientCircuit, KeySet
-from cryptml.files import sha256
 from cryptml.networks import load_network
-from cryptml.splits import Split
 from cryptml.verification.local_service import LocalService, local_service
 
 WORKERS = 2
@@ -84,7 +78,7 @@ class Shot:
     secret: bytes = CANARY
 
 
-class Target:
+class Target(Requester):
     """A service of the tiny network, an honest tenant and several others.
 
     Args:
@@ -95,30 +89,21 @@ class Target:
         self.work = work
         self.data = work / "service" / "data"
         self.data.mkdir(parents=True)
-        self.bundle = build_bundle(
-            load_network("tiny"), Split("CCSSS"), work / "bundle", backend=compile_integer_program
-        )
+        super().__init__(build("tiny", "CCSSS", work / "bundle"), "tiny")
         (work / "service" / "secret.txt").write_bytes(CANARY)
         (work / "secret.txt").write_bytes(CANARY)
-        (step,) = ClientBundle.load(self.bundle.folder / "client").server_steps
-        self.circuit = step.circuit
-        self.identity = sha256(self.circuit.client_specs)
-        self.keys = KeySet.generate(self.circuit)
-        self.client = ClientCircuit(self.circuit, self.keys)
         self.values = np.ones((1, *self.circuit.reads.shape), dtype=np.int64)
         self.expected = load_network("tiny").run(self.values, self.circuit.segment)
         self.ciphertext = self.client.encrypt(self.values)
         database = open_database(Settings(data=self.data))
-        store, quotas = TenantStore(database), Quotas(daily_evaluations=1_000_000)
-        self.clinic = store.add("clinic", quotas)[1]
-        self.intruders = [store.add(f"intruder{number}", quotas)[1] for number in range(INTRUDERS)]
+        names = ["clinic", *(f"intruder{number}" for number in range(INTRUDERS))]
+        self.clinic, *self.intruders = add_tenants(database, names, Quotas(daily_evaluations=1_000_000))
         database.close()
         self.jobs: list[str] = []
 
     def service(self, stack: ExitStack) -> LocalService:
         """Start the service; everybody stores the same keys, and the honest tenant makes some jobs."""
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.metrics_port = free.getsockname()[1]
+        self.metrics_port = free_port()
         variables = {
             "CRYPTML_WORKERS": str(WORKERS),
             "CRYPTML_METRICS_PORT": str(self.metrics_port),
@@ -130,29 +115,16 @@ class Target:
         self.address = (str(parts.hostname), int(parts.port or 0))
         for token in (self.clinic, *self.intruders):
             with self.http(token) as http:
-                http.put(
-                    f"{V1}/evaluation-keys/{self.keys.digest}?segment=0",
-                    content=self.keys.evaluation_keys,
-                    headers={"CryptML-Circuit": self.identity},
-                ).raise_for_status()
+                self.store_keys(http).raise_for_status()
         with self.http(self.clinic) as http:
             for _ in range(10):
                 made = http.post(EVALUATIONS, content=self.ciphertext, headers=self.names | {"Prefer": "respond-async"})
                 self.jobs.append(made.raise_for_status().json()["job"])
         return running
 
-    @contextmanager
-    def http(self, token: str) -> Iterator[httpx.Client]:
-        """A client with a tenant's token."""
-        with httpx.Client(
-            base_url=self.url, headers={"Authorization": f"Bearer {token}"}, timeout=PATIENCE_SECONDS
-        ) as http:
-            yield http
-
-    @cached_property
-    def names(self) -> dict[str, str]:
-        """Headers that name circuit and keys."""
-        return {"CryptML-Circuit": self.identity, "CryptML-Evaluation-Keys": self.keys.digest}
+    def http(self, token: str) -> httpx.Client:
+        """Return a connection of a tenant."""
+        return connect(self.url, token, PATIENCE_SECONDS)
 
     def is_right(self) -> bool:
         """Whether the honest tenant's evaluation decrypts to what the network gives in the clear."""

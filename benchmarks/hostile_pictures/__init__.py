@@ -1,0 +1,1 @@
+"""Damaged pictures; ``python -m benchmarks.hostile_pictures`` prints what reading them came to."""

@@ -1,0 +1,1 @@
+"""Attacks in what is said over correct HTTP: bundles, descriptions of jobs, lists."""

@@ -1,0 +1,1 @@
+"""Attacks on HTTP itself: heads, bodies, when bytes come, and error answers."""
