@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from cryptml.cli.service.local_service import local_service
 from cryptml_client import Client, KeyStore
 from sklearn.datasets import load_wine
 from torch import nn
@@ -26,10 +25,11 @@ from cryptml.fhe.backends.registry import load_backend
 from cryptml.networks import Network, Standardisation
 from cryptml.networks.architectures.registry import Architecture
 from cryptml.networks.modules.blocks import input_grid, linear, signed_activation, votes
-from cryptml.networks.modules.negacyclic import TriangleWave
+from cryptml.networks.modules.negacyclic import NegacyclicActivation
 from cryptml.networks.rounding.envelope import split_envelope
 from cryptml.splits import Split
 from cryptml.training import Examples, TrainingSettings, train_network
+from cryptml.verification.local_service import local_service
 
 SIDE = 4
 """Of the square: 16 places for 13 numbers."""
@@ -81,7 +81,7 @@ def build(classes: int = 3) -> nn.Sequential:
             grid=input_grid(bits=5),
             flatten=nn.Flatten(),
             linear1=linear(SIDE * SIDE, HIDDEN, bits=5, bias=False, scales=HIDDEN),
-            wave1=TriangleWave(HIDDEN, bits=3),
+            wave1=NegacyclicActivation(HIDDEN, bits=3),
             act1=signed_activation(bits=3),
             votes=votes(HIDDEN, classes),
         )

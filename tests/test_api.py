@@ -30,7 +30,7 @@ def test_the_public_names_are_these() -> None:
     for name in ("build", "profile", "serve", "train"):
         assert inspect.getdoc(getattr(cryptml, name))
     with pytest.raises(AttributeError, match="no attribute 'predict'"):
-        _ = cryptml.predict  # type: ignore[attr-defined]
+        _ = cryptml.predict
 
 
 def test_importing_it_imports_nothing_heavy() -> None:

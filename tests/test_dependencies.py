@@ -66,6 +66,7 @@ def imported(path: Path) -> Iterator[str]:
             isinstance(node, ast.Call)
             and ast.unparse(node.func).endswith("import_module")
             and isinstance(node.args[0], ast.Constant)
+            and isinstance(node.args[0].value, str)
         ):
             yield node.args[0].value
 

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cryptml import files
 from cryptml.errors import BundleError, NetworkError, SettingError
 from cryptml.files import (
     MAX_JSON_BYTES,
@@ -205,7 +204,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(files.os, stage, full)
+    monkeypatch.setattr(os, stage, full)
     with pytest.raises(OSError, match="No space left"):
         write_bytes(target, b"new")
     assert target.read_bytes() == b"old"

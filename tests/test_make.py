@@ -408,6 +408,6 @@ def test_constraints_satisfy_every_requirement_once(version: str) -> None:
     asked += [requirements.Requirement(item) for item in ("pip", "setuptools<81", "editables", "uv")]
     for requirement in asked:
         if requirement.marker is None or requirement.marker.evaluate(here):
-            pin = pins.get(normal(requirement.name))
-            assert pin is not None, f"{requirement.name} is not in constraints.txt"
-            assert requirement.specifier.contains(pin), f"{requirement} but constraints.txt has {pin}"
+            name = normal(requirement.name)
+            assert name in pins, f"{requirement.name} is not in constraints.txt"
+            assert requirement.specifier.contains(pins[name]), f"{requirement} but constraints.txt has {pins[name]}"

@@ -23,18 +23,18 @@ def shipped_networks() -> tuple[str, ...]:
     return tuple(sorted(entry.name for entry in root.iterdir() if entry.joinpath(NETWORK_FILE).is_file()))
 
 
-def resolve_network(name_or_folder: str) -> Path:
+def resolve_network(name_or_folder: str | Path) -> Path:
     """Return the folder of a shipped network or of one's own.
 
     Raises:
         NetworkError: If there is neither such a name nor such a folder.
     """
-    if name_or_folder in shipped_networks():
+    if isinstance(name_or_folder, str) and name_or_folder in shipped_networks():
         return Path(str(resources.files("cryptml.networks").joinpath("shipped", name_or_folder)))
     folder = Path(name_or_folder)
     if not (folder / NETWORK_FILE).is_file():
         raise NetworkError(
-            f"{name_or_folder!r} is neither a shipped network ({', '.join(shipped_networks())}) nor a folder with a "
+            f"{str(name_or_folder)!r} is neither a shipped network ({', '.join(shipped_networks())}) nor a folder with a "
             f"{NETWORK_FILE}; train one with cryptml train"
         )
     return folder
@@ -71,7 +71,7 @@ def save_network(network: Network, folder: Path, *, architecture: str | None) ->
     write_bytes(folder / NETWORK_FILE, data)
 
 
-def load_network(name_or_folder: str) -> Network:
+def load_network(name_or_folder: str | Path) -> Network:
     """Read a network.
 
     Raises:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from cryptml.networks import Boundary, IntArray, Network, Standardisation
@@ -22,9 +24,7 @@ def sample_network(name: str = "sample", seed: int = 0) -> Network:
         layers.append(layer)
         boundaries.append(Boundary(extent.shape, low, high, (scale,)))
 
-    def unsigned(
-        kind: type[Convolution] | type[Linear], called: str, weight: IntArray, **more: tuple[int, int]
-    ) -> Layer:
+    def unsigned(kind: type[Convolution] | type[Linear], called: str, weight: IntArray, **more: Any) -> Layer:
         raw = kind(called, weight, np.zeros(len(weight), np.int64), **more)
         return kind(called, weight, -raw.propagate(boundaries[-1].extent()).low, **more)
 

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from bundle_samples import sample_network
 
 from cryptml.bundle.build import build_bundle
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.networks import Network
 from cryptml.splits import Split
+from tests.bundle.bundle_samples import sample_network
 
 Bundles = Callable[[str], Path]
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bundle_samples import SIDE, sample_network
 
 from cryptml.bundle import ClientBundle, ClientStep, ServerBundle
 from cryptml.bundle.build import build_bundle
@@ -20,6 +19,7 @@ from cryptml.fhe.settings import CompilerSettings
 from cryptml.networks import Network
 from cryptml.runtime import ClearEvaluator, run_split
 from cryptml.splits import Segment, Split
+from tests.bundle.bundle_samples import SIDE, sample_network
 
 Bundles = Callable[[str], Path]
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bundle_samples import sample_network
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +21,7 @@ from cryptml.errors import BundleError
 from cryptml.files import sha256
 from cryptml.networks import Network
 from cryptml.splits import Split
+from tests.bundle.bundle_samples import sample_network
 
 Bundles = Callable[[str], Path]
 CLIENT_FILES = ["weights.safetensors", "circuit-0.json"]

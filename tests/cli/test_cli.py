@@ -9,6 +9,7 @@ import re
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from cryptml.cli.main import app, run
-from cryptml.cli.service import demo as demo_module
 from cryptml.cli.split_profiler import app as profiler
 from cryptml.networks import load_network
 from cryptml.verification.local_service import local_service
@@ -350,7 +350,7 @@ def test_a_passphrase_comes_from_a_file_or_the_environment(tmp_path: Path, monke
 
 @pytest.mark.encrypted
 def test_the_demo_answers_encrypted_and_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo_module.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     output = ok("demo", "--network", "tiny")
     for heading in ("Network tiny", "Split CCSSS", "Sizes", "Times", "evaluation keys (once)", "server evaluate"):
         assert heading in output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from safetensors.numpy import load_file
 from typer.testing import CliRunner
@@ -13,7 +14,7 @@ from cryptml.networks.front_ends.deep import shipped_weights
 RUN = CliRunner()
 
 
-def test_it_writes_weights_and_says_what_they_see(tmp_path):
+def test_it_writes_weights_and_says_what_they_see(tmp_path: Path) -> None:
     file = tmp_path / "new" / "deep.safetensors"
     result = RUN.invoke(app, ["pretrain", "--out", str(file), "--steps", "10"])
     assert result.exit_code == 0, result.output
@@ -22,7 +23,7 @@ def test_it_writes_weights_and_says_what_they_see(tmp_path):
     assert set(load_file(file)) == set(shipped_weights())
 
 
-def test_json_names_the_digest(tmp_path):
+def test_json_names_the_digest(tmp_path: Path) -> None:
     result = RUN.invoke(app, ["pretrain", "--out", str(tmp_path / "deep"), "--steps", "10", "--json"])
     document = json.loads(result.stdout.splitlines()[-1])
     assert len(document["digest"]) == 64
@@ -30,7 +31,7 @@ def test_json_names_the_digest(tmp_path):
     assert "contrast" in document["explained"]
 
 
-def test_a_file_is_replaced_only_when_told_to(tmp_path):
+def test_a_file_is_replaced_only_when_told_to(tmp_path: Path) -> None:
     file = tmp_path / "deep"
     file.write_bytes(b"mine")
     result = RUN.invoke(app, ["pretrain", "--out", str(file), "--steps", "10"])

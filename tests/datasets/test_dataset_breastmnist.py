@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +14,10 @@ from cryptml.datasets import load_dataset
 from cryptml.errors import DatasetError
 
 
-def arrays(**changes: object) -> dict[str, object]:
+def arrays(**changes: object) -> dict[str, Any]:
     """A small set of the official layout; changes replace or, when None, remove arrays."""
     random = np.random.default_rng(0)
-    found: dict[str, object] = {}
+    found: dict[str, Any] = {}
     for short, number in (("train", 6), ("val", 4), ("test", 3)):
         found[f"{short}_images"] = random.integers(0, 256, (number, 28, 28), np.uint8)
         found[f"{short}_labels"] = (np.arange(number) % 2).astype(np.uint8).reshape(-1, 1)
@@ -26,7 +27,7 @@ def arrays(**changes: object) -> dict[str, object]:
 
 def write(folder: Path, **changes: object) -> Path:
     path = folder / "breastmnist.npz"
-    np.savez_compressed(path, **arrays(**changes))  # type: ignore[arg-type]
+    np.savez_compressed(path, **arrays(**changes))
     return path
 
 
@@ -58,7 +59,7 @@ def test_official_splits_and_the_turned_label(tmp_path: Path) -> None:
     assert dataset.subset("train").labels.tolist() == [1, 0, 1, 0, 1, 0]
     assert [len(dataset.subset(name)) for name in ("train", "validation", "test")] == [6, 4, 3]
     assert len(set(dataset.patients)) == 13
-    np.testing.assert_allclose(dataset.subset("validation").images, original["val_images"] / np.float32(255))  # type: ignore[operator]
+    np.testing.assert_allclose(dataset.subset("validation").images, original["val_images"] / np.float32(255))
 
 
 def test_folder_without_a_test_subset_and_flat_labels(tmp_path: Path) -> None:

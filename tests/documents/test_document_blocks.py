@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from document_blocks import SERVES, read_blocks, reader
+
+from tests.documents.document_blocks import SERVES, read_blocks, reader
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "tutorials").glob("*.md"))]

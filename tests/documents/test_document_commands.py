@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from document_blocks import read_blocks
 from typer.main import get_command
 
 from cryptml.cli.main import app as cryptml
 from cryptml.cli.split_profiler import app as split_profiler
+from tests.documents.document_blocks import read_blocks
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

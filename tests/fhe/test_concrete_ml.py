@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -57,7 +58,7 @@ def test_a_difference_from_brevitas_is_refused_with_its_size(tiny: Network, monk
     """A circuit that is off by one step somewhere is not let through."""
     honest = concrete_ml._codec
 
-    def shifted(*arguments: object) -> object:
+    def shifted(*arguments: Any) -> object:
         codec = honest(*arguments)
         return type(codec)(
             codec.input_scale, codec.input_offset, codec.output_scale, tuple(v + 1 for v in codec.output_offset)

@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ class LocalEvaluator:
 
     def __init__(self, bundle: ServerBundle) -> None:
         self.bundle = bundle
-        self.halves: dict[int, tuple[ClientCircuit, ServerCircuit, object]] = {}
+        self.halves: dict[int, tuple[ClientCircuit, ServerCircuit, Any]] = {}
 
     def evaluate(self, step: ServerStep, values: IntArray, timings: Timings) -> IntArray:
         if step.index not in self.halves:
@@ -40,8 +41,8 @@ class LocalEvaluator:
                 ServerCircuit(self.bundle.circuit_folder(step.index)),
                 load_evaluation_keys(keys.evaluation_keys),
             )
-        client, server, keys = self.halves[step.index]
-        return client.decrypt(server.evaluate(client.encrypt(values), keys))
+        client, server, evaluation_keys = self.halves[step.index]
+        return client.decrypt(server.evaluate(client.encrypt(values), evaluation_keys))
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from network_samples import chain, rounded_network
 
 from cryptml.errors import RangeError
 from cryptml.fhe.backends.integer import compile_integer_program
@@ -19,15 +19,17 @@ from cryptml.networks.rounding.clamping import measure_clamping, within_bins
 from cryptml.networks.rounding.envelope import envelope
 from cryptml.networks.rounding.noise import DEFAULT_P_ERROR, NoisyOperations
 from cryptml.splits import Segment
+from tests.networks.network_samples import chain, rounded_network
 
 pytestmark = pytest.mark.encrypted
 NETWORK = rounded_network()
+FIRST_TABLE: Any = NETWORK.layers[1]
 
 
 def inputs_within(segment: Segment, count: int) -> IntArray:
     """Return (count, *shape) random integers for which no table clamps."""
     reads = NETWORK.boundaries[segment.start]
-    values = np.random.default_rng(3).integers(reads.low, reads.high, (2000, *reads.shape), endpoint=True)
+    values = np.random.default_rng(3).integers(reads.low, reads.high, (2000, *reads.shape), np.int64, endpoint=True)
     return values[within_bins(NETWORK, values, segment)][:count]
 
 
@@ -70,7 +72,7 @@ def test_a_clamping_table_read_by_the_client_is_exact_wherever_its_inputs_lie(tm
     compiled = compile_integer_program(NETWORK, segment, DEFAULT_COMPILER_SETTINGS)
     compiled.move_to(tmp_path / "circuit")
     assert not compiled.spec.approximate
-    assert compiled.spec.codec.input_bins == NETWORK.layers[1].bins
+    assert compiled.spec.codec.input_bins == FIRST_TABLE.bins
     keys = KeySet.generate(compiled.spec)
     client, server = ClientCircuit(compiled.spec, keys), ServerCircuit(tmp_path / "circuit")
     evaluation_keys = load_evaluation_keys(keys.evaluation_keys)
@@ -83,8 +85,8 @@ def test_a_clamping_table_read_by_the_client_is_exact_wherever_its_inputs_lie(tm
 
 def test_calibrated_bins_are_cheaper_than_the_worst_case() -> None:
     """The same tables, once read by calibrated bins, once by bins that cover all that can occur."""
-    first, table, *rest = NETWORK.layers
-    entries = np.repeat(table.table, 4, axis=1)
+    first, _, *rest = NETWORK.layers
+    entries = np.repeat(FIRST_TABLE.table, 4, axis=1)
     covering = Activation("act1", entries, NETWORK.boundaries[1].low - 8, dropped_bits=4)
     assert covering.bins.hold(np.array([NETWORK.boundaries[1].low, NETWORK.boundaries[1].high])).all()
     prices = []
@@ -122,10 +124,10 @@ def test_the_engine_turns_tables_as_the_simulation_does(tmp_path: Path) -> None:
 
 def test_clamping_is_counted_where_it_happens() -> None:
     reads = NETWORK.boundaries[0]
-    values = np.random.default_rng(0).integers(reads.low, reads.high, (500, *reads.shape), endpoint=True)
+    values = np.random.default_rng(0).integers(reads.low, reads.high, (500, *reads.shape), np.int64, endpoint=True)
     first, second = measure_clamping(NETWORK, values)
     entering = NETWORK.run(values, Segment(0, 1))
-    low, high = NETWORK.layers[1].bins.safe
+    low, high = FIRST_TABLE.bins.safe
     beyond = (entering < low) | (entering > high)
     assert (first.layer, first.boundary) == ("act1", 1)
     assert 0 < first.values == beyond.mean() < first.inputs == beyond.any(axis=(1, 2, 3)).mean()

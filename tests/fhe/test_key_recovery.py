@@ -97,7 +97,7 @@ def sent_by_a_client(specification: Specification, document: dict[str, Any]) -> 
     data = json.dumps(document).encode()
     spec = Specification(specification.name, circuit, document).take(data)
     keys = KeySet.generate(spec)
-    inputs = np.random.default_rng(5).integers(spec.reads.low, spec.reads.high, (1, values), endpoint=True)
+    inputs = np.random.default_rng(5).integers(spec.reads.low, spec.reads.high, (1, values), np.int64, endpoint=True)
     return ClientCircuit(spec, keys).encrypt(inputs), secret_keys(keys.keys, document)[0]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import tempfile
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from cryptml.errors import CircuitError
 from cryptml.fhe.backends import toolchain
 from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.concrete import server_module
 from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS
 from cryptml.networks import Boundary, Network, Standardisation
 from cryptml.networks.conversion.grid import to_boundary
@@ -38,7 +40,7 @@ def test_compiles_without_a_system_linker(tiny: Network) -> None:
 
 @pytest.mark.usefixtures("bare_path")
 def test_says_what_is_missing(tiny: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(toolchain.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(CircuitError, match="compiling needs ld and ar"):
         compile_integer_program(tiny, Segment(4, 5), DEFAULT_COMPILER_SETTINGS)
 
@@ -67,17 +69,17 @@ def test_a_segment_that_cannot_compile_says_so() -> None:
     first = Boundary((1, 8, 8), -2, 1, (1.0,))
     wide = Linear("wide", np.full((2, 64), 341), np.full(2, 2 * 341 * 64))
     table = Activation("table", np.arange(65_473)[None] % 4)
-    last = Linear("last", np.eye(2), np.zeros(2))
+    last = Linear("last", np.eye(2, dtype=np.int64), np.zeros(2, np.int64))
     boundaries = [first]
     for layer in (wide, table, last):
-        boundaries.append(to_boundary(layer, boundaries[-1], np.ones(1), np.zeros(1)))
+        boundaries.append(to_boundary(layer, boundaries[-1], np.ones(1), np.zeros(1, np.int64)))
     network = Network("wide", Standardisation(8), (wide, table, last), tuple(boundaries), ("no", "yes"))
     with pytest.raises(CircuitError, match=r"segment 0-3 of network 'wide' does not compile at p_error 9\.09"):
         compile_integer_program(network, Segment(0, 3), DEFAULT_COMPILER_SETTINGS)
 
 
 def test_the_runtime_library_is_quoted_only_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(toolchain.server_module, "lookup_runtime_lib", lambda: "/a folder/lib (1).so")
+    monkeypatch.setattr(server_module, "lookup_runtime_lib", lambda: "/a folder/lib (1).so")
     with toolchain.linkable():
-        assert toolchain.server_module.lookup_runtime_lib() == r"/a\ folder/lib\ \(1\).so"
-    assert toolchain.server_module.lookup_runtime_lib() == "/a folder/lib (1).so"
+        assert server_module.lookup_runtime_lib() == r"/a\ folder/lib\ \(1\).so"
+    assert server_module.lookup_runtime_lib() == "/a folder/lib (1).so"

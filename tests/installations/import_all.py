@@ -51,5 +51,5 @@ def failures(packages: Sequence[str]) -> dict[str, str]:
 if __name__ == "__main__":
     given = sys.argv[1:]
     hidden = given.index("--hide") if "--hide" in given else len(given)
-    sys.meta_path.insert(0, Hidden(set(given[hidden + 1 :])))  # type: ignore[arg-type]
+    sys.meta_path.insert(0, Hidden(set(given[hidden + 1 :])))
     sys.stdout.write(json.dumps(failures(given[:hidden])))

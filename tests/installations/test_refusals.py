@@ -86,10 +86,13 @@ def test_commands_and_groups_are_refused_before_they_begin(
     only: set[str], app: typer.Typer, needs: dict[str, tuple[str, ...]]
 ) -> None:
     commands = {each.name: [each] for each in app.registered_commands}
-    groups = {each.name: each.typer_instance.registered_commands for each in app.registered_groups}
+    groups = {
+        each.name: each.typer_instance.registered_commands for each in app.registered_groups if each.typer_instance
+    }
     for extra, names in needs.items():
         for name in names:
             for command in {**commands, **groups}[name]:
+                assert command.callback is not None
                 with pytest.raises(SettingError, match=rf" {name} needs the installation cryptml\[{extra}\]"):
                     command.callback()
 

@@ -61,7 +61,7 @@ def inside(extent: Extent, batch: int, seed: int = 0) -> IntArray:
     random = np.random.default_rng(seed)
     shape = (batch, *extent.shape)
     low, high = (np.broadcast_to(bound, shape) for bound in (extent.per_value_low, extent.per_value_high))
-    return random.integers(low, high, endpoint=True)
+    return random.integers(low, high, dtype=np.int64, endpoint=True)
 
 
 def rounded_network(seed: int = 0) -> Network:

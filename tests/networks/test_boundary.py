@@ -50,12 +50,12 @@ def test_quantised_values_lie_in_the_range_whatever_comes(boundary: Boundary, va
 
 def test_values_beyond_the_range_are_clipped() -> None:
     boundary = Boundary((1,), -2, 1, (0.5,))
-    assert boundary.quantise(np.float32([[-50], [-1.01], [0.9], [50]])).ravel().tolist() == [-2, -2, 1, 1]
+    assert boundary.quantise(np.array([[-50], [-1.01], [0.9], [50]], np.float32)).ravel().tolist() == [-2, -2, 1, 1]
 
 
 def test_halves_are_rounded_to_even() -> None:
     boundary = Boundary((1,), -4, 4, (2.0,))
-    halves = np.float32([[-7], [-5], [-3], [-1], [1], [3], [5], [7]])
+    halves = np.array([[-7], [-5], [-3], [-1], [1], [3], [5], [7]], np.float32)
     assert boundary.quantise(halves).ravel().tolist() == [-4, -2, -2, 0, 0, 2, 2, 4]
 
 
@@ -103,7 +103,7 @@ def test_an_empty_range_is_refused_with_its_bounds() -> None:
 @pytest.mark.parametrize("name", ["scale", "zero"])
 def test_a_scale_or_zero_for_another_number_of_channels_is_refused(name: str, count: int) -> None:
     with pytest.raises(NetworkError, match=rf"{name} has {count} entries; give 1 or 3 \(channels\)"):
-        Boundary((3, 2, 2), 0, 1, **{name: (1,) * count})  # type: ignore[arg-type]
+        Boundary((3, 2, 2), 0, 1, **{name: (1,) * count})
 
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), float("inf")])

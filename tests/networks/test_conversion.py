@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,7 +57,7 @@ def converted(module: nn.Sequential, side: int = SIDE) -> Network:
     return convert(module, name="net", front_end=Standardisation(side), classes=("benign", "malignant"))
 
 
-def channelwise(inputs: int, outputs: int, kernel: int, *, bias: bool = False, bits: int = 3, **more: int) -> nn.Module:
+def channelwise(inputs: int, outputs: int, kernel: int, *, bias: bool = False, bits: int = 3, **more: Any) -> nn.Module:
     return qnn.QuantConv2d(
         inputs, outputs, kernel, bias=bias, weight_quant=Int8WeightPerChannelFloat, weight_bit_width=bits, **more
     )
@@ -197,7 +198,7 @@ def test_a_last_float_bias_moves_a_logit_by_half_a_step_and_settled_by_nothing()
 def test_the_reference_settled_is_its_integer_program() -> None:
     module = warmed(reference.build, reference.SIDE)
     for each in (module.get_submodule("wave1"), module.get_submodule("wave2")):
-        each.advance(1.0)  # type: ignore[operator]
+        each.advance(1.0)
     settle(module, Standardisation(reference.SIDE))
     network = converted(module, reference.SIDE)
     assert largest_difference(module, network, pictures(reference.SIDE)) < EXACT

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from hypothesis.extra.numpy import arrays
 from torch.nn import functional
 
 from cryptml.errors import NetworkError
+from cryptml.networks import FloatArray
 from cryptml.networks.front_ends import Deep, Standardisation, restore_front_end
 from cryptml.networks.front_ends.deep import CELLS, KERNELS, WIDTHS, features, shipped_weights, weights_digest
 from cryptml.training.teachers.scenes import draw_scenes
@@ -18,7 +21,7 @@ from cryptml.training.teachers.scenes import draw_scenes
 SIDES = st.integers(16, 40)
 
 
-def by_torch(pictures, weights):
+def by_torch(pictures: FloatArray, weights: Mapping[str, FloatArray]) -> FloatArray:
     """The same computation by another library."""
     maps, averages = torch.from_numpy(pictures), []
     for number, kernel in enumerate(KERNELS):
@@ -32,7 +35,7 @@ def by_torch(pictures, weights):
 
 @settings(max_examples=15, deadline=None)
 @given(side=SIDES, count=st.integers(1, 4), seed=st.integers(0, 1000))
-def test_features_are_those_of_the_convolutions_on_every_side(side, count, seed):
+def test_features_are_those_of_the_convolutions_on_every_side(side: int, count: int, seed: int) -> None:
     pictures = np.random.default_rng(seed).standard_normal((count, 1, side, side)).astype(np.float32)
     found = features(pictures, shipped_weights())
     assert found.shape == (count, sum(WIDTHS) * CELLS**2)
@@ -41,7 +44,7 @@ def test_features_are_those_of_the_convolutions_on_every_side(side, count, seed)
 
 @settings(max_examples=10, deadline=None)
 @given(data=st.data(), side=SIDES)
-def test_any_region_has_finite_features_whatever_is_computed_beside_it(data, side):
+def test_any_region_has_finite_features_whatever_is_computed_beside_it(data: st.DataObject, side: int) -> None:
     regions = data.draw(arrays(np.float32, (3, side, side), elements=st.floats(0, 1, width=32)))
     front_end = Deep(side)
     together = front_end.apply(regions)
@@ -52,19 +55,19 @@ def test_any_region_has_finite_features_whatever_is_computed_beside_it(data, sid
     np.testing.assert_allclose(together, alone, rtol=1e-3, atol=1e-3)
 
 
-def test_many_regions_are_taken_in_parts():
+def test_many_regions_are_taken_in_parts() -> None:
     regions = np.random.default_rng(0).random((70, 16, 16)).astype(np.float32)
     assert Deep(16).apply(regions).shape == (70, 448)
     assert Deep(16).apply(regions[:0]).shape == (0, 448)
 
 
-def test_brightness_and_contrast_of_a_film_hardly_matter():
+def test_brightness_and_contrast_of_a_film_hardly_matter() -> None:
     regions = draw_scenes(8, 32, np.random.default_rng(1)).pictures
     plain, darker, negative = (Deep(32).apply(each) for each in (regions, 0.1 + 0.7 * regions, 1 - regions))
     assert np.abs(plain - darker).mean() < 0.2 * np.abs(plain - negative).mean()
 
 
-def test_documents_name_the_weights_and_others_are_refused():
+def test_documents_name_the_weights_and_others_are_refused() -> None:
     document = Deep(32).to_json()
     assert document == {"kind": "deep", "side": 32, "weights": weights_digest()}
     assert restore_front_end(document) == Deep(32)
@@ -72,7 +75,7 @@ def test_documents_name_the_weights_and_others_are_refused():
         restore_front_end({**document, "weights": "0" * 64})
 
 
-def test_the_weights_are_a_small_part_of_the_package():
+def test_the_weights_are_a_small_part_of_the_package() -> None:
     weights = shipped_weights()
     assert {value.dtype for value in weights.values()} == {np.dtype(np.float32)}
     assert sum(value.nbytes for value in weights.values()) < 120_000
@@ -81,16 +84,16 @@ def test_the_weights_are_a_small_part_of_the_package():
 
 
 @pytest.mark.parametrize("side", [15, 257, 0, -3])
-def test_sides_out_of_bounds_are_refused(side):
+def test_sides_out_of_bounds_are_refused(side: int) -> None:
     with pytest.raises(NetworkError, match=r"side lies in \[16, 256\]"):
         Deep(side)
 
 
-def test_regions_of_another_side_are_refused():
+def test_regions_of_another_side_are_refused() -> None:
     with pytest.raises(NetworkError, match="do not fit"):
         Deep(32).apply(np.zeros((1, 28, 28), np.float32))
 
 
-def test_it_says_what_it_does():
+def test_it_says_what_it_does() -> None:
     assert "synthetic scenes alone" in Deep(32).description
     assert Deep(32).description.startswith(Standardisation(32).description)

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from network_samples import rounded_network
 
 from cryptml.networks.extent import IntArray
 from cryptml.networks.layers import run_all
 from cryptml.networks.operations import NumpyOperations
 from cryptml.networks.rounding.bins import Bins
 from cryptml.networks.rounding.envelope import Interval, IntervalOperations, envelope, split_envelope
-from cryptml.splits import Segment, Side, enumerate_segments, enumerate_splits
+from cryptml.splits import Segment, Side, Split, enumerate_segments, enumerate_splits
+from tests.networks.network_samples import rounded_network
 
 NETWORK = rounded_network()
 
@@ -31,7 +31,7 @@ class Blurred(NumpyOperations):
 
 def inputs(seed: int, boundary: int = 0, count: int = 8) -> IntArray:
     reads = NETWORK.boundaries[boundary]
-    return np.random.default_rng(seed).integers(reads.low, reads.high, (count, *reads.shape), endpoint=True)
+    return np.random.default_rng(seed).integers(reads.low, reads.high, (count, *reads.shape), np.int64, endpoint=True)
 
 
 @settings(deadline=None)
@@ -49,7 +49,7 @@ def test_whatever_neighbours_are_read_the_answer_lies_in_the_envelope(segment: S
 
 
 @pytest.mark.parametrize("split", list(enumerate_splits(len(NETWORK))), ids=str)
-def test_the_envelope_of_a_split_is_a_point_where_no_server_segment_rounds(split: str) -> None:
+def test_the_envelope_of_a_split_is_a_point_where_no_server_segment_rounds(split: Split) -> None:
     values = inputs(1)
     found = split_envelope(NETWORK, split, values)
     assert found.holds(NETWORK.run(values))

@@ -42,7 +42,7 @@ def first_order(features: FloatArray) -> FloatArray:
 @pytest.mark.parametrize("direction", range(4))
 def test_a_wave_is_heard_by_its_own_wavelet(octave: int, direction: int) -> None:
     heard = first_order(SCATTERING.apply(gratings(octave, direction))[0])
-    assert np.unravel_index(heard.argmax(), heard.shape) == (octave, direction)
+    assert divmod(int(heard.argmax()), heard.shape[1]) == (octave, direction)
 
 
 @pytest.mark.parametrize("directions", [2, 4, 8])

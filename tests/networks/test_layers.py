@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from network_samples import inside, layers_of_all_kinds
 from torch.nn import functional
 
 from cryptml.errors import NetworkError
@@ -27,6 +27,7 @@ from cryptml.networks.layers import (
     run_all,
 )
 from cryptml.networks.operations import NumpyOperations
+from tests.networks.network_samples import inside, layers_of_all_kinds
 
 modest = settings(max_examples=60, deadline=None)
 
@@ -330,7 +331,7 @@ def test_two_layers_of_one_name_in_a_branch_are_refused(branch: str) -> None:
 
 @pytest.mark.parametrize("branch", ["body", "shortcut"])
 @pytest.mark.parametrize("how", [{"dropped_bits": 1}, {"clamps": True}, {"negacyclic": True}])
-def test_a_branch_that_begins_by_rounding_is_refused(branch: str, how: dict[str, int]) -> None:
+def test_a_branch_that_begins_by_rounding_is_refused(branch: str, how: dict[str, Any]) -> None:
     branches = {"body": (), "shortcut": (), branch: (Activation("grid", ones(1, 4), **how),)}
     with pytest.raises(NetworkError, match=f"'r' begins its {branch} with 'grid', which rounds, clamps or turns"):
         Residual("r", **branches)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from network_samples import SIDE, chain, inside, layers_of_all_kinds, small_network
 
 from cryptml.errors import NetworkError
 from cryptml.networks import Boundary, Network, Standardisation, probabilities
 from cryptml.networks.layers import Activation, Linear
 from cryptml.splits import Segment, Split, enumerate_segments, enumerate_splits
+from tests.networks.network_samples import SIDE, chain, inside, layers_of_all_kinds, small_network
 
 NETWORK = small_network()
 

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from network_samples import inside, small_network
 from safetensors.numpy import load, save
 
 from cryptml.errors import BundleError, NetworkError
@@ -22,6 +21,7 @@ from cryptml.networks import Network, load_network, resolve_network, save_networ
 from cryptml.networks.layers import Activation, Linear, Residual
 from cryptml.networks.storage import NETWORK_FILE, WEIGHTS_FILE, architecture_of
 from cryptml.networks.tensors import layer_entries, pack_layers, unpack_layers
+from tests.networks.network_samples import inside, small_network
 
 NETWORK = small_network()
 
@@ -240,7 +240,11 @@ def test_a_layer_name_that_is_a_path_is_refused(folder: Path, name: str) -> None
 def test_a_layer_without_its_attributes_is_refused(folder: Path) -> None:
     for index, missing in ((0, "stride"), (1, "low"), (2, "kernel"), (3, "body")):
         save_network(NETWORK, folder, architecture=None)
-        edit(folder, lambda document, i=index, key=missing: document["layers"][i].pop(key))
+
+        def remove(document: dict[str, Any], index: int = index, missing: str = missing) -> None:
+            del document["layers"][index][missing]
+
+        edit(folder, remove)
         assert f"$.layers[{index}]: {missing!r} is a required property" in refusal(folder)
 
 

@@ -1,4 +1,4 @@
-"""What the profiler's tests share: synthetic reports, and damaged ones, written to tests/data/reports by running this file."""
+"""What the profiler's tests share: synthetic reports, and damaged ones, written to tests/data/reports by ``python -m tests.profiler.profile_samples``."""
 
 from __future__ import annotations
 
@@ -13,19 +13,15 @@ from typing import Any
 
 import pytest
 
-TESTS = Path(__file__).parent.parent
-sys.path.insert(0, str(TESTS / "reports"))
-
-from report_samples import compose, mark_frontier, sample_report
-
 from cryptml.cli.main import run as run_cryptml
 from cryptml.cli.split_profiler import run as run_profiler
 from cryptml.profiler.plan.costs import CostModel, SegmentCost
 from cryptml.splits import enumerate_segments
+from tests.reports.report_samples import compose, mark_frontier, sample_report
 
 __all__ = ["BROKEN", "DATA", "HOSTILE", "compose", "failure", "mark_frontier", "random_model", "sample_report"]
 
-DATA = TESTS / "data" / "reports"
+DATA = Path(__file__).parents[1] / "data" / "reports"
 Report = dict[str, Any]
 
 ESCAPE = "\x1b[31m\x1b]0;title\x07"
@@ -177,7 +173,7 @@ def random_model(layers: int, seed: int, *, feasible: float = 0.8, high: int = 6
     own = [rng.randint(0, high) for _ in range(layers)]
     segments = {}
     for segment in enumerate_segments(layers):
-        drawn = {name: float(rng.randint(0, high)) if whole else rng.uniform(0, high) for name in names}
+        drawn: dict[str, Any] = {name: float(rng.randint(0, high)) if whole else rng.uniform(0, high) for name in names}
         parameters = float(sum(own[segment.start : segment.stop]))
         lost = rng.random() < 0.5 and parameters > 0
         segments[segment] = SegmentCost(

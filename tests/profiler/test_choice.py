@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from profile_samples import failure, sample_report
 from typer.testing import CliRunner
 
-from cryptml.cli.networks import build as build_module
+from cryptml import building
+from cryptml.building import AUTOMATIC, BuildRequest
+from cryptml.cli.console import ConsoleListener
 from cryptml.cli.split_profiler import app
 from cryptml.errors import ReportError
 from cryptml.profiler.plan.choice import Constraints, choosable, choose
@@ -20,6 +22,7 @@ from cryptml.profiler.plan.costs import Link
 from cryptml.profiler.plan.ranking import list_composed
 from cryptml.profiler.plan.report import network_digest, save_report
 from cryptml.splits import Split
+from tests.profiler.profile_samples import failure, sample_report
 
 runner = CliRunner()
 LINK = Link(100.0, 20.0)
@@ -87,9 +90,8 @@ def cases(draw: st.DrawFn) -> tuple[int, dict[str, float], tuple[str, ...], int]
 def test_nothing_that_fits_is_faster(case: tuple[int, dict[str, float], tuple[str, ...], int]) -> None:
     index, bounds, secret, queries = case
     document, entries = SAMPLES[index], ENTRIES[index]
-    constraints = Constraints(
-        **{name.replace("-", "_"): bound for name, bound in bounds.items()}, keep_secret=secret, queries=queries
-    )  # type: ignore[arg-type]
+    bounded: dict[str, Any] = {name.replace("-", "_"): bound for name, bound in bounds.items()}
+    constraints = Constraints(**bounded, keep_secret=secret, queries=queries)
     choice = choose(document, entries, constraints)
     found = [broken(document, entry, bounds, secret, queries) for entry in entries]
     fitting = [entry for entry, each in zip(entries, found, strict=True) if not each]
@@ -109,7 +111,7 @@ def test_nothing_that_fits_is_faster(case: tuple[int, dict[str, float], tuple[st
         return
     assert choice.split is None
     assert choice.nearest is not None
-    place = entries.index(choice.nearest)
+    place = entries.index(dict(choice.nearest))
     assert set(choice.excess) == found[place]
     assert "feasible" not in found[place]
     if "keep-secret" not in found[place] and all(bounds[name] for name in bounds):
@@ -229,12 +231,10 @@ def test_the_command_refuses_in_one_sentence(report: Path, arguments: list[str],
 def test_build_refuses_what_does_not_go_together(
     report: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str
 ) -> None:
-    from cryptml.bundle import build as bundle_module
-
     def never(*_: Any, **__: Any) -> None:
         pytest.fail("a bundle was built")
 
-    monkeypatch.setattr(bundle_module, "build_bundle", never)
+    monkeypatch.setattr(building, "build_bundle", never)
     own = tmp_path / "own.json"
     document = json.loads(report.read_text())
     document["network"]["digest"] = network_digest("tiny")
@@ -251,8 +251,10 @@ def test_build_takes_the_split_that_choose_takes(tmp_path: Path, capsys: pytest.
     document["network"]["digest"] = network_digest("tiny")
     save_report(tmp_path / "tiny.json", document)
     constraints = Constraints(max_round_trips=1, keep_secret=("conv3",), queries=1)
-    kept = build_module._report_of("tiny", tmp_path / "tiny.json")
-    letters = build_module._automatic(kept, constraints, None, None)
+    request = BuildRequest("tiny", AUTOMATIC, tmp_path / "tiny.json", constraints)
+    kept = building._report(request)
+    assert kept is not None
+    letters = building._letters(request, kept, 5, ConsoleListener())
     expected = choose(document, ENTRIES[0], constraints).split
     assert expected is not None
     assert letters == expected["split"]
@@ -263,7 +265,7 @@ def test_build_takes_the_split_that_choose_takes(tmp_path: Path, capsys: pytest.
     with pytest.raises(
         ReportError, match=r"no split keeps every constraint; the nearest miss is C+ \(max-latency-ms: .*, at most 0\)"
     ):
-        build_module._automatic(kept, Constraints(max_latency_ms=0), None, None)
+        building._letters(replace(request, constraints=Constraints(max_latency_ms=0)), kept, 5, ConsoleListener())
 
 
 def test_splits_off_the_frontier_are_chosen_too() -> None:

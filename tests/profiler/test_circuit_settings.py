@@ -120,7 +120,7 @@ TRIALS = [trial(1, 2, 310, 320), trial(1, 1, 500, 510), trial(2, 1, 450, 460)]
 
 
 def choice(network: Network, others: list[Candidate], **more: Any) -> dict[str, Any]:
-    settings = {"trials": TRIALS, "max_failure": DEFAULT_MAX_FAILURE} | more
+    settings: dict[str, Any] = {"trials": TRIALS, "max_failure": DEFAULT_MAX_FAILURE} | more
     return describe_choice(network, Segment(0, len(network)), candidate(BASE), others, **settings)
 
 

@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from profile_samples import compose as oracle
-from profile_samples import mark_frontier, random_model, sample_report
 
 from cryptml.errors import ReportError, SplitError
 from cryptml.profiler.plan.composition import MAX_COMPOSED_LAYERS, compose, compose_one
@@ -20,6 +18,8 @@ from cryptml.profiler.plan.frontier import frontier_of, pareto, search_frontier
 from cryptml.profiler.plan.ranking import describe_composed, list_composed
 from cryptml.profiler.plan.report import cost_model
 from cryptml.splits import enumerate_segments
+from tests.profiler.profile_samples import compose as oracle
+from tests.profiler.profile_samples import mark_frontier, random_model, sample_report
 
 LINKS = [Link(100.0, 20.0), Link(0.001, 0.0), Link(1e6, 1e6), Link(8.192, 3.0)]
 EXACT = Link(8.192, 3.0)
@@ -201,7 +201,7 @@ def test_a_long_network_is_searched_without_listing_its_splits() -> None:
 @pytest.mark.parametrize("layers", [62, 63, 64, 70])
 def test_splits_longer_than_a_machine_word_are_right_or_refused(layers: int) -> None:
     """A report may have 256 layers."""
-    flat = SegmentCost(1.0, True, False, *[1.0] * 15, 0.0, np.inf)
+    flat = SegmentCost(1.0, True, False, *(1.0,) * 15, 0.0, np.inf)
     model = CostModel(layers, dict.fromkeys(enumerate_segments(layers), flat), 0.0, 0.0, 0.0)
     try:
         found = search_frontier(model, EXACT)

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
-from network_samples import small_network
 from typer.testing import CliRunner
 
 from cryptml.cli.profiler.audit import audit
@@ -24,6 +23,7 @@ from cryptml.profiler.findings import Findings
 from cryptml.profiler.measure.compiler_process import attack
 from cryptml.profiler.plan.costs import Link
 from cryptml.splits import Segment, Split, enumerate_segments, enumerate_splits
+from tests.networks.network_samples import small_network
 
 app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
 app.command()(audit)
@@ -52,6 +52,7 @@ def test_the_facts_are_the_networks(network: Network) -> None:
         additive = not first.linear and all(layer.linear for layer in rest)
         assert (facts.queries is not None) == (facts.linear or additive)
         if facts.linear:
+            assert facts.queries is not None
             assert facts.queries <= facts.inputs + 1
         assert set(facts.to_json()) == {"linear", "parameters", "inputs", "outputs", "queries", "attack"}
         json.dumps(facts.to_json(), allow_nan=False)
@@ -89,11 +90,11 @@ def test_a_split_adds_up(network: Network) -> None:
         assert found.client_parameter_share == pytest.approx(found.client_parameters / network.parameters)
         assert found.recoverable_parameters <= server
         assert found.decrypted_boundaries == len(split.server_segments)
-        lost = [facts[each].queries for each in split.server_segments if facts[each].parameters]
-        lost = [queries for queries in lost if queries is not None]
+        asked = [facts[each].queries for each in split.server_segments if facts[each].parameters]
+        lost = [queries for queries in asked if queries is not None]
         assert found.queries == (min(lost) if lost else None)
-        bootstraps = sum(bootstraps[segment] for segment in split.server_segments)
-        assert found.failure_probability == pytest.approx(1 - (1 - DEFAULT_P_ERROR) ** bootstraps, rel=1e-3)
+        lookups = sum(bootstraps[segment] for segment in split.server_segments)
+        assert found.failure_probability == pytest.approx(1 - (1 - DEFAULT_P_ERROR) ** lookups, rel=1e-3)
         json.dumps(found.to_json(), allow_nan=False)
 
 

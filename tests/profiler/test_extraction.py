@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from network_samples import rounded_network
 
 from cryptml.bundle import ClientBundle
 from cryptml.bundle.server import ServerBundle
@@ -24,6 +24,7 @@ from cryptml.fhe.server import ServerCircuit, load_evaluation_keys
 from cryptml.networks import Boundary, IntArray, Network, Standardisation
 from cryptml.networks.layers import Activation, Convolution, Layer, Linear, Residual, SumPooling
 from cryptml.splits import Segment, enumerate_segments
+from tests.networks.network_samples import rounded_network
 
 FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -205,9 +206,12 @@ def test_exactness_is_never_claimed_where_an_input_differs(seed: int, kind: int,
         from cryptml.exposure import extraction
 
         compare = extraction._compare
-        patch.setattr(
-            extraction, "_compare", lambda n, s, predict, r: guesses.append(predict) or compare(n, s, predict, r)
-        )
+
+        def noted(n: Network, s: Segment, predict: Callable[[IntArray], IntArray], r: Any) -> Any:
+            guesses.append(predict)
+            return compare(n, s, predict, r)
+
+        patch.setattr(extraction, "_compare", noted)
         oracle = Watch(network, segment)
         recovery = audit_segment(network, segment, oracle, budget, seed)
     assert recovery.queries == oracle.queries <= budget

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from profile_samples import BROKEN, DATA, HOSTILE, failure, sample_report
 from typer.testing import CliRunner
 
 from cryptml.cli.split_profiler import app
@@ -16,6 +15,7 @@ from cryptml.errors import ReportError
 from cryptml.profiler.plan.ranking import list_composed
 from cryptml.profiler.plan.report import link_of, load_report, parse_report, require_network, save_report
 from cryptml.reports.html import embed_json, render_html
+from tests.profiler.profile_samples import BROKEN, DATA, HOSTILE, failure, sample_report
 
 runner = CliRunner()
 

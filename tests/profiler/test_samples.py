@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from network_samples import rounded_network, small_network
 
 from cryptml.networks.rounding.clamping import within_bins
 from cryptml.profiler.measure.samples import sample_input, sample_region
 from cryptml.splits import Segment, enumerate_segments
+from tests.networks.network_samples import rounded_network, small_network
 
 
 @pytest.mark.parametrize("segment", list(enumerate_segments(5)), ids=str)

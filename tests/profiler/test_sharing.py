@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from profile_samples import failure, sample_report
-from report_samples import compose_shared as oracle
 
 from cryptml.profiler.plan.costs import Link
 from cryptml.profiler.plan.ranking import describe_composed, list_composed
 from cryptml.profiler.plan.report import FIGURES, load_report
 from cryptml.profiler.plan.sharing import answers_won
+from tests.profiler.profile_samples import failure, sample_report
+from tests.reports.report_samples import compose_shared as oracle
 
 
 @settings(max_examples=20, deadline=None)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from profile_samples import failure, sample_report
 from typer.testing import CliRunner
 
 from cryptml.cli.console import out
@@ -15,6 +14,7 @@ from cryptml.cli.split_profiler import app
 from cryptml.profiler.plan.costs import Link
 from cryptml.profiler.plan.ranking import list_composed
 from cryptml.profiler.plan.report import save_report
+from tests.profiler.profile_samples import failure, sample_report
 
 runner = CliRunner()
 SAMPLE = sample_report(8)

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import Browser
-from report_samples import compose, mark_frontier, sample_report
 
 from cryptml.errors import InputError
 from cryptml.reports.html import embed_json, render_html
+from tests.reports.browser import Browser
+from tests.reports.report_samples import compose, mark_frontier, sample_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HOSTILE = "</script><img src=x onerror=\"document.title='run'\">&<!--<script>\u2028\u2029$script"
@@ -286,7 +286,9 @@ def test_two_reports_are_compared(browser: Browser, tmp_path: Path) -> None:
     # The page's ratio is that of the oracle at the sliders' network.
     letters, *_, change = texts(browser, "#split-changes tbody tr:nth-child(17) td")
     ratio = compose(later, letters, 100, 20)["latency_ms"] / compose(base, letters, 100, 20)["latency_ms"]
-    assert float(re.match(r"[\d.]+", change)[0]) == pytest.approx((ratio - 1) * 100, rel=0.01)
+    number = re.match(r"[\d.]+", change)
+    assert number is not None
+    assert float(number[0]) == pytest.approx((ratio - 1) * 100, rel=0.01)
     browser.evaluate(
         "(() => { const one = document.getElementById('report'); one.value = '1'; one.dispatchEvent(new Event('change')); })()"
     )

@@ -14,7 +14,7 @@ from benchmarks.sockets import serve_each, stop_listening
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 HTML = b"<html><head><title>no</title></head></html>"
 
-Behaviour = Callable[[socket.socket, bytes], None]
+Behaviour = Callable[[socket.socket, bytes], object]
 """Given a connection and what came of its first request so far, head at least."""
 
 

@@ -17,7 +17,6 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from answered import answered
 from cryptml_server.base.errors import ServerError, WorkerLost
 from cryptml_server.base.models import ModelRegistry
 from cryptml_server.base.settings import Settings
@@ -36,6 +35,7 @@ from cryptml.files import sha256
 from cryptml.networks import Network
 from cryptml.verification.local_service import local_service
 from tests.ray_cluster import TwoNodes, children, command, environment, two_nodes, wait_for
+from tests.service.answered import answered
 
 pytestmark = [
     pytest.mark.encrypted,
@@ -63,7 +63,7 @@ class Client:
         self.keys.write_bytes(self.set.evaluation_keys)
         reads = network.boundaries[spec.segment.start]
         shape = (1, *spec.reads.shape)
-        self.values = np.random.default_rng(number).integers(reads.low, reads.high, shape, endpoint=True)
+        self.values = np.random.default_rng(number).integers(reads.low, reads.high, shape, np.int64, endpoint=True)
         self.expected = network.run(self.values, spec.segment)
         self.ciphertext = self.half.encrypt(self.values)
 
@@ -257,7 +257,7 @@ def test_a_full_cluster_is_said_and_waited_for(
     try:
         with pytest.raises(ServerError, match="no node had 1 free CPUs within 1 s") as full:
             worker.start((one.circuit,))
-        assert (full.value.status, full.value.retry_after) == (503, 30)
+        assert (answered(full.value)[0], full.value.retry_after) == (503, 30)
         assert not worker.alive
         monkeypatch.undo()
         for other in others:

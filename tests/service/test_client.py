@@ -301,7 +301,9 @@ class TestKeyStore:
             path = store.save(circuit, keys)
             assert path.stat().st_mode & 0o777 == 0o600
             assert store.folder.stat().st_mode & 0o777 == 0o700
-            assert store.load(circuit).digest == keys.digest
+            loaded = store.load(circuit)
+            assert loaded is not None
+            assert loaded.digest == keys.digest
             secret = keys.serialise()
             assert (secret[1000:1400] in path.read_bytes()) == (passphrase is None)
 

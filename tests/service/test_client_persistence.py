@@ -120,7 +120,7 @@ def test_a_cancelled_client_deletes_its_job_and_closes(tmp_path: Path) -> None:
     step: Any = SimpleNamespace(
         index=0, circuit=SimpleNamespace(client_specs=b"", parameters=SimpleNamespace(output_bytes=1))
     )
-    answers = (202, json.dumps({"job": "0" * 32}).encode(), {}), (200, b'{"state": "waiting"}', {})
+    answers: Any = (202, json.dumps({"job": "0" * 32}).encode(), {}), (200, b'{"state": "waiting"}', {})
 
     async def ask(asking: AsyncClient, asked: list[str]) -> None:
         async def question() -> None:

@@ -18,9 +18,9 @@ import uvicorn
 from cryptml_server.base.tls import tls_context
 from cryptml_server.http import connections
 from cryptml_server.http.connections import bounded_protocol
-from test_tls import make_pair
 
 from tests.bounds import ENDS_SECONDS
+from tests.service.key_pairs import make_pair
 
 GET = b"GET /{} HTTP/1.1\r\nHost: x\r\n\r\n"
 PATIENCE_SECONDS = 15

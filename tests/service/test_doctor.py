@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,12 +17,12 @@ from cryptml_server.database import Database
 from cryptml_server.operations.doctor import CHECKS, Deployment, Finding, computing, examine, network, storage
 from cryptml_server.parts import open_database
 from cryptml_server.tenancy.tenants import TenantStore
-from slow_service import slow_service
-from test_tls import make_pair
 from typer.testing import CliRunner
 
 from benchmarks.sockets import free_port
 from cryptml.cli.main import app
+from tests.service.key_pairs import make_pair
+from tests.service.slow_service import slow_service
 
 runner = CliRunner()
 
@@ -133,8 +135,8 @@ def test_another_database(postgresql: Callable[[], str], monkeypatch: pytest.Mon
     assert {each.state for each in found(storage.check_database, database=address)} == {"ok"}
     assert TenantStore(opened).list() == []
     opened.close()
-    ahead = storage.time.time() + 100
-    monkeypatch.setattr(storage.time, "time", lambda: ahead)
+    ahead = time.time() + 100
+    monkeypatch.setattr(time, "time", lambda: ahead)
     assert ("clock", "warning") in states(found(storage.check_database, database=address))
 
 
@@ -176,7 +178,7 @@ def test_ports(tmp_path: Path) -> None:
 
 
 def test_files_cores_and_memory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(network.resource, "getrlimit", lambda _: (256, 256))
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 256))
     assert found(network.check_open_files, connections=512)[0].state == "wrong"
     assert found(network.check_open_files, connections=16)[0].state == "ok"
     assert found(computing.check_cores, workers=1000, threads=2)[0].state == "warning"

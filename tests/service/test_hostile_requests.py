@@ -170,7 +170,7 @@ def test_a_ciphertext_for_another_segment_or_of_another_key(kit: Kit, build_tiny
     other = ClientBundle.load(build_tiny("CCSCC").folder / "client").server_steps[0].circuit
     foreign = ClientCircuit(other, KeySet.generate(other)).encrypt(kit.values)
     headers = {"CryptML-Circuit": sha256(other.client_specs)}
-    assert "another circuit" in problem(kit.post(foreign, **headers), 409, "Another circuit")
+    assert "another circuit" in problem(kit.post(foreign, 0, None, **headers), 409, "Another circuit")
     unknown = KeySet.generate(kit.circuit)
     body = ClientCircuit(kit.circuit, unknown).encrypt(kit.values)
     problem(kit.post(body, keys=unknown.digest), 404, "Unknown evaluation keys")

@@ -7,7 +7,6 @@ import warnings
 from pathlib import Path
 
 import pytest
-from awkward import answer, listening
 from cryptml_client import KeyStore
 from cryptml_client.http.transport import Transport
 
@@ -15,6 +14,7 @@ from benchmarks.hostile_service.campaign import Campaign
 from benchmarks.hostile_service.plays import record
 from benchmarks.hostile_service.report import verdicts
 from cryptml.errors import ServiceProtocolError
+from tests.service.awkward import answer, listening
 
 pytestmark = pytest.mark.usefixtures("unmeasured_children")
 

@@ -17,7 +17,6 @@ import anyio
 import httpx
 import numpy as np
 import pytest
-from answered import answered
 from cryptml_server.base.draining import Draining
 from cryptml_server.base.errors import (
     CircuitFailure,
@@ -54,6 +53,7 @@ from benchmarks.machine import children
 from benchmarks.requester import Requester, connect
 from cryptml.networks import Network
 from cryptml.verification.local_service import LocalService, local_service
+from tests.service.answered import answered
 
 CIRCUIT = Circuit("tiny", 0, (0, 1), Path(), "0" * 64, "1" * 64, (1, 100), (1, 2))
 KEYS = "a" * 64
@@ -372,7 +372,7 @@ def test_every_job_ends_in_one_way(tmp_path_factory: pytest.TempPathFactory, ask
     ]
 
     async def wait(_: Dispatcher) -> None:
-        for tenant, _, job in submitted:
+        for tenant, _what, job in submitted:
             await ended(jobs, tenant, job.id)
 
     dispatching(jobs, database, [FakeWorker(act), FakeWorker(act)], wait)

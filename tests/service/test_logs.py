@@ -13,11 +13,11 @@ import httpx
 import pytest
 from cryptml_server.base.metrics import Metrics
 from cryptml_server.http.logs import RequestLog
-from slow_service import Running, slow_service
 from starlette.responses import Response
 from starlette.testclient import TestClient
 
 from benchmarks.sockets import free_port
+from tests.service.slow_service import Running, slow_service
 
 LINE = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (DEBUG|INFO|WARNING|ERROR) [a-z0-9_.]+ \[[A-Za-z0-9._-]{1,64}\] .+"
@@ -65,7 +65,7 @@ def test_a_request_has_one_line_with_what_is_known_of_it(tmp_path: Path) -> None
 @pytest.mark.parametrize("given", ["", "a b", "x" * 65, "a/b", 'a"b', "ä", "a\\nb"])
 def test_an_id_that_is_not_fit_for_a_log_is_replaced(given: str) -> None:
     client = TestClient(RequestLog(Response("x"), Metrics()))
-    found = client.get("/", headers={"X-Request-Id": given.encode()}).headers["x-request-id"]
+    found = client.get("/", headers={b"X-Request-Id": given.encode()}).headers["x-request-id"]
     assert re.fullmatch("[0-9a-f]{32}", found)
 
 

@@ -156,7 +156,9 @@ def test_too_little_for_one_key_set_is_wrong(measured_tiny: Path, tmp_path: Path
     findings = list(check_memory(Deployment(settings)))
     assert findings[0].state == "wrong"
     assert "raise worker_bytes" in findings[0].instead
-    for broken in ([], [{}], [{**manifest["memory"][0], "key_set_bytes": -1}], [{**manifest["memory"][0], "more": 1}]):
+    one = manifest["memory"][0]
+    odd: list[Any] = [[], [{}], [{**one, "key_set_bytes": -1}], [{**one, "more": 1}]]
+    for broken in odd:
         path.write_text(json.dumps({**manifest, "memory": broken}))
         with pytest.raises(BundleError):
             ServerBundle.load(copy)

@@ -15,10 +15,10 @@ from cryptml_server.base.metrics import MOST_REASONS, Metrics
 from cryptml_server.base.models import Circuit
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
-from slow_service import LISTENS, slow_service
 
 from benchmarks.sockets import free_port
 from cryptml.errors import SettingError
+from tests.service.slow_service import LISTENS, slow_service
 
 CIRCUIT = Circuit("tiny", 0, (2, 5), Path(), "0" * 64, "1" * 64, (1, 2), (1, 2))
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from answered import answered
 from cryptml_server.base.errors import (
     CircuitFailure,
     EvaluationTooSlow,
@@ -26,13 +25,15 @@ from cryptml_server.workers.protocol import EvaluationRequest, EvaluationResult
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.service.answered import answered
+
 CIRCUIT = Circuit("tiny", 0, (0, 1), Path(), "0" * 64, "1" * 64, (1, 2), (1, 2))
 
 
 class FakeSupervisor:
     """Evaluates nothing, in an order that the test sees; one request at a time, or it fails."""
 
-    def __init__(self, number: int, done: list[tuple[int, str]], act: Callable[[bytes], None] | None = None) -> None:
+    def __init__(self, number: int, done: list[tuple[int, str]], act: Callable[[bytes], object] | None = None) -> None:
         self.number = number
         self.done = done
         self.act = act
@@ -130,7 +131,7 @@ def test_one_request_beside_a_hundred_waits_for_two_at_most() -> None:
 
 def test_a_full_queue_says_when_to_come_back() -> None:
     release = threading.Event()
-    supervisor = FakeSupervisor(0, [], lambda _: release.wait(10) and None)
+    supervisor = FakeSupervisor(0, [], lambda _: release.wait(10))
 
     async def run() -> ServerError:
         pool = pool_of(supervisor, waiting=2)
@@ -202,7 +203,7 @@ def test_a_request_that_is_given_up_leaves_no_place_taken() -> None:
     release = threading.Event()
 
     async def run() -> None:
-        pool = pool_of(FakeSupervisor(0, [], lambda _: release.wait(10) and None))
+        pool = pool_of(FakeSupervisor(0, [], lambda _: release.wait(10)))
         held = asyncio.ensure_future(ask(pool, "a"))
         await asyncio.sleep(0.05)
         given_up = [asyncio.ensure_future(ask(pool, "b", number)) for number in range(5)]
@@ -246,7 +247,7 @@ def test_a_greedy_tenant_does_not_keep_others_out_of_the_queue() -> None:
     release = threading.Event()
 
     async def run() -> tuple[list[object], object]:
-        pool = pool_of(FakeSupervisor(0, [], lambda _: release.wait(10) and None), waiting=4)
+        pool = pool_of(FakeSupervisor(0, [], lambda _: release.wait(10)), waiting=4)
         greedy = [asyncio.ensure_future(ask(pool, "greedy", number)) for number in range(5)]
         await asyncio.sleep(0.05)
         calm = asyncio.ensure_future(ask(pool, "calm", 100))

@@ -6,7 +6,6 @@ import json
 
 import httpx
 import pytest
-from answered import answered
 from cryptml_client.http.answers import refusal
 from cryptml_server.base.errors import (
     EvaluationFailed,
@@ -22,6 +21,8 @@ from cryptml_server.base.errors import (
 )
 from cryptml_server.http.problems import ANSWERED, TYPE_PREFIX, describe_problem
 from cryptml_server.jobs.rows import read_failure, write_failure
+
+from tests.service.answered import answered
 
 OF_THE_FRAMEWORK = {"not-found", "method-not-allowed"}
 

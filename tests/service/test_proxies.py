@@ -12,7 +12,6 @@ from typing import Any
 
 import httpx
 import pytest
-from awkward import HTML, OK, answer, drip, listening, raw_listening, read_request, tunnels
 from cryptml_client.http.proxies import choose_proxy
 from cryptml_client.http.transport import Transport
 from cryptml_server.base.tls import tls_context
@@ -24,6 +23,7 @@ from typer.testing import CliRunner
 from cryptml.cli.main import app
 from cryptml.errors import CryptmlError, ServiceProtocolError, ServiceTimeout, ServiceUnavailable, SettingError
 from tests.bounds import ENDS_SECONDS
+from tests.service.awkward import HTML, OK, answer, drip, listening, raw_listening, read_request, tunnels
 
 VARIABLES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
 

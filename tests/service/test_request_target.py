@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from slow_service import Running, slow_service
+
+from tests.service.slow_service import Running, slow_service
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +18,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield started
 
 
-def ask(running: Running, line: str, host: str | None = "127.0.0.1", more: str = "") -> tuple[int, dict[str, str]]:
+def ask(running: Running, line: str, host: str | None = "127.0.0.1", more: str = "") -> tuple[int, dict[str, Any]]:
     named = "" if host is None else f"Host: {host}\r\n"
     with socket.create_connection(("127.0.0.1", running.port), timeout=10) as connection:
         connection.sendall(f"{line}\r\n{named}{more}Connection: close\r\n\r\n".encode())

@@ -16,8 +16,10 @@ from cryptml_server.tenancy.tenants import Quotas, TenantStore
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from requests import Session
+from requests.structures import CaseInsensitiveDict
 from schemathesis import Case, GenerationMode
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_headers_conformance,
@@ -54,8 +56,8 @@ class Fuzzed:
     def __init__(self, url: str, token: str, bundle: Any) -> None:
         self.url = url
         schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
-        found = (each.ok() for each in schema.get_all_operations())
-        self.operations = {operation.label: operation for operation in found if operation is not None}
+        found = (each.ok() for each in schema.get_all_operations() if isinstance(each, Ok))
+        self.operations = {operation.label: operation for operation in found}
         self.session = Session()
         self.token = token
         (step,) = ClientBundle.load(bundle.folder / "client").server_steps
@@ -101,7 +103,7 @@ class Fuzzed:
         if "body" in known and case.operation.body:
             case.body = self._ciphertext
         if token:
-            case.headers = {**(case.headers or {}), "Authorization": f"Bearer {self.token}"}
+            case.headers = CaseInsensitiveDict({**dict(case.headers or {}), "Authorization": f"Bearer {self.token}"})
         return case.call(base_url=self.url, session=self.session, timeout=60)
 
 

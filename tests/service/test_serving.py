@@ -10,9 +10,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from slow_service import Running, slow_service
 
 from tests.bounds import ENDS_SECONDS
+from tests.service.slow_service import Running, slow_service
 
 
 def ask_slowly(url: str, seconds: float, answers: list[httpx.Response | Exception]) -> threading.Thread:

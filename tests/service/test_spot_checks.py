@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,13 +85,13 @@ def test_so_many_cannot_be(tiny: Network, count: int) -> None:
 LAST = Boundary((2,), 0, 30, (1.0,))
 
 
-def tensors(**changes: object) -> bytes:
-    usual = {
+def tensors(**changes: Any) -> bytes:
+    usual: dict[str, Any] = {
         "regions": np.full((3, 8, 8), 0.5, np.float32),
         "low": np.zeros((3, 2), np.int64),
         "high": np.full((3, 2), 9, np.int64),
     }
-    return bytes(save({name: value for name, value in {**usual, **changes}.items() if value is not None}))  # type: ignore[arg-type]
+    return bytes(save({name: value for name, value in {**usual, **changes}.items() if value is not None}))
 
 
 def test_what_is_packed_is_read_again(tiny: Network) -> None:
@@ -262,10 +263,10 @@ def test_a_service_that_evaluates_another_network_is_found_out_for_real(
         outcomes = list(client.predict_regions(tiny_regions, in_flight=1))
         with pytest.raises(SpotCheckFailed):
             client.predict_region(tiny_regions[0])
-        yes = {"confirm": lambda *_: True}
+        yes: dict[str, Any] = {"confirm": lambda *_: True}
         for again in ({}, {"trust_first_use": True}, {"accept_digest": digest}, yes):  # nor by the next program
             with (
-                Client(service.url, keys=KeyStore(tmp_path / "keys"), **again) as later,  # type: ignore[arg-type]
+                Client(service.url, keys=KeyStore(tmp_path / "keys"), **again) as later,
                 pytest.raises(UnacceptedBundle, match="failed a spot check"),
             ):
                 later.predict_region(tiny_regions[0])

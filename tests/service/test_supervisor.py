@@ -16,7 +16,6 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from answered import answered
 from cryptml_server.base.errors import ServerError
 from cryptml_server.base.models import Circuit, ModelRegistry
 from cryptml_server.workers.local import Supervisor
@@ -26,6 +25,7 @@ from cryptml.bundle import ClientBundle
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
 from tests.bounds import ENDS_SECONDS
+from tests.service.answered import answered
 
 pytestmark = pytest.mark.encrypted
 

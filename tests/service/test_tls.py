@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import ssl
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -13,43 +11,14 @@ import httpx
 import pytest
 from cryptml_server.base.settings import Settings
 from cryptml_server.base.tls import tls_context
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import ValidationError
-from slow_service import slow_service
 from typer.testing import CliRunner
 
 from cryptml.cli.main import app
 from cryptml.errors import SettingError
 from cryptml.verification.local_service import local_service
-
-
-def make_pair(
-    folder: Path, name: str = "service", *, days: float = 90, passphrase: bytes | None = None
-) -> tuple[Path, Path]:
-    """Write a certificate for 127.0.0.1, signed by itself, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    ends = datetime.now(timezone.utc) + timedelta(days=days)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(ends - timedelta(days=365))
-        .not_valid_after(ends)
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    files = folder / f"{name}.pem", folder / f"{name}.key"
-    files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    hiding: serialization.KeySerializationEncryption = serialization.NoEncryption()
-    if passphrase:
-        hiding = serialization.BestAvailableEncryption(passphrase)
-    files[1].write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, hiding))
-    return files
+from tests.service.key_pairs import make_pair
+from tests.service.slow_service import slow_service
 
 
 def test_a_service_with_a_certificate_is_asked_over_https(tmp_path: Path) -> None:
@@ -120,9 +89,10 @@ def test_files_that_cannot_be_used_are_one_sentence(tmp_path: Path) -> None:
 
 
 def test_half_of_what_tls_takes_is_refused(tmp_path: Path) -> None:
-    for half in ("tls_certificate", "tls_key"):
+    for half in ({"tls_certificate": tmp_path / "x"}, {"tls_key": tmp_path / "x"}):
+        given: dict[str, Any] = dict(half)
         with pytest.raises(ValidationError, match="give both, or neither"):
-            Settings(**{half: tmp_path / "x"})
+            Settings(**given)
 
 
 def test_serve_refuses_before_it_touches_anything(tmp_path: Path) -> None:

@@ -14,13 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from awkward import HTML, OK, Behaviour, answer, drip, listening, raw_listening, read_request
 from cryptml_client.http.answers import OCTETS
 from cryptml_client.http.transport import Transport
 from cryptml_client.jobs import RemoteJob
 from cryptml_client.progress import Silent
 from cryptml_server.base.tls import tls_context
-from test_tls import make_pair
 
 from cryptml.errors import (
     CryptmlError,
@@ -32,6 +30,8 @@ from cryptml.errors import (
     SettingError,
 )
 from tests.bounds import ENDS_SECONDS, ends
+from tests.service.awkward import HTML, OK, Behaviour, answer, drip, listening, raw_listening, read_request
+from tests.service.key_pairs import make_pair
 
 
 def outcome(port: int, timeout: float = 0.5, **named: Any) -> CryptmlError | dict[str, Any]:

@@ -11,13 +11,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from awkward import HTML, answer, listening, read_head, read_request
 from cryptml_client.http.transport import Transport
 from cryptml_client.progress import Silent
 from cryptml_client.uploading import LEAST_PART_BYTES, MOST_DISAGREEMENTS, PART_BYTES, KeyUpload
 
 from cryptml.errors import ServiceError, ServiceProtocolError, ServiceRefused, ServiceUnavailable
 from tests.bounds import ENDS_SECONDS
+from tests.service.awkward import HTML, answer, listening, read_head, read_request
 
 DIGEST = "0" * 64
 TOO_LARGE = answer(413, HTML)

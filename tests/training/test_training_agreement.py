@@ -16,6 +16,7 @@ from cryptml.datasets.base import Dataset
 from cryptml.errors import NetworkError
 from cryptml.networks.conversion import convert, largest_difference
 from cryptml.networks.front_ends import Standardisation
+from cryptml.networks.layers import Linear
 from cryptml.networks.modules.blocks import ResidualBlock, activation, input_grid, linear
 from cryptml.training import TrainedNetwork
 from cryptml.training.evaluation.agreement import check_agreement, disagreement, settle
@@ -94,7 +95,8 @@ def test_a_module_that_cannot_be_cut_is_refused() -> None:
 def test_another_network_is_noticed(trained: TrainedNetwork, phantoms: Dataset) -> None:
     assert check_agreement(trained.module, trained.network, behind(phantoms.images)) == 0
     last = trained.network.layers[-1]
-    shifted = dataclasses.replace(last, bias=last.bias[::-1], weight=last.weight[::-1])  # type: ignore[attr-defined]
+    assert isinstance(last, Linear)
+    shifted = dataclasses.replace(last, bias=last.bias[::-1], weight=last.weight[::-1])
     boundaries = (*trained.network.boundaries[:-1], dataclasses.replace(trained.network.boundaries[-1]))
     other = dataclasses.replace(trained.network, layers=(*trained.network.layers[:-1], shifted), boundaries=boundaries)
     with pytest.raises(NetworkError, match=r"'tiny' differs from the trained one on \d+\.\d% of 800 regions"):

@@ -15,7 +15,16 @@ from cryptml.networks import Standardisation
 from cryptml.networks.architectures.design import ConvolutionDesign, Design
 from cryptml.networks.architectures.registry import Architecture, load_architecture
 from cryptml.networks.rounding.noise import DEFAULT_P_ERROR
-from cryptml.training import Examples, TrainingSettings, cross_validate, cross_validation, prepare_folds
+from cryptml.training import (
+    Examples,
+    TrainingSettings,
+    cross_validate,
+    cross_validation,
+    predict_program,
+    prepare_folds,
+    train_network,
+    train_teacher,
+)
 from cryptml.training.cross_validation import inner_split
 
 SETTINGS = TrainingSettings(epochs=2, batch=16, views=2)
@@ -32,8 +41,6 @@ def test_patients_are_never_mixed_and_every_picture_is_predicted_once(
     trained: list[tuple[set[str], set[str]]] = []
     taught: list[tuple[set[str], set[str]]] = []
     tested: list[tuple[str, ...]] = []
-    train_network, train_teacher = cross_validation.train_network, cross_validation.train_teacher
-    predict_program = cross_validation.predict_program
 
     def spy_network(architecture, train, validation, *rest):  # type: ignore[no-untyped-def]
         trained.append((set(train.dataset.patients), set(validation.dataset.patients)))
@@ -79,7 +86,7 @@ def test_where_the_last_epoch_is_kept_a_fold_trains_on_all_that_is_left(
 ) -> None:
     trained: list[set[str]] = []
     tested: list[set[str]] = []
-    train_network, folds = cross_validation.train_network, few.folds(3, SETTINGS.seed)
+    folds = few.folds(3, SETTINGS.seed)
 
     def spy(architecture, train, validation, *rest):  # type: ignore[no-untyped-def]
         assert validation is None

@@ -7,12 +7,12 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from network_samples import rounded_network
 
 from cryptml.datasets.base import Dataset
 from cryptml.networks.rounding.clamping import within_bins
 from cryptml.splits import Segment
 from cryptml.training import TrainedNetwork, measure_fidelity
+from tests.networks.network_samples import rounded_network
 
 NETWORK = rounded_network()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -156,7 +157,7 @@ def test_progress_of_several_trainings_counts_on() -> None:
 def test_a_copy_trained_the_same_way_is_the_same(sets: tuple[Examples, Examples]) -> None:
     first = tiny.build(2)
     second = copy.deepcopy(first)
-    histories = []
+    histories: list[Any] = []
     for module in (first, second):
         torch.manual_seed(len(histories))
         histories.append(fit(module, *sets, TrainingSettings(epochs=2), plain_loss))

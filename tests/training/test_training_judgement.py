@@ -62,7 +62,9 @@ def test_calibration_counts_every_picture_once(rows: list[tuple[bool, float]]) -
     assert 0 <= found.error <= 1
     assert found.brier == pytest.approx(np.mean((predicted[:, 1] - labels) ** 2), abs=1e-6)
     weighted = sum(
-        each.pictures * abs(each.probability - each.share) for each in found.bins if each.probability is not None
+        each.pictures * abs(each.probability - each.share)
+        for each in found.bins
+        if each.probability is not None and each.share is not None
     )
     assert found.error == pytest.approx(weighted / len(labels))
 

@@ -35,9 +35,12 @@ def halves(dataset: Dataset) -> tuple[Examples, Examples]:
 
 def test_it_learns(trained: TrainedNetwork, phantoms: Dataset) -> None:
     assert evaluate(trained.network, phantoms.subset("test")).auc > 0.8
+    assert trained.history.best_auc is not None
     assert trained.history.best_auc > 0.8
     assert trained.teacher is not None
-    assert trained.teacher.histories[0].best_auc > 0.95
+    taught = trained.teacher.histories[0].best_auc
+    assert taught is not None
+    assert taught > 0.95
 
 
 def test_module_and_program_agree(trained: TrainedNetwork, phantoms: Dataset) -> None:
@@ -52,7 +55,7 @@ def test_the_front_end_and_the_names_are_kept(trained: TrainedNetwork, phantoms:
 
 
 def test_same_seed_same_integers_whatever_the_global_generator(few: Dataset) -> None:
-    networks = []
+    networks: list[Network] = []
     for seed in (0, 0, 1):
         torch.manual_seed(len(networks))
         networks.append(train_network(TINY, *halves(few), dataclasses.replace(SHORT, seed=seed)).network)
