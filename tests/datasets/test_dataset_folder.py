@@ -159,7 +159,7 @@ def test_a_class_that_could_not_be_stored_is_refused_before_anything_is_read(roo
 
 
 def test_more_values_than_are_held_at_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cryptml.datasets.folder.MOST_VALUES", 300)
+    monkeypatch.setattr("cryptml.datasets.folder.loading.MOST_VALUES", 300)
     with pytest.raises(DatasetError, match="choose a side of at most 8"):
         load_dataset(f"folder:{root}", 16)
 
