@@ -226,7 +226,7 @@ def test_a_node_keeps_the_time_itself(tmp_path: Path) -> None:
         assert process is not None
         os.kill(process.pid, signal.SIGSTOP)
         head, _ = node.check_keys("keys", b"keys")
-        assert json.loads(head)["status"] == 504
+        assert json.loads(head)["kind"] == "evaluation-too-slow"
         assert not node._keys.exists()
         folder = node._folder.path
         assert folder.stat().st_mode & 0o777 == 0o700
