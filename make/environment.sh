@@ -233,7 +233,7 @@ install() {
         pip_install "$itself" --build-constraint constraints.txt .
         noted "$venv/bin/python" -m pip uninstall --yes uv setuptools || :
         # What is imported is compiled now: who runs it may not be allowed to write here.
-        check="import cryptml.cli.main, cryptml.fhe.engine, cryptml_client"
+        check="import cryptml.cli.main, cryptml.fhe.concrete, cryptml_client"
         [ "$part" = client ] || check="$check, cryptml_server"
         logged "CRYPTML was installed, but does not start: see above, and the whole log in $log." "$venv/bin/python" -c "$check"
     fi

@@ -26,7 +26,7 @@ INSTALLATIONS = {"client": (), "server": ("server",)}
 """Extras of each; the file ``make/NAME.txt`` holds its packages."""
 
 LEFT_OUT = {
-    "torch": "concrete-python asks for it, to compile with; cryptml/fhe/engine.py imports Concrete without it",
+    "torch": "concrete-python asks for it, to compile with; cryptml/fhe/concrete.py imports Concrete without it",
     "z3-solver": "as torch",
 }
 """Packages that one of these asks for and no process of a small installation imports, with what asks and why not."""
