@@ -40,3 +40,7 @@ def test_the_hooks_are_valid() -> None:
 def test_check_takes_no_circuits() -> None:
     (command,) = of_target("check")
     assert "-m not encrypted and not slow" in command.replace("'", "")
+    names = re.search(r"^UNIT := ((?:.*\\\n)*.*)\n", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert names is not None
+    for name in names[1].replace("\\", " ").split():
+        assert (ROOT / name).exists(), name

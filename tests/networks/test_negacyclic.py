@@ -270,8 +270,9 @@ def test_a_wave_is_saved_and_loaded(tmp_path: Path) -> None:
     assert np.array_equal(network.logits(regions), loaded.logits(regions))
 
 
+@pytest.mark.encrypted
 @pytest.mark.parametrize("segment", [Segment(0, 2), Segment(1, 3), Segment(2, 4), Segment(0, 5)])
-def test_the_engine_reads_beyond_the_ends_what_the_program_says(segment: Segment) -> None:
+def test_concrete_reads_beyond_the_ends_what_the_program_says(segment: Segment) -> None:
     """Encrypted, on accumulators that go round: within the envelope, and equal where nothing lies near an edge."""
     network = program(waves(3, steps=16))
     regions = np.random.default_rng(1).random((6, 8, 8), dtype=np.float32)
