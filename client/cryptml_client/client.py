@@ -19,10 +19,10 @@ from cryptml.networks.boundary import FloatArray
 from cryptml.runtime import Answer, run_split
 from cryptml_client.evaluator import RemoteEvaluator
 from cryptml_client.fetching import fetch_bundle
-from cryptml_client.http.transport import Transport
 from cryptml_client.keys.store import KeyStore
 from cryptml_client.prediction import Prediction, outcome_of
 from cryptml_client.progress import Progress, Silent
+from cryptml_client.transport import Transport
 from cryptml_client.trust.pinning import FILE as ACCEPTED_FILE
 from cryptml_client.trust.pinning import AcceptedBundles, Confirm, Pinning
 from cryptml_client.trust.spot_checking import SpotCheckFailed, SpotChecking

@@ -16,9 +16,9 @@ from cryptml.files import sha256
 from cryptml.networks.extent import IntArray
 from cryptml.runtime import Timings
 from cryptml_client.http.answers import OCTETS
-from cryptml_client.http.transport import Transport
 from cryptml_client.jobs import RemoteJob
 from cryptml_client.progress import Progress
+from cryptml_client.transport import Transport
 
 
 class RemoteEvaluator:

@@ -6,7 +6,7 @@ from cryptml.bundle.client import ClientBundle
 from cryptml.bundle.manifest import check_name
 from cryptml.errors import ServiceProtocolError, printable
 from cryptml_client.http.answers import JSON, OCTETS
-from cryptml_client.http.transport import MAX_JSON_BYTES, Transport
+from cryptml_client.transport import MAX_JSON_BYTES, Transport
 
 MAX_BUNDLE_BYTES = 64 << 20
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from cryptml.errors import ServiceError, ServiceProtocolError, ServiceTimeout
 from cryptml_client.http.answers import JSON, OCTETS, parse
-from cryptml_client.http.transport import MAX_JSON_BYTES, Transport
 from cryptml_client.progress import Progress
+from cryptml_client.transport import MAX_JSON_BYTES, Transport
 
 WAIT_SECONDS = 5
 """Of one question whether it is done: then its user hears how far it is, and no connection is silent for long."""

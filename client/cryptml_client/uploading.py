@@ -7,8 +7,8 @@ from cryptml.errors import ServiceProtocolError, ServiceRefused, ServiceUnavaila
 from cryptml.fhe.client import KeySet
 from cryptml.files import MAX_JSON_BYTES, sha256
 from cryptml_client.http.answers import JSON, TOO_LARGE
-from cryptml_client.http.transport import Transport
 from cryptml_client.progress import Progress
+from cryptml_client.transport import Transport
 
 PART_BYTES = 8 << 20
 """Of the first part; smaller ones where that does not come through."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cryptml_client.http.transport import Transport
+from cryptml_client.transport import Transport
 
 from cryptml.errors import MeasurementError, ReportError
 from cryptml.networks import Network

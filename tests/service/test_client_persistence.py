@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from cryptml_client import AsyncClient, Client, KeyStore, Prediction
 from cryptml_client.evaluator import RemoteEvaluator
-from cryptml_client.http.transport import Transport
+from cryptml_client.transport import Transport
 
 from cryptml.errors import ServiceError, ServiceRefused, ServiceUnavailable, SettingError
 from cryptml.networks import FloatArray

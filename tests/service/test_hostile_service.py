@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from cryptml_client import KeyStore
-from cryptml_client.http.transport import Transport
+from cryptml_client.transport import Transport
 
 from benchmarks.hostile_service.campaign import Campaign
 from benchmarks.hostile_service.plays import record

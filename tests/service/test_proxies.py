@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from cryptml_client.http.proxies import choose_proxy
-from cryptml_client.http.transport import Transport
+from cryptml_client.transport import Transport
 from cryptml_server.base.tls import tls_context
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization

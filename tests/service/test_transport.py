@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 from cryptml_client.http.answers import OCTETS
-from cryptml_client.http.transport import Transport
 from cryptml_client.jobs import RemoteJob
 from cryptml_client.progress import Silent
+from cryptml_client.transport import Transport
 from cryptml_server.base.tls import tls_context
 
 from cryptml.errors import (

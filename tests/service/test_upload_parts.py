@@ -11,8 +11,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from cryptml_client.http.transport import Transport
 from cryptml_client.progress import Silent
+from cryptml_client.transport import Transport
 from cryptml_client.uploading import LEAST_PART_BYTES, MOST_DISAGREEMENTS, PART_BYTES, KeyUpload
 
 from cryptml.errors import ServiceError, ServiceProtocolError, ServiceRefused, ServiceUnavailable
