@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -89,18 +89,18 @@ def raw_listening(behaviour: Callable[[socket.socket], None]) -> Iterator[int]:
 def relay(near: socket.socket, far: socket.socket) -> None:
     """Pass bytes on, both ways, until one side ends."""
 
-    def one_way(source: socket.socket, sink: socket.socket) -> None:
+    sinks = {near: far, far: near}
+    with suppress(OSError):
+        while True:  # in one thread: two may not use one TLS connection at once
+            held = [each for each in sinks if isinstance(each, ssl.SSLSocket) and each.pending()]
+            for source in held or select.select(list(sinks), [], [])[0]:
+                block = source.recv(65536)
+                if not block:
+                    raise ConnectionResetError
+                sinks[source].sendall(block)
+    for each in sinks:
         with suppress(OSError):
-            while block := source.recv(65536):
-                sink.sendall(block)
-        for each in (source, sink):
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-
-    thread = threading.Thread(target=one_way, args=(far, near), daemon=True)
-    thread.start()
-    one_way(near, far)
-    thread.join()
+            each.shutdown(socket.SHUT_RDWR)
 
 
 def tunnels(target: int, seen: list[str], credentials: str | None = None) -> Behaviour:
