@@ -25,7 +25,7 @@ PACKAGES = ("cryptml", "server/cryptml_server", "client/cryptml_client")
 UPLOADS = ("put_keys", "keep")
 """The route that receives evaluation keys, and what it had to itself once."""
 
-PARTS = frozenset({"store", "uploads", "pool", "keys", "registry"})
+PARTS = frozenset({"store", "uploads", "pool", "keys"})
 """What a route asks, by the names that it has for them."""
 
 
@@ -101,7 +101,7 @@ def _asks_part(node: ast.AST) -> bool:
     return (
         isinstance(node, ast.Attribute)
         and isinstance(node.value, ast.Name)
-        and node.value.id in PARTS - {"registry"}
+        and node.value.id in PARTS
         and isinstance(node.ctx, ast.Load)
     )
 

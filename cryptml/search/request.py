@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from cryptml.datasets import LoadOptions, load_dataset
 from cryptml.files import to_json_bytes, write_bytes
 from cryptml.listening import Listener, SilentListener
 from cryptml.networks.architectures.design import Design
@@ -17,7 +16,8 @@ from cryptml.networks.front_ends import FrontEnd, restore_front_end
 from cryptml.profiler.plan.report import load_report
 from cryptml.search.price import PriceModel
 from cryptml.search.study import Found, Search, SearchSettings
-from cryptml.training import Examples, TrainingSettings, recipe_behind, teacher_epochs
+from cryptml.training import TrainingSettings, recipe_behind, teacher_epochs
+from cryptml.training.pipeline import load_data, make_examples
 
 FRONTIER_FILE = "frontier.json"
 DESIGNS = "designs"
@@ -116,8 +116,9 @@ def search(
         warnings.filterwarnings("ignore", category=UserWarning, module="torch")
         price = PriceModel.fit([load_report(path) for path in request.profiles])
         training, front_end = request.training()
-        examples = _examples(request, training, front_end, listener)
-        name = examples.dataset.name
+        data = load_data(request.dataset, request.side, request.patients_from_name, listener)
+        examples = make_examples(data, front_end, training, listener)
+        name = data.name
         settings = SearchSettings(name, request.max_evaluate_ms, request.folds, training)
         study = Search(out, examples, price, settings)
         study.begin_with([Design.load(file) for file in request.begin_with])
@@ -134,20 +135,6 @@ def search(
                 study.prepare(lambda epoch, total, *_: bar(epoch, total))
             _train(study, missing, request.folds * training.epochs, write, listener)
         return write()
-
-
-def _examples(request: SearchRequest, training: TrainingSettings, front_end: FrontEnd, listener: Listener) -> Examples:
-    with listener.bar("reading pictures", 1) as bar:
-        data = load_dataset(request.dataset, request.side, LoadOptions(request.patients_from_name, bar))
-    with listener.bar("pictures through the front end", training.views) as bar:
-        return Examples.of(
-            data,
-            front_end,
-            views=training.views,
-            seed=request.seed,
-            augmentation=training.augmentation,
-            tell=bar,
-        )
 
 
 def _write(found: Sequence[Found], price: PriceModel, data: str, out: Path) -> SearchResult:

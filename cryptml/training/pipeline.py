@@ -20,6 +20,7 @@ from cryptml.files import to_json_bytes, write_bytes
 from cryptml.listening import Listener, SilentListener
 from cryptml.networks.architectures.registry import DESIGN_FILE, Architecture, load_architecture
 from cryptml.networks.checkpoint import save_checkpoint
+from cryptml.networks.front_ends import FrontEnd
 from cryptml.networks.network import Network
 from cryptml.networks.storage import NETWORK_FILE, save_network
 from cryptml.training.cross_validation import CrossValidation, cross_validate, prepare_folds
@@ -85,11 +86,12 @@ def train(
         architecture = load_architecture(request.network)
         settings = request.settings(recipe(architecture))
         out.mkdir(parents=True, exist_ok=True)  # now rather than after the training
-        data = _load(request, architecture.side, listener)
+        data = load_data(request.dataset, architecture.side, request.patients_from_name, listener)
+        data = data if request.positive is None else data.with_positive(request.positive)
         settings = request.augmented(settings, data.augmentation)
         description = DataDescription.of(data)
         _tell(description, settings, listener, chosen=request.positive is not None)
-        examples = make_examples(data, architecture, settings, listener)
+        examples = make_examples(data, architecture.front_end, settings, listener)
         validated = _cross_validated(request, architecture, examples, settings, listener)
         trained = _trained(architecture, examples, settings, listener)
         result = _judged(trained, data, examples, request, settings, validated, out)
@@ -111,20 +113,18 @@ def _as_training_wants_it() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _load(request: TrainingRequest, side: int, listener: Listener) -> Dataset:
+def load_data(spec: str, side: int, patients_from_name: str | None, listener: Listener) -> Dataset:
+    """Load a data set, for regions of ``side`` rows and columns; see `cryptml.datasets.load_dataset`."""
     with listener.bar("reading pictures", 1) as bar:
-        data = load_dataset(request.dataset, side, LoadOptions(request.patients_from_name, bar))
-    return data if request.positive is None else data.with_positive(request.positive)
+        return load_dataset(spec, side, LoadOptions(patients_from_name, bar))
 
 
-def make_examples(
-    data: Dataset, architecture: Architecture, settings: TrainingSettings, listener: Listener
-) -> Examples:
-    """Return all variants of a data set's pictures behind an architecture's front end."""
+def make_examples(data: Dataset, front_end: FrontEnd, settings: TrainingSettings, listener: Listener) -> Examples:
+    """Return all variants of a data set's pictures behind a front end."""
     with listener.bar("pictures through the front end", settings.views) as bar:
         return Examples.of(
             data,
-            architecture.front_end,
+            front_end,
             views=settings.views,
             seed=settings.seed,
             augmentation=settings.augmentation,

@@ -35,8 +35,8 @@ def search(
 ) -> None:
     """Search widths, windows, strides, bits, rounding and pruning for the most accurate networks within a time budget.
 
-    Every design is priced before it is trained: compiled, and priced by a model fitted on the profiles given. What fits is trained and
-    cross-validated, by patient where patients are known. The best of each price are written as files that cryptml train
+    Every design is priced before it is trained: it is compiled, and a model fitted on the profiles given says its time. What fits is
+    trained and cross-validated, by patient where patients are known. The best of each price are written as files that cryptml train
     takes for --network.
     """
     import torch

@@ -1,1 +1,1 @@
-"""Three attacks on segments with a non-linearity; whatever comes out is compared by who calls."""
+"""One attack on linear segments, `affine`, and three on those with a non-linearity; who calls compares what comes out."""
