@@ -16,7 +16,6 @@ from benchmarks.hostile_pictures.seeds import FEW, seeds
 from benchmarks.hostile_pictures.trial import Trial
 from cryptml.errors import ImageError
 from cryptml.images import FrameChoice, Image, load_frames, load_image, reading
-from cryptml.images.decoding import pool as decoder
 from cryptml.images.decoding.pool import DecoderPool
 from cryptml.images.study import find_pictures
 from tests.bounds import ENDS_SECONDS
@@ -26,6 +25,7 @@ from tests.images.lying_decoder import PAYLOADS, REFUSALS, REPLIES, TEXTS
 pytestmark = pytest.mark.usefixtures("unmeasured_children")
 
 ROOT = Path(__file__).parents[2]
+LYING = "tests.images.lying_decoder"
 SECONDS = 0.5
 """For reading one picture, of a process that may not answer."""
 
@@ -102,9 +102,7 @@ def lying() -> Iterator[DecoderPool]:
     """Processes that lie when a file's name says so."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)  # where they find their module
-        patch.setattr(decoder, "MODULE", "tests.images.lying_decoder")
-        patch.setattr(decoder, "READ_SECONDS", 20.0)
-        pool = DecoderPool()
+        pool = DecoderPool(LYING, read_seconds=20)
         patch.setattr(reading, "DECODERS", pool)
         yield pool
         pool.close()
@@ -157,7 +155,7 @@ def test_a_lying_decoder_is_refused_in_one_sentence_and_replaced(
     first = ask(tmp_path, "honest")
     np.testing.assert_array_equal(first.pixels, [[0, 0.25], [0.5, 1]])
     if lie in SLOW:
-        monkeypatch.setattr(decoder, "READ_SECONDS", SECONDS)
+        monkeypatch.setattr(lying, "read_seconds", SECONDS)
     started = time.monotonic()
     with pytest.raises(ImageError) as caught:
         ask(tmp_path, lie)
@@ -166,7 +164,7 @@ def test_a_lying_decoder_is_refused_in_one_sentence_and_replaced(
     assert said.startswith(f"{tmp_path / lie}.pgm: it could not be decoded (")
     assert said.isprintable()
     assert len(said) <= 1000 + len(str(tmp_path))
-    monkeypatch.setattr(decoder, "READ_SECONDS", 20.0)
+    monkeypatch.setattr(lying, "read_seconds", 20.0)
     assert ask(tmp_path, "honest").source != first.source
 
 

@@ -16,7 +16,6 @@ import anyio
 import pytest
 import uvicorn
 from cryptml_server.base.tls import tls_context
-from cryptml_server.http import connections
 from cryptml_server.http.connections import bounded_protocol
 
 from tests.bounds import ENDS_SECONDS
@@ -104,9 +103,12 @@ def until(condition: Any) -> None:
         time.sleep(0.05)
 
 
-def test_a_client_that_takes_nothing_of_its_answer_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "STALLED_SECONDS", 1.0)
-    with server(head_seconds=5, most=100) as (running, port), connect(port) as deaf, connect(port) as slow:
+def test_a_client_that_takes_nothing_of_its_answer_is_left() -> None:
+    with (
+        server(head_seconds=5, most=100, stalled_seconds=1) as (running, port),
+        connect(port) as deaf,
+        connect(port) as slow,
+    ):
         deaf.sendall(GET.replace(b"{}", b"0-64"))
         slow.sendall(GET.replace(b"{}", b"0-64"))
         until(lambda: running.server_state.tasks)
@@ -155,9 +157,11 @@ def ended(connection: socket.socket) -> bool:
 def test_a_client_that_takes_its_answer_slowly_gets_all_of_it(
     monkeypatch: pytest.MonkeyPatch, tls: ssl.SSLContext | None
 ) -> None:
-    monkeypatch.setattr(connections, "STALLED_SECONDS", 5.0)
     monkeypatch.setattr(asyncio.constants, "SSL_SHUTDOWN_TIMEOUT", 1.0, raising=False)
-    with server(head_seconds=5, most=100, tls=tls) as (_, port), connect(port, tls=tls, receiving=1 << 16) as slow:
+    with (
+        server(head_seconds=5, most=100, tls=tls, stalled_seconds=5) as (_, port),
+        connect(port, tls=tls, receiving=1 << 16) as slow,
+    ):
         slow.sendall(GET.replace(b"{}", b"0-16-once").replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
         began, found, pausing = time.monotonic(), b"", 0
         while block := slow.recv(1 << 14):
@@ -169,12 +173,9 @@ def test_a_client_that_takes_its_answer_slowly_gets_all_of_it(
         assert len(found.partition(b"\r\n\r\n")[2]) == (16 << 20) + 1
 
 
-def test_who_takes_nothing_of_an_answer_that_is_complete_is_left(
-    monkeypatch: pytest.MonkeyPatch, tls: ssl.SSLContext | None
-) -> None:
-    monkeypatch.setattr(connections, "STALLED_SECONDS", 0.5)
+def test_who_takes_nothing_of_an_answer_that_is_complete_is_left(tls: ssl.SSLContext | None) -> None:
     with (
-        server(head_seconds=60, most=100, tls=tls) as (running, port),
+        server(head_seconds=60, most=100, tls=tls, stalled_seconds=0.5) as (running, port),
         connect(port, tls=tls, receiving=1 << 16) as deaf,
     ):
         deaf.sendall(GET.replace(b"{}", b"0-16-once"))

@@ -137,7 +137,7 @@ def test_the_image_is_built_from_what_it_needs_alone() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     packages = {name.split("/")[0] for name in project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]}
     named = {project["project"]["readme"], *project["project"]["license-files"]}
-    assert copied == {"pyproject.toml", "constraints.txt", *named, *packages}
+    assert copied == {"pyproject.toml", "constraints.txt", "make/server.txt", *named, *packages}
     assert all((ROOT / source).exists() for source in copied)
     ignored = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
     assert ignored[0] == "*"

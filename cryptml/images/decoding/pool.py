@@ -42,9 +42,15 @@ class DecoderPool:
     """As many decoding processes as are needed at once; each reads one picture after another.
 
     What they say is compared with what it can be: native code that read a hostile file may have taken one over.
+
+    Args:
+        module: That a process runs.
+        read_seconds: For one question; a process that takes longer is ended.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, module: str = MODULE, read_seconds: float = READ_SECONDS) -> None:
+        self._module = module
+        self.read_seconds = read_seconds
         self._idle: list[Child] = []
         self._lock = threading.Lock()
         self._owner = os.getpid()
@@ -98,7 +104,7 @@ class DecoderPool:
     def _ask(self, request: dict[str, Any], understand: Callable[[dict[str, Any], Take], Result]) -> Result:
         """Return what is understood of a process's answer; the process is used again only where that was one, and nothing more came."""
         child = self._take()
-        deadline = time.monotonic() + READ_SECONDS
+        deadline = time.monotonic() + self.read_seconds
         try:
             reply = child.ask(request, deadline)
             refusal = _refusal(reply)
@@ -125,7 +131,7 @@ class DecoderPool:
                 if child.alive and not child.says_more:
                     return child
                 child.stop()
-        return Child(MODULE, threads=1, environment=reduced_environment(), failure=ImageError)
+        return Child(self._module, threads=1, environment=reduced_environment(), failure=ImageError)
 
     def _give_back(self, child: Child) -> None:
         with self._lock:

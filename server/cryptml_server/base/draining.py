@@ -58,7 +58,7 @@ async def refuse_while_draining(request: Request) -> None:
     """Refuse what would begin something.
 
     Raises:
-        ServerError: 503 while the service drains.
+        ServiceDraining: While the service drains.
     """
     draining: Draining = request.app.state.draining
     if request.method in BEGINNING and draining.is_set():

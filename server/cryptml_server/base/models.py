@@ -50,7 +50,7 @@ class Model:
         """Return a server segment.
 
         Raises:
-            ServerError: 404 if there is none of that number.
+            UnknownSegment: If there is none of that number.
         """
         if not 0 <= index < len(self.circuits):
             raise UnknownSegment(
@@ -130,7 +130,7 @@ class ModelRegistry:
         """Return a model.
 
         Raises:
-            ServerError: 404 if there is none of that name.
+            UnknownModel: If there is none of that name.
         """
         model = self._models.get(name)
         if model is None:

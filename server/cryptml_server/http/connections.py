@@ -32,12 +32,14 @@ class BoundedProtocol(H11Protocol):
         head_seconds: For the head of a request.
         most: Connections at once.
         tls: What encrypts them; None for plain ones.
+        stalled_seconds: A client that takes nothing of its answer for so long is left.
         waiting: Connections of one server without a request, in the order in which they began to wait.
     """
 
     head_seconds: ClassVar[float]
     most: ClassVar[int]
     tls: ClassVar[ssl.SSLContext | None]
+    stalled_seconds: ClassVar[float]
     waiting: ClassVar[dict[BoundedProtocol, None]]
 
     def __init__(self, *args: Any, **named: Any) -> None:
@@ -131,10 +133,10 @@ class BoundedProtocol(H11Protocol):
         unsent, now = self._tcp.get_write_buffer_size(), self.loop.time()
         if unsent != self._unsent or not (unsent or self.transport.is_closing()):
             self._unsent, self._taken = unsent, now
-        elif now - self._taken >= STALLED_SECONDS:
+        elif now - self._taken >= self.stalled_seconds:
             self._leave()
             return
-        self._looking = self.loop.call_later(STALLED_SECONDS / LOOKS, self._look)
+        self._looking = self.loop.call_later(self.stalled_seconds / LOOKS, self._look)
 
     def _wait(self) -> None:
         """Begin to wait for a request; what comes in meanwhile gives no more time."""
@@ -154,10 +156,15 @@ class BoundedProtocol(H11Protocol):
         self._tcp.abort()
 
 
-def bounded_protocol(*, head_seconds: float, most: int, tls: ssl.SSLContext | None = None) -> type[BoundedProtocol]:
+def bounded_protocol(
+    *, head_seconds: float, most: int, tls: ssl.SSLContext | None = None, stalled_seconds: float = STALLED_SECONDS
+) -> type[BoundedProtocol]:
     """Return what speaks HTTP/1.1 on each connection of one server; see `BoundedProtocol`."""
-    return type(
-        "BoundedProtocolOfServer",
-        (BoundedProtocol,),
-        {"head_seconds": head_seconds, "most": most, "tls": tls, "waiting": {}},
-    )
+    bounds = {
+        "head_seconds": head_seconds,
+        "most": most,
+        "tls": tls,
+        "stalled_seconds": stalled_seconds,
+        "waiting": {},
+    }
+    return type("BoundedProtocolOfServer", (BoundedProtocol,), bounds)

@@ -75,7 +75,7 @@ class JobService:
         """Return a job when it ended, or after a while; at once where many of the tenant's requests wait like this.
 
         Raises:
-            ServerError: 404 if there is no such job.
+            UnknownJob: If the tenant has none of that name.
         """
         found = await run_in_threadpool(self.store.find, tenant, name)
         if self._watched[tenant.id] >= MOST_WATCHED_EACH or self._watched.total() >= MOST_WATCHED:

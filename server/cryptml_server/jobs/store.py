@@ -71,8 +71,11 @@ class JobStore:
             The job, and whether it is new.
 
         Raises:
-            ServerError: 409 if the name is another request's, 429 where the tenant has too many jobs or no evaluations left today,
-                403 where a query budget is used up, 503 where too many jobs wait.
+            IdempotencyKeyUsed: If the name is another request's.
+            TooManyJobs: Where the tenant has too many.
+            DailyQuotaExhausted: Where it has no evaluations left today.
+            QueryBudgetExhausted: Where a query budget is used up.
+            TooBusy: Where too many jobs wait.
         """
         request = hashlib.sha256(f"{circuit.identity} {keys} ".encode() + ciphertext).hexdigest()
         with self._database.writing() as connection:
@@ -109,7 +112,7 @@ class JobStore:
         """Return a job of a tenant.
 
         Raises:
-            ServerError: 404 if it has none of that name, whoever else has.
+            UnknownJob: If it has none of that name, whoever else has.
         """
         with self._database.reading() as connection:
             return _find(connection, tenant, name)
@@ -141,7 +144,9 @@ class JobStore:
         """Return the encrypted result of a job.
 
         Raises:
-            ServerError: 404 if there is no such job, 409 if it is not done; what it failed with.
+            UnknownJob: If there is no such job.
+            JobNotFinished: If it is not done.
+            ServerError: What it failed with.
         """
         with self._database.reading() as connection:
             job = _find(connection, tenant, name)
@@ -160,7 +165,7 @@ class JobStore:
         """Delete a job with its result. It stays counted: whoever may take evaluations back may ask for as many as it likes.
 
         Raises:
-            ServerError: 404 if there is no such job.
+            UnknownJob: If there is no such job.
         """
         with self._database.writing() as connection:
             job = _find(connection, tenant, name)

@@ -85,7 +85,8 @@ class EvaluationKeyStore:
         """Return a tenant's stored keys, on this machine, and note that they were used.
 
         Raises:
-            ServerError: 404 if the tenant has not stored them for this circuit, whoever else has; 503 if they cannot be read now.
+            UnknownKeys: If the tenant has not stored them for this circuit, whoever else has.
+            KeysUnreadable: If they cannot be read now.
         """
         place = self._require(tenant, circuit, digest)
         try:
@@ -119,7 +120,7 @@ class EvaluationKeyStore:
         """Return whether a tenant has stored keys, and their file is there.
 
         Raises:
-            ServerError: 503 if that cannot be told now.
+            KeysUnreadable: If that cannot be told now.
         """
         try:
             place = self._require(tenant, circuit, digest)
@@ -145,7 +146,8 @@ class EvaluationKeyStore:
         """Move a whole upload, now known to be good, to its place, and write its row; nothing where there is one already.
 
         Raises:
-            ServerError: 401 if the tenant was revoked meanwhile, 507 if the file cannot be moved.
+            NotAuthenticated: If the tenant was revoked meanwhile.
+            NoRoomForKeys: If the file cannot be moved.
         """
         place = EvaluationKeyFile(tenant.id, circuit.key_set, secrets.token_hex(16))
         try:
@@ -182,7 +184,7 @@ class EvaluationKeyStore:
         """Delete a tenant's stored keys, for all circuits that share them, and return the name that workers remember them by.
 
         Raises:
-            ServerError: 404 if the tenant has not stored them.
+            UnknownKeys: If the tenant has not stored them.
         """
         place = self._require(tenant, circuit, digest)
         with self._database.writing() as connection:

@@ -72,8 +72,14 @@ class UploadService:
         """Receive keys in one request, and give their file, checked for size and digest; it goes at the end of the block.
 
         Raises:
-            ServerError: 413 or 422 for a wrong size, 422 for another digest, 403 or 429 beyond the tenant's quotas, 408 past the time, 503
-                where too many upload, 507 where there is no room.
+            KeysTooLong: If more comes than keys of the circuit have.
+            KeysTruncated: If less comes.
+            DigestMismatch: If they have another digest.
+            KeyQuotaExhausted: Beyond what the tenant may store.
+            DailyQuotaExhausted: Beyond what it may send today.
+            UploadTooSlow: Past the time.
+            TooManyUploads: If too many of the tenant's are under way.
+            NoRoomForKeys: Where there is no room.
         """
         upload = self._files.upload(tenant.id, circuit.key_set)
         most = circuit.key_bytes[1]

@@ -49,8 +49,9 @@ class Readiness:
         """Return within seconds if the service is ready.
 
         Raises:
-            ServerError: 503 if it is not, with a sentence for each part in ``checks``, or if it is about to end. Numbers alone are said of
-                circuits: whoever asks has shown no token.
+            NotReady: If it is not, with a sentence for each part in ``checks``. Numbers alone are said of circuits: whoever asks has shown
+                no token.
+            ServiceDraining: If it is about to end.
         """
         if self._draining.is_set():
             raise self._draining.refusal()

@@ -41,7 +41,7 @@ class UsageMeter:
         """Take one of a tenant's places until the end of the block, from before its request's body is read.
 
         Raises:
-            ServerError: 429 if all are taken.
+            TooManyEvaluations: If all are taken.
         """
         most = tenant.quotas.concurrent_evaluations
         if self._under_way[tenant.id] >= most:
@@ -62,7 +62,8 @@ class UsageMeter:
         """Count one evaluation; it is taken back where it was not made, by no fault of its own.
 
         Raises:
-            ServerError: 429 beyond the day's quota, with the time until the next; 403 where a query budget is used up.
+            DailyQuotaExhausted: Beyond the day's quota, with the time until the next.
+            QueryBudgetExhausted: Where a query budget is used up.
         """
         day = await run_in_threadpool(self._count, tenant, circuit)
         try:
@@ -129,7 +130,8 @@ def count_evaluation(connection: Connection, tenant: Tenant, circuit: Circuit) -
     """Count one evaluation with what else the connection writes, and return the day that it counts for.
 
     Raises:
-        ServerError: 429 beyond the day's quota, with the time until the next; 403 where a query budget is used up.
+        DailyQuotaExhausted: Beyond the day's quota, with the time until the next.
+        QueryBudgetExhausted: Where a query budget is used up.
     """
     now = int(time.time())
     _count_day(connection, tenant, now)
@@ -162,7 +164,7 @@ def count_upload(connection: Connection, tenant: Tenant, size: int) -> None:
     """Count bytes of evaluation keys that a tenant has sent, with what else the connection writes.
 
     Raises:
-        ServerError: 429 beyond the day's quota, with the time until the next.
+        DailyQuotaExhausted: Beyond the day's quota, with the time until the next.
     """
     now, size = int(time.time()), max(0, size)
     day, most = now // DAY, tenant.quotas.daily_upload_bytes

@@ -98,7 +98,7 @@ class CircuitLoads:
         """Return whether a circuit that is wanted is not in memory.
 
         Raises:
-            ServerError: 503 if it did not load, and is not to be tried again yet.
+            CircuitUnavailable: If it did not load, and is not to be tried again yet.
         """
         if circuit not in self._wanted or circuit in self._loaded:
             return False

@@ -89,7 +89,7 @@ class Supervisor:
         """Load one circuit, and note what came of it.
 
         Raises:
-            ServerError: 503 if it does not load, whatever became of the process meanwhile.
+            CircuitUnavailable: If it does not load, whatever became of the process meanwhile.
         """
         head = {"do": "load", "circuit": str(circuit.folder)}
 
@@ -182,7 +182,8 @@ class Supervisor:
 
         Raises:
             WorkerLost: If the worker ended during it.
-            ServerError: What it refuses, or 504 past the deadline.
+            EvaluationTooSlow: Past the deadline.
+            ServerError: What it refuses.
         """
         with self._lock:
             answer, result = self._exchange(head, payload, self._deadline if seconds is None else seconds)

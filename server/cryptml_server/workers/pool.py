@@ -136,7 +136,9 @@ class WorkerPool:
             name: That the worker remembers them by.
 
         Raises:
-            ServerError: 422 if they are malformed, 429 after too many lost workers, 503 if too many wait.
+            UnusableKeys: If they are malformed.
+            TooManyLostWorkers: After too many that were lost.
+            TooBusy: If too many wait.
         """
         self._quarantine.require_calm(tenant)
         async with self._slot(tenant, name) as slot:
@@ -147,8 +149,11 @@ class WorkerPool:
         """Evaluate a circuit on one ciphertext; where the worker is lost, once more. Cancelled, it stops the worker.
 
         Raises:
-            ServerError: 422 if it does not fit, or workers died of it; 429 after too many lost workers; 503 if too many wait, two
-                workers were lost or its keys went; 504 past the deadline.
+            UnusableCiphertext: If it does not fit.
+            RequestQuarantined: If workers died of it.
+            TooManyLostWorkers: After too many that were lost.
+            Unavailable: If too many wait, two workers were lost or its keys went.
+            EvaluationTooSlow: Past the deadline.
         """
 
         async def take() -> EvaluationRequest:

@@ -97,7 +97,7 @@ class Worker(Protocol):
         """Deserialise uploaded keys, which proves them well formed and keeps them ready.
 
         Raises:
-            ServerError: 422 if they are malformed.
+            UnusableKeys: If they are malformed.
         """
         ...
 
@@ -106,7 +106,8 @@ class Worker(Protocol):
 
         Raises:
             WorkerLost: If the worker ended during it.
-            ServerError: 422 if it does not fit, 504 past the deadline.
+            UnusableCiphertext: If it does not fit.
+            EvaluationTooSlow: Past the deadline.
         """
         ...
 
@@ -126,7 +127,7 @@ class Worker(Protocol):
         """Start it again where it has died since its last request.
 
         Raises:
-            ServerError: 503 if it cannot be started.
+            NoWorker: If it cannot be started.
         """
         ...
 

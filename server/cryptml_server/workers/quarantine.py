@@ -46,7 +46,7 @@ class Quarantine:
             ciphertext: Serialised.
 
         Raises:
-            ServerError: 422 if two workers died of it within the last hour.
+            RequestQuarantined: If two workers died of it within the last hour.
         """
         mark = hashlib.sha256(name.encode() + circuit.encode() + ciphertext).digest()
         if self._marks.get(mark, -math.inf) > _now() - QUARANTINE_SECONDS:
@@ -74,7 +74,7 @@ class Quarantine:
         """Refuse a tenant that costs worker after worker.
 
         Raises:
-            ServerError: 429, until the first of them is long ago.
+            TooManyLostWorkers: Until the first of them is long ago.
         """
         self._require_few(
             self._lost, tenant, TooManyLostWorkers, "were lost in your requests", "make keys and ciphertexts anew"

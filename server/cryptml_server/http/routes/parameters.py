@@ -73,7 +73,9 @@ def circuit_of(registry: ModelRegistry, model: str, index: int, identity: str) -
     """Return a server segment, if it is the one that the client made its body for.
 
     Raises:
-        ServerError: 404 for an unknown model or segment, 409 for another circuit.
+        UnknownModel: If there is no such model.
+        UnknownSegment: If the model has no such segment.
+        OtherCircuit: If the segment is not that circuit.
     """
     circuit = registry.find(model).circuit(index)
     if identity != circuit.identity:
@@ -87,7 +89,8 @@ def check_length(request: Request, bounds: tuple[int, int], what: str) -> None:
     """Refuse by the announced length, before a byte of the body is read.
 
     Raises:
-        ServerError: 413 or 422 for a wrong one.
+        BodyTooLong: If it says more than may come.
+        BodyTooShort: If it says less than belongs there.
     """
     length = announced_length(request)
     if length is not None and length < 0:
@@ -108,7 +111,9 @@ async def read_body(request: Request, bounds: tuple[int, int], what: str, second
     """Return a body of bounded length that comes in bounded time.
 
     Raises:
-        ServerError: 413 or 422 for a wrong length, 408 past the time.
+        BodyTooLong: If more comes than may.
+        BodyTooShort: If less comes.
+        UploadTooSlow: Past the time.
     """
     blocks = bytearray()
     try:

@@ -236,7 +236,9 @@ class RayWorker:
         """Have an actor that is ready.
 
         Raises:
-            ServerError: 503 if there is none in time, or the nodes run another version.
+            ClusterFull: If no node has room in time.
+            NoWorker: If none can be started.
+            OtherVersion: If the nodes run another version.
         """
         self._require_going_on()
         if self._end is not None and not self.alive:
