@@ -11,7 +11,7 @@ from cryptml.bundle.build import build_bundle
 from cryptml.bundle.client import ClientBundle
 from cryptml.bundle.server import ServerBundle
 from cryptml.errors import ReportError, SettingError
-from cryptml.fhe.backends.registry import load_backend
+from cryptml.fhe.compilation import load_backend
 from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS, CompilerSettings, Rounding
 from cryptml.listening import Listener, SilentListener
 from cryptml.networks import load_network

@@ -1,4 +1,4 @@
-"""Who hears what long work does, without the work knowing whether that is a terminal, a notebook or nobody."""
+"""How long work reports what it does, to a terminal, a notebook or not at all."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Listener(Protocol):
 
 
 class SilentListener:
-    """Nobody."""
+    """Discards what it is told."""
 
     def note(self, text: str) -> None:
         """See `Listener.note`."""
@@ -67,4 +67,4 @@ class SilentListener:
 
 
 def _unheard(done: int, total: int | None = None, what: str | None = None) -> None:
-    """Nobody hears it."""
+    """Discard it."""

@@ -47,7 +47,7 @@ class SpotChecks:
     """Regions and the intervals of their answers; in the client's half of a bundle, where everybody may read them.
 
     Attributes:
-        regions: (count, side, side) float32 in [0, 1], of nobody.
+        regions: (count, side, side) float32 in [0, 1], synthetic.
         low: (count, classes) int64: the least integers at the last boundary that an honest answer has.
         high: The largest; equal to ``low`` where nothing in the network rounds.
     """

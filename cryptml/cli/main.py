@@ -1,13 +1,13 @@
-"""The command ``cryptml``: one file a verb, imported when it is used."""
+"""The command ``cryptml``: its verbs, each in the folder of who uses it."""
 
 from __future__ import annotations
 
 import typer
 
 from cryptml import __version__
-from cryptml.cli.clinic import bundles, keys, predict, scan
+from cryptml.cli.clinic import bundles, keys, pictures, predict, scan
 from cryptml.cli.console import out
-from cryptml.cli.networks import build, datasets, evaluate, pictures, pretrain, search, train
+from cryptml.cli.networks import build, datasets, evaluate, pretrain, search, train
 from cryptml.cli.requirements import require_extras
 from cryptml.cli.running import run_app
 from cryptml.cli.service import database, demo, doctor, serve, settings, tenants

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from cryptml.cli.console import out, print_json
-from cryptml.cli.profiler import audit, choose, compare, html, show, verify
+from cryptml.cli.profiler import audit, choose, compare, html, list_splits, show, verify
 from cryptml.cli.profiler import run as run_verb
 from cryptml.cli.requirements import require_extras
 from cryptml.cli.running import run_app
-from cryptml.errors import SettingError
-from cryptml.networks import load_network
-from cryptml.profiler.plan.listing import list_splits
-from cryptml.reports.table import splits_table
-
-MAX_LISTED_LAYERS = 20
 
 app = typer.Typer(
     help="Look at every way to divide a network between client and server.",
@@ -32,24 +23,7 @@ def main() -> None:
     """Look at every way to divide a network between client and server."""
 
 
-@app.command("list")
-def list_command(
-    network: Annotated[str, typer.Argument(help="Folder of a trained network, or a shipped network's name.")],
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """List every split with its segments."""
-    trained = load_network(network)
-    if len(trained) > MAX_LISTED_LAYERS:
-        raise SettingError(
-            f"network {trained.name!r} has 2^{len(trained)} splits, too many to list; at most 2^{MAX_LISTED_LAYERS}"
-        )
-    listing = list_splits(trained)
-    if json:
-        print_json(listing)
-    else:
-        out.print(splits_table(listing))
-
-
+app.command("list")(list_splits.list_command)
 app.command("run")(run_verb.run_command)
 app.command("show")(show.show)
 app.command("choose")(choose.choose)

@@ -39,7 +39,7 @@ class SegmentExposure:
         parameters: Learned integers in it: weights, biases, table entries.
         inputs: Values that the client chooses and encrypts.
         outputs: Values that the client decrypts.
-        queries: Chosen queries after which `cryptml.exposure.extraction` has recovered the segment exactly: their number where it is
+        queries: Chosen queries after which `cryptml.exposure.audit` has recovered the segment exactly: their number where it is
             linear (0 where it holds nothing to learn); at most so many where its one non-linearity comes first; as many as an
             attack needed that was run and succeeded. None where no such number is known.
         attack: One sentence with its source.

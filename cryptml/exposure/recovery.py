@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from cryptml.errors import NetworkError
-from cryptml.exposure.attacks.affine import CHUNK, AffineGuess
-from cryptml.exposure.attacks.guess import Guess
+from cryptml.exposure.attacks.affine import CHUNK, AffineSurrogate
 from cryptml.exposure.knowledge import Knowledge
 from cryptml.exposure.operators import Operator
 from cryptml.exposure.probes import AffinePlan
+from cryptml.exposure.surrogate import Surrogate
 from cryptml.networks.extent import IntArray
 from cryptml.networks.layers import Activation, Convolution, Linear, run_all
 from cryptml.networks.network import Network
@@ -17,14 +17,14 @@ from cryptml.networks.operations import NumpyOperations
 from cryptml.splits import Segment
 
 
-def affine_share(network: Network, segment: Segment, guess: AffineGuess) -> float:
-    """Return the share of a linear segment's weights that a guess has right, 0 to 1, up to what no client can tell."""
-    plan, operator = guess.plan, guess.operator
+def affine_share(network: Network, segment: Segment, surrogate: AffineSurrogate) -> float:
+    """Return the share of a linear segment's weights that a surrogate has right, 0 to 1, up to what no client can tell."""
+    plan, operator = surrogate.plan, surrogate.operator
     layers = network.segment_layers(segment)
     if not plan.rest or operator is None:
-        truth = network.run(guess.base, segment)
-        return float((guess.predict(guess.base) == truth).mean())
-    offset = guess.answer - operator.apply(plan.pool(guess.base))
+        truth = network.run(surrogate.base, segment)
+        return float((surrogate.predict(surrogate.base) == truth).mean())
+    offset = surrogate.answer - operator.apply(plan.pool(surrogate.base))
     last = layers[-1]
     if len(plan.rest) == 1 and isinstance(last, Linear):
         return _share([(operator.weight, last.weight), (offset[0], last.bias)])
@@ -72,38 +72,43 @@ def _observable(plan: AffinePlan, layer: Convolution) -> IntArray:
     return seen
 
 
-def table_share(network: Network, segment: Segment, guess: Guess) -> float | None:
+def table_share(network: Network, segment: Segment, surrogate: Surrogate) -> float | None:
     """Return the share of reachable table entries recovered of an activation with at most poolings behind it."""
     layer, reads = network.layers[segment.start], network.boundaries[segment.start]
-    if guess.table is None or guess.kernel is not None or not isinstance(layer, Activation):
+    if surrogate.table is None or surrogate.kernel is not None or not isinstance(layer, Activation):
         return None
     asked = np.arange(reads.low, reads.high + 1)
     entries = layer.bins.index(asked)
-    found = guess.table
+    found = surrogate.table
     if network.entering_bins(segment) is not None:
         entries = np.unique(entries)
-        found = found[:, entries - guess.first]
+        found = found[:, entries - surrogate.first]
     reached = layer.bins.whole(layer.table)[:, entries]
     return _share([(found, np.broadcast_to(reached, found.shape))])
 
 
-def same_index_model(network: Network, segment: Segment, guess: Guess) -> bool:
+def same_index_model(network: Network, segment: Segment, surrogate: Surrogate) -> bool:
     """Return whether a fitted kernel and table are the layer's own up to a factor, on every sum that can occur."""
     known = Knowledge.of(network, segment)
     index = next(i for i, layer in enumerate(known.layers) if not layer.linear)
     layers = network.segment_layers(segment)
     linear, activation = layers[:index], layers[index]
     plan = AffinePlan(known.reads.shape, known.layers[:index])
-    if guess.kernel is None or guess.table is None or guess.found is None or not isinstance(activation, Activation):
+    if (
+        surrogate.kernel is None
+        or surrogate.table is None
+        or surrogate.found is None
+        or not isinstance(activation, Activation)
+    ):
         return False
     conv = linear[-1]
     if len(plan.rest) != 1 or not isinstance(conv, Convolution):
         return False
-    operator = Operator(plan.window, guess.kernel, plan.writes)
+    operator = Operator(plan.window, surrogate.kernel, plan.writes)
     guessed = _grouped(operator, conv)
     grid = network.boundaries[segment.start + index - 1]
     low, high = (min(grid.low, 0), max(grid.high, 0)) if any(conv.padding) else (grid.low, grid.high)
-    if plan.window is None or np.any(guess.kernel[~plan.window.connects]):
+    if plan.window is None or np.any(surrogate.kernel[~plan.window.connects]):
         return False
     for channel, (kernel, weight) in enumerate(zip(guessed, conv.weight, strict=True)):
         norm = int((kernel * kernel).sum())
@@ -115,9 +120,11 @@ def same_index_model(network: Network, segment: Segment, guess: Guess) -> bool:
         sums = np.arange(least, most + 1)
         table = activation.bins.whole(activation.table)[channel if len(activation.table) > 1 else 0]
         entries = activation.bins.index(sums * factor + int(conv.bias[channel]))
-        place = sums - guess.first
-        if place[0] < 0 or place[-1] >= guess.table.shape[1]:
+        place = sums - surrogate.first
+        if place[0] < 0 or place[-1] >= surrogate.table.shape[1]:
             return False
-        if not guess.found[channel, place].all() or not np.array_equal(guess.table[channel, place], table[entries]):
+        if not surrogate.found[channel, place].all() or not np.array_equal(
+            surrogate.table[channel, place], table[entries]
+        ):
             return False
     return True

@@ -1,1 +1,1 @@
-"""Measure segments, compose splits. So far: what splits there are."""
+"""Every split of a network: segments are measured, splits composed of them, compared and chosen."""

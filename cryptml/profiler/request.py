@@ -35,7 +35,7 @@ class ProfileRequest:
         p_error: Probability that one programmable bootstrap fails, instead of the bound's.
         threads: Of the server; all cores if None.
         trials: Whether other compiler settings and divisions of threads are tried.
-        bandwidth_mbps: Of the wire that the report is composed for.
+        bandwidth_mbps: Of the link that the report is composed for.
         rtt_ms: Its round-trip time.
         ray_address: ``HOST:PORT`` of a Ray cluster's head, or ``auto``; this machine if None.
     """

@@ -62,7 +62,7 @@ class SegmentProgress(Protocol):
 
 
 class SilentProgress:
-    """Nobody hears of a run."""
+    """Discards what it is told."""
 
     def update(self, *, done: int, total: int, what: str, remaining_s: float | None) -> None:
         """See `SegmentProgress.update`."""

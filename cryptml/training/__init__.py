@@ -5,8 +5,8 @@ from cryptml.training.cross_validation import CrossValidation, Fold, cross_valid
 from cryptml.training.evaluation.baseline import Baseline, fit_baseline
 from cryptml.training.evaluation.fidelity import Fidelity, RoundingEffect, measure_fidelity
 from cryptml.training.evaluation.judgement import Judgement, judge
+from cryptml.training.evaluation.measures import Evaluation, Measures, evaluate, evaluate_probabilities
 from cryptml.training.evaluation.model_card import ModelCard, describe_layers, render_model_card
-from cryptml.training.evaluation.table import Evaluation, Measures, evaluate, evaluate_probabilities
 from cryptml.training.examples import Examples, predict_program
 from cryptml.training.fit import Epoch, History
 from cryptml.training.progress import EpochProgress

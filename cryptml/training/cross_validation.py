@@ -19,7 +19,7 @@ from cryptml.training.evaluation.fidelity import (
     rounding_places,
     simulate_evaluations,
 )
-from cryptml.training.evaluation.table import Evaluation, evaluate_probabilities
+from cryptml.training.evaluation.measures import Evaluation, evaluate_probabilities
 from cryptml.training.examples import Examples, predict_program
 from cryptml.training.progress import EpochProgress, later
 from cryptml.training.qat import train_network

@@ -12,8 +12,9 @@ from cryptml.datasets.base import Dataset
 from cryptml.errors import DatasetError, NetworkError, SettingError
 from cryptml.networks.architectures.registry import Architecture
 from cryptml.networks.conversion import convert, read_stages
+from cryptml.networks.conversion.settling import settle
 from cryptml.networks.network import Network
-from cryptml.training.evaluation.agreement import check_agreement, settle
+from cryptml.training.evaluation.agreement import check_agreement
 from cryptml.training.examples import Examples
 from cryptml.training.fit import History, balanced_cross_entropy, fit, seeded
 from cryptml.training.progress import EpochProgress, later

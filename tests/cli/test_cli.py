@@ -330,7 +330,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
 
 
 def test_a_passphrase_comes_from_a_file_or_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cryptml.cli.clinic.credentials import read_passphrase
+    from cryptml.cli.options.credentials import read_passphrase
     from cryptml.errors import SettingError
 
     monkeypatch.delenv("CRYPTML_PASSPHRASE", raising=False)

@@ -27,10 +27,10 @@ from cryptml.errors import NetworkError
 from cryptml.networks import FloatArray, Network, Standardisation
 from cryptml.networks.architectures import reference, tiny
 from cryptml.networks.conversion import Stage, convert, largest_difference, read_stages
+from cryptml.networks.conversion.settling import settle
 from cryptml.networks.conversion.stages import read_branch
 from cryptml.networks.modules.blocks import ResidualBlock, activation, convolution, input_grid, linear, value_of
 from cryptml.splits import enumerate_splits
-from cryptml.training.evaluation.agreement import settle
 
 SIDE = 8
 convert_module = importlib.import_module("cryptml.networks.conversion.convert")  # the package names a function like it

@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 from torch import nn
 
 from cryptml.errors import NetworkError
-from cryptml.exposure.extraction import audit_segment
+from cryptml.exposure.audit import audit_segment
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.settings import CompilerSettings
 from cryptml.networks import Standardisation
 from cryptml.networks.boundary import Boundary
 from cryptml.networks.conversion import convert
 from cryptml.networks.conversion.grid import to_boundary
+from cryptml.networks.conversion.settling import settle
 from cryptml.networks.extent import Extent, IntArray
 from cryptml.networks.layers import Activation, Linear, run_all
 from cryptml.networks.modules.binned_linear import BinnedLinear
@@ -46,7 +47,7 @@ from cryptml.networks.rounding.envelope import Interval, IntervalOperations, env
 from cryptml.networks.rounding.noise import NoisyOperations
 from cryptml.networks.storage import load_network, save_network
 from cryptml.splits import Segment
-from cryptml.training.evaluation.agreement import disagreement, settle
+from cryptml.training.evaluation.agreement import disagreement
 
 FRONT_END = Standardisation(8)
 P_ERROR = 2.0**-40

@@ -14,6 +14,7 @@ from torch import nn
 from cryptml.errors import NetworkError
 from cryptml.networks import Scattering, Standardisation
 from cryptml.networks.conversion import convert, largest_difference, read_stages
+from cryptml.networks.conversion.settling import settle
 from cryptml.networks.layers import Activation, run_all
 from cryptml.networks.modules.blocks import activation, convolution, input_grid, linear, votes
 from cryptml.networks.modules.dropout import CentredDropout
@@ -21,7 +22,6 @@ from cryptml.networks.modules.negacyclic import NegacyclicActivation
 from cryptml.networks.modules.rounded_accumulator import MARGIN, RoundedAccumulator
 from cryptml.networks.rounding.bins import MOST_DROPPED_BITS
 from cryptml.networks.rounding.noise import NoisyOperations, bin_deviation
-from cryptml.training.evaluation.agreement import settle
 
 FRONT_END = Standardisation(8)
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from cryptml.cli.profiler.audit import audit
 from cryptml.errors import NetworkError, SettingError, SplitError
-from cryptml.exposure.extraction import audit_segment
+from cryptml.exposure.audit import audit_segment
 from cryptml.exposure.facts import SegmentExposure, insecure_layers, segment_exposure, split_exposure
 from cryptml.fhe.settings import CompilerSettings
 from cryptml.journal import Journal

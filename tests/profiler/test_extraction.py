@@ -15,7 +15,7 @@ from cryptml.bundle import ClientBundle
 from cryptml.bundle.server import ServerBundle
 from cryptml.errors import SettingError
 from cryptml.exposure.attacks.affine import recover_affine
-from cryptml.exposure.extraction import audit_segment
+from cryptml.exposure.audit import audit_segment
 from cryptml.exposure.facts import segment_exposure
 from cryptml.exposure.knowledge import Knowledge
 from cryptml.exposure.oracles import ClearOracle, EncryptedOracle
@@ -128,9 +128,9 @@ def test_an_input_that_cannot_move_costs_one_query() -> None:
     still = Boundary((1, 4, 4), 1, 1)
     known = Knowledge.of(network, Segment(2, 3))
     oracle = ClearOracle(network, Segment(2, 3))
-    guess = recover_affine(Knowledge(still, known.writes, known.layers), oracle)
+    surrogate = recover_affine(Knowledge(still, known.writes, known.layers), oracle)
     assert oracle.queries == 1
-    assert np.array_equal(guess.predict(np.ones((2, 1, 4, 4), np.int64)), np.full((2, 1, 3, 3), 16))
+    assert np.array_equal(surrogate.predict(np.ones((2, 1, 4, 4), np.int64)), np.full((2, 1, 3, 3), 16))
 
 
 @pytest.mark.parametrize("name", ["tiny", "reference"])
@@ -147,11 +147,11 @@ def test_the_linear_layers_of_the_reference_take_as_many_queries_as_they_have_un
     for segment, queries in ((Segment(0, 1), 37), (Segment(2, 3), 217), (Segment(4, 5), 49)):
         known = Knowledge.of(reference, segment)
         oracle = Watch(reference, segment)
-        guess = recover_affine(known, oracle)
+        surrogate = recover_affine(known, oracle)
         assert oracle.queries == queries
         layer = reference.layers[segment.start]
-        assert guess.operator is not None
-        assert np.array_equal(guess.operator.weight, layer.tensors()["weight"])
+        assert surrogate.operator is not None
+        assert np.array_equal(surrogate.operator.weight, layer.tensors()["weight"])
 
 
 @pytest.mark.encrypted
@@ -201,14 +201,14 @@ def test_exactness_is_never_claimed_where_an_input_differs(seed: int, kind: int,
         [convolution, Activation("act", table, before.low), SumPooling("pool", (2, 1), (1, 1))],
     ]
     network, segment = network_of(layers[kind], Boundary((1, 2, 2), -1, 2)), Segment(2, 2 + len(layers[kind]))
-    guesses: list[Callable[[IntArray], IntArray]] = []
+    surrogates: list[Callable[[IntArray], IntArray]] = []
     with pytest.MonkeyPatch.context() as patch:
-        from cryptml.exposure import extraction
+        from cryptml.exposure import audit as extraction
 
         compare = extraction._compare
 
         def noted(n: Network, s: Segment, predict: Callable[[IntArray], IntArray], r: Any) -> Any:
-            guesses.append(predict)
+            surrogates.append(predict)
             return compare(n, s, predict, r)
 
         patch.setattr(extraction, "_compare", noted)
@@ -217,7 +217,7 @@ def test_exactness_is_never_claimed_where_an_input_differs(seed: int, kind: int,
     assert recovery.queries == oracle.queries <= budget
     everything = np.stack(np.meshgrid(*[np.arange(-1, 3)] * 4), axis=-1).reshape(-1, 1, 2, 2)
     if recovery.exact:
-        assert np.array_equal(guesses[0](everything), network.run(everything, segment))
+        assert np.array_equal(surrogates[0](everything), network.run(everything, segment))
     assert 0 <= recovery.agreement <= 1
 
 

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cryptml.cli.split_profiler import app
-from cryptml.exposure.extraction import audit_segment
+from cryptml.exposure.audit import audit_segment
 from cryptml.networks import Network
 from cryptml.networks.storage import save_network
 from cryptml.profiler.plan.report import load_report

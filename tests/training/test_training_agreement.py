@@ -15,11 +15,12 @@ from torch import nn
 from cryptml.datasets.base import Dataset
 from cryptml.errors import NetworkError
 from cryptml.networks.conversion import convert, largest_difference
+from cryptml.networks.conversion.settling import settle
 from cryptml.networks.front_ends import Standardisation
 from cryptml.networks.layers import Linear
 from cryptml.networks.modules.blocks import ResidualBlock, activation, input_grid, linear
 from cryptml.training import TrainedNetwork
-from cryptml.training.evaluation.agreement import check_agreement, disagreement, settle
+from cryptml.training.evaluation.agreement import check_agreement, disagreement
 
 FRONT_END = Standardisation(8)
 

@@ -61,7 +61,7 @@ def test_a_teacher_reads_pictures_or_what_the_front_end_makes_of_them() -> None:
     seen, given = batch.pictures.flatten(1), batch.inputs
     assert torch.equal(TrainedTeacher(nn.Flatten(), (), "pictures").logits(batch), seen)
     assert torch.equal(TrainedTeacher(nn.Flatten(), (), "inputs").logits(batch), given)
-    panel = Panel(nn.Identity(), nn.Flatten(), loudness=3.0)
+    panel = Panel(nn.Identity(), nn.Flatten(), machine_scale=3.0)
     torch.testing.assert_close(TrainedTeacher(panel, (), "both").logits(batch), (given + 3 * seen) / 2)
 
 
@@ -92,7 +92,7 @@ def test_a_panel_hears_both_of_its_parts_equally(phantoms: Dataset) -> None:
     assert (len(teacher.histories), teacher_epochs(settings)) == (3, 24)
     seen = train.pictures[:, 0]
     with torch.no_grad():
-        heard = (panel.committee(train.inputs[:, 0]), panel.loudness * panel.machine(seen))
+        heard = (panel.committee(train.inputs[:, 0]), panel.machine_scale * panel.machine(seen))
         spreads = [float((logits - logits.mean(1, keepdim=True)).std()) for logits in heard]
         expected = panel(train.inputs[:, 0], seen).softmax(1).numpy()
     assert spreads[0] == pytest.approx(spreads[1], rel=1e-3)

@@ -13,7 +13,7 @@ from cryptml.errors import DatasetError, NetworkError
 from cryptml.networks.network import probabilities
 from cryptml.training import TrainedNetwork, evaluate, evaluate_probabilities
 from cryptml.training.evaluation.auc import RocAuc
-from cryptml.training.evaluation.table import as_network_says
+from cryptml.training.evaluation.measures import as_network_says
 
 
 def dataset(labels: list[int], patients: str, classes: tuple[str, ...] = ("normal", "lesion")) -> Dataset:

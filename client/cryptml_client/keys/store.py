@@ -62,7 +62,7 @@ class KeyStore:
     ) -> None:
         self._folder = folder if folder is not None else default_folder()
         self._passphrase = Passphrase(passphrase) if passphrase is not None else None
-        self._notify = notify if notify is not None else _tell_nobody
+        self._notify = notify if notify is not None else _discard_note
         self._warned = False
 
     @property
@@ -282,5 +282,5 @@ def default_folder() -> Path:
     return user_data_path("cryptml") / "keys"
 
 
-def _tell_nobody(_: str) -> None:
+def _discard_note(_: str) -> None:
     pass

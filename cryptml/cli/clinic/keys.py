@@ -7,16 +7,16 @@ from typing import Annotated
 
 import typer
 
-from cryptml.cli.clinic.connection import ConnectionOptions
-from cryptml.cli.clinic.credentials import (
+from cryptml.cli.console import Stages, note, out, print_json, say
+from cryptml.cli.options.connection import ConnectionOptions
+from cryptml.cli.options.credentials import (
     NEW_PASSPHRASE_VARIABLE,
     NewPassphraseFile,
     PassphraseFile,
     read_new_passphrase,
     read_passphrase,
 )
-from cryptml.cli.console import Stages, note, out, print_json, say
-from cryptml.cli.options.shared import with_shared_options
+from cryptml.cli.options.groups import with_option_groups
 from cryptml.errors import SettingError
 from cryptml.reports.table import bytes_text, plain_table
 
@@ -25,7 +25,7 @@ Folder = Annotated[Path | None, typer.Option("--keys", help="Folder of the keys;
 
 
 @app.command("make")
-@with_shared_options
+@with_option_groups
 def make(
     connection: ConnectionOptions,
 ) -> None:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cryptml.cli.clinic.acceptance import SpotChecks
-from cryptml.cli.clinic.connection import ConnectionOptions
 from cryptml.cli.console import Stages, bar, err, note, out, print_json
+from cryptml.cli.options.acceptance import SpotChecks
+from cryptml.cli.options.connection import ConnectionOptions
+from cryptml.cli.options.groups import with_option_groups
 from cryptml.cli.options.pictures import PictureOptions
-from cryptml.cli.options.shared import with_shared_options
 from cryptml.errors import CryptmlError, ImageError, RangeError
 from cryptml.images import FrameChoice, Image, Region, central_region, crop, load_frames
 from cryptml.networks import FloatArray, IntArray, Network, load_network
@@ -49,7 +49,7 @@ class _Asked:
         return self.file.name if self.frame is None else f"{self.file.name}, frame {self.frame}"
 
 
-@with_shared_options
+@with_option_groups
 def predict(
     images: Annotated[
         list[Path], typer.Argument(help="Pictures (DICOM, PNG, JPEG, TIFF, BMP, PGM), folders of a study, DICOMDIRs.")

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cryptml.cli.clinic.acceptance import SpotChecks
-from cryptml.cli.clinic.connection import ConnectionOptions
 from cryptml.cli.console import Stages, bar, err, note, out, print_json, say
+from cryptml.cli.options.acceptance import SpotChecks
+from cryptml.cli.options.connection import ConnectionOptions
+from cryptml.cli.options.groups import with_option_groups
 from cryptml.cli.options.pictures import PictureOptions
-from cryptml.cli.options.shared import with_shared_options
 from cryptml.cli.output_files import PRIVATE, check_new_file
 from cryptml.errors import CryptmlError, SettingError
 from cryptml.files import write_bytes
@@ -29,7 +29,7 @@ TILES_ACROSS = 8
 """Squares along the picture's shorter side, where no size is asked for and they are large enough for the network."""
 
 
-@with_shared_options
+@with_option_groups
 def scan(
     image: Annotated[Path, typer.Argument(help="A whole mammogram: a file, or a study and which of it.")],
     connection: ConnectionOptions,

@@ -9,15 +9,15 @@ import typer
 
 from cryptml.cli.console import ConsoleListener, out, print_json, say
 from cryptml.cli.options.building import BuildOptions
-from cryptml.cli.options.constraints import ConstraintOptions
-from cryptml.cli.options.shared import with_shared_options
-from cryptml.cli.profiler.wire import Bandwidth, RoundTrip
+from cryptml.cli.options.choosing import ConstraintOptions
+from cryptml.cli.options.groups import with_option_groups
+from cryptml.cli.options.link import Bandwidth, RoundTrip
 
 if TYPE_CHECKING:
     from cryptml.building import Built
 
 
-@with_shared_options
+@with_option_groups
 def build(
     network: Annotated[str, typer.Argument(help="Folder of a trained network, or a shipped network's name.")],
     out_folder: Annotated[Path, typer.Option("--out", help="New folder for the bundle.")],

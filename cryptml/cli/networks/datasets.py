@@ -10,7 +10,7 @@ import typer
 
 from cryptml.cli.console import note, out, print_json, say
 from cryptml.cli.options.data import DataOptions
-from cryptml.cli.options.shared import with_shared_options
+from cryptml.cli.options.groups import with_option_groups
 from cryptml.cli.output_files import check_new_file, write_private
 from cryptml.datasets import describe_datasets
 from cryptml.datasets.description import DataDescription
@@ -44,7 +44,7 @@ def list_datasets(json: Annotated[bool, typer.Option("--json", help="Print JSON.
 
 
 @app.command("describe")
-@with_shared_options
+@with_option_groups
 def describe(
     dataset: Annotated[str, typer.Argument(help="Such as folder:PATH; see cryptml datasets.")],
     options: DataOptions,

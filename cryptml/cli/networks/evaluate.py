@@ -12,7 +12,7 @@ import typer
 
 from cryptml.cli.console import note, out, print_json, say
 from cryptml.cli.options.data import DataOptions
-from cryptml.cli.options.shared import with_shared_options
+from cryptml.cli.options.groups import with_option_groups
 from cryptml.cli.output_files import check_new_file, write_private
 from cryptml.datasets import Dataset
 from cryptml.errors import DatasetError, SettingError
@@ -37,7 +37,7 @@ class Subset(str, Enum):
     all = "all"
 
 
-@with_shared_options
+@with_option_groups
 def evaluate(
     network: Annotated[str, typer.Argument(help="Folder of a trained network, or a shipped network's name.")],
     dataset: Annotated[str, typer.Option(help="Such as mias:PATH; see cryptml datasets.")],
@@ -63,7 +63,7 @@ def evaluate(
     validation subset. The network says which class is the positive one.
     """
     from cryptml.training import judge
-    from cryptml.training.evaluation.table import as_network_says, predict_integers
+    from cryptml.training.evaluation.measures import as_network_says, predict_integers
 
     wanted = _specificities(specificity)
     for file, option, kind in ((csv_file, "--csv", "CSV"), (roc, "--roc", "PNG")):

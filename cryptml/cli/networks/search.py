@@ -9,8 +9,8 @@ import typer
 
 from cryptml.cli.console import ConsoleListener, out, print_json, say
 from cryptml.cli.options.data import DataOptions
+from cryptml.cli.options.groups import with_option_groups
 from cryptml.cli.options.searching import SearchOptions
-from cryptml.cli.options.shared import with_shared_options
 
 if TYPE_CHECKING:
     from cryptml.search.request import SearchRequest, SearchResult
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PLOT_FILE = "frontier.png"
 
 
-@with_shared_options
+@with_option_groups
 def search(
     dataset: Annotated[str, typer.Option(help="Such as mias:PATH; see cryptml datasets.")],
     max_evaluate_ms: Annotated[

@@ -11,14 +11,14 @@ import typer
 
 from cryptml.cli.console import ConsoleListener, out, print_json, say
 from cryptml.cli.options.data import DataOptions
-from cryptml.cli.options.shared import with_shared_options
+from cryptml.cli.options.groups import with_option_groups
 from cryptml.cli.options.training import TrainingOptions
 
 if TYPE_CHECKING:
     from cryptml.training import Evaluation
 
 
-@with_shared_options
+@with_option_groups
 def train(
     dataset: Annotated[str, typer.Option(help="Such as mias:PATH; see cryptml datasets.")],
     out_folder: Annotated[Path, typer.Option("--out", help="New folder for the network.")],

@@ -1,1 +1,1 @@
-"""Options that several commands share."""
+"""Options of commands, by what they are about; a group of them is a dataclass (`groups`)."""

@@ -43,7 +43,7 @@ class BuildOptions:
         typer.Option(
             min=0,
             max=256,
-            help="Regions of nobody, with the intervals of their answers, that clients may ask about to see whether the service evaluates "
+            help="Synthetic regions, with the intervals of their answers, that clients may ask about to see whether the service evaluates "
             "this network; each exposes an answer of it.",
         ),
     ] = 16

@@ -44,7 +44,7 @@ class ProfileOptions:
             help="Try other compiler settings and divisions of threads, which takes as long again or twice that.",
         ),
     ] = True
-    bandwidth_mbps: Annotated[float, typer.Option(help="Of the wire that the report is composed for.")] = 100.0
+    bandwidth_mbps: Annotated[float, typer.Option(help="Of the link that the report is composed for.")] = 100.0
     rtt_ms: Annotated[float, typer.Option(help="Its round-trip time.")] = 20.0
     ray_address: Annotated[
         str | None,

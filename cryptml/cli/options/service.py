@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -55,9 +54,3 @@ class ServiceOptions:
         given = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "settings"}
         given |= {"bundles": tuple(self.bundles or ()) or None, "insecure_anonymous": self.insecure_anonymous or None}
         return read_settings(given, file=self.settings, needs_bundles=needs_bundles)
-
-
-if sys.version_info >= (3, 11):
-    pass
-else:
-    pass

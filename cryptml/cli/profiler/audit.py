@@ -141,7 +141,7 @@ def _audit_all(network: Network, budget: int, p_error: float) -> dict[str, Any]:
 def _attack(
     network: Network, segments: Sequence[Segment], facts: Mapping[Segment, SegmentExposure], budget: int
 ) -> list[dict[str, Any]]:
-    from cryptml.exposure.extraction import audit_segment
+    from cryptml.exposure.audit import audit_segment
 
     attacks = []
     with bar("attacking segments", len(segments)) as (progress, task):
@@ -192,7 +192,7 @@ def _attack_ciphertexts(
     segment, queries = Segment(chosen["start"], chosen["stop"]), chosen["exposure"]["queries"]
     if queries > limit:
         return {"skipped": f"segment {segment} needs {queries} queries, --encrypted-queries allows {limit}"}
-    from cryptml.exposure.extraction import audit_segment
+    from cryptml.exposure.audit import audit_segment
     from cryptml.exposure.oracles import EncryptedOracle
     from cryptml.fhe.client import ClientCircuit, KeySet
     from cryptml.fhe.server import ServerCircuit, load_evaluation_keys

@@ -8,16 +8,16 @@ from typing import Annotated
 import typer
 
 from cryptml.cli.console import out, print_json, say
-from cryptml.cli.options.constraints import ConstraintOptions
-from cryptml.cli.options.shared import with_shared_options
-from cryptml.cli.profiler.wire import Bandwidth, RoundTrip
+from cryptml.cli.options.choosing import ConstraintOptions
+from cryptml.cli.options.groups import with_option_groups
+from cryptml.cli.options.link import Bandwidth, RoundTrip
 from cryptml.profiler.plan.choice import Choice, choosable
 from cryptml.profiler.plan.choice import choose as choose_split
 from cryptml.profiler.plan.report import link_of, load_report
 from cryptml.reports.profile import WIDE, exclusion_table, profile_table
 
 
-@with_shared_options
+@with_option_groups
 def choose(
     report: Annotated[Path, typer.Argument(help="A report of split-profiler run.")],
     options: ConstraintOptions,

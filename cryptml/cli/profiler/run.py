@@ -9,12 +9,12 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cryptml.cli.console import err, out, print_json, say
+from cryptml.cli.options.groups import with_option_groups
 from cryptml.cli.options.profiling import ProfileOptions
-from cryptml.cli.options.shared import with_shared_options
 from cryptml.reports.profile import summary_table
 
 
-@with_shared_options
+@with_option_groups
 def run_command(
     network: Annotated[str, typer.Argument(help="Folder of a trained network, or a shipped network's name.")],
     out_file: Annotated[Path, typer.Option("--out", help="The report, JSON.")],

@@ -1,4 +1,4 @@
-"""``split-profiler show``: the splits of a report, sorted, for any wire."""
+"""``split-profiler show``: the splits of a report, sorted, for any link."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from cryptml.cli.console import out, print_json, say
-from cryptml.cli.profiler.wire import Bandwidth, RoundTrip
+from cryptml.cli.options.link import Bandwidth, RoundTrip
 from cryptml.errors import ReportError
 from cryptml.profiler.plan.ranking import list_composed
 from cryptml.profiler.plan.report import MAX_LISTED_LAYERS, link_of, load_report
@@ -42,7 +42,7 @@ def show(
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show every split: composed anew for the given wire, never measured again."""
+    """Show every split: composed anew for the given link, never measured again."""
     document = load_report(report)
     if settings:
         _show_settings(document, json=json)

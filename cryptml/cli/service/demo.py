@@ -75,7 +75,7 @@ def _answer(name: str, network: Network, split: Split, square: FloatArray, stage
     from cryptml_client import Client, KeyStore
 
     from cryptml.bundle.build import build_bundle
-    from cryptml.fhe.backends.registry import load_backend
+    from cryptml.fhe.compilation import load_backend
 
     with tempfile.TemporaryDirectory(prefix="cryptml-demo-") as folder:
         work = Path(folder)

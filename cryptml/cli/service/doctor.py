@@ -9,8 +9,8 @@ import typer
 from rich.text import Text
 
 from cryptml.cli.console import out, print_json
+from cryptml.cli.options.groups import with_option_groups
 from cryptml.cli.options.service import ServiceOptions
-from cryptml.cli.options.shared import with_shared_options
 from cryptml.errors import SettingError
 from cryptml.reports.table import plain_table
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 STYLES = {"ok": "green", "warning": "yellow", "wrong": "bold red"}
 
 
-@with_shared_options
+@with_option_groups
 def doctor(options: ServiceOptions, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Look at a deployment before it serves, or while it does: what is wrong, what may become so, and what to do.
 

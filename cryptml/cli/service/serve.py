@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from cryptml.cli.console import out, say
+from cryptml.cli.options.groups import with_option_groups
 from cryptml.cli.options.service import ServiceOptions
-from cryptml.cli.options.shared import with_shared_options
 
 
-@with_shared_options
+@with_option_groups
 def serve(options: ServiceOptions) -> None:
     """Serve bundles over HTTP until told to end; prints the address once its workers have tried every circuit and it listens.
 

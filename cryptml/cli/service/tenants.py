@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cryptml.cli.console import err, out, print_json, say
-from cryptml.cli.options.shared import with_shared_options
+from cryptml.cli.options.groups import with_option_groups
 from cryptml.errors import SettingError
+from cryptml.profiler.plan.budgets import MODEL, budgets_of, parse_segment
 from cryptml.reports.table import bytes_text, plain_table
 
 if TYPE_CHECKING:
     from cryptml_server.database import Database
-from cryptml.cli.service.budgets import MODEL, budgets_of, parse_segment
 
 app = typer.Typer(help="Add, list and revoke those who may ask a service.", no_args_is_help=True)
 
@@ -56,7 +56,7 @@ class QuotaOptions:
 
 
 @app.command("add")
-@with_shared_options
+@with_option_groups
 def add(
     name: Name,
     quotas: QuotaOptions,
@@ -109,7 +109,7 @@ def list_tenants(data: Data = None, database: Address = None, json: Json = False
 
 
 @app.command("change")
-@with_shared_options
+@with_option_groups
 def change(
     name: Name,
     quotas: QuotaOptions,

@@ -6,16 +6,16 @@ import math
 
 import numpy as np
 
-from cryptml.exposure.attacks.guess import Answers, Guess
 from cryptml.exposure.attacks.pooling import pooled
 from cryptml.exposure.knowledge import Knowledge, PublicLayer
 from cryptml.exposure.probes import AffinePlan
+from cryptml.exposure.surrogate import Answers, Surrogate
 from cryptml.networks.extent import IntArray
 from cryptml.networks.operations import NumpyOperations
 from cryptml.networks.rounding.bins import Bins
 
 
-def additive(known: Knowledge, oracle: Answers, budget: int) -> Guess | None:
+def additive(known: Knowledge, oracle: Answers, budget: int) -> Surrogate | None:
     """Tabulate a segment whose only non-linearity is its first layer; None where it is another, or the budget too small.
 
     With no or only pooling layers behind it, one query for each value of the range fills every channel's table. With linear
@@ -63,7 +63,7 @@ def additive(known: Knowledge, oracle: Answers, budget: int) -> Guess | None:
             result = result + operator.apply(plan.pool((values == low + step).astype(np.int64)))
         return result
 
-    return Guess(predict, "answers are sums of functions of single inputs: each tabulated", complete=True)
+    return Surrogate(predict, "answers are sums of functions of single inputs: each tabulated", complete=True)
 
 
 def additive_queries(known: Knowledge) -> int | None:
@@ -78,7 +78,7 @@ def additive_queries(known: Knowledge) -> int | None:
     return 1 + steps * len(AffinePlan(activation.writes, tuple(behind)).probes)
 
 
-def _tabulate(known: Knowledge, behind: list[PublicLayer], oracle: Answers) -> Guess:
+def _tabulate(known: Knowledge, behind: list[PublicLayer], oracle: Answers) -> Surrogate:
     low, high = known.reads.low, known.reads.high
     windows = math.prod(math.prod(layer.kernel) for layer in behind)
     answers = [
@@ -91,4 +91,4 @@ def _tabulate(known: Knowledge, behind: list[PublicLayer], oracle: Answers) -> G
         return pooled(NumpyOperations().look_up(values, table, Bins(low, table.shape[1])), behind)
 
     method = "all inputs at one value, a query for each value: the tables"
-    return Guess(predict, method, True, table, low, np.ones(table.shape, dtype=bool))
+    return Surrogate(predict, method, True, table, low, np.ones(table.shape, dtype=bool))

@@ -18,7 +18,7 @@ CHUNK = 64
 
 
 @dataclass(frozen=True)
-class AffineGuess:
+class AffineSurrogate:
     """A recovered affine map: ``answer(x) = answer(base) + map(x - base)``.
 
     Attributes:
@@ -42,7 +42,7 @@ class AffineGuess:
         return self.answer + self.operator.apply(self.plan.pool(values - self.base))
 
 
-def recover_affine(known: Knowledge, oracle: Oracle) -> AffineGuess:
+def recover_affine(known: Knowledge, oracle: Oracle) -> AffineSurrogate:
     """Solve a linear segment with exactly ``AffinePlan.queries`` queries.
 
     Args:
@@ -53,16 +53,16 @@ def recover_affine(known: Knowledge, oracle: Oracle) -> AffineGuess:
     start, step = base_and_step(reads)
     base = np.full((1, *reads.shape), start, dtype=np.int64)
     if not plan.rest:
-        return AffineGuess(plan, base, plan.pool(base), None)
+        return AffineSurrogate(plan, base, plan.pool(base), None)
     answer = oracle.query(base)
     if not step:
-        return AffineGuess(plan, base, answer, None)
+        return AffineSurrogate(plan, base, answer, None)
     responses = np.zeros((len(plan.probes), *known.writes.shape), dtype=np.int64)
     for index, probe in enumerate(plan.probes):
         moved = base.copy()
         moved.reshape(-1)[plan.cell_inputs[probe.cells]] += step
         responses[index] = (oracle.query(moved)[0] - answer[0]) * step
-    return AffineGuess(plan, base, answer, plan.solve(responses))
+    return AffineSurrogate(plan, base, answer, plan.solve(responses))
 
 
 def base_and_step(reads: Boundary) -> tuple[int, int]:

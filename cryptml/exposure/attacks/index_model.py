@@ -14,11 +14,11 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from cryptml.exposure.attacks.guess import Answers, Guess
 from cryptml.exposure.attacks.pooling import pooled
 from cryptml.exposure.knowledge import Knowledge, PublicLayer
 from cryptml.exposure.operators import Operator, Window
 from cryptml.exposure.probes import AffinePlan
+from cryptml.exposure.surrogate import Answers, Surrogate
 from cryptml.networks.extent import IntArray
 from cryptml.networks.operations import NumpyOperations
 from cryptml.networks.rounding.bins import Bins
@@ -42,7 +42,7 @@ MAX_SAMPLES = 30_000_000
 """Numbers in the design matrix of a fit: 240 MB."""
 
 
-def index_model(known: Knowledge, oracle: Answers, budget: int, random: np.random.Generator) -> Guess | None:
+def index_model(known: Knowledge, oracle: Answers, budget: int, random: np.random.Generator) -> Surrogate | None:
     """Fit a convolution of small integers and a table to a segment ``linear..., activation, poolings``; None for another.
 
     Three quarters of the budget are random queries. The rest drives sums to values that random inputs do not reach, where
@@ -85,7 +85,7 @@ def index_model(known: Knowledge, oracle: Answers, budget: int, random: np.rando
         return pooled(NumpyOperations().look_up(sums, table, Bins(first, table.shape[1])), behind)
 
     method = "least squares on random queries, rounded to small integers, then a table"
-    return Guess(predict, method, False, table, first, found, operator.weight)
+    return Surrogate(predict, method, False, table, first, found, operator.weight)
 
 
 def _patches(grid: IntArray, window: Window) -> IntArray:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from cryptml.exposure.attacks.guess import Answers, Guess
 from cryptml.exposure.knowledge import Knowledge
 from cryptml.exposure.probes import AffinePlan
+from cryptml.exposure.surrogate import Answers, Surrogate
 from cryptml.networks.extent import IntArray
 
 PENALTIES = (1e-4, 0.01, 0.1, 1.0, 10.0)
 """Ridge penalties that are tried, in units of a feature's summed squares."""
 
 
-def regression(known: Knowledge, oracle: Answers, budget: int, random: np.random.Generator) -> Guess:
+def regression(known: Knowledge, oracle: Answers, budget: int, random: np.random.Generator) -> Surrogate:
     """Imitate any segment by ridge regression of its answers on its inputs, rounded and kept in range.
 
     Leading poolings are run in the clear, because they are public. The penalty is the one that does best on a fifth of the
@@ -42,7 +42,7 @@ def regression(known: Knowledge, oracle: Answers, budget: int, random: np.random
         clipped = np.clip(np.rint(found), known.writes.low, known.writes.high)
         return clipped.astype(np.int64).reshape(-1, *known.writes.shape)
 
-    return Guess(predict, "ridge regression on random queries, rounded")
+    return Surrogate(predict, "ridge regression on random queries, rounded")
 
 
 def _leading(known: Knowledge) -> int:

@@ -1,4 +1,4 @@
-"""A narrow head behind features that are public: one hidden layer of waves, which vote."""
+"""A narrow head behind features that are public: one hidden layer of negacyclic activations, added up for each class."""
 
 from __future__ import annotations
 

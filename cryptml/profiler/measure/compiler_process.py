@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cryptml.exposure.extraction import audit_segment
+from cryptml.exposure.audit import audit_segment
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.settings import CompilerSettings, Grouping, Rounding
 from cryptml.networks import Network, load_network

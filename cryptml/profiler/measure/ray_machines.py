@@ -75,11 +75,11 @@ class NodeMachine:
         segment = Segment(start, stop)
         match what:
             case "measure":
-                entry = self._machine.measure(segment, folders[0], _tell_nobody)
+                entry = self._machine.measure(segment, folders[0], _discard_progress)
             case "compare":
-                entry = self._machine.compare(segment, (folders[0], folders[1]), _tell_nobody)
+                entry = self._machine.compare(segment, (folders[0], folders[1]), _discard_progress)
             case _:
-                entry = self._machine.divide(segment, folders[0], json.loads(measured), _tell_nobody)
+                entry = self._machine.divide(segment, folders[0], json.loads(measured), _discard_progress)
         for folder in folders:
             self._folder.drop(folder.name)
         return json.dumps(entry)
@@ -221,5 +221,5 @@ def _files(folder: Path) -> Files:
     return tuple((path.name, path.read_bytes()) for path in sorted(folder.iterdir()) if path.is_file())
 
 
-def _tell_nobody(_what: str) -> None:
-    """Nobody watches on a node."""
+def _discard_progress(_what: str) -> None:
+    """Discard it: no one watches on a node."""

@@ -105,7 +105,7 @@ def choose(document: Mapping[str, Any], entries: Sequence[Entry], constraints: C
 
     Args:
         document: The report.
-        entries: Its splits, composed for the wire in question.
+        entries: Its splits, composed for the link in question.
         constraints: The bounds.
 
     Raises:

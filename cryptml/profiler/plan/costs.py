@@ -21,7 +21,7 @@ KEY_TRIPS = 2
 
 @dataclass(frozen=True)
 class Link:
-    """The wire between client and server: a parameter of the composition, never of a measurement.
+    """The link between client and server: a parameter of the composition, never of a measurement.
 
     Attributes:
         bandwidth_mbps: Megabits a second, either direction.
@@ -32,7 +32,7 @@ class Link:
     rtt_ms: float
 
     def transfer_ms(self, size_bytes: float) -> float:
-        """Return the time on the wire of some bytes, without the round trip."""
+        """Return the time on the link of some bytes, without the round trip."""
         return size_bytes * 8 / (self.bandwidth_mbps * 1000)
 
 

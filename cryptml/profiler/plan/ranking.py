@@ -19,8 +19,8 @@ def list_composed(document: Report, link: Link, most_layers: int = MAX_LISTED_LA
     """Return the entries of all splits, C before S; above ``most_layers`` layers those of the frontier alone.
 
     Args:
-        document: Its segments, baselines and configuration are used; its splits are not, so they may be composed for another wire.
-        link: The wire.
+        document: Its segments, baselines and configuration are used; its splits are not, so they may be composed for another link.
+        link: Between client and server.
         most_layers: At most `cryptml.profiler.plan.composition.MAX_COMPOSED_LAYERS`.
     """
     model = cost_model(document)

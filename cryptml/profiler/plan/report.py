@@ -60,7 +60,7 @@ def save_report(path: Path, document: Report) -> None:
 
 
 def link_of(document: Report, bandwidth_mbps: float | None = None, rtt_ms: float | None = None) -> Link:
-    """Return the wire that a report was composed for, or another where asked.
+    """Return the link that a report was composed for, or another where asked.
 
     Raises:
         ReportError: If a value is out of bounds.
@@ -70,7 +70,7 @@ def link_of(document: Report, bandwidth_mbps: float | None = None, rtt_ms: float
     rtt = configuration["rtt_ms"] if rtt_ms is None else rtt_ms
     if not 0.001 <= bandwidth <= 1e6 or not 0 <= rtt <= 1e6:
         raise ReportError(
-            f"a wire of {bandwidth} Mbit/s and {rtt} ms is out of bounds; give 0.001 to 1000000 and 0 to 1000000"
+            f"a link of {bandwidth} Mbit/s and {rtt} ms is out of bounds; give 0.001 to 1000000 and 0 to 1000000"
         )
     return Link(float(bandwidth), float(rtt))
 

@@ -9,8 +9,8 @@ from typing import Any
 from cryptml.datasets.base import Dataset
 from cryptml.networks.boundary import FloatArray
 from cryptml.training.evaluation.calibration import Calibration, calibrate
+from cryptml.training.evaluation.measures import Evaluation, evaluate_probabilities
 from cryptml.training.evaluation.roc import SPECIFICITIES, OperatingPoint, operating_points
-from cryptml.training.evaluation.table import Evaluation, evaluate_probabilities
 
 
 @dataclass(frozen=True)

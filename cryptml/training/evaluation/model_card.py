@@ -14,7 +14,7 @@ from cryptml.networks.network import Network
 from cryptml.splits import Segment
 from cryptml.training.cross_validation import CrossValidation
 from cryptml.training.evaluation.fidelity import Fidelity
-from cryptml.training.evaluation.table import Evaluation, Measures
+from cryptml.training.evaluation.measures import Evaluation, Measures
 from cryptml.training.settings import TrainingSettings
 
 INTENDED_USE = (

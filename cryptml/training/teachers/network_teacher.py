@@ -88,18 +88,18 @@ class Panel(nn.Module):
     Args:
         committee: Reads what the front end makes of pictures.
         machine: Reads pictures.
-        loudness: What the machine's logits, in margins, are multiplied by.
+        machine_scale: What the machine's logits, in margins, are multiplied by.
     """
 
-    def __init__(self, committee: nn.Module, machine: nn.Module, loudness: float) -> None:
+    def __init__(self, committee: nn.Module, machine: nn.Module, machine_scale: float) -> None:
         super().__init__()
         self.committee = committee
         self.machine = machine
-        self.loudness = loudness
+        self.machine_scale = machine_scale
 
     def forward(self, inputs: Tensor, pictures: Tensor) -> Tensor:
         """Return (batch, classes) logits."""
-        heard: Tensor = (self.committee(inputs) + self.loudness * self.machine(pictures)) / 2
+        heard: Tensor = (self.committee(inputs) + self.machine_scale * self.machine(pictures)) / 2
         return heard
 
 
@@ -199,8 +199,8 @@ def train_teacher(
         return TrainedTeacher(committee, tuple(histories), reads="inputs")
     machine = fit_kernel_machine(train)
     spread = _spread(machine, train.pictures)
-    loudness = _spread(committee, train.inputs) / spread if spread else 0.0  # pictures that it cannot tell apart
-    return TrainedTeacher(Panel(committee, machine, loudness).eval(), tuple(histories), reads="both")
+    machine_scale = _spread(committee, train.inputs) / spread if spread else 0.0  # pictures that it cannot tell apart
+    return TrainedTeacher(Panel(committee, machine, machine_scale).eval(), tuple(histories), reads="both")
 
 
 def _spread(module: nn.Module, values: Tensor) -> float:

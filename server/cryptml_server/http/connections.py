@@ -160,7 +160,7 @@ def bounded_protocol(
     *, head_seconds: float, most: int, tls: ssl.SSLContext | None = None, stalled_seconds: float = STALLED_SECONDS
 ) -> type[BoundedProtocol]:
     """Return what speaks HTTP/1.1 on each connection of one server; see `BoundedProtocol`."""
-    bounds = {
+    bounds: dict[str, Any] = {
         "head_seconds": head_seconds,
         "most": most,
         "tls": tls,

@@ -1,4 +1,4 @@
-"""What a split must keep, for ``choose`` and ``build``."""
+"""By what a split is chosen, for ``choose`` and ``build``."""
 
 from __future__ import annotations
 

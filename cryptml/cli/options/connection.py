@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cryptml.cli.clinic.acceptance import AcceptDigest, TrustFirstUse, person
-from cryptml.cli.clinic.credentials import CaFile, PassphraseFile, ProxyAddress, TokenFile, read_passphrase, read_token
 from cryptml.cli.console import Stages, note
+from cryptml.cli.options.acceptance import AcceptDigest, TrustFirstUse, person
+from cryptml.cli.options.credentials import CaFile, PassphraseFile, ProxyAddress, TokenFile, read_passphrase, read_token
 
 if TYPE_CHECKING:
     from cryptml_client import Client

@@ -1,4 +1,4 @@
-"""What an attack comes to: a stand-in for a segment, and whom it asks."""
+"""What an attack comes to: a surrogate of a segment, and whom it asks."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from cryptml.networks.extent import IntArray
 
 
 class Answers(Protocol):
-    """The part of `cryptml.exposure.extraction.Oracle` that attacks use."""
+    """The part of `cryptml.exposure.oracles.Oracle` that attacks use."""
 
     def query(self, values: IntArray) -> IntArray:
-        """See `cryptml.exposure.extraction.Oracle.query`."""
+        """See `cryptml.exposure.oracles.Oracle.query`."""
         ...
 
 
 @dataclass(frozen=True)
-class Guess:
-    """A stand-in for a segment.
+class Surrogate:
+    """A model that answers in a segment's place.
 
     Attributes:
         predict: (batch, *reads.shape) int64 to (batch, *writes.shape) int64.

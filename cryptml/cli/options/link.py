@@ -1,4 +1,4 @@
-"""Options for the wire, which several verbs share."""
+"""The link between client and server that a report is read for."""
 
 from __future__ import annotations
 

@@ -15,20 +15,20 @@ import numpy as np
 
 from cryptml.errors import SettingError
 from cryptml.exposure.attacks.additive import additive
-from cryptml.exposure.attacks.affine import AffineGuess, recover_affine
-from cryptml.exposure.attacks.guess import Guess
+from cryptml.exposure.attacks.affine import AffineSurrogate, recover_affine
 from cryptml.exposure.attacks.index_model import index_model
 from cryptml.exposure.attacks.regression import regression
 from cryptml.exposure.knowledge import Knowledge
 from cryptml.exposure.oracles import BinnedOracle, ClearOracle, Oracle
 from cryptml.exposure.recovery import affine_share, same_index_model, table_share
+from cryptml.exposure.surrogate import Surrogate
 from cryptml.networks.extent import IntArray
 from cryptml.networks.network import Network
 from cryptml.networks.rounding.bins import Bins
 from cryptml.splits import Segment
 
 HELD_OUT = 256
-"""Random inputs on which a guess is compared with the network; they are not the attacker's queries."""
+"""Random inputs on which a surrogate is compared with the network; they are not the attacker's queries."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Recovery:
         exact: Whether what was recovered equals the segment, as it is defined in the clear, on every input in range: shown, not sampled.
         agreement: Outputs predicted exactly on held-out random inputs, 0 to 1.
         baseline: The same for always predicting each output's most frequent value.
-        explained: Share of the outputs' variance on those inputs that the guess explains, at most 1; below 0 it is worse than
+        explained: Share of the outputs' variance on those inputs that the surrogate explains, at most 1; below 0 it is worse than
             each output's mean. For wide ranges, where equality is rare.
         seconds: Wall-clock time of queries and solving, without the comparison.
         method: What was done, one sentence.
@@ -92,23 +92,23 @@ def audit_segment(
     if bins is not None:
         oracle = BinnedOracle(oracle, bins, network.boundaries[segment.start])
     before, started = oracle.queries, time.perf_counter()
-    guess: Guess | AffineGuess
+    surrogate: Surrogate | AffineSurrogate
     if known.linear:
-        guess = recover_affine(known, oracle)
-        method = _affine_method(guess)
+        surrogate = recover_affine(known, oracle)
+        method = _affine_method(surrogate)
     else:
-        guess = _imitate(known, oracle, budget, np.random.default_rng(seed))
-        method = guess.method
+        surrogate = _imitate(known, oracle, budget, np.random.default_rng(seed))
+        method = surrogate.method
     seconds = time.perf_counter() - started
-    predict = guess.predict if bins is None else _after(guess.predict, bins)
+    predict = surrogate.predict if bins is None else _after(surrogate.predict, bins)
     agreement, baseline, explained = _compare(network, segment, predict, np.random.default_rng(seed + 1))
     share: float | None
-    if isinstance(guess, AffineGuess):
-        share = affine_share(network, segment, guess)
+    if isinstance(surrogate, AffineSurrogate):
+        share = affine_share(network, segment, surrogate)
         exact = share == 1
     else:
-        share = table_share(network, segment, guess)
-        exact = guess.complete or same_index_model(network, segment, guess)
+        share = table_share(network, segment, surrogate)
+        exact = surrogate.complete or same_index_model(network, segment, surrogate)
     return Recovery(
         queries=oracle.queries - before,
         recovered_share=share,
@@ -125,16 +125,16 @@ def _after(predict: Callable[[IntArray], IntArray], bins: Bins) -> Callable[[Int
     return lambda values: predict(bins.index(values))
 
 
-def _imitate(known: Knowledge, oracle: Oracle, budget: int, random: np.random.Generator) -> Guess:
-    guess = additive(known, oracle, budget) or index_model(known, oracle, budget, random)
-    return guess or regression(known, oracle, budget, random)
+def _imitate(known: Knowledge, oracle: Oracle, budget: int, random: np.random.Generator) -> Surrogate:
+    surrogate = additive(known, oracle, budget) or index_model(known, oracle, budget, random)
+    return surrogate or regression(known, oracle, budget, random)
 
 
-def _affine_method(guess: AffineGuess) -> str:
-    if not guess.plan.rest:
+def _affine_method(surrogate: AffineSurrogate) -> str:
+    if not surrogate.plan.rest:
         return "nothing to learn: poolings are known from their public attributes"
-    what = "integer weights and bias" if len(guess.plan.rest) == 1 else "composed map of several layers"
-    how = "impulses on channels, far enough apart" if guess.plan.window is not None else "unit steps, an input each"
+    what = "integer weights and bias" if len(surrogate.plan.rest) == 1 else "composed map of several layers"
+    how = "impulses on channels, far enough apart" if surrogate.plan.window is not None else "unit steps, an input each"
     return f"{what} from a base query and {how}"
 
 

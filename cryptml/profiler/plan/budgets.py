@@ -1,16 +1,12 @@
-"""Query budgets of segments, by hand or from a profile."""
+"""Query budgets of segments, from what a profile knows of their recovery."""
 
 from __future__ import annotations
 
 import math
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cryptml.errors import SettingError
-
-if TYPE_CHECKING:
-    pass
 
 MODEL = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
