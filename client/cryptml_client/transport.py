@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -37,7 +38,7 @@ MAX_JSON_BYTES = 16 << 20
 
 MOST_PATIENCE = 86_400
 
-NOT_FOUND = 404
+UNKNOWN_KEYS = "unknown-evaluation-keys"
 
 T = TypeVar("T")
 
@@ -141,7 +142,9 @@ class Transport:
         try:
             _, headers = self.request("HEAD", path, limit=0, query=query)
         except ServiceRefused as refused:
-            if refused.status == NOT_FOUND:
+            if refused.kind == UNKNOWN_KEYS or (
+                not refused.kind and refused.status == HTTPStatus.NOT_FOUND
+            ):  # an older service
                 there = refused.headers.get("upload-offset", "0")
                 return False, int(there) if re.fullmatch("[0-9]{1,18}", there) else 0
             raise

@@ -19,7 +19,8 @@ USUAL_LIMIT = 1 << 20
 LEAST_PART_BYTES = 64 << 10
 """What no proxy refuses: the default limits of common ones are 1 MB and more."""
 
-CONFLICT = 409
+ANOTHER_OFFSET = "another-offset"
+"""The kind of problem where the service has other bytes of the keys than this program thought."""
 MOST_DISAGREEMENTS = 20
 """About where to go on, before the upload is given up."""
 
@@ -96,7 +97,7 @@ class KeyUpload:
                 once=True,
             )
         except ServiceRefused as refusal:
-            if refusal.status != CONFLICT or "upload-offset" not in refusal.headers:
+            if refusal.kind != ANOTHER_OFFSET or "upload-offset" not in refusal.headers:
                 raise
             self._disagree(refusal)  # another service behind the same address, or another program with the same keys
             return False

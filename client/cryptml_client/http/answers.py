@@ -13,6 +13,7 @@ JSON = frozenset(("application/json",))
 OCTETS = frozenset(("application/octet-stream",))
 PROBLEM = frozenset(("application/problem+json", "application/json"))
 OWN_PROBLEMS = "urn:cryptml:problem:"
+KIND_HEADER = "cryptml-problem"
 MOST_NAME = 200
 TOO_LARGE = 413
 LEAST_ERROR, MOST_ERROR = 400, 599
@@ -58,6 +59,11 @@ def refusal(answer: httpx.Response, body: bytes) -> ServiceRefused | None:
         printable(str(problem[name])[:length]) for name, length in (("title", MOST_NAME), ("detail", 1000))
     )
     return ServiceRefused(answer.status_code, title, detail, answer.headers, kind=_kind(problem))
+
+
+def kind_of_head(answer: httpx.Response) -> str:
+    """Return the kind of problem of an answer that has no body; empty where none is said."""
+    return printable(answer.headers.get(KIND_HEADER, "")[:MOST_NAME])
 
 
 def _kind(problem: dict[str, Any]) -> str:

@@ -15,12 +15,12 @@ from cryptml.errors import (
     ServiceUnavailable,
     printable,
 )
-from cryptml_client.http.answers import JSON, TOO_LARGE, described, media_type, refusal
+from cryptml_client.http.answers import JSON, TOO_LARGE, described, kind_of_head, media_type, refusal
 from cryptml_client.http.proxies import NONE, Proxy
 from cryptml_client.http.streams import Unreachable, Untrusted
 
 PROXY_AUTHENTICATION = 407
-IN_NEED = (429, 502, 503, 504)
+UNAVAILABLE = (429, 502, 503, 504)
 """What a proxy in front, or the service in need, answers for a while."""
 
 MUCH_BYTES = 1_000_000
@@ -131,7 +131,9 @@ class Failures:
         if status == PROXY_AUTHENTICATION and self._proxy is not None:
             return self._proxy_refuses(status)
         if method == "HEAD" and 400 <= status < 600:  # has no body by definition
-            return ServiceRefused(status, printable(answer.reason_phrase)[:200], what, answer.headers)
+            return ServiceRefused(
+                status, printable(answer.reason_phrase)[:200], what, answer.headers, kind=kind_of_head(answer)
+            )
         said = refusal(answer, body)
         if said is not None:
             return said
@@ -146,7 +148,7 @@ class Failures:
                 f"have its limit raised to {sent} bytes or more (nginx: client_max_body_size)",
                 status,
             )
-        if reached and status in IN_NEED:
+        if reached and status in UNAVAILABLE:
             return ServiceUnavailable(
                 f"{self._url} has no answer to {what} now (status {status}{self._way}); try again"
             )
@@ -167,4 +169,4 @@ class Failures:
             f"the proxy {self._proxy} does not connect to {self._url} (status {status}); have its rules allow it, or check the address "
             f"and {source}"
         )
-        return ServiceUnavailable(message) if status in IN_NEED else ServiceProtocolError(message, status)
+        return ServiceUnavailable(message) if status in UNAVAILABLE else ServiceProtocolError(message, status)

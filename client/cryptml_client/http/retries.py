@@ -10,14 +10,10 @@ from cryptml.errors import (
     ServiceRefused,
 )
 
-CONFLICT = 409
-
 
 def was_put_off(error: BaseException) -> bool:
-    """Return whether the service refused for now."""
-    if not isinstance(error, ServiceRefused):
-        return False
-    return error.status in (429, 503) or (error.status == CONFLICT and "retry-after" in error.headers)
+    """Return whether the service refused for now: it says when to come back, and only then."""
+    return isinstance(error, ServiceRefused) and "retry-after" in error.headers
 
 
 def pause_before_retry(state: tenacity.RetryCallState) -> float:

@@ -16,7 +16,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InternalError, NoSuchModuleError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from cryptml.errors import SettingError
+from cryptml.errors import CryptmlError, SettingError
 from cryptml_server.database.schema import REVISION, metadata
 
 BUSY_SECONDS = 15.0
@@ -31,7 +31,7 @@ ALIVE = {"keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 3, 
 DIALECTS = ("sqlite", "postgresql")
 
 
-class DatabaseUnavailable(Exception):
+class DatabaseUnavailable(CryptmlError):
     """The database is locked, full or gone; trying again later can help."""
 
 

@@ -36,7 +36,7 @@ CurrentTenant = Annotated[Tenant, Depends(current_tenant)]
 def token_authentication(tenants: TenantStore) -> Authenticate:
     """Return what finds the tenant of a request's token.
 
-    It raises a `ServerError` 401 where there is no token, or one of nobody: the answer is the same for all that are wrong.
+    It raises `NotAuthenticated` where there is no token, or one that no tenant has: the answer is the same for all that are wrong.
     """
 
     async def authenticate(request: Request) -> Tenant:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cryptml_server.http.problems import ANSWERED, TYPE_PREFIX
+from cryptml_server.http.problems import ANSWERED, KIND_HEADER, TYPE_PREFIX
 
 OCTETS = "application/octet-stream"
 PROBLEM = "application/problem+json"
@@ -24,6 +24,17 @@ _PROBLEM_SCHEMA = {
     },
 }
 
+_PROBLEM_HEADERS = {
+    KIND_HEADER: {
+        "description": "the last part of the problem's type, for who gets no body",
+        "schema": {"type": "string", "enum": sorted(ANSWERED)},
+    },
+    "Retry-After": {
+        "description": "seconds after which to try again; there only where that can help",
+        "schema": {"type": "integer", "minimum": 1},
+    },
+}
+
 
 def problems(**described: str) -> dict[int | str, dict[str, Any]]:
     """Return the answers that are problem documents.
@@ -32,7 +43,11 @@ def problems(**described: str) -> dict[int | str, dict[str, Any]]:
         described: What each status means, by ``s`` and its number.
     """
     return {
-        int(status.removeprefix("s")): {"description": words, "content": {PROBLEM: {"schema": _PROBLEM_SCHEMA}}}
+        int(status.removeprefix("s")): {
+            "description": words,
+            "headers": _PROBLEM_HEADERS,
+            "content": {PROBLEM: {"schema": _PROBLEM_SCHEMA}},
+        }
         for status, words in described.items()
     }
 

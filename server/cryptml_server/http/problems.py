@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -18,6 +19,8 @@ from cryptml_server.base.errors import (
     InternalError,
     InvalidRequest,
     InvalidRequestTarget,
+    MethodNotAllowed,
+    NoSuchAddress,
     NotAuthenticated,
     NotReady,
     OtherOffset,
@@ -33,6 +36,12 @@ from cryptml_server.database import DatabaseUnavailable
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:cryptml:problem:"
 """Of every problem's ``type``; the kind follows. Clients decide by it: a kind never changes, a title may."""
+
+KIND_HEADER = "CryptML-Problem"
+"""Of every problem: its kind, for who gets no body, as an answer to HEAD has none."""
+
+USUAL_PAUSE = 5
+"""Seconds that are asked for where an error that time mends says none."""
 
 INTERNAL_ERROR = 500
 
@@ -131,7 +140,8 @@ def add_problem_handlers(app: FastAPI) -> None:
     async def on_http(request: Request, error: Exception) -> JSONResponse:
         if not isinstance(error, HTTPException):
             raise TypeError(type(error).__name__)
-        return _answer(_of_framework(error), request, {})
+        # What the framework adds stays, such as the methods that there are.
+        return answer_problem(_of_framework(error), request, error.headers)
 
     async def on_validation(request: Request, error: Exception) -> JSONResponse:
         if not isinstance(error, RequestValidationError):
@@ -161,18 +171,26 @@ def unexpected(error: Exception, request: Request) -> JSONResponse:
     return answer_problem(InternalError("the service failed; its log says why"), request)
 
 
-def answer_problem(error: ServerError, request: Request) -> JSONResponse:
+def answer_problem(error: ServerError, request: Request, further: Mapping[str, str] | None = None) -> JSONResponse:
     """Return an error as a problem document with its headers; the log learns its kind."""
     document = describe_problem(error)
     if isinstance(error, NotReady):
         document["checks"] = error.checks
-    return _answer(document, request, _headers(error))
+    request.state.problem = error.kind
+    return JSONResponse(
+        {**document, "request_id": request_id.get()},
+        status_code=document["status"],
+        headers={**(further or {}), **_headers(error), KIND_HEADER: error.kind},
+        media_type=MEDIA_TYPE,
+    )
 
 
 def _headers(error: ServerError) -> dict[str, str]:
+    """Return an error's headers: ``Retry-After`` is there exactly if trying again can help, and clients decide by that."""
     headers = {}
-    if error.retry_after is not None:
-        headers["Retry-After"] = str(error.retry_after)
+    pause = error.retry_after if error.retry_after or not isinstance(error, TooMany | Unavailable) else USUAL_PAUSE
+    if pause is not None and not error.final:
+        headers["Retry-After"] = str(pause)
     if isinstance(error, UnknownKeys | OtherOffset) and error.offset is not None:
         headers["Upload-Offset"] = str(error.offset)
     if isinstance(error, NotAuthenticated):
@@ -182,22 +200,14 @@ def _headers(error: ServerError) -> dict[str, str]:
     return headers
 
 
-def _of_framework(error: HTTPException) -> dict[str, Any]:
-    """Return the document of what the framework refuses by itself: addresses and methods that there are none of."""
-    words = str(error.detail)
-    return {
-        "type": TYPE_PREFIX + words.lower().replace(" ", "-"),
-        "title": words,
-        "status": error.status_code,
-        "detail": f"{words}; see /docs for what is offered",
-    }
-
-
-def _answer(document: Mapping[str, Any], request: Request, headers: Mapping[str, str]) -> JSONResponse:
-    request.state.problem = str(document["type"]).removeprefix(TYPE_PREFIX)
-    return JSONResponse(
-        {**document, "request_id": request_id.get()},
-        status_code=int(document["status"]),
-        headers=dict(headers),
-        media_type=MEDIA_TYPE,
-    )
+def _of_framework(error: HTTPException) -> ServerError:
+    """Return what the framework refuses by itself: addresses and methods that there are none of, bodies that it cannot parse."""
+    match error.status_code:
+        case HTTPStatus.NOT_FOUND:
+            return NoSuchAddress("there is no such address; see /docs for what is offered")
+        case HTTPStatus.METHOD_NOT_ALLOWED:
+            return MethodNotAllowed("the address does not take this method; see /docs for what is offered")
+        case status if status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            return InvalidRequest("the request cannot be understood; see /docs for what is offered")
+        case _:
+            return InternalError("the service failed; its log says why")

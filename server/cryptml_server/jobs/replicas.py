@@ -12,7 +12,7 @@ from cryptml_server.database import Database, replicas
 
 BEAT_SECONDS = 2.0
 GONE_SECONDS = 20.0
-"""Without a beat: more than a database that is away for a moment, or a machine out of breath, takes."""
+"""Without a beat: more than a database that is away for a moment, or an overloaded machine, takes."""
 
 
 class Replica:

@@ -118,7 +118,8 @@ class UploadService:
             announced: Bytes of the part, where they are known.
 
         Raises:
-            ServerError: As `whole`; 409 where another offset is there, with the right one in ``Upload-Offset``.
+            ServerError: As `whole`.
+            OtherOffset: Where another offset is there; it has the right one.
         """
         least, most = circuit.key_bytes
         if not least <= length <= most:

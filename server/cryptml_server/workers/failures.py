@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from typing import Any
 
+from cryptml.errors import CiphertextError, CircuitError, CryptmlError, KeySetError
 from cryptml_server.base.errors import (
     CircuitFailure,
     CircuitUnavailable,
@@ -19,21 +20,33 @@ from cryptml_server.base.errors import (
     WorkerOutOfMemory,
 )
 
+KINDS: tuple[tuple[type[CryptmlError], str], ...] = (
+    (CiphertextError, "ciphertext"),
+    (KeySetError, "keys"),
+    (CircuitError, "circuit"),
+)
+"""What a worker process says of errors, those that derive from these included."""
+
+
+def kind_of(error: CryptmlError) -> str:
+    """Return what a worker process calls an error, which `refusal_of` understands."""
+    return next((kind for family, kind in KINDS if isinstance(error, family)), "failure")
+
 
 def refusal_of(answer: dict[str, Any]) -> ServerError:
     """Return the error of a worker process's answer that is none."""
     match answer["kind"]:
-        case "CiphertextError":
+        case "ciphertext":
             return UnusableCiphertext(answer["detail"])
-        case "KeySetError":
+        case "keys":
             return UnusableKeys(answer["detail"])
-        case "UnknownKeys":
+        case "keys-deleted":
             return UnknownKeys(answer["detail"])
-        case "CircuitError":
+        case "circuit":
             return CircuitUnavailable(answer["detail"], retry_after=60)
-        case "OSError":
+        case "keys-unreadable":
             return KeysUnreadable(answer["detail"], retry_after=60)
-        case "MemoryError":
+        case "out-of-memory":
             return WorkerOutOfMemory(answer["detail"], retry_after=60)
         case _:
             return CircuitFailure(answer["detail"])

@@ -140,7 +140,7 @@ class WorkerPool:
             TooManyLostWorkers: After too many that were lost.
             TooBusy: If too many wait.
         """
-        self._quarantine.require_calm(tenant)
+        self._quarantine.require_few_losses(tenant)
         async with self._slot(tenant, name) as slot:
             await self._timed(tenant, slot, lambda: slot.worker.check_keys(path, name))
             slot.note(name, self._cached_keys)
@@ -186,7 +186,7 @@ class WorkerPool:
     async def _evaluate(
         self, tenant: str, keys: str, take: Callable[[], Awaitable[EvaluationRequest | None]], *, patient: bool
     ) -> EvaluationResult | None:
-        self._quarantine.require_calm(tenant)
+        self._quarantine.require_few_losses(tenant)
         request, mark, began = None, b"", _now()
         for last in (False, True):
             async with self._slot(tenant, keys, patient=patient) as slot:
@@ -282,7 +282,7 @@ class WorkerPool:
         )
 
     def _ready(self) -> list[WorkerSlot]:
-        """Return the free seats that may be handed out: those whose worker has died only where none is left that has not."""
+        """Return the free slots that may be handed out: those whose worker has died only where none is left that has not."""
         alive = {slot for slot in self._slots if slot.worker.alive}
         return [slot for slot in self._free if slot in alive] if alive else list(self._free)
 

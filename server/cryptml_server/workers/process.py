@@ -20,6 +20,7 @@ from cryptml.fhe.concrete import fhe
 from cryptml.fhe.server import ServerCircuit, load_evaluation_keys
 from cryptml.processes.answering import converse
 from cryptml.processes.memory import resident_bytes
+from cryptml_server.workers.failures import kind_of
 
 RESERVED_BYTES = 1_400 << 20
 """Address space that Concrete's runtime (HPX) takes for its threads' stacks at the first evaluation and does not fill: 1,361,840 kB of
@@ -61,21 +62,21 @@ class WorkerProcess:
                 case _:
                     return self._evaluate(head, payload)
         except CryptmlError as error:
-            return {"ok": False, "kind": type(error).__name__, "detail": str(error)}, None
+            return {"ok": False, "kind": kind_of(error), "detail": str(error)}, None
         except FileNotFoundError:  # deleted while the request waited
             return {
                 "ok": False,
-                "kind": "UnknownKeys",
+                "kind": "keys-deleted",
                 "detail": "the evaluation keys were deleted; upload them again",
             }, None
         except OSError as error:
             return {
                 "ok": False,
-                "kind": "OSError",
+                "kind": "keys-unreadable",
                 "detail": f"the keys cannot be read ({error.strerror}); try later",
             }, None
         except MemoryError:
-            return {"ok": False, "kind": "MemoryError", "detail": "the worker's memory does not suffice"}, None
+            return {"ok": False, "kind": "out-of-memory", "detail": "the worker's memory does not suffice"}, None
 
     def _evaluate(self, head: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
         keys = self._load_keys(head["keys"], head["name"])

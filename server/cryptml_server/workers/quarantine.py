@@ -70,7 +70,7 @@ class Quarantine:
         """Note that a worker was ended because a tenant did not wait for it."""
         self._stopped.setdefault(tenant, deque(maxlen=MOST_STOPPED)).append(_now())
 
-    def require_calm(self, tenant: str) -> None:
+    def require_few_losses(self, tenant: str) -> None:
         """Refuse a tenant that costs worker after worker.
 
         Raises:

@@ -21,7 +21,7 @@ PING_SECONDS = 2.0
 """A free worker that has said nothing for so long is asked whether it is there."""
 
 LATELY_SECONDS = 6.0
-"""One that has said nothing for longer does not stand by: more than `PING_SECONDS`, a look and a machine out of breath take."""
+"""One that has said nothing for longer does not stand by: more than `PING_SECONDS`, a look and an overloaded machine take."""
 
 _log = logging.getLogger(__name__)
 

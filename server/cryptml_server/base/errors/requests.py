@@ -21,6 +21,12 @@ class InvalidRequestTarget(RequestError):
     kind = "invalid-request-target"
 
 
+class MethodNotAllowed(RequestError):
+    """It asks an address for what that does not do."""
+
+    kind = "method-not-allowed"
+
+
 class MisdirectedRequest(RequestError):
     """It was made for another host or scheme."""
 

@@ -9,6 +9,12 @@ class NotFound(ServerError):
     """The tenant has nothing of that name, whoever else has."""
 
 
+class NoSuchAddress(NotFound):
+    """The service has nothing at this address."""
+
+    kind = "not-found"
+
+
 class UnknownModel(NotFound):
     """No such model is served."""
 

@@ -22,7 +22,7 @@ def create_router(services: Services, readiness: Readiness, body_seconds: float)
     of_tenants = APIRouter(
         dependencies=[Depends(SCHEME), Depends(current_tenant)],
         responses=problems(
-            s401="No token, or one of nobody.", s503="The service is busy, or cannot reach its records."
+            s401="No token, or one that no tenant has.", s503="The service is busy, or cannot reach its records."
         ),
     )
     of_tenants.include_router(model_routes(services.registry))
