@@ -78,7 +78,7 @@ class Variant:
 
 
 def rectified(classes: int) -> nn.Sequential:
-    """Return the reference network with rectifiers for waves, over rounded ranges with a margin."""
+    """Return the reference network with rectifiers for negacyclic activations, over rounded ranges with a margin."""
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for name, each in reference.build(classes).named_children():
         if isinstance(each, NegacyclicActivation):
@@ -123,7 +123,7 @@ def variants(found: str | None, epochs: int) -> list[Variant]:
     rows = [
         Variant("plain quantisation-aware training", unrounded, labels),
         Variant("+ rounding in training", rectified, ranged),
-        Variant("+ waves, and weights made for their bins", reference.build, labels),
+        Variant("+ negacyclic activations, and weights made for their bins", reference.build, labels),
         Variant("+ a convolutional teacher's outputs", reference.build, convolutional),
         Variant("+ its features", reference.build, replace(convolutional, similarity_weight=SIMILARITY)),
         Variant("a kernel teacher's outputs instead: as shipped", reference.build, shipped),
@@ -210,7 +210,7 @@ def main() -> int:
         done = list(pool.map(train_seed, tasks))
     out = sys.stdout
     out.write(
-        f"{data.name}, {FOLDS}-fold by patient, pooled AUC; {arguments.epochs} epochs; "
+        f"{data.name}, {FOLDS}-fold per patient, pooled AUC; {arguments.epochs} epochs; "
         "complexity of one answer, all layers on the server\n\n"
     )
     out.write(

@@ -40,7 +40,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--subset", default="test")
     parser.add_argument("--count", type=int, default=20)
-    parser.add_argument("--p-error", type=float, default=DEFAULT_P_ERROR, help="of one lookup")
+    parser.add_argument("--p-error", type=float, default=DEFAULT_P_ERROR, help="of one programmable bootstrap")
     parser.add_argument("--rounding", choices=[each.value for each in Rounding], default=Rounding.APPROXIMATE.value)
     parser.add_argument("--rows", action="store_true", help="print every answer")
     return parser.parse_args()

@@ -60,7 +60,7 @@ class NoPicture(ImageError):
 
 
 class DatasetError(InputError):
-    """A data set cannot be loaded or split by patient."""
+    """A data set cannot be loaded or split with each patient's pictures together."""
 
 
 class SplitError(InputError):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import tokenize
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,9 @@ OTHER_WORDS = {
     r"\bgiv(?:e|es|en|ing) away\b": "exposed parameters",
     r"\bneighbouring (?:bin|entry)\b": "off by one table entry",
     r"\bby (?:woman|patient)\b": "per patient",
+    r"\bseats?\b": "worker slot",
+    r"\bloud(?:ness|ly)\b": "amplitude",
+    r"\bout of breath\b|\bof nobody\b": "plain words",
 }
 """Words that have one of the glossary in their place."""
 
@@ -55,6 +60,47 @@ def test_one_word_a_concept(path: Path) -> None:
     for word, instead in OTHER_WORDS.items():
         found = re.search(word, text, re.IGNORECASE)
         assert found is None, f"{found[0]!r} in {path.name}; write {instead}" if found else ""
+
+
+CARDS = sorted((ROOT / "cryptml" / "networks" / "shipped").glob("*/MODEL_CARD.md"))
+PROGRAMS = sorted(
+    path
+    for folder in ("cryptml", "server/cryptml_server", "client/cryptml_client", "benchmarks")
+    for path in (ROOT / folder).rglob("*.py")
+)
+OF_ANOTHER_FIELD = {
+    "attributes": "attributes of DICOM",
+    "wavelets.py": "waves that are waves",
+    "scattering.py": "waves that are waves",
+    "engine.py": "SQLAlchemy's",
+}
+"""Files and folders in which a word is meant as it stands."""
+
+
+def said(path: Path) -> Iterator[str]:
+    """Texts and comments of a module; a text that is a name is a key of a file format, and stays."""
+    with path.open("rb") as file:
+        for token in tokenize.tokenize(file.readline):
+            quoted = re.sub(r"\{[^{}]*\}", "x", re.sub(r"^[a-z]*[\"']+|[\"']+$", "", token.string))
+            if token.type in (tokenize.STRING, tokenize.COMMENT) and not quoted.isidentifier():
+                yield re.sub(r"`[^`]*`", "", quoted)
+
+
+@pytest.mark.parametrize("path", CARDS, ids=lambda path: path.parent.name)
+def test_cards_of_shipped_networks_have_the_words_of_the_documents(path: Path) -> None:
+    test_one_word_a_concept(path)
+
+
+def test_programs_have_the_words_of_the_documents() -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)}: {found[0]!r}, write {instead}"
+        for path in PROGRAMS
+        if not OF_ANOTHER_FIELD.keys() & set(path.parts)
+        for text in said(path)
+        for word, instead in OTHER_WORDS.items()
+        if (found := re.search(word, text, re.IGNORECASE))
+    ]
+    assert wrong == []
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -1,4 +1,4 @@
-"""What each network is worth, cross-validated by patient; and the training of those that do not come with the package."""
+"""What each network is worth, cross-validated per patient; and the training of those that do not come with the package."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class ConcreteMLContender:
         self.sizes = Sizes(
             keys=len(circuit.client.evaluation_keys.serialize()),
             upload=len(encrypted.serialize()),
-            lookups=int(circuit.programmable_bootstrap_count),
+            bootstraps=int(circuit.programmable_bootstrap_count),
             bits=int(circuit.graph.maximum_integer_bit_width()),
         )
 
@@ -118,22 +118,22 @@ class PlainWave(nn.Module):
     """A `NegacyclicActivation` of whole accumulators, in operations that Concrete ML imports."""
 
     low: torch.Tensor
-    half_turn: torch.Tensor
+    half_period: torch.Tensor
     loudness: torch.Tensor
 
     def __init__(self, wave: NegacyclicActivation) -> None:
         super().__init__()
         low, width = wave.grid()
         self.register_buffer("low", low.detach())
-        self.register_buffer("half_turn", (width * 2**wave.bits).detach())
+        self.register_buffer("half_period", (width * 2**wave.bits).detach())
         self.register_buffer("loudness", wave.loudness.detach())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the wave of (batch, channels, ...) accumulators."""
+        """Return the triangle of (batch, channels, ...) accumulators."""
         axes = [1, -1, *[1] * (x.ndim - 2)]
-        turns = (x - self.low.reshape(axes)) / self.half_turn.reshape(axes)
-        turns = turns - 2 * ((turns + 1) / 2).floor()
-        return (1 - 2 * turns.abs()) * self.loudness.reshape(axes)
+        distance = (x - self.low.reshape(axes)) / self.half_period.reshape(axes)
+        distance = distance - 2 * ((distance + 1) / 2).floor()
+        return (1 - 2 * distance.abs()) * self.loudness.reshape(axes)
 
 
 class _CommonScale(Int8WeightPerTensorFloat):  # type: ignore[misc]

@@ -25,14 +25,14 @@ class Sizes:
         keys: What a client sends once.
         upload: Of an answer.
         download: Of an answer.
-        lookups: Bootstraps of an answer.
+        bootstraps: Bootstraps of an answer.
         bits: Widest table input.
     """
 
     keys: int = 0
     upload: int = 0
     download: int = 0
-    lookups: int = 0
+    bootstraps: int = 0
     bits: int = 0
 
 

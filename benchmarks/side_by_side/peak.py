@@ -20,7 +20,7 @@ from cryptml.networks.boundary import FloatArray
 from cryptml.processes.answering import milliseconds_since
 from cryptml.splits import Split
 
-LOOKUPS = 512
+BOOTSTRAPS = 512
 
 
 class PeakContender:
@@ -35,7 +35,7 @@ class PeakContender:
         self._network = load_network(network)
         self._segment = Split(split).server_segments[0]
         self._values = np.zeros(0, np.int64)
-        self._bits = self._network.lookup_bits(self._segment)
+        self._bits = self._network.table_bits(self._segment)
 
     def prepare(self, cleanup: ExitStack) -> None:  # noqa: ARG002
         """See `Contender.prepare`."""
@@ -43,7 +43,7 @@ class PeakContender:
         compiled.discard()
         table = fhe.LookupTable(list(range(1 << self._bits)))
         generator = np.random.default_rng(0)
-        samples = [generator.integers(0, 1 << self._bits, LOOKUPS) for _ in range(8)]
+        samples = [generator.integers(0, 1 << self._bits, BOOTSTRAPS) for _ in range(8)]
         with linkable():
             self._circuit = fhe.Compiler(lambda x: table[x], {"x": "encrypted"}).compile(
                 samples, configuration(DEFAULT_COMPILER_SETTINGS, compiled.spec)
@@ -51,13 +51,13 @@ class PeakContender:
         found = CircuitParameters.parse(self._circuit.client.specs.serialize()).key_parameters
         if found != compiled.spec.parameters.key_parameters:
             raise MeasurementError(
-                f"{LOOKUPS} bootstraps of {self._bits} bits do not get the key parameters of segment {self._segment}; there is no peak to "
-                "compare with"
+                f"{BOOTSTRAPS} bootstraps of {self._bits} bits do not get the key parameters of segment {self._segment}; "
+                "there is no peak to compare with"
             )
         self._circuit.keygen()
         self._values = samples[0]
         self.answer(np.zeros((1, 1), np.float32))
-        self.sizes = Sizes(lookups=LOOKUPS, bits=self._bits)
+        self.sizes = Sizes(bootstraps=BOOTSTRAPS, bits=self._bits)
 
     def answer(self, region: FloatArray) -> Answered:  # noqa: ARG002
         """See `Contender.answer`."""

@@ -34,7 +34,7 @@ def markdown(rows: Sequence[Row], reference: str, heading: str) -> str:
         "AUC, 5-fold (95 %)",
         "answer, median (5 to 95 %)",
         "evaluate",
-        "lookups",
+        "bootstraps",
         "bits",
         "keys",
         "up",
@@ -47,15 +47,15 @@ def markdown(rows: Sequence[Row], reference: str, heading: str) -> str:
     answering = [row for row in rows if row["kind"] != "peak"]
     lines = [heading, "", _line(columns), _line(["---"] + ["---:"] * (len(columns) - 1))]
     lines += [_line(_cells(row)) for row in answering]
-    lines += ["", _line(("engine's peak with the key parameters of", "lookups a second", "served", "share"))]
+    lines += ["", _line(("runtime's peak with the key parameters of", "bootstraps a second", "served", "share"))]
     lines += [_line(["---"] + ["---:"] * 3)]
     for row in rows:
         if row["kind"] == "peak":
-            best = 1000 * row["sizes"]["lookups"] / median(row, "evaluate")
+            best = 1000 * row["sizes"]["bootstraps"] / median(row, "evaluate")
             served = next((each for each in rows if each["kind"] == "service" and each["name"] == row["of"]), None)
             if served is None:
                 continue
-            rate = 1000 * served["sizes"]["lookups"] / median(served, "evaluate")
+            rate = 1000 * served["sizes"]["bootstraps"] / median(served, "evaluate")
             lines.append(_line((row["of"], f"{best:.1f}", f"{rate:.1f}", f"{rate / best:.0%}")))
     base = next((row for row in answering if row["name"] == reference), None)
     if base is not None:
@@ -79,7 +79,7 @@ def _cells(row: Row) -> list[str]:
         auc,
         f"{_time(median(row))} ({_time(low)} to {_time(high)})",
         _time(median(row, "evaluate")),
-        f"{sizes['lookups']:,}" if sizes["lookups"] else "-",
+        f"{sizes['bootstraps']:,}" if sizes["bootstraps"] else "-",
         str(sizes["bits"] or "-"),
         _size(sizes["keys"]),
         _size(sizes["upload"]),

@@ -47,8 +47,8 @@ class ServiceContender:
             keys=self._client.evaluation_key_bytes,
             upload=sum(circuit.parameters.input_bytes for circuit in circuits),
             download=sum(circuit.parameters.output_bytes for circuit in circuits),
-            lookups=sum(circuit.bootstraps for circuit in circuits),
-            bits=max(circuit.lookup_bits for circuit in circuits),
+            bootstraps=sum(circuit.bootstraps for circuit in circuits),
+            bits=max(circuit.table_bits for circuit in circuits),
         )
 
     def answer(self, region: FloatArray) -> Answered:

@@ -181,7 +181,7 @@ class Dataset:
         return self.take(indices)
 
     def folds(self, k: int, seed: int = 0) -> list[tuple[Indices, Indices]]:
-        """Cut the set into k parts by patient, or by picture where patients are not known, for cross-validation.
+        """Cut the set into k parts, each patient's pictures together where patients are known, for cross-validation.
 
         Patients of each class (`cryptml.datasets.subsets.units`) are shuffled apart and dealt to the parts in turn, so every part has its
         share of each, within one patient. The same set and seed give the same parts, whatever the order of the pictures.

@@ -44,7 +44,7 @@ def units(patients: Sequence[str], labels: npt.NDArray[np.int64], first: int | N
         first: A class that counts wherever a patient has a picture of it.
 
     Returns:
-        Class by patient, in the order of the names.
+        Class per patient, in the order of the names.
     """
     count = Counter(labels.tolist())
     rarity = {label: place for place, label in enumerate(sorted(count, key=lambda each: (-count[each], each)))}

@@ -113,9 +113,9 @@ def segment_exposure(network: Network, segment: Segment) -> SegmentExposure:
 def _attack(known: Knowledge, queries: int | None) -> str:
     if known.linear:
         return LINEAR if queries else PUBLIC
-    if known.lookups == 1:
+    if known.activations == 1:
         return ADDITIVE if known.layers[0].kind == "activation" else ONE
-    return SEVERAL.format(count=known.lookups)
+    return SEVERAL.format(count=known.activations)
 
 
 def split_exposure(
@@ -142,14 +142,14 @@ def split_exposure(
     total = sum(layer_parameters)
     facts = [segments[segment] for segment in split.server_segments]
     lost = [each for each in facts if each.queries is not None and each.parameters]
-    lookups = sum(bootstraps[segment] for segment in split.server_segments)
+    evaluated = sum(bootstraps[segment] for segment in split.server_segments)
     return SplitExposure(
         client_parameters=own,
         client_parameter_share=own / total if total else 0.0,
         recoverable_parameters=sum(each.parameters for each in lost),
         decrypted_boundaries=len(split.server_segments),
         queries=min((each.queries for each in lost if each.queries is not None), default=None),
-        failure_probability=-math.expm1(lookups * math.log1p(-p_error)),
+        failure_probability=-math.expm1(evaluated * math.log1p(-p_error)),
     )
 
 

@@ -25,7 +25,7 @@ class PublicLayer:
         stride: Rows, columns.
         padding: Rows, columns.
         groups: Of a convolution; the channels of a pooling.
-        lookups: Non-linear layers inside, itself included.
+        activations: Non-linear layers inside, itself included.
     """
 
     kind: str
@@ -36,7 +36,7 @@ class PublicLayer:
     stride: Pair = (1, 1)
     padding: Pair = (0, 0)
     groups: int = 1
-    lookups: int = 0
+    activations: int = 0
 
     @staticmethod
     def of(layer: Layer, reads: tuple[int, ...], writes: tuple[int, ...]) -> PublicLayer:
@@ -103,6 +103,6 @@ class Knowledge:
         return all(layer.linear for layer in self.layers)
 
     @property
-    def lookups(self) -> int:
+    def activations(self) -> int:
         """Non-linear layers."""
-        return sum(layer.lookups for layer in self.layers)
+        return sum(layer.activations for layer in self.layers)

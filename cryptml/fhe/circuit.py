@@ -105,7 +105,7 @@ class CircuitSpec:
         codec: Between those and the circuit's integers.
         p_error: Bound asked for, for one bootstrap.
         bootstraps: Programmable bootstraps for one input.
-        lookup_bits: Width of the widest table input that the network needs; 0 for a linear segment.
+        table_bits: Width of the widest table input that the network needs; 0 for a linear segment.
         approximate: Whether a bootstrap rounds its input, and so may read the table entry beside it: answers then lie within
             `cryptml.networks.rounding.envelope` instead of being equal to those in the clear.
         complexity: The optimiser's estimate of the work, in its own unit.
@@ -121,7 +121,7 @@ class CircuitSpec:
     codec: Codec
     p_error: float
     bootstraps: int
-    lookup_bits: int
+    table_bits: int
     approximate: bool
     complexity: float
     key_set: str
@@ -134,7 +134,7 @@ class CircuitSpec:
 
     @property
     def failure_probability(self) -> float:
-        """Bound on the probability that one whole evaluation holds a wrong lookup: 1 - (1 - p_error)^bootstraps.
+        """Bound on the probability that one whole evaluation holds a failed bootstrap: 1 - (1 - p_error)^bootstraps.
 
         Where the circuit rounds, reading a table entry beside it is no wrong bootstrap, and values beyond a table's bins are not counted.
         """
@@ -167,7 +167,7 @@ class CircuitSpec:
             "p_error": self.p_error,
             "security_bits": SECURITY_BITS,
             "bootstraps": self.bootstraps,
-            "lookup_bits": self.lookup_bits,
+            "lookup_bits": self.table_bits,
             "approximate": self.approximate,
             "complexity": self.complexity,
             "key_set": self.key_set,
@@ -192,7 +192,7 @@ class CircuitSpec:
             codec=Codec.from_json(data["codec"]),
             p_error=data["p_error"],
             bootstraps=data["bootstraps"],
-            lookup_bits=data["lookup_bits"],
+            table_bits=data["lookup_bits"],
             approximate=data["approximate"],
             complexity=data["complexity"],
             key_set=data["key_set"],

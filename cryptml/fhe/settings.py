@@ -62,7 +62,7 @@ class CompilerSettings:
 DEFAULT_COMPILER_SETTINGS = CompilerSettings()
 
 DEFAULT_MAX_FAILURE = 2.0**-30
-"""Probability, at most, that a whole answer holds a wrong lookup: once in a thousand million answers; `DEFAULT_P_ERROR` keeps it
+"""Probability, at most, that a whole answer holds a failed bootstrap: once in a thousand million answers; `DEFAULT_P_ERROR` keeps it
 for up to 1024 bootstraps."""
 
 

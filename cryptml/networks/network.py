@@ -103,11 +103,11 @@ class Network:
             layer.bootstraps(entering) for layer, entering in extents(layers, self.boundaries[segment.start].extent())
         )
 
-    def lookup_bits(self, segment: Segment) -> int:
+    def table_bits(self, segment: Segment) -> int:
         """Return the width in bits of a segment's widest table input, 0 where it is linear."""
         layers, bins = self.segment_layers(segment), self.entering_bins(segment)
         widths = [
-            layer.lookup_bits(entering) for layer, entering in extents(layers, self.boundaries[segment.start].extent())
+            layer.table_bits(entering) for layer, entering in extents(layers, self.boundaries[segment.start].extent())
         ]
         # A client numbers the bins of both signs apart.
         return max([*widths, 0 if bins is None else bits_for(0, bins.numbers - 1)])

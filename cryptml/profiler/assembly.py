@@ -86,7 +86,7 @@ def _entry(
         "client": {"run_ms": findings.journal.get(f"clear {segment}")},
         "server": {
             "bootstraps": network.bootstraps(segment),
-            "lookup_bits": network.lookup_bits(segment),
+            "lookup_bits": network.table_bits(segment),
             "approximate": network.is_approximate(segment),
             **_figures(findings, findings.chosen(segment), points),
             "settings": settings,

@@ -40,7 +40,8 @@ def attack_segments(name: str, findings: Findings, limits: Limits, progress: Seg
     wanted = [
         segment
         for segment in findings.segments
-        if Knowledge.of(findings.network, segment).lookups == 1 and findings.journal.get(f"attacked {segment}") is None
+        if Knowledge.of(findings.network, segment).activations == 1
+        and findings.journal.get(f"attacked {segment}") is None
     ]
     if not wanted:
         return

@@ -57,7 +57,7 @@ def frontier_table(title: str, frontier: Sequence[Found]) -> Table:
             str(each.number),
             f"{each.auc:.3f}",
             f"{each.evaluate_ms:.0f} ms",
-            str(each.design.lookups),
+            str(each.design.bootstraps),
             each.design.summary,
         )
         for each in frontier

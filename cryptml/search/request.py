@@ -38,7 +38,7 @@ class SearchRequest:
         side: Rows and columns of a region.
         begin_with: Designs to look at first, ``.json`` files.
         designs: To train in all, earlier runs included.
-        folds: Of the cross-validation, by patient where patients are known.
+        folds: Of the cross-validation, per patient where patients are known.
         epochs: Most passes over the training set; the network's own if None.
         augmentation: What variants may differ in; the data set's own choice if None.
         seed: Of everything random.
@@ -146,7 +146,7 @@ def _write(found: Sequence[Found], price: PriceModel, data: str, out: Path) -> S
         if each.frontier:
             each.design.save(out / DESIGNS / f"{each.number}.json")
     rows = [
-        {"number": each.number, "auc": each.auc, "evaluate_ms": each.evaluate_ms, "lookups": each.design.lookups}
+        {"number": each.number, "auc": each.auc, "evaluate_ms": each.evaluate_ms, "lookups": each.design.bootstraps}
         for each in found
         if each.frontier
     ]

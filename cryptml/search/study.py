@@ -37,7 +37,7 @@ NAME = "search"
 MOST_REFUSED = 500
 """Designs refused in a row before the search gives up: the budget is then too small for the space."""
 
-CHEAPEST_LOOKUP = 20.0
+CHEAPEST_BOOTSTRAP = 20.0
 """Millions of complexity below every bootstrap that Concrete has (55 for 2 bits): designs beyond the budget need no compiler."""
 
 PRICED_ON = 128
@@ -53,7 +53,7 @@ class SearchSettings:
     Attributes:
         dataset: Its name.
         max_evaluate_ms: Budget of one evaluation with all layers on the server.
-        folds: Of the cross-validation, by patient.
+        folds: Of the cross-validation, per patient.
         training: Of every network; the seed also cuts the folds and draws the designs.
     """
 
@@ -191,7 +191,7 @@ class Search:
                     raise NetworkError(f"{design.summary} was trained already")
                 milliseconds = self._affordable(design)
                 if tell is not None:
-                    tell(f"training {design.lookups} bootstraps, {milliseconds:.0f} ms")
+                    tell(f"training {design.bootstraps} bootstraps, {milliseconds:.0f} ms")
                 validated = cross_validate(
                     _architecture(design), self._examples, self._prepared or (), self._settings.training, progress
                 )
@@ -237,7 +237,7 @@ class Search:
             NetworkError: If the design cannot be cut or compiled.
         """
         budget = self._settings.max_evaluate_ms
-        milliseconds = self._price.call + self._price.work * design.lookups * CHEAPEST_LOOKUP
+        milliseconds = self._price.call + self._price.work * design.bootstraps * CHEAPEST_BOOTSTRAP
         if milliseconds <= budget:
             network = check_convertible(
                 _architecture(design), self._examples.dataset.classes, self._examples.inputs[:PRICED_ON, 0]

@@ -1,4 +1,4 @@
-"""Cross-validation by patient: what training costs in accuracy, measured on pictures that no network has seen."""
+"""Cross-validation per patient: what training costs in accuracy, measured on pictures that no network has seen."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ def prepare_folds(
 ) -> tuple[Fold, ...]:
     """Cut the folds and train their teachers, once for any number of networks with the same front end.
 
-    Folds are cut by patient. The part of a fold that tells the best epoch, where the settings ask for it, is taken, by patient too,
-    from its training pictures, never from the held-out part. The data set's own subsets are not looked at.
+    Each patient's pictures are in one fold. The part of a fold that tells the best epoch, where the settings ask for it, is taken in the
+    same way from its training pictures, never from the held-out part. The data set's own subsets are not looked at.
 
     Args:
         examples: All pictures, behind a front end.
@@ -160,7 +160,7 @@ def _learning(examples: Examples, rest: Indices, settings: TrainingSettings) -> 
 
 
 def inner_split(examples: Examples, seed: int) -> tuple[Examples, Examples]:
-    """Cut a training part by patient into what is trained on (about 5/6) and what tells the best epoch.
+    """Cut a training part, each patient's pictures together, into what is trained on (about 5/6) and what tells the best epoch.
 
     Raises:
         DatasetError: If there are fewer than two patients.

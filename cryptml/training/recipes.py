@@ -33,7 +33,7 @@ BEHIND = {Scattering.kind: "scatter", Deep.kind: "deep", Standardisation.kind: "
 """Whose settings designs take, by what is before them."""
 
 RANGE_WEIGHT = {Scattering.kind: 10.0, Deep.kind: 10.0, Standardisation.kind: 1.0}
-"""For designs, whose tables may have a range; waves, which all of these networks have, do not look at it."""
+"""For designs, whose tables may have a range; negacyclic ones, which all of these networks have, do not look at it."""
 
 
 def recipe(architecture: Architecture) -> TrainingSettings:

@@ -28,7 +28,7 @@ class TrainingRequest:
         similarity: Weight of a convolutional teacher's features beside its outputs.
         lowered_bits: Bits that weights and activations begin wider, and lose.
         p_error: Probability that one programmable bootstrap fails in circuits whose answers are simulated; trains the same.
-        folds: Of a cross-validation beside the training, by patient where known; 0 for none.
+        folds: Of a cross-validation beside the training, per patient where known; 0 for none.
         patients_from_name: See `cryptml.datasets.LoadOptions`.
     """
 

@@ -38,7 +38,7 @@ def test_concrete_ml_gets_the_same_function_with_whole_accumulators(name: str) -
 
 
 def row(name: str, kind: str, evaluate: float, **more: Any) -> dict[str, Any]:
-    sizes = {"keys": 2_000_000, "upload": 100, "download": 1000, "lookups": 20, "bits": 4}
+    sizes = {"keys": 2_000_000, "upload": 100, "download": 1000, "bootstraps": 20, "bits": 4}
     times = {"evaluate": [evaluate] * 3, "all": [evaluate + 50] * 3}
     peaks = {"own": 10**8, "server": None}
     row = {"name": name, "kind": kind, "accuracy": None, "sizes": sizes, "milliseconds": times, "peak_bytes": peaks}

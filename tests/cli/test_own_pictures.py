@@ -177,7 +177,7 @@ class TestFourClasses:
         assert curve.read_bytes().startswith(b"\x89PNG")
         text = ran(*arguments).stdout
         assert "each class against the others, averaged" in text
-        assert "no figures by patient" in text
+        assert "no figures per patient" in text
 
     def test_the_scan_has_to_be_told(self, folder: tuple[Path, Path]) -> None:
         network = load_network(str(folder[1]))
@@ -265,7 +265,7 @@ class TestEvaluate:
         without = ran("evaluate", str(trained[0]), "--dataset", f"folder:{pictures}", "--no-baseline")
         assert "in other subsets" in without.stderr
         assert "in other subsets" not in ran(*self.arguments(trained, pictures), "--no-baseline").stderr
-        assert "no figures by patient: patients are not known" in without.stdout
+        assert "no figures per patient: patients are not known" in without.stdout
         assert "logistic regression" not in without.stdout
 
     def test_few_pictures_have_no_interval(self) -> None:

@@ -85,7 +85,7 @@ def test_an_answer_that_cannot_be_is_refused(spec: CircuitSpec, values: list[lis
 
 
 @given(st.integers(0, 10_000), st.floats(2.0**-60, 0.01))
-def test_one_evaluation_fails_if_any_of_its_lookups_does(bootstraps: int, p_error: float) -> None:
+def test_one_evaluation_fails_if_any_of_its_bootstraps_does(bootstraps: int, p_error: float) -> None:
     bit = Boundary((1,), 0, 1)
     spec = CircuitSpec(Segment(0, 1), "integer", bit, bit, Codec(), p_error, bootstraps, 3, False, 1.0, "", b"")
     found = spec.failure_probability

@@ -54,7 +54,7 @@ DESIGNS = st.fixed_dictionaries(
 
 @settings(max_examples=25, deadline=None)
 @given(DESIGNS, st.booleans())
-def test_every_design_is_a_network_of_as_many_lookups_as_it_says(numbers: dict[str, object], votes: bool) -> None:
+def test_every_design_is_a_network_of_as_many_bootstraps_as_it_says(numbers: dict[str, object], votes: bool) -> None:
     begins = next((each.kernel for each in numbers["convolutions"]), 0)  # type: ignore[attr-defined]
     numbers = {**numbers, "wavelets": numbers["wavelets"] and begins >= LEAST_SIDE}
     try:
@@ -65,7 +65,7 @@ def test_every_design_is_a_network_of_as_many_lookups_as_it_says(numbers: dict[s
     module = design.build(2).train()
     module(torch.randn(16, *PICTURES.shape))
     network = convert(module.eval(), name="design", front_end=PICTURES, classes=("a", "b"))
-    assert network.bootstraps(Segment(0, len(network))) == design.lookups
+    assert network.bootstraps(Segment(0, len(network))) == design.bootstraps
 
 
 def test_a_file_holds_all_of_a_design_and_trains_like_any_architecture(tmp_path: Path) -> None:

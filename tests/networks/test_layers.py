@@ -16,7 +16,7 @@ from cryptml.errors import NetworkError
 from cryptml.networks import Extent, IntArray, layers
 from cryptml.networks.layers import (
     LAYER_KINDS,
-    MAX_LOOKUP_BITS,
+    MAX_TABLE_BITS,
     Activation,
     Convolution,
     Layer,
@@ -239,9 +239,9 @@ def test_every_layer_comes_back_from_its_attributes_and_tensors(pair: tuple[Laye
 
 @settings(max_examples=100, deadline=None)
 @given(any_layer)
-def test_lookups_are_counted_where_tables_are(pair: tuple[Layer, Extent]) -> None:
+def test_table_inputs_are_counted_where_tables_are(pair: tuple[Layer, Extent]) -> None:
     layer, extent = pair
-    counted, bits = layer.bootstraps(extent), layer.lookup_bits(extent)
+    counted, bits = layer.bootstraps(extent), layer.table_bits(extent)
     if isinstance(layer, Activation):
         assert (counted, bits, layer.linear) == (int(np.prod(extent.shape)), layer.bins.bits, False)
     elif isinstance(layer, Residual):
@@ -360,7 +360,7 @@ big = np.full((1, 1), 2**31)
         ({"kind": "activation", "low": 0}, {}, "table of shape None"),
         ({"kind": "activation", "low": 0}, {"x.table": ones(4)}, r"table of shape \(4,\)"),
         ({"kind": "activation", "low": 0}, {"x.table": ones(1, 0)}, r"table of shape \(1, 0\)"),
-        ({"kind": "activation", "low": 0}, {"x.table": ones(1, 2**MAX_LOOKUP_BITS + 1)}, r"at most 2\^16 entries"),
+        ({"kind": "activation", "low": 0}, {"x.table": ones(1, 2**MAX_TABLE_BITS + 1)}, r"at most 2\^16 entries"),
         ({"kind": "residual", "body": [{"name": "x", "kind": "y"}], "shortcut": []}, {}, "unknown kind 'y'"),
     ],
 )

@@ -258,7 +258,7 @@ def test_what_does_not_keep_the_sign_is_refused_behind_a_wave(behind: nn.Module)
         if isinstance(each, nn.BatchNorm1d):
             each.bias.data.fill_(0.7)
     module(torch.randn(64, 1, 8, 8))
-    with pytest.raises(NetworkError, match="half a turn further"):
+    with pytest.raises(NetworkError, match="half a period further"):
         convert(module, name="odd", front_end=FRONT_END, classes=("a", "b"))
 
 

@@ -56,7 +56,7 @@ def test_an_input_of_another_shape_is_refused_with_both() -> None:
 
 
 def test_a_segment_past_the_end_is_refused() -> None:
-    for ask in (NETWORK.segment_layers, NETWORK.is_linear, NETWORK.bootstraps, NETWORK.lookup_bits):
+    for ask in (NETWORK.segment_layers, NETWORK.is_linear, NETWORK.bootstraps, NETWORK.table_bits):
         with pytest.raises(NetworkError, match="segment 3-6 reaches past the 5 layers"):
             ask(Segment(3, 6))
 
@@ -111,9 +111,9 @@ def test_segments_know_their_price() -> None:
     assert not NETWORK.is_linear(Segment(0, 5))
     assert [NETWORK.bootstraps(Segment(i, i + 1)) for i in range(5)] == [0, 32, 0, 16, 0]
     assert NETWORK.bootstraps(Segment(0, 5)) == 48
-    assert NETWORK.lookup_bits(Segment(0, 1)) == 0
+    assert NETWORK.table_bits(Segment(0, 1)) == 0
     entries = NETWORK.boundaries[1].high - NETWORK.boundaries[1].low + 1
-    assert NETWORK.lookup_bits(Segment(1, 2)) == (entries - 1).bit_length() == NETWORK.lookup_bits(Segment(0, 5))
+    assert NETWORK.table_bits(Segment(1, 2)) == (entries - 1).bit_length() == NETWORK.table_bits(Segment(0, 5))
     assert NETWORK.parameters == sum(layer.parameters for layer in layers_of_all_kinds())
 
 

@@ -222,7 +222,7 @@ def test_an_untrained_rounded_network_can_be_converted() -> None:
         nn.Flatten(), linear(8, 2, bits=2),
     )  # fmt: skip
     network = convert(module, name="fresh", front_end=FRONT_END, classes=("a", "b"))
-    assert network.lookup_bits is not None
+    assert network.table_bits is not None
     assert isinstance(network.layers[1], Activation)
     assert network.layers[1].bins.count == 8
 
@@ -252,7 +252,7 @@ def test_the_scattering_network_is_what_its_file_says() -> None:
     network = convert(architecture.build(2), name="scatter", front_end=architecture.front_end, classes=("a", "b"))
     assert [layer.kind for layer in network.layers] == ["linear", "activation", "linear"]
     assert network.boundaries[-1].bits <= 7
-    assert network.layers[1].lookup_bits(network.boundaries[1].extent()) == 3
+    assert network.layers[1].table_bits(network.boundaries[1].extent()) == 3
 
 
 @pytest.mark.parametrize("bits", [1, 9])

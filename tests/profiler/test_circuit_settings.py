@@ -54,7 +54,7 @@ def test_the_bound_on_the_whole_answer_is_kept_and_used_up(bound: float, bootstr
     assert 0 < p_error <= bound * (1 + 1e-12)
 
 
-def test_the_default_p_error_keeps_the_default_bound_up_to_1024_lookups() -> None:
+def test_the_default_p_error_keeps_the_default_bound_up_to_1024_bootstraps() -> None:
     assert p_error_within(DEFAULT_MAX_FAILURE, 1024) >= DEFAULT_P_ERROR
     assert p_error_within(DEFAULT_MAX_FAILURE, 1100) < DEFAULT_P_ERROR
 

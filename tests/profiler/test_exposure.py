@@ -93,8 +93,8 @@ def test_a_split_adds_up(network: Network) -> None:
         asked = [facts[each].queries for each in split.server_segments if facts[each].parameters]
         lost = [queries for queries in asked if queries is not None]
         assert found.queries == (min(lost) if lost else None)
-        lookups = sum(bootstraps[segment] for segment in split.server_segments)
-        assert found.failure_probability == pytest.approx(1 - (1 - DEFAULT_P_ERROR) ** lookups, rel=1e-3)
+        evaluated = sum(bootstraps[segment] for segment in split.server_segments)
+        assert found.failure_probability == pytest.approx(1 - (1 - DEFAULT_P_ERROR) ** evaluated, rel=1e-3)
         json.dumps(found.to_json(), allow_nan=False)
 
 

@@ -90,10 +90,10 @@ def _segment(
 ) -> dict[str, Any]:
     inside = layers[start:stop]
     bootstraps = sum(layer["bootstraps"] for layer in inside)
-    lookups = sum(layer["kind"] == "activation" for layer in inside)
+    bootstraps = sum(layer["kind"] == "activation" for layer in inside)
     parameters = sum(layer["parameters"] for layer in inside)
-    fails = infeasible and lookups > 3
-    estimated = not fails and lookups == 3
+    fails = infeasible and bootstraps > 3
+    estimated = not fails and bootstraps == 3
     evaluate = slower * (5.0 * bootstraps + 30.0 * len(inside)) * rng.uniform(0.8, 1.2)
     medians = {
         "keygen_ms": rng.uniform(300, 5000),
@@ -118,8 +118,8 @@ def _segment(
         "server_peak_bytes": retained + rng.randint(5_000_000, 900_000_000),
         "server_retained_bytes": retained,
     }
-    keys = rng.randint(40_000_000, 300_000_000) if lookups else 64
-    key_parameters = SETS[lookups > 1] if lookups else NO_KEYS
+    keys = rng.randint(40_000_000, 300_000_000) if bootstraps else 64
+    key_parameters = SETS[bootstraps > 1] if bootstraps else NO_KEYS
     reason = None
     if fails:
         reason = f"compiling {len(inside)} layers took more than 900 s"
@@ -134,7 +134,7 @@ def _segment(
             "reason": reason,
             "compile_ms": None if fails else rng.uniform(200, 2000),
             "bootstraps": bootstraps,
-            "lookup_bits": 6 if lookups else 0,
+            "lookup_bits": 6 if bootstraps else 0,
             "complexity": None if fails else bootstraps * 5.3e8 + 1e6,
             "key_parameters": None if fails else key_parameters,
             "evaluation_key_bytes": None if fails else keys,
@@ -144,15 +144,17 @@ def _segment(
             "samples": samples,
             "memory": None if fails or estimated else MEMORY,
             "cost": None if fails else medians | peaks,
-            "shared": [] if fails or lookups != 1 else [_with_larger_keys(rng, medians | peaks, samples, keys)],
+            "shared": [] if fails or bootstraps != 1 else [_with_larger_keys(rng, medians | peaks, samples, keys)],
         },
         "exposure": {
-            "linear": lookups == 0,
+            "linear": bootstraps == 0,
             "parameters": parameters,
             "inputs": 256,
             "outputs": 128,
-            "queries": rng.randint(5, 300) if lookups == 0 else None,
-            "attack": ATTACK if lookups == 0 else "No attack is known that needs fewer queries than training a copy.",
+            "queries": rng.randint(5, 300) if bootstraps == 0 else None,
+            "attack": ATTACK
+            if bootstraps == 0
+            else "No attack is known that needs fewer queries than training a copy.",
         },
     }
 
@@ -181,7 +183,7 @@ def _with_larger_keys(
 
 
 def compose_shared(report: dict[str, Any], letters: str, bandwidth: float, rtt: float) -> dict[str, Any] | None:
-    """Return a split's figures with one key set for all lookups: the smallest that one of its segments has and that suits all."""
+    """Return a split's figures with one key set for all bootstraps: the smallest that one of its segments has and that suits all."""
     servers = {(segment["start"], segment["stop"]): segment["server"] for segment in report["segments"]}
     mine = [servers[start, stop] for letter, start, stop in runs(letters) if letter == "S"]
     keyed = [one for one in mine if one["bootstraps"] and one["status"] != "infeasible"]
@@ -203,8 +205,8 @@ def _share(report: dict[str, Any], letters: str, bandwidth: float, rtt: float, n
             client += statistics.median(segment["client"]["run_ms"])
             continue
         one = segment["server"]
-        lookups = one["bootstraps"] > 0
-        if lookups and one["key_parameters"] != name:
+        bootstraps = one["bootstraps"] > 0
+        if bootstraps and one["key_parameters"] != name:
             found = [variant for variant in one["shared"] if variant["key_parameters"] == name]
             if not found:
                 return None
@@ -217,7 +219,7 @@ def _share(report: dict[str, Any], letters: str, bandwidth: float, rtt: float, n
         wire += rtt + (one["upload_bytes"] + one["download_bytes"]) * 8 / (bandwidth * 1000)
         up += one["upload_bytes"]
         down += one["download_bytes"]
-        if not lookups or not keyed:
+        if not bootstraps or not keyed:
             setup += cost["keygen_ms"] + cost["load_keys_ms"]
             setup += one["evaluation_key_bytes"] * 8 / (bandwidth * 1000) + 2 * rtt
             before = sum(other["cost"]["client_retained_bytes"] for other in plain)
@@ -225,7 +227,7 @@ def _share(report: dict[str, Any], letters: str, bandwidth: float, rtt: float, n
             makings.append(before + cost["client_keygen_peak_bytes"])
         client_extras.append(cost["client_peak_bytes"] - cost["client_retained_bytes"])
         extras.append(cost["server_peak_bytes"] - cost["server_retained_bytes"])
-        (keyed if lookups else plain).append(one)
+        (keyed if bootstraps else plain).append(one)
     if len(keyed) < 2:
         return None
     kept = {

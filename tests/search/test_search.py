@@ -42,7 +42,7 @@ def test_every_design_keeps_the_budget_and_the_frontier_dominates(examples: Exam
     heard: list[str] = []
     first = study.step(tell=heard.append)
     assert heard[0].startswith("looking for a design")
-    assert heard[-1] == f"training {first.design.lookups} bootstraps, {first.evaluate_ms:.0f} ms"
+    assert heard[-1] == f"training {first.design.bootstraps} bootstraps, {first.evaluate_ms:.0f} ms"
     again = Search(tmp_path, examples, PRICE, SETTINGS)
     assert again.completed == 1
     again.step()
@@ -203,7 +203,7 @@ def test_the_command_writes_what_train_takes(tmp_path: Path) -> None:
     assert (folder / "frontier.png").read_bytes().startswith(b"\x89PNG")
     number = document["frontier"][0]["number"]
     file = folder / "designs" / f"{number}.json"
-    assert Design.load(file).lookups == document["frontier"][0]["lookups"]
+    assert Design.load(file).bootstraps == document["frontier"][0]["lookups"]
     shown = runner.invoke(app, command[:-1])
     assert shown.exit_code == 0, shown.output
     assert f"--network {folder / 'designs'}" in shown.stdout.replace("\n", "")

@@ -1,4 +1,4 @@
-"""Evaluation of predictions by picture and by patient, and of integer programs."""
+"""Evaluation of predictions per picture and per patient, and of integer programs."""
 
 from __future__ import annotations
 

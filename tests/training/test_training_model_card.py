@@ -57,13 +57,13 @@ def test_everything_is_on_the_card(trained: TrainedNetwork, phantoms: Dataset) -
         "| act1 | activation | 2 x 4 x 4 | 2 |",
         "phantom: 800 pictures of 400 patients, 8 x 8 pixels. Synthetic texture",
         "The positive class is lesion.",
-        "AUC of lesion with its 95 % percentile bootstrap interval, resampled by patient.",
+        "AUC of lesion with its 95 % percentile bootstrap interval, resampled per patient.",
         "| subset | background | lesion |",
         "```sh\ncryptml train --network tiny --seed 17\n```",
         "| seed | 17 |",
         f"| test, integer program | picture | 800 | {figures.auc:.3f} | {figures.auc_low:.3f} to {figures.auc_high:.3f} |",
-        "| 5-fold cross-validation by patient, integer program | patient | 400 |",
-        "| 5-fold cross-validation by patient, float teacher | picture | 800 |",
+        "| 5-fold cross-validation per patient, integer program | patient | 400 |",
+        "| 5-fold cross-validation per patient, float teacher | picture | 800 |",
         "In simulations at p_error 9.1e-13, by the first layer that reads accumulators on the server",
         "| act1 | 99.12% | 0.0012 | 0.0040 |",
         "| input | 0.040% | clipped by the client |\n| act1 | 0.020% | in 0.30% of the pictures |",
@@ -97,8 +97,8 @@ def test_where_patients_are_not_known_the_card_says_pictures(trained: TrainedNet
     )
     text = render_model_card(card_of(trained, pictures))
     assert "phantom: 800 pictures, patients not known, 8 x 8 pixels" in text
-    assert "resampled by picture. No figures by patient: patients are not known." in text
-    assert "| 5-fold cross-validation by picture, integer program | picture | 800 |" in text
+    assert "resampled per picture. No figures per patient: patients are not known." in text
+    assert "| 5-fold cross-validation per picture, integer program | picture | 800 |" in text
     assert "| patient |" not in text
 
 

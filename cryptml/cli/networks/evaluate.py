@@ -205,7 +205,7 @@ def _show(network: Network, part: Dataset, subset: str, judged: Judgement, besid
     out.print(plain_table(f"{network.name} on {part.name}, {subset}; {told}", columns, rows))
     refused = judged.evaluation.patient_level_refused
     if refused is not None:
-        say(f"no figures by patient: {refused}\n")
+        say(f"no figures per patient: {refused}\n")
     if judged.points:
         headings = [("specificity, at least", "right")]
         for name, _ in both:

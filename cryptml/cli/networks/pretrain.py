@@ -22,7 +22,7 @@ def pretrain(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Learn to see from synthetic scenes, and say which of their properties the features tell.
+    """Pretrain a feature extractor on synthetic scenes, and say which of their properties the features tell.
 
     No data set is read. The package's own weights came of this command with the defaults; other weights are for a version of your own,
     whose networks and clients must all have them.

@@ -36,7 +36,7 @@ def search(
     """Search widths, windows, strides, bits, rounding and pruning for the most accurate networks within a time budget.
 
     Every design is priced before it is trained: it is compiled, and a model fitted on the profiles given says its time. What fits is
-    trained and cross-validated, by patient where patients are known. The best of each price are written as files that cryptml train
+    trained and cross-validated, per patient where patients are known. The best of each price are written as files that cryptml train
     takes for --network.
     """
     import torch

@@ -32,7 +32,9 @@ class SearchOptions:
     designs: Annotated[int, typer.Option(min=1, max=10_000, help="Designs to train in all, earlier runs included.")] = (
         30
     )
-    folds: Annotated[int, typer.Option(min=2, help="Of the cross-validation, by patient where patients are known.")] = 5
+    folds: Annotated[
+        int, typer.Option(min=2, help="Of the cross-validation, per patient where patients are known.")
+    ] = 5
     epochs: Annotated[int | None, typer.Option(min=1, help="Most passes over the training set.")] = None
     augment: Annotated[
         Augmentation | None, typer.Option(help="What variants may differ in; the data set's own choice if not given.")

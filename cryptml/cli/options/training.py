@@ -63,5 +63,5 @@ class TrainingOptions:
         ),
     ] = DEFAULT_P_ERROR
     folds: Annotated[
-        int, typer.Option(min=0, help="Also cross-validate, by patient where known, teacher beside network.")
+        int, typer.Option(min=0, help="Also cross-validate, per patient where known, teacher beside network.")
     ] = 0

@@ -23,7 +23,7 @@ def additive(known: Knowledge, oracle: Answers, budget: int) -> Surrogate | None
     each further one needs a single query, because functions of one channel are multiples of each other.
     """
     activation, *behind = known.layers
-    if activation.kind != "activation" or known.lookups != 1:
+    if activation.kind != "activation" or known.activations != 1:
         return None
     low, high = known.reads.low, known.reads.high
     if all(layer.kind == "pooling" for layer in behind):
@@ -69,7 +69,7 @@ def additive(known: Knowledge, oracle: Answers, budget: int) -> Surrogate | None
 def additive_queries(known: Knowledge) -> int | None:
     """Return how many queries `additive` needs at most, None where it does not apply."""
     activation, *behind = known.layers
-    if activation.kind != "activation" or known.lookups != 1:
+    if activation.kind != "activation" or known.activations != 1:
         return None
     steps = known.reads.high - known.reads.low
     if all(layer.kind == "pooling" for layer in behind):

@@ -52,7 +52,7 @@ def index_model(known: Knowledge, oracle: Answers, budget: int, random: np.rando
     behind = list(known.layers[index + 1 :])
     plan = AffinePlan(known.reads.shape, known.layers[:index])
     window = plan.window
-    if known.lookups != 1 or known.layers[index].kind != "activation" or window is None:
+    if known.activations != 1 or known.layers[index].kind != "activation" or window is None:
         return None
     if any(layer.kind != "pooling" for layer in behind):
         return None

@@ -82,7 +82,7 @@ class ConcreteMLBackend:
             codec=codec,
             p_error=settings.p_error,
             bootstraps=int(circuit.programmable_bootstrap_count),
-            lookup_bits=int(circuit.graph.maximum_integer_bit_width()) if circuit.programmable_bootstrap_count else 0,
+            table_bits=int(circuit.graph.maximum_integer_bit_width()) if circuit.programmable_bootstrap_count else 0,
             approximate=False,
             complexity=float(circuit.complexity),
             key_set=sha256(client_specs),

@@ -147,7 +147,7 @@ def compile_integer_program(
             codec=codec,
             p_error=settings.p_error,
             bootstraps=bootstraps,
-            lookup_bits=network.lookup_bits(segment),
+            table_bits=network.table_bits(segment),
             approximate=settings.rounding is Rounding.APPROXIMATE and network.is_approximate(segment),
             complexity=float(circuit.complexity),
             key_set=sha256(client_specs),

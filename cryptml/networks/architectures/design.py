@@ -38,11 +38,11 @@ TABLES = ("rectifier", "modulus", "triangle")
 """A `NegacyclicActivation` has no batch normalisation of its own, and signed results of 2 bits or more."""
 
 NOISE = 3.0
-"""What training adds to accumulators that are rounded over a range, in multiples of Concrete's noise. Waves, with their finer bins, learn
-best with Concrete's own."""
+"""What training adds to accumulators that are rounded over a range, in multiples of Concrete's noise. Negacyclic activations, with
+finer bins, learn best with Concrete's own."""
 
 PHASE = 0.0
-"""Of waves behind convolutions: they begin at a peak, as a loudness whatever its sign."""
+"""Of negacyclic activations behind convolutions: they begin at a peak, as an absolute value."""
 
 DROPPED = 0.2
 """Share of the last layers' inputs, in training."""
@@ -83,7 +83,7 @@ class Design:
         wavelets: Whether the first convolution begins as wavelets instead of noise; behind one channel alone.
         input_bits: Of the first grid.
         weight_bits: Of convolutions and hidden layer.
-        activation_bits: Of what tables give; waves give 2 bits or more, those of the hidden layer 3 at most.
+        activation_bits: Of what tables give; negacyclic ones give 2 bits or more, those of the hidden layer 3 at most.
         rounded_bits: Of what tables take.
         kept: Share of a neuron's weights that is not pruned, above 0, at most 1.
 
@@ -138,7 +138,7 @@ class Design:
         return tuple(sides)
 
     @property
-    def lookups(self) -> int:
+    def bootstraps(self) -> int:
         """Tables read for one answer, all layers together."""
         maps = zip(self.convolutions, self.sides[1:], strict=True)
         return sum(each.channels * side**2 for each, side in maps) + self.hidden
@@ -203,10 +203,12 @@ class Design:
 
     @property
     def _steps(self) -> int | None:
-        """Of accumulators of the hidden layer in a wave's bin; None where no table is before them, and weights may be of any size.
+        """Of accumulators of the hidden layer in a bin of a negacyclic activation; None where no table is before them.
+
+        Weights may be of any size then.
 
         The norm of integer weights is an accumulator's deviation in steps over that of the integers that they read. 2^bits bins make
-        four deviations (`triangle.TURN`), so this many steps keep the norm at about 15, whatever the bits: bootstraps are then
+        four deviations (`negacyclic.HALF_PERIOD`), so this many steps keep the norm at about 15, whatever the bits: bootstraps are then
         still as cheap as alone.
         """
         return max(2, 2 ** (max(2, self.activation_bits) + 3 - self.rounded_bits)) if self.convolutions else None
@@ -220,7 +222,7 @@ class Design:
         modulus: bool = False,
         steps: int | None = None,
     ) -> OrderedDict[str, nn.Module]:
-        """Return what stands between two layers with weights, by name: it begins with what rounds. A wave normalises by itself."""
+        """Return what stands between two layers with weights, by name: it begins with what rounds, or with what normalises too."""
         channels, behind_maps = norm.num_features, isinstance(norm, nn.BatchNorm2d)
         if self.table == "triangle":
             return OrderedDict(

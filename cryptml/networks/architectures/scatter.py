@@ -1,8 +1,8 @@
 """Four layers behind a scattering transform: a rich public description of the region, and a narrow head that holds all that is learned.
 
-What counts is the number of tables and the width of their input. Waves read 8 bins of half a turn, which makes the width of inputs
-and weights a matter of accuracy alone. Every neuron votes for one class, as loudly as its table says, so that sums stay narrow:
-a wider output would make the tables dearer.
+What counts is the number of tables and the width of their input. Negacyclic activations read 8 bins of half a period, which makes the
+width of inputs and weights a matter of accuracy alone. Every neuron votes for one class, with a weight that its table holds, so that
+sums stay narrow: a wider output would make the tables dearer.
 """
 
 from __future__ import annotations

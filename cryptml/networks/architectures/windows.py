@@ -1,8 +1,9 @@
 """Learned convolutions alone: large filters that look through a few windows, and a hidden layer whose neurons vote.
 
-Lookups are what costs, so few windows are looked at, each through many filters that begin as wavelets: a small data set does not
-teach them from noise. Waves behind them read 8 bins of half a turn, finer than bins over all that is seen, at the price of
-3 bits. Integer weights between the two tables are no larger than the bins need, and neurons vote: all of it keeps bootstraps cheap.
+Programmable bootstraps are what costs, so few windows are looked at, each through many filters that begin as wavelets: a small data
+set does not teach them from noise. Negacyclic activations behind them read 8 bins of half a period, finer than bins over all that is
+seen, at the price of 3 bits. Integer weights between the two tables are no larger than the bins need, and neurons vote: all of it keeps
+bootstraps cheap.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from cryptml.networks.conversion.stages import Stage, read_branch, read_stages
 from cryptml.networks.conversion.tables import grid_of, reals_of, require_plain_rounding, with_table
 from cryptml.networks.extent import IntArray
 from cryptml.networks.front_ends import FrontEnd
-from cryptml.networks.layers import MAX_LOOKUP_BITS, Convolution, Layer, Linear, Residual, SumPooling
+from cryptml.networks.layers import MAX_TABLE_BITS, Convolution, Layer, Linear, Residual, SumPooling
 from cryptml.networks.modules.binned_linear import BinnedLinear
 from cryptml.networks.modules.blocks import ResidualBlock, value_of
 from cryptml.networks.modules.rounded_accumulator import BinnedAccumulator, IntegerBins
@@ -183,13 +183,13 @@ def _convert_activation(stage: Stage, before: Boundary, rounded: IntegerBins | N
         if isinstance(rounding, BinnedAccumulator) and (rounding.ready or bins.negacyclic):
             return with_table(stage, before, bins, rounding.centres(numbers))
         return with_table(stage, before, bins, reals_of(numbers * bins.width + (bins.width - 1) / 2, before))
-    if before.bits > MAX_LOOKUP_BITS:
+    if before.bits > MAX_TABLE_BITS:
         raise NetworkError(
             "",
             [
                 Problem(
                     stage.name,
-                    f"its input needs {before.bits} bits where Concrete looks up {MAX_LOOKUP_BITS} at most",
+                    f"its input needs {before.bits} bits where a table of Concrete has {MAX_TABLE_BITS} at most",
                     "use fewer weights a neuron, fewer weight bits or fewer input bits before it",
                 )
             ],

@@ -50,7 +50,7 @@ def with_table(stage: Stage, before: Boundary, bins: Bins, values: Reals) -> tup
                 [
                     Problem(
                         stage.name,
-                        "half a turn further its modules do not give the opposite",
+                        "half a period further its modules do not give the opposite",
                         "put nothing but a multiplication and a symmetric signed quantiser (narrow range) behind a NegacyclicActivation",
                     )
                 ],

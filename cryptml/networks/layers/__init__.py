@@ -1,7 +1,7 @@
 """The integer program's layers, one file a kind."""
 
 from cryptml.networks.layers.activation import Activation
-from cryptml.networks.layers.base import MAX_LOOKUP_BITS, Layer
+from cryptml.networks.layers.base import MAX_TABLE_BITS, Layer
 from cryptml.networks.layers.chain import extents, propagate_all, run_all
 from cryptml.networks.layers.convolution import Convolution
 from cryptml.networks.layers.linear import Linear
@@ -11,7 +11,7 @@ from cryptml.networks.layers.residual import Residual
 
 __all__ = [
     "LAYER_KINDS",
-    "MAX_LOOKUP_BITS",
+    "MAX_TABLE_BITS",
     "Activation",
     "Convolution",
     "Layer",

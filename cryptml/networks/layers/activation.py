@@ -11,7 +11,7 @@ import numpy as np
 
 from cryptml.errors import NetworkError
 from cryptml.networks.extent import Extent, IntArray
-from cryptml.networks.layers.base import MAX_LOOKUP_BITS, Layer, TensorT, as_integers
+from cryptml.networks.layers.base import MAX_TABLE_BITS, Layer, TensorT, as_integers
 from cryptml.networks.operations import Operations
 from cryptml.networks.rounding.bins import Bins
 
@@ -97,8 +97,8 @@ class Activation(Layer):
             return self.bins.low, self.bins.high
         return (max(low, self.bins.low), min(high, self.bins.high)) if self.clamps else (low, high)
 
-    def lookup_bits(self, extent: Extent) -> int:  # noqa: ARG002
-        """See `Layer.lookup_bits`."""
+    def table_bits(self, extent: Extent) -> int:  # noqa: ARG002
+        """See `Layer.table_bits`."""
         return self.bins.bits
 
     @property
@@ -124,11 +124,11 @@ class Activation(Layer):
     def restore(cls, name: str, attributes: Mapping[str, Any], tensors: Mapping[str, IntArray]) -> Activation:
         """See `Layer.restore`."""
         table = tensors.get("table")
-        if table is None or table.ndim != 2 or not table.size or table.shape[1] > 1 << MAX_LOOKUP_BITS:
+        if table is None or table.ndim != 2 or not table.size or table.shape[1] > 1 << MAX_TABLE_BITS:
             shape = None if table is None else table.shape
             raise NetworkError(
                 f"layer {name!r} has a table of shape {shape}; expected (channels, entries) with at most "
-                f"2^{MAX_LOOKUP_BITS} entries"
+                f"2^{MAX_TABLE_BITS} entries"
             )
         return cls(
             name,

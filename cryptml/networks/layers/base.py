@@ -15,7 +15,7 @@ from cryptml.networks.operations import Operations
 
 TensorT = TypeVar("TensorT")
 
-MAX_LOOKUP_BITS = 16
+MAX_TABLE_BITS = 16
 """Widest table input, in bits, that Concrete 2.10 compiles."""
 
 
@@ -55,7 +55,7 @@ class Layer(ABC):
         """Return the programmable bootstraps for one input: the price of the layer under encryption."""
         return 0
 
-    def lookup_bits(self, extent: Extent) -> int:  # noqa: ARG002
+    def table_bits(self, extent: Extent) -> int:  # noqa: ARG002
         """Return the width of the widest table input, 0 where there is none."""
         return 0
 

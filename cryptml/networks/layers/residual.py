@@ -61,10 +61,10 @@ class Residual(Layer):
         branches = (self.body, self.shortcut)
         return sum(layer.bootstraps(entering) for branch in branches for layer, entering in extents(branch, extent))
 
-    def lookup_bits(self, extent: Extent) -> int:
-        """See `Layer.lookup_bits`."""
+    def table_bits(self, extent: Extent) -> int:
+        """See `Layer.table_bits`."""
         branches = (self.body, self.shortcut)
-        widths = [layer.lookup_bits(entering) for branch in branches for layer, entering in extents(branch, extent)]
+        widths = [layer.table_bits(entering) for branch in branches for layer, entering in extents(branch, extent)]
         return max(widths, default=0)
 
     def products(self, extent: Extent) -> int:

@@ -1,4 +1,4 @@
-"""A non-linearity that Concrete computes without an end: a triangle wave of the normalised accumulator."""
+"""The negacyclic activation: a triangle of the normalised accumulator, which Concrete computes over any range."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from cryptml.networks.modules.rounded_accumulator import BinnedAccumulator
 MEMORY = 20
 """Batches over which mean and variance are averaged."""
 
-TURN = 4.0
-"""Deviations of the accumulator over which the wave falls from its peak to its trough, to begin with."""
+HALF_PERIOD = 4.0
+"""Deviations of the accumulator over which the triangle falls from its peak to its trough, to begin with."""
 
 _LEAST_VARIANCE = 1e-8
 
 
 class NegacyclicActivation(BinnedAccumulator):
-    """Normalises (batch, channels, ...) accumulators, rounds them to bins, and gives a triangle wave of them, by channel.
+    """Normalises (batch, channels, ...) accumulators, rounds them to bins, and gives a periodic triangle of them, by channel.
 
-    Half a turn further the wave is the same with the opposite sign: what Concrete does with any table where an accumulator leaves its
-    bins. So no range has to be covered, nothing overflows, and 2^bits bins cover half a turn: they are several times finer than
-    bins over all that was seen, and noise weighs as much less. Near a peak the wave is an absolute value, upside down;
-    between them a straight line. Period, phase and loudness are learned. A quantiser behind must be symmetric.
+    Half a period further it is the same with the opposite sign: what Concrete does with any table where an accumulator leaves its
+    bins. So no range has to be covered, nothing overflows, and 2^bits bins cover half a period: they are several times finer than
+    bins over all that was seen, and noise weighs as much less. Near a peak it is an absolute value, upside down;
+    between them a straight line. Period, phase and amplitude are learned. A quantiser behind must be symmetric.
 
     Args:
         channels: Of the layer before.
         bits: See `BinnedAccumulator`.
         noise: See there.
         steps: See there.
-        phase: Where waves begin, in half turns, drawn evenly from a range of this width around the mean: 0 begins every wave at
+        phase: Where triangles begin, in half periods, drawn evenly from a range of this width around the mean: 0 begins each at
             its peak.
     """
 
     negacyclic: ClassVar[bool] = True
     finest: ClassVar[int] = 32
-    """A wider bin is a longer wave: it changes what was learned, where other tables only lose a little of their margin."""
+    """A wider bin is a longer period: it changes what was learned, where other tables only lose a little of their margin."""
     mean: Tensor
     variance: Tensor
     seen: Tensor
@@ -67,7 +67,7 @@ class NegacyclicActivation(BinnedAccumulator):
         return bool(self.seen)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return waves in [-1, 1], times their loudness."""
+        """Return triangles in [-1, 1], times their amplitude."""
         value = value_of(x)
         if self.training:
             low, width = self._grid(*self._watch(value))
@@ -76,20 +76,20 @@ class NegacyclicActivation(BinnedAccumulator):
         axes = [1] * (value.ndim - 2)
         place = (value - low.reshape(-1, *axes)) / width.reshape(-1, *axes)
         if not self.training:
-            # Floats of few digits: half a turn further is the opposite to the last bit.
+            # Floats of few digits: half a period further is the opposite to the last bit.
             place = place.floor() + 0.5
         elif self.active:
             read = place.detach()
             place = place + ((read + self.deviation * torch.randn_like(read)).floor() + 0.5 - read)
-        turns = place / 2**self.bits
-        turns = turns - 2 * ((turns + 1) / 2).floor()  # from the nearest peak, in half turns
-        return (1 - 2 * turns.abs()) * self.loudness.reshape(-1, *axes)
+        distance = place / 2**self.bits
+        distance = distance - 2 * ((distance + 1) / 2).floor()  # from the nearest peak, in half periods
+        return (1 - 2 * distance.abs()) * self.loudness.reshape(-1, *axes)
 
     def _watch(self, value: Tensor) -> tuple[Tensor, Tensor]:
         """Return the batch's mean and variance, with their gradients, and remember them."""
         if value.numel() < 2 * value.shape[1]:
             raise NetworkError(
-                f"a wave cannot normalise {value.shape[0]} accumulator a channel in training; give it 2 or more"
+                f"a negacyclic activation cannot normalise {value.shape[0]} accumulator a channel in training; give it 2 or more"
             )
         axes = [0, *range(2, value.ndim)]
         mean, variance = value.mean(axes), value.var(axes)
@@ -101,8 +101,8 @@ class NegacyclicActivation(BinnedAccumulator):
         return mean, variance
 
     def _grid(self, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
-        half_turn = TURN * (variance + _LEAST_VARIANCE).sqrt() / self.narrowing.exp()
-        return mean - self.phase * half_turn, half_turn / 2**self.bits
+        half_period = HALF_PERIOD * (variance + _LEAST_VARIANCE).sqrt() / self.narrowing.exp()
+        return mean - self.phase * half_period, half_period / 2**self.bits
 
     def grid(self) -> tuple[Tensor, Tensor]:
         """See `BinnedAccumulator.grid`."""

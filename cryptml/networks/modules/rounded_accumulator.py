@@ -52,7 +52,7 @@ class BinnedAccumulator(nn.Module):
     Args:
         bits: Width of the table's input, 2 to 8.
         noise: What training adds, in multiples of Concrete's noise: 0 or more. More than Concrete's own teaches the layers behind to
-            say the same whichever of two neighbouring bins is read.
+            say the same whichever of two adjoining table entries is read.
         steps: Of the accumulator, that every bin is wide: a power of two that a `BinnedLinear` in front arranges for. If None, the
             integer weights of any layer are multiplied until bins are about a power of two wide, which makes them large.
 

@@ -100,7 +100,7 @@ class Bins:
         return self.low + self.width // 2, self.high - self.width // 2
 
     def hold(self, values: IntArray) -> NDArray[np.bool_]:
-        """Return, elementwise, whether a circuit reads a value right, but for neighbouring bins."""
+        """Return, elementwise, whether a circuit reads a value right, but for off by one table entry."""
         if self.negacyclic:
             return np.ones(values.shape, dtype=np.bool_)
         low, high = self.safe

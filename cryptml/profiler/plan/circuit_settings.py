@@ -168,7 +168,7 @@ def _why_p_error(network: Network, segment: Segment, p_error: float, max_failure
     if max_failure is None:
         return f"{said}; given, not chosen"
     said += f"; the bound is {power(max_failure)}, and no more than 2^-40 is taken for one bootstrap whatever the bound"
-    return f"{said}. A table entry beside it is no wrong lookup" if network.is_approximate(segment) else said
+    return f"{said}. A table entry beside it is no failed bootstrap" if network.is_approximate(segment) else said
 
 
 def _why_rounding(network: Network, segment: Segment, base: Candidate, others: Sequence[Candidate]) -> Iterator[str]:

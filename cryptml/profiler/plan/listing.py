@@ -22,7 +22,7 @@ def describe_layers(network: Network) -> list[dict[str, Any]]:
                 "bits": after.bits,
                 "parameters": layer.parameters,
                 "bootstraps": network.bootstraps(segment),
-                "lookup_bits": network.lookup_bits(segment),
+                "lookup_bits": network.table_bits(segment),
             }
         )
     return rows

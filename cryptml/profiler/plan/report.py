@@ -245,7 +245,7 @@ def _contradictory_settings(entry: Mapping[str, Any], p_error: float) -> list[st
         return []
     problems = []
     if not server["bootstraps"]:
-        problems.append(f"{name} has compiler settings and no lookups")
+        problems.append(f"{name} has compiler settings and no programmable bootstraps")
     if settings["p_error"] != p_error:
         problems.append(f"{name} has a p_error of {settings['p_error']:g}, the report one of {p_error:g}")
     taken = [

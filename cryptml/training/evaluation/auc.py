@@ -96,7 +96,7 @@ def refuse_interval(labels: IntArray, units: Sequence[str], classes: Sequence[st
 
 
 def bootstrap_interval(auc: RocAuc, patients: Sequence[str], seed: int = 0) -> tuple[float, float]:
-    """Return a 95 % interval of an AUC, the percentile interval of a bootstrap by patient.
+    """Return a 95 % interval of an AUC, the percentile interval of a bootstrap per patient.
 
     Pictures of one patient are alike, so patients are drawn with replacement, each with all of its pictures (Efron and
     Tibshirani, "An Introduction to the Bootstrap", 1993, chapters 8 and 13). Resamples without one of the classes are

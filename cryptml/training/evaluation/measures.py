@@ -1,4 +1,4 @@
-"""How good a network is: its integer program on a data set, by picture and by patient."""
+"""How good a network is: its integer program on a data set, per picture and per patient."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Measures:
 
     Attributes:
         auc: Area under the ROC curve, 0 to 1; `cryptml.training.evaluation.auc.RocAuc` says of which class.
-        auc_low: Lower bound of its 95 % bootstrap interval by patient, or by picture where patients are not known; None
+        auc_low: Lower bound of its 95 % bootstrap interval per patient, or per picture where patients are not known; None
             where it is refused.
         auc_high: Upper bound of that interval.
         accuracy: Share of right answers, 0 to 1.
@@ -176,7 +176,7 @@ def evaluate_probabilities(predicted: FloatArray, dataset: Dataset, seed: int = 
 
 
 def _refuse_patient_level(dataset: Dataset) -> str | None:
-    """Say why there are no figures by patient; None where there are."""
+    """Say why there are no figures per patient; None where there are."""
     if not dataset.patients_known:
         return "patients are not known"
     if len(dataset.classes) != 2:

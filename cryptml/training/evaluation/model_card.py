@@ -155,7 +155,7 @@ def _results(card: ModelCard) -> str:
     without = dict.fromkeys(
         figure.patient_level_refused for figure in card.figures.values() if figure.patient_level_refused
     )
-    notes = "".join(f" No figures by patient: {reason}." for reason in without)
+    notes = "".join(f" No figures per patient: {reason}." for reason in without)
     return f"{note}{notes}\n\n{_table(('on', 'level', 'count', 'AUC', '95 % interval', 'accuracy'), rows)}"
 
 

@@ -51,7 +51,7 @@ class Pretrained:
         return bytes(save({name: np.ascontiguousarray(value) for name, value in self.weights.items()}))
 
 
-class _Seer(nn.Module):
+class _SceneNetwork(nn.Module):
     """Convolutions whose averages, all together, tell the properties of a scene."""
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ class _Seer(nn.Module):
 
 
 def pretrain(steps: int, seed: int, progress: EpochProgress | None = None) -> Pretrained:
-    """Learn to see from scenes that are drawn as they are needed; no data set is looked at.
+    """Pretrain a feature extractor on scenes that are drawn as they are needed; no data set is looked at.
 
     Args:
         steps: Of `BATCH` new scenes each, 10 or more.
@@ -88,7 +88,7 @@ def pretrain(steps: int, seed: int, progress: EpochProgress | None = None) -> Pr
     """
     random = np.random.default_rng(seed)
     with seeded(seed):
-        module = _Seer()
+        module = _SceneNetwork()
     optimiser = torch.optim.AdamW(module.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps)
     losses = []
@@ -126,7 +126,7 @@ def _shares(properties: Tensor) -> Tensor:
     return shares
 
 
-def _folded(module: _Seer) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
+def _folded(module: _SceneNetwork) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
     """Return the convolutions with their batch normalisation in weights and biases."""
     weights = {}
     for number, block in enumerate(module.blocks):
