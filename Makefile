@@ -30,8 +30,8 @@ help:
 	@printf '%s\n' \
 	  'make install   make .venv and install CRYPTML and its pinned dependencies there (once; minutes)' \
 	  'make client    make .venv-client and install there what a clinic needs, 0.7 GB (docs/installing.md)' \
-  'make server    make .venv-server and install there what a service needs, 0.7 GB' \
-  'make demo      show an encrypted inference from end to end' \
+	  'make server    make .venv-server and install there what a service needs, 0.7 GB' \
+	  'make demo      show an encrypted inference from end to end' \
 	  'make check     lint, and the tests that take no circuits: minutes' \
 	  'make test      run the tests' \
 	  'make coverage  run the tests, and say how much of each package they run (90 % at least)' \
@@ -46,7 +46,7 @@ help:
 	  '  ARGS="..."                   further arguments of "cryptml demo", pytest or the benchmark' \
 	  '  PARALLEL=n                   tests at once (2)' \
 	  '  VENV=/path/to/environment    where to make a client or a server (.venv-client, .venv-server)' \
-  '  NEEDED_GB=n                  free disk space to insist on before an installation (10; client, server: 2)'
+	  '  NEEDED_GB=n                  free disk space to insist on before an installation (12; client, server: 2)'
 
 install:
 	@sh make/environment.sh install
@@ -65,7 +65,7 @@ test: install
 UNIT := tests/bundle tests/datasets tests/networks tests/reports \
   tests/profiler/test_choice.py tests/profiler/test_composition.py tests/profiler/test_report.py \
   tests/service/test_database.py tests/service/test_pool.py tests/service/test_problems.py tests/service/test_settings.py \
-  tests/test_documents.py tests/test_errors.py tests/test_files.py tests/test_habits.py tests/test_house_figures.py \
+  tests/test_documents.py tests/test_errors.py tests/test_files.py tests/test_habits.py tests/test_structure_figures.py \
   tests/test_journal.py tests/test_runtime.py tests/test_splits.py
 
 check: lint

@@ -28,8 +28,8 @@ case ${1:-} in
         part=
         venv=.venv
         lock=constraints.txt
-        size="2 to 5 minutes, 6 GB"
-        default_gb=10
+        size="2 to 5 minutes, 7.7 GB"
+        default_gb=12
         ;;
 esac
 case $venv in
@@ -111,7 +111,7 @@ state() {
 }
 
 check_disk() {
-    # 6.5 GB stay; 3.3 GB of downloads lie beside them until the installation ends, as much again if pip keeps copies.
+    # 7.7 GB stay; 3.3 GB of downloads lie beside them until the installation ends, as much again if pip keeps copies.
     needed_gb=${NEEDED_GB:-$default_gb}
     case $needed_gb in '' | *[!0-9]*) fail "NEEDED_GB must be a whole number of gigabytes, not \"$needed_gb\"." ;; esac
     place=$(dirname "$venv")

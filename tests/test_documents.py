@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import tokenize
@@ -68,6 +69,11 @@ PROGRAMS = sorted(
     for folder in ("cryptml", "server/cryptml_server", "client/cryptml_client", "benchmarks")
     for path in (ROOT / folder).rglob("*.py")
 )
+MODULES = [
+    str(path.relative_to(ROOT))
+    for folder in ("benchmarks", "client", "cryptml", "examples", "make", "server", "tests")
+    for path in (ROOT / folder).rglob("*.py")
+]
 OF_ANOTHER_FIELD = {
     "attributes": "attributes of DICOM",
     "wavelets.py": "waves that are waves",
@@ -110,6 +116,23 @@ def test_files_that_are_named_are_there(path: Path) -> None:
     ):
         places = [ROOT / name, ROOT / "client" / name, ROOT / "server" / name]
         assert any(place.exists() for place in places), name
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_modules_that_are_named_in_short_are_there(path: Path) -> None:
+    for name in re.findall(r"`([\w/]+\.py)`", path.read_text()):
+        assert any(f"/{each}".endswith(f"/{name}") for each in MODULES), name
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "docs" / "reference" / "python").glob("*.md")), ids=lambda path: path.name
+)
+def test_members_of_the_reference_are_there(path: Path) -> None:
+    for module, members in re.findall(
+        r"^::: ([\w.]+)$(?:(?!^:::).)*?members: \[([^\]]*)\]", path.read_text(), re.M | re.S
+    ):
+        for member in filter(None, (each.strip() for each in members.split(","))):
+            assert hasattr(importlib.import_module(module), member), f"{module}.{member}"
 
 
 @pytest.mark.parametrize("name", MOST_BYTES)

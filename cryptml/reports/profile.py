@@ -123,11 +123,11 @@ COLUMNS = {
     "mem S": "right",
     "keys": "right",
     "trips": "right",
-    "given": "right",
+    "exposed": "right",
 }
-"""All columns, with their alignment; ``given``: parameters that the client holds or recovers with a known number of queries."""
+"""All columns, with their alignment; ``exposed``: parameters that the client holds or recovers with a known number of queries."""
 
-NARROW = ("split", "origin", "latency", "up", "down", "mem C", "mem S", "given")
+NARROW = ("split", "origin", "latency", "up", "down", "mem C", "mem S", "exposed")
 """Those that fit 80 characters."""
 
 WIDE = 140
@@ -183,7 +183,7 @@ def _row(entry: Mapping[str, Any]) -> dict[str, str | Text]:
     exposure = entry["exposure"]
     row: dict[str, str | Text] = dict.fromkeys(COLUMNS, "-")
     row |= {"split": letters, "trips": str(entry["round_trips"])}
-    row["given"] = f"{exposure['client_parameters'] + exposure['recoverable_parameters']:,}"
+    row["exposed"] = f"{exposure['client_parameters'] + exposure['recoverable_parameters']:,}"
     if entry["origin"] == "infeasible":
         return {**row, "origin": Text("infeasible", "red")}
     times = {"latency": "latency_ms", "client": "client_ms", "server": "server_ms", "wire": "network_ms"}

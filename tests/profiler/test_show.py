@@ -105,4 +105,4 @@ def test_misuse(report: Path) -> None:
     assert runner.invoke(app, ["show", str(report), "--sort", "beauty"]).exit_code == 2
     code, said, complaint = failure("split-profiler", "show", str(report), "--bandwidth-mbps", "nan")
     assert (code, said) == (1, "")
-    assert complaint.startswith("error: a wire of nan Mbit/s and 20.0 ms is out of bounds")
+    assert complaint.startswith("error: a link of nan Mbit/s and 20.0 ms is out of bounds")

@@ -104,7 +104,7 @@ function showTip(view, point) {
     el("p", {}, cells(split.split, view.model.layers)),
     el("p", { text: `latency ${time(split.latency_ms)} (${split.origin})` }),
     el("p", { text: `server memory ${size(split.server_peak_bytes)}` }),
-    el("p", { text: `exposed ${whole(split.given)} parameters` }),
+    el("p", { text: `exposed ${whole(split.exposed)} parameters` }),
     el("p", { text: split.on_frontier ? "on the frontier" : "not on the frontier" }),
   );
   const room = view.chart.clientWidth - tip.offsetWidth;

@@ -76,12 +76,12 @@ function composeStatic(model, letters, reason) {
     on_frontier: false,
     reason: reason ?? null,
   };
-  const given = clientParameters + recoverable;
+  const exposed = clientParameters + recoverable;
   const missing = server.filter((segment) => !segment.ready);
   if (missing.length) {
     split.origin = "infeasible";
     split.reason ??= missing.map((segment) => `${segment.name}: ${segment.server.reason ?? "not measured"}`).join("; ");
-    return { ...split, given, keysMs: null };
+    return { ...split, exposed, keysMs: null };
   }
   if (server.length === 0) split.origin = "measured";
   else if (server.some((segment) => segment.server.status === "estimated")) split.origin = "estimated";
@@ -109,7 +109,7 @@ function composeStatic(model, letters, reason) {
   split.client_peak_bytes = report.baselines.client_bytes + Math.max(making, retained + clientExtra);
   split.server_peak_bytes = server.length
     ? report.baselines.server_bytes + sum((one) => one.cost.server_retained_bytes) + serverPeak : 0;
-  return { ...split, given, keysMs: sum((one) => one.cost.keygen_ms + one.cost.load_keys_ms) };
+  return { ...split, exposed, keysMs: sum((one) => one.cost.keygen_ms + one.cost.load_keys_ms) };
 }
 
 /** Milliseconds that `bytes` take at `bandwidth` Mbit/s. */
@@ -132,14 +132,14 @@ function setNetwork(split, bandwidth, rtt) {
  */
 function markFrontier(splits) {
   const order = splits.filter((split) => split.origin !== "infeasible").sort((a, b) =>
-    a.latency_ms - b.latency_ms || a.server_peak_bytes - b.server_peak_bytes || a.given - b.given);
+    a.latency_ms - b.latency_ms || a.server_peak_bytes - b.server_peak_bytes || a.exposed - b.exposed);
   for (const split of splits) split.on_frontier = false;
   const memories = [];
-  const gifts = [];
+  const fewest = [];
   let last = null;
   for (const split of order) {
     if (last && last.latency_ms === split.latency_ms && last.server_peak_bytes === split.server_peak_bytes
-        && last.given === split.given) {
+        && last.exposed === split.exposed) {
       split.on_frontier = last.on_frontier;
       continue;
     }
@@ -151,13 +151,13 @@ function markFrontier(splits) {
       if (memories[middle] <= split.server_peak_bytes) low = middle + 1;
       else high = middle;
     }
-    if (low > 0 && gifts[low - 1] <= split.given) continue;
+    if (low > 0 && fewest[low - 1] <= split.exposed) continue;
     split.on_frontier = true;
     const from = low > 0 && memories[low - 1] === split.server_peak_bytes ? low - 1 : low;
     let to = from;
-    while (to < memories.length && gifts[to] >= split.given) to += 1;
+    while (to < memories.length && fewest[to] >= split.exposed) to += 1;
     memories.splice(from, to - from, split.server_peak_bytes);
-    gifts.splice(from, to - from, split.given);
+    fewest.splice(from, to - from, split.exposed);
   }
 }
 
@@ -167,7 +167,7 @@ function recompute(model, bandwidth, rtt) {
 }
 
 function beats(a, b) {
-  const pairs = [[a.latency_ms, b.latency_ms], [a.server_peak_bytes, b.server_peak_bytes], [a.given, b.given]];
+  const pairs = [[a.latency_ms, b.latency_ms], [a.server_peak_bytes, b.server_peak_bytes], [a.exposed, b.exposed]];
   return pairs.every(([x, y]) => x <= y) && pairs.some(([x, y]) => x < y);
 }
 
@@ -188,7 +188,7 @@ function composeOne(model, letters, bandwidth, rtt, frontiers) {
     full.on_frontier = full.origin !== "infeasible"
       && ![...frontiers.splits.values()].some((other) => other.origin !== "infeasible" && beats(other, full));
   }
-  const { given: _given, keysMs: _keysMs, ...split } = full;
+  const { exposed: _exposed, keysMs: _keysMs, ...split } = full;
   const shared = split.origin === "infeasible" ? null : composeShared(model, letters, bandwidth, rtt);
   return { ...split, shared_keys: shared, exposure: { ...split.exposure } };
 }

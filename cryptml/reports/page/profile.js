@@ -19,7 +19,7 @@ const SPLIT_COLUMNS = [
   { key: "keys", heading: "keys", number: true, value: (split) => split.evaluation_key_bytes, text: size },
   { key: "setup", heading: "setup", number: true, value: (split) => split.setup_ms, text: time },
   { key: "trips", heading: "round trips", number: true, value: (split) => split.round_trips, text: whole },
-  { key: "given", heading: "exposed", number: true, value: (split) => split.given, text: whole },
+  { key: "exposed", heading: "exposed", number: true, value: (split) => split.exposed, text: whole },
 ];
 
 /** A test for the search text: letters as a substring, `server:NAME` and `client:NAME`; null with a name nobody has. */

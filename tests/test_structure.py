@@ -1,4 +1,4 @@
-"""The house rules that a machine can hold."""
+"""Rules of the repository that a machine can hold."""
 
 from __future__ import annotations
 

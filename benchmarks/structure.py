@@ -1,6 +1,7 @@
-"""How the repository is kept: the fullest folder, the longest function and file, names used twice, an upload's way, side by side.
+"""How the packages are kept: the fullest folder, the longest function and file, names used twice, an upload's way, side by side.
 
-``python -m benchmarks.house`` measures the working tree; ``--before REVISION`` a commit beside it.
+``python -m benchmarks.structure`` measures the working tree; ``--before REVISION`` a commit beside it; ``--times`` runs ``make check``
+and ``make test``, half an hour, and prints their seconds too.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import io
 import subprocess
 import sys
 import tarfile
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,15 +24,10 @@ from cryptml.reports.table import plain_table
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("cryptml", "server/cryptml_server", "client/cryptml_client")
-UPLOADS = ("put_keys", "keep")
-"""The route that receives evaluation keys, and what it had to itself once."""
-
-PARTS = frozenset({"store", "uploads", "pool", "keys"})
-"""What a route asks, by the names that it has for them."""
 
 
 @dataclass(frozen=True)
-class House:
+class Structure:
     """Figures of one tree.
 
     Attributes:
@@ -50,7 +47,7 @@ class House:
     names_twice: tuple[str, ...]
 
 
-def measure(root: Path) -> House:
+def measure(root: Path) -> Structure:
     """Return the figures of a tree."""
     trees = {path.relative_to(root): ast.parse(path.read_text()) for path in _files(root)}
     folders = Counter(str(path.parent) for path in trees)
@@ -61,7 +58,7 @@ def measure(root: Path) -> House:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     ]
     files = [(len((root / path).read_text().splitlines()), str(path)) for path in trees]
-    return House(
+    return Structure(
         folder=max((count, folder) for folder, count in folders.items()),
         function=max(functions),
         file=max(files),
@@ -86,27 +83,31 @@ def _names_twice(trees: Mapping[Path, ast.Module]) -> tuple[str, ...]:
 
 
 def _steps_back(trees: Mapping[Path, ast.Module]) -> int:
-    """Count the calls of parts in the route of an upload, and the ends of what they opened, but for the first one."""
+    """Count what the PUT of evaluation keys waits for, and what it opens and closes, but for the first: each is a step back to it."""
     (tree,) = (tree for path, tree in trees.items() if path.name == "evaluation_keys.py")
-    calls = 0
-    for node in ast.walk(tree):
-        if isinstance(node, ast.AsyncFunctionDef) and node.name in UPLOADS:
-            calls += sum(_asks_part(each) for each in ast.walk(node))
-            calls += sum(isinstance(each, ast.AsyncWith) for each in ast.walk(node))
-    return calls - 1
+    local = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef)}
+    return sum(_waits(node, local) for node in local.values() if any(map(_is_put, node.decorator_list))) - 1
 
 
-def _asks_part(node: ast.AST) -> bool:
-    """Whether an expression is a method of a part: called, or handed to what calls it."""
+def _is_put(decorator: ast.expr) -> bool:
     return (
-        isinstance(node, ast.Attribute)
-        and isinstance(node.value, ast.Name)
-        and node.value.id in PARTS
-        and isinstance(node.ctx, ast.Load)
+        isinstance(decorator, ast.Call) and isinstance(decorator.func, ast.Attribute) and decorator.func.attr == "put"
     )
 
 
-def at_revision(revision: str) -> House:
+def _waits(function: ast.AsyncFunctionDef, local: Mapping[str, ast.AsyncFunctionDef]) -> int:
+    count = 0
+    for node in ast.walk(function):
+        if isinstance(node, ast.AsyncWith):
+            count += 2
+        elif isinstance(node, ast.Await):
+            called = node.value.func if isinstance(node.value, ast.Call) else None
+            inner = local.get(called.id) if isinstance(called, ast.Name) else None
+            count += 1 if inner is None else _waits(inner, local)
+    return count
+
+
+def at_revision(revision: str) -> Structure:
     """Return the figures of a commit."""
     archive = subprocess.run(["git", "archive", revision], cwd=ROOT, capture_output=True, check=True).stdout
     with TemporaryDirectory() as folder, tarfile.open(fileobj=io.BytesIO(archive)) as tar:
@@ -114,24 +115,39 @@ def at_revision(revision: str) -> House:
         return measure(Path(folder))
 
 
+def seconds(target: str) -> float:
+    """Return how long a target of the Makefile takes; its output goes to this program's standard error.
+
+    Raises:
+        CalledProcessError: If it fails.
+    """
+    started = time.monotonic()
+    subprocess.run(["make", target], cwd=ROOT, stdout=sys.stderr, check=True)
+    return time.monotonic() - started
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--before", metavar="REVISION", help="a commit to measure beside the working tree")
+    parser.add_argument("--times", action="store_true", help="run make check and make test, and print their seconds")
     arguments = parser.parse_args()
-    houses = [] if arguments.before is None else [at_revision(arguments.before)]
-    houses.append(measure(ROOT))
+    trees_measured = [] if arguments.before is None else [at_revision(arguments.before)]
+    trees_measured.append(measure(ROOT))
     rows = [
-        ("files in the fullest folder", *(f"{each.folder[0]} ({each.folder[1]})" for each in houses)),
-        ("lines of the longest function", *(f"{each.function[0]} ({each.function[1]})" for each in houses)),
-        ("lines of the longest file", *(f"{each.file[0]} ({each.file[1]})" for each in houses)),
-        ("bytes of README.md", *(f"{each.readme:,}" for each in houses)),
-        ("steps back of an upload", *(str(each.steps_back) for each in houses)),
-        ("class names used twice", *(f"{len(each.names_twice)}" for each in houses)),
+        ("files in the fullest folder", *(f"{each.folder[0]} ({each.folder[1]})" for each in trees_measured)),
+        ("lines of the longest function", *(f"{each.function[0]} ({each.function[1]})" for each in trees_measured)),
+        ("lines of the longest file", *(f"{each.file[0]} ({each.file[1]})" for each in trees_measured)),
+        ("bytes of README.md", *(f"{each.readme:,}" for each in trees_measured)),
+        ("steps back of an upload", *(str(each.steps_back) for each in trees_measured)),
+        ("class names used twice", *(f"{len(each.names_twice)}" for each in trees_measured)),
     ]
+    if arguments.times:
+        unknown = [] if arguments.before is None else ["-"]
+        rows += [(f"seconds of make {each}", *unknown, f"{seconds(each):.0f}") for each in ("check", "test")]
     heads = ["what", *([] if arguments.before is None else [arguments.before]), "working tree"]
-    out.print(plain_table("The house", [(head, "left") for head in heads], rows))
-    sys.stdout.write(f"used twice: {', '.join(houses[-1].names_twice) or 'none'}\n")
+    out.print(plain_table("Structure of the packages", [(head, "left") for head in heads], rows))
+    sys.stdout.write(f"used twice: {', '.join(trees_measured[-1].names_twice) or 'none'}\n")
 
 
 if __name__ == "__main__":
