@@ -24,11 +24,11 @@ def synthetic(layers: int) -> CostModel:
     """Costs as the reference network's segments have them, at random."""
     random = np.random.default_rng(0)
     parameters = random.integers(0, 3000, layers).astype(float)
-    bootstraps = np.where(np.arange(layers) % 3 == 1, random.integers(16, 2048, layers), 0)
+    of_layers = np.where(np.arange(layers) % 3 == 1, random.integers(16, 2048, layers), 0)
     sizes = random.integers(16, 4096, layers + 1)
     segments = {}
     for segment in enumerate_segments(layers):
-        bootstraps = float(bootstraps[segment.start : segment.stop].sum())
+        bootstraps = float(of_layers[segment.start : segment.stop].sum())
         owned = float(parameters[segment.start : segment.stop].sum())
         keys = float(random.choice([51e6, 123e6, 235e6])) if bootstraps else 0.0
         segments[segment] = SegmentCost(

@@ -61,6 +61,30 @@ def test_imports_have_no_cycles() -> None:
     assert sorted(edges) == []
 
 
+def test_rooms_have_no_cycles() -> None:
+    """Inside each package of a package, however late a function imports."""
+    trees = modules()
+    edges: dict[str, dict[str, set[str]]] = {}
+    for name, tree in trees.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module is not None:
+                for target in {node.module, *(f"{node.module}.{each.name}" for each in node.names)} & set(trees):
+                    ours, theirs = name.split("."), target.split(".")
+                    shared = next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), None)
+                    if not shared:  # another root package
+                        continue
+                    package = ".".join(ours[:shared])
+                    if len(ours) > shared + 1 or len(theirs) > shared + 1:  # a folder is among them
+                        edges.setdefault(package, {}).setdefault(ours[shared], set()).add(theirs[shared])
+    for package, needs in edges.items():
+        while leaves := {each for each in set(needs) | set().union(*needs.values()) if not needs.get(each)}:
+            pruned = {each: wants - leaves for each, wants in needs.items() if each not in leaves}
+            if pruned == needs:
+                break
+            needs = pruned
+        assert needs == {}, package
+
+
 def test_a_tree_is_measured_as_it_is(tmp_path: Path) -> None:
     for package in PACKAGES:
         (tmp_path / package).mkdir(parents=True)

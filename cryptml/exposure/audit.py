@@ -22,9 +22,9 @@ from cryptml.exposure.knowledge import Knowledge
 from cryptml.exposure.oracles import BinnedOracle, ClearOracle, Oracle
 from cryptml.exposure.recovery import affine_share, same_index_model, table_share
 from cryptml.exposure.surrogate import Surrogate
+from cryptml.networks.bins import Bins
 from cryptml.networks.extent import IntArray
 from cryptml.networks.network import Network
-from cryptml.networks.rounding.bins import Bins
 from cryptml.splits import Segment
 
 HELD_OUT = 256

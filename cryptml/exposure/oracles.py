@@ -10,10 +10,10 @@ import numpy as np
 from cryptml.fhe.client import ClientCircuit
 from cryptml.fhe.concrete import fhe
 from cryptml.fhe.server import ServerCircuit
+from cryptml.networks.bins import Bins
 from cryptml.networks.boundary import Boundary
 from cryptml.networks.extent import IntArray
 from cryptml.networks.network import Network
-from cryptml.networks.rounding.bins import Bins
 from cryptml.splits import Segment
 
 

@@ -13,9 +13,9 @@ from cryptml.errors import CircuitError, RangeError
 from cryptml.fhe.parameters import CircuitParameters
 from cryptml.fhe.security import SECURITY_BITS
 from cryptml.files import sha256
+from cryptml.networks.bins import Bins
 from cryptml.networks.boundary import Boundary
 from cryptml.networks.extent import IntArray
-from cryptml.networks.rounding.bins import Bins
 from cryptml.splits import Segment
 
 LARGEST_SCALE = 1 << 20

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from cryptml.errors import NetworkError
+from cryptml.networks.bins import Bins
 from cryptml.networks.boundary import Boundary, FloatArray
 from cryptml.networks.classes import positive_class
 from cryptml.networks.extent import IntArray, bits_for
 from cryptml.networks.front_ends import FrontEnd
 from cryptml.networks.layers import Activation, Layer, extents, run_all
 from cryptml.networks.operations import NumpyOperations
-from cryptml.networks.rounding.bins import Bins
 from cryptml.splits import Segment
 
 

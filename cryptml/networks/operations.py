@@ -11,8 +11,8 @@ from typing import Protocol, TypeVar
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from cryptml.networks.bins import Bins
 from cryptml.networks.extent import IntArray
-from cryptml.networks.rounding.bins import Bins
 
 TensorT = TypeVar("TensorT")
 

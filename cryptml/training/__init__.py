@@ -6,9 +6,9 @@ from cryptml.training.evaluation.baseline import Baseline, fit_baseline
 from cryptml.training.evaluation.fidelity import Fidelity, RoundingEffect, measure_fidelity
 from cryptml.training.evaluation.judgement import Judgement, judge
 from cryptml.training.evaluation.measures import Evaluation, Measures, evaluate, evaluate_probabilities
-from cryptml.training.evaluation.model_card import ModelCard, describe_layers, render_model_card
 from cryptml.training.examples import Examples, predict_program
 from cryptml.training.fit import Epoch, History
+from cryptml.training.model_card import ModelCard, describe_layers, render_model_card
 from cryptml.training.progress import EpochProgress
 from cryptml.training.qat import TrainedNetwork, check_convertible, train_network
 from cryptml.training.recipes import recipe, recipe_behind

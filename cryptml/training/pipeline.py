@@ -26,8 +26,8 @@ from cryptml.networks.storage import NETWORK_FILE, save_network
 from cryptml.training.cross_validation import CrossValidation, cross_validate, prepare_folds
 from cryptml.training.evaluation.fidelity import Fidelity, measure_fidelity
 from cryptml.training.evaluation.measures import Evaluation, evaluate_probabilities
-from cryptml.training.evaluation.model_card import ModelCard, describe_layers, render_model_card
 from cryptml.training.examples import Examples, predict_program
+from cryptml.training.model_card import ModelCard, describe_layers, render_model_card
 from cryptml.training.progress import EpochProgress
 from cryptml.training.qat import TrainedNetwork, train_network
 from cryptml.training.recipes import recipe

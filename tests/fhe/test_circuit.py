@@ -16,8 +16,8 @@ from cryptml.fhe.circuit import CircuitSpec, Codec
 from cryptml.fhe.security import SECURITY_BITS
 from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS
 from cryptml.networks import Boundary, Network, Standardisation
+from cryptml.networks.bins import Bins
 from cryptml.networks.layers import Activation, Linear
-from cryptml.networks.rounding.bins import Bins
 from cryptml.networks.rounding.noise import DEFAULT_P_ERROR
 from cryptml.splits import Segment
 

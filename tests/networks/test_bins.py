@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cryptml.errors import NetworkError
-from cryptml.networks.rounding.bins import Bins
+from cryptml.networks.bins import Bins
 
 any_bins = st.builds(Bins, st.integers(-100, 100), st.integers(1, 40), st.integers(0, 5))
 

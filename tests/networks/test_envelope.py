@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cryptml.networks.bins import Bins
 from cryptml.networks.extent import IntArray
 from cryptml.networks.layers import run_all
 from cryptml.networks.operations import NumpyOperations
-from cryptml.networks.rounding.bins import Bins
 from cryptml.networks.rounding.envelope import Interval, IntervalOperations, envelope, split_envelope
 from cryptml.splits import Segment, Side, Split, enumerate_segments, enumerate_splits
 from tests.networks.network_samples import rounded_network

@@ -20,6 +20,7 @@ from cryptml.exposure.audit import audit_segment
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.fhe.settings import CompilerSettings
 from cryptml.networks import Standardisation
+from cryptml.networks.bins import Bins
 from cryptml.networks.boundary import Boundary
 from cryptml.networks.conversion import convert
 from cryptml.networks.conversion.grid import to_boundary
@@ -41,7 +42,6 @@ from cryptml.networks.modules.negacyclic import NegacyclicActivation
 from cryptml.networks.modules.rounded_accumulator import RoundedAccumulator
 from cryptml.networks.network import Network
 from cryptml.networks.operations import NumpyOperations
-from cryptml.networks.rounding.bins import Bins
 from cryptml.networks.rounding.clamping import measure_clamping, within_bins
 from cryptml.networks.rounding.envelope import Interval, IntervalOperations, envelope
 from cryptml.networks.rounding.noise import NoisyOperations

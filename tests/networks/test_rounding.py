@@ -13,6 +13,7 @@ from torch import nn
 
 from cryptml.errors import NetworkError
 from cryptml.networks import Scattering, Standardisation
+from cryptml.networks.bins import MOST_DROPPED_BITS
 from cryptml.networks.conversion import convert, largest_difference, read_stages
 from cryptml.networks.conversion.settling import settle
 from cryptml.networks.layers import Activation, run_all
@@ -20,7 +21,6 @@ from cryptml.networks.modules.blocks import activation, convolution, input_grid,
 from cryptml.networks.modules.dropout import CentredDropout
 from cryptml.networks.modules.negacyclic import NegacyclicActivation
 from cryptml.networks.modules.rounded_accumulator import MARGIN, RoundedAccumulator
-from cryptml.networks.rounding.bins import MOST_DROPPED_BITS
 from cryptml.networks.rounding.noise import NoisyOperations, bin_deviation
 
 FRONT_END = Standardisation(8)

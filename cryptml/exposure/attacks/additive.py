@@ -10,9 +10,9 @@ from cryptml.exposure.attacks.pooling import pooled
 from cryptml.exposure.knowledge import Knowledge, PublicLayer
 from cryptml.exposure.probes import AffinePlan
 from cryptml.exposure.surrogate import Answers, Surrogate
+from cryptml.networks.bins import Bins
 from cryptml.networks.extent import IntArray
 from cryptml.networks.operations import NumpyOperations
-from cryptml.networks.rounding.bins import Bins
 
 
 def additive(known: Knowledge, oracle: Answers, budget: int) -> Surrogate | None:

@@ -19,9 +19,9 @@ from cryptml.exposure.knowledge import Knowledge, PublicLayer
 from cryptml.exposure.operators import Operator, Window
 from cryptml.exposure.probes import AffinePlan
 from cryptml.exposure.surrogate import Answers, Surrogate
+from cryptml.networks.bins import Bins
 from cryptml.networks.extent import IntArray
 from cryptml.networks.operations import NumpyOperations
-from cryptml.networks.rounding.bins import Bins
 
 GOLDEN = (5**0.5 - 1) / 2
 """Multiples of it, modulo 1, lie evenly however many there are."""

@@ -14,10 +14,10 @@ from cryptml.fhe.concrete import fhe
 from cryptml.fhe.parameters import InsecureParameters
 from cryptml.fhe.settings import CompilerSettings, Rounding
 from cryptml.files import sha256
+from cryptml.networks.bins import Bins
 from cryptml.networks.extent import Extent, IntArray, bits_for
 from cryptml.networks.layers import Activation, Layer, propagate_all, run_all
 from cryptml.networks.network import Network
-from cryptml.networks.rounding.bins import Bins
 from cryptml.splits import Segment
 
 SAMPLES = 8

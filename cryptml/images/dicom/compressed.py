@@ -10,7 +10,7 @@ from pydicom.pixels import get_decoder
 from pydicom.uid import UID, RLELossless
 
 from cryptml.errors import ImageError
-from cryptml.images.decoding.codestreams import BASELINE, EXTENDED, LS, read_code_stream
+from cryptml.images.codestreams import BASELINE, EXTENDED, LS, read_code_stream
 from cryptml.images.dicom.header import Header
 from cryptml.images.dicom.names import name_of
 from cryptml.images.dicom.syntaxes import JPEG, JPEG_2000

@@ -21,7 +21,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from cryptml.images.decoding.codestreams import BASELINE, EXTENDED, LOSSLESS, LS
+from cryptml.images.codestreams import BASELINE, EXTENDED, LOSSLESS, LS
 
 NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
 JPEG: Mapping[str, tuple[int, ...]] = {

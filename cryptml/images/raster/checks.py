@@ -11,7 +11,7 @@ from PIL import TiffImagePlugin
 from PIL.TiffTags import TAGS_V2
 
 from cryptml.errors import ImageError
-from cryptml.images.decoding.codestreams import LOSSLESS, LS, read_code_stream
+from cryptml.images.codestreams import LOSSLESS, LS, read_code_stream
 from cryptml.images.limits import ACCEPTED
 
 _TIFF_COMPRESSIONS = ("raw", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits")

@@ -13,7 +13,7 @@ from pydicom.pixels import get_decoder
 from pydicom.uid import JPEGBaseline8Bit
 
 from cryptml.errors import ImageError
-from cryptml.images.decoding.codestreams import read_code_stream
+from cryptml.images.codestreams import read_code_stream
 
 DAMAGED = "the JPEG data are damaged, and a decoder would fill in what is missing; export the picture again"
 

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from cryptml.errors import NetworkError, Problem
+from cryptml.networks.bins import Bins
 from cryptml.networks.boundary import Boundary, FloatArray
 from cryptml.networks.conversion.grid import Reals, to_boundary
 from cryptml.networks.conversion.stages import Stage, read_branch, read_stages
@@ -21,7 +22,6 @@ from cryptml.networks.modules.binned_linear import BinnedLinear
 from cryptml.networks.modules.blocks import ResidualBlock, value_of
 from cryptml.networks.modules.rounded_accumulator import BinnedAccumulator, IntegerBins
 from cryptml.networks.network import Network
-from cryptml.networks.rounding.bins import Bins
 
 
 def convert(module: nn.Sequential, *, name: str, front_end: FrontEnd, classes: Sequence[str]) -> Network:

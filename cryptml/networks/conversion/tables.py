@@ -9,13 +9,13 @@ import torch
 from torch import nn
 
 from cryptml.errors import NetworkError, Problem
+from cryptml.networks.bins import Bins
 from cryptml.networks.boundary import Boundary
 from cryptml.networks.conversion.grid import Reals, to_boundary
 from cryptml.networks.conversion.stages import Stage
 from cryptml.networks.extent import IntArray
 from cryptml.networks.layers import Activation, Layer
 from cryptml.networks.modules.blocks import value_of
-from cryptml.networks.rounding.bins import Bins
 
 
 def reals_of(values: Reals | IntArray, before: Boundary) -> Reals:

@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from cryptml.errors import NetworkError
+from cryptml.networks.bins import Bins
 from cryptml.networks.extent import Extent, IntArray
 from cryptml.networks.layers.base import MAX_TABLE_BITS, Layer, TensorT, as_integers
 from cryptml.networks.operations import Operations
-from cryptml.networks.rounding.bins import Bins
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from cryptml.errors import NetworkError
+from cryptml.networks.bins import MOST_DROPPED_BITS
 from cryptml.networks.extent import IntArray
 from cryptml.networks.modules.blocks import value_of
-from cryptml.networks.rounding.bins import MOST_DROPPED_BITS
 from cryptml.networks.rounding.noise import DEFAULT_P_ERROR, bin_deviation
 
 MARGIN = 1.6
@@ -62,7 +62,7 @@ class BinnedAccumulator(nn.Module):
 
     active: Tensor
     negacyclic: ClassVar[bool] = False
-    """See `cryptml.networks.rounding.bins.Bins`."""
+    """See `cryptml.networks.bins.Bins`."""
     finest: ClassVar[int] = 8
     """How near integers come to a bin's width, where weights are multiplied for it: it never shrinks, and grows by less than 1/finest, as
     far as `MOST_DROPPED_BITS` allow. The larger, the larger are the weights."""
@@ -210,7 +210,7 @@ class IntegerBins:
         dropped_bits: Of every channel.
         factor: (channels,) int64, 1 or more: what the layer's weights and bias are multiplied by.
         shift: (channels,) int64, added behind.
-        negacyclic: See `cryptml.networks.rounding.bins.Bins`.
+        negacyclic: See `cryptml.networks.bins.Bins`.
     """
 
     count: int

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cryptml.networks.bins import Bins
 from cryptml.networks.extent import IntArray
 from cryptml.networks.layers import extents, propagate_all, run_all
 from cryptml.networks.network import Network
 from cryptml.networks.operations import NumpyOperations
-from cryptml.networks.rounding.bins import Bins
 from cryptml.splits import Segment
 
 

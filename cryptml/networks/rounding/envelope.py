@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cryptml.networks.bins import Bins
 from cryptml.networks.extent import IntArray
 from cryptml.networks.layers import propagate_all, run_all
 from cryptml.networks.network import Network
 from cryptml.networks.operations import NumpyOperations
-from cryptml.networks.rounding.bins import Bins
 from cryptml.splits import Segment, Side, Split
 
 _NUMPY = NumpyOperations()

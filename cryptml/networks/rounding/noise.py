@@ -7,9 +7,9 @@ from statistics import NormalDist
 
 import numpy as np
 
+from cryptml.networks.bins import Bins
 from cryptml.networks.extent import IntArray
 from cryptml.networks.operations import NumpyOperations
-from cryptml.networks.rounding.bins import Bins
 
 DEFAULT_P_ERROR = 2.0**-40
 """Probability that one programmable bootstrap gives a wrong result: Concrete's own default, and the noise that training adds."""

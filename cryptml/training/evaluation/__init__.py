@@ -1,1 +1,1 @@
-"""How good a network is: curves, intervals, agreement, the model card."""
+"""How good a network is: curves, intervals, agreement, baselines."""
