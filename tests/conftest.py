@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.configuration import set_hypothesis_home_dir
 
 warnings.filterwarnings("ignore", module="brevitas|torch")
 
@@ -21,6 +23,8 @@ from cryptml.networks.layers import Activation, Layer, Linear
 from cryptml.splits import Split
 from cryptml.verification.local_service import local_service
 
+# What it learns of failed examples stays out of the working tree.
+set_hypothesis_home_dir(Path(tempfile.gettempdir()) / f"cryptml-hypothesis-{os.getuid()}")
 # Tests run beside each other: how long an example takes says nothing.
 settings.register_profile("beside-others", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("beside-others")
