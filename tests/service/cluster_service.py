@@ -25,6 +25,7 @@ from cryptml_server.workers.factory import create_workers
 from cryptml_server.workers.local import Supervisor
 from cryptml_server.workers.ray.circuits import ShippedCircuits
 from cryptml_server.workers.ray.node import NodeWorker
+from cryptml_server.workers.ray.timings import RayTimings
 from cryptml_server.workers.ray.worker import RayWorker
 
 from cryptml import cluster
@@ -209,7 +210,7 @@ def test_an_evaluation_past_its_time_is_stopped(
     one, _ = clients
     assert one.evaluate(shared)
     first, evaluating = shared.process, evaluator(shared)
-    monkeypatch.setattr("cryptml_server.workers.ray.worker.RETURN_SECONDS", 0.5)
+    monkeypatch.setattr(shared, "timings", RayTimings(back=0.5))
     monkeypatch.setattr(shared, "_deadline", 1.0)
     os.kill(evaluating, signal.SIGSTOP)
     assert refusal(lambda: one.evaluate(shared)) == (504, "Evaluation too slow")
@@ -238,7 +239,7 @@ def test_a_node_keeps_the_time_itself(tmp_path: Path) -> None:
 
 
 def test_a_full_cluster_is_said_and_waited_for(
-    nodes: TwoNodes, clients: tuple[Client, Client], shared: RayWorker, monkeypatch: pytest.MonkeyPatch
+    nodes: TwoNodes, clients: tuple[Client, Client], shared: RayWorker
 ) -> None:
     one, _ = clients
     shared.stop()
@@ -252,14 +253,14 @@ def test_a_full_cluster_is_said_and_waited_for(
 
     others = [ray.remote(Idle).options(num_cpus=1).remote() for _ in range(2)]
     ray.get([other.describe.remote() for other in others])
-    monkeypatch.setattr("cryptml_server.workers.ray.worker.PLACE_SECONDS", 1.0)
-    worker = RayWorker(ray, ShippedCircuits(ray), threads=1, cached_keys=1, deadline_seconds=60)
+    hurried = RayTimings(place=1.0)
+    worker = RayWorker(ray, ShippedCircuits(ray), threads=1, cached_keys=1, deadline_seconds=60, timings=hurried)
     try:
         with pytest.raises(ServerError, match="no node had 1 free CPUs within 1 s") as full:
             worker.start((one.circuit,))
         assert (answered(full.value)[0], full.value.retry_after) == (503, 30)
         assert not worker.alive
-        monkeypatch.undo()
+        worker.timings = RayTimings()
         for other in others:
             ray.kill(other)
         assert one.evaluate(worker)

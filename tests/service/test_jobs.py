@@ -33,7 +33,7 @@ from cryptml_server.base.settings import Settings
 from cryptml_server.database import Database, DatabaseUnavailable, replicas
 from cryptml_server.http.routes.jobs import describe_job
 from cryptml_server.jobs.claims import MOST_BEGUN, JobClaims
-from cryptml_server.jobs.dispatcher import Dispatcher
+from cryptml_server.jobs.dispatcher import Dispatcher, DispatcherTimings
 from cryptml_server.jobs.replicas import GONE_SECONDS, Replica
 from cryptml_server.jobs.rows import DONE, FAILED, RUNNING, WAITING, Job
 from cryptml_server.jobs.service import JobService
@@ -314,7 +314,11 @@ class FakeRegistry:
 
 
 def dispatching(
-    jobs: JobStore, database: Database, workers: list[FakeWorker], then: Callable[[Dispatcher], Any]
+    jobs: JobStore,
+    database: Database,
+    workers: list[FakeWorker],
+    then: Callable[[Dispatcher], Any],
+    **timings: float,
 ) -> WorkerPool:
     """Run a dispatcher while something asynchronous goes on beside it."""
     pool = WorkerPool(tuple(workers), cached_keys=2, waiting=4)  # type: ignore[arg-type]
@@ -330,6 +334,7 @@ def dispatching(
             replica,
             draining=Draining(),
             metrics=Metrics(),
+            timings=DispatcherTimings(**timings),
         )
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(dispatcher.run)
@@ -487,7 +492,6 @@ def test_one_job_beside_a_hundred_waits_for_two_at_most(database: Database, tena
 def test_an_end_is_written_when_the_database_is_back(
     jobs: JobStore, database: Database, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cryptml_server.jobs.dispatcher.AGAIN_SECONDS", 0.02)
     job = submit(jobs, tenant)
     finish, failures = JobClaims.finish, iter(range(3))
 
@@ -501,7 +505,7 @@ def test_an_end_is_written_when_the_database_is_back(
     async def then(_: Dispatcher) -> None:
         await ended(jobs, tenant, job.id)
 
-    dispatching(jobs, database, [FakeWorker(lambda body: body)], then)
+    dispatching(jobs, database, [FakeWorker(lambda body: body)], then, again=0.02)
     assert jobs.output(tenant, job.id)[1] == b"input"
 
 
@@ -611,8 +615,6 @@ def test_a_job_taken_up_without_a_word_waits_again(
     jobs: JobStore, database: Database, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The database wrote the claim, and the connection broke before it said so."""
-    monkeypatch.setattr("cryptml_server.jobs.dispatcher.LOOK_SECONDS", 0.05)
-    monkeypatch.setattr("cryptml_server.jobs.dispatcher.PUT_OFF_SECONDS", 0.05)
     job = submit(jobs, tenant)
     claim, once = JobClaims.claim, iter([True])
 
@@ -627,14 +629,11 @@ def test_a_job_taken_up_without_a_word_waits_again(
     async def then(_: Dispatcher) -> None:
         await ended(jobs, tenant, job.id)
 
-    dispatching(jobs, database, [FakeWorker(lambda body: body)], then)
+    dispatching(jobs, database, [FakeWorker(lambda body: body)], then, look=0.05, put_off=0.05)
     assert jobs.output(tenant, job.id)[1] == b"input"
 
 
-def test_what_is_wanting_for_a_while_does_not_fail_a_job(
-    jobs: JobStore, database: Database, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("cryptml_server.jobs.dispatcher.PUT_OFF_SECONDS", 0.001)
+def test_what_is_wanting_for_a_while_does_not_fail_a_job(jobs: JobStore, database: Database, tenant: Tenant) -> None:
     job, wanting = submit(jobs, tenant), iter(range(MOST_BEGUN + 10))
 
     def act(body: bytes) -> bytes:
@@ -645,14 +644,13 @@ def test_what_is_wanting_for_a_while_does_not_fail_a_job(
     async def then(_: Dispatcher) -> None:
         await ended(jobs, tenant, job.id)
 
-    dispatching(jobs, database, [FakeWorker(act)], then)
+    dispatching(jobs, database, [FakeWorker(act)], then, put_off=0.001)
     assert jobs.find(tenant, job.id).state == DONE
 
 
 def test_what_looks_after_jobs_goes_on_whatever_happens(
     jobs: JobStore, database: Database, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cryptml_server.jobs.dispatcher.LOOK_SECONDS", 0.02)
     first, failures = JobClaims.first, iter(range(3))
 
     def odd(self: JobClaims, circuits: frozenset[str]) -> list[Job]:
@@ -666,7 +664,7 @@ def test_what_looks_after_jobs_goes_on_whatever_happens(
     async def then(_: Dispatcher) -> None:
         await ended(jobs, tenant, job.id)
 
-    dispatching(jobs, database, [FakeWorker(lambda body: body)], then)
+    dispatching(jobs, database, [FakeWorker(lambda body: body)], then, look=0.02)
 
 
 def test_waiting_for_an_end_ends_in_time(jobs: JobStore, database: Database) -> None:

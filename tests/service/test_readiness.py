@@ -339,8 +339,7 @@ class Silent:
         self.may.wait(PATIENCE_SECONDS)
 
 
-def test_one_thread_waits_for_a_database_however_many_ask(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cryptml_server.operations.readiness.DATABASE_SECONDS", 0.2)
+def test_one_thread_waits_for_a_database_however_many_ask() -> None:
     silent = Silent()
     supervisor = Supervisor(threads=1, cached_keys=1, deadline_seconds=60)
     pool = WorkerPool((supervisor,), cached_keys=1, waiting=1)
@@ -348,7 +347,7 @@ def test_one_thread_waits_for_a_database_however_many_ask(monkeypatch: pytest.Mo
     async def run() -> None:
         await pool.start(())
         await asyncio.to_thread(supervisor.ping)
-        readiness = Readiness(pool, silent, Draining())  # type: ignore[arg-type]
+        readiness = Readiness(pool, silent, Draining(), database_seconds=0.2)  # type: ignore[arg-type]
         for _ in range(3):
             asked = await asyncio.gather(*(readiness.require() for _ in range(20)), return_exceptions=True)
             assert all(isinstance(each, Unavailable) for each in asked)

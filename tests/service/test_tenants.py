@@ -32,6 +32,7 @@ from cryptml_server.base.models import Circuit
 from cryptml_server.base.settings import Settings
 from cryptml_server.database import Database, DatabaseUnavailable, daily_usage, evaluation_keys
 from cryptml_server.keys.files import KeyFiles
+from cryptml_server.keys.receiving import LeastRate
 from cryptml_server.keys.store import EvaluationKeyStore
 from cryptml_server.keys.uploads import UploadService
 from cryptml_server.parts import open_database
@@ -215,9 +216,9 @@ def test_counts_are_exact_when_many_count_at_once(store: TenantStore, database: 
     assert outcomes.count(None) == 50 == meters[0].used_today(tenant)
 
 
-def test_a_locked_database_is_said_to_be_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cryptml_server.database.engine.BUSY_SECONDS", 0.2)
-    opened = open_database(Settings(data=tmp_path))
+def test_a_locked_database_is_said_to_be_unavailable(tmp_path: Path) -> None:
+    opened = Database(Settings(data=tmp_path).database_url, busy_seconds=0.2)
+    opened.upgrade()
     holder = sqlite3.connect(tmp_path / "cryptml.db", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     with pytest.raises(DatabaseUnavailable):
@@ -599,8 +600,10 @@ def test_what_a_full_disk_took_is_there_once(store: TenantStore, keys: Keys, mon
     assert keys.store.holds(tenant, small(), sha256(BODY))
 
 
-def test_an_upload_that_trickles_in_is_ended(store: TenantStore, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_upload_that_trickles_in_is_ended(store: TenantStore, keys: Keys, database: Database) -> None:
     tenant, _ = store.add("clinic", Quotas())
+    rate = LeastRate(after_seconds=0.05, bytes_per_second=300)
+    uploads = UploadService(keys.files, database, limit=10_000, seconds=5, rate=rate)
 
     async def trickle(pause: float, size: int) -> Any:
         for start in range(0, len(BODY), size):
@@ -609,17 +612,15 @@ def test_an_upload_that_trickles_in_is_ended(store: TenantStore, keys: Keys, mon
 
     async def send(pause: float, size: int) -> None:
         body = trickle(pause, size)
-        async with keys.uploads.part(tenant, small(), sha256(BODY), body, offset=0, length=len(BODY)) as (path, _):
+        async with uploads.part(tenant, small(), sha256(BODY), body, offset=0, length=len(BODY)) as (path, _):
             keys.store.keep(tenant, small(), sha256(BODY), path)
 
-    monkeypatch.setattr("cryptml_server.keys.receiving.RATE_SECONDS", 0.05)
-    monkeypatch.setattr("cryptml_server.keys.receiving.LEAST_BYTES_PER_SECOND", 300)
     with pytest.raises(ServerError, match="fewer than 300 a second") as refused:
         anyio.run(send, 0.02, 1)
     assert answered(refused.value) == (408, "Upload too slow")
-    there = keys.uploads.offset(tenant, small(), sha256(BODY))
+    there = uploads.offset(tenant, small(), sha256(BODY))
     assert 1 <= there <= 3, "it may go on there"
-    keys.uploads.discard(tenant, small(), sha256(BODY))
+    uploads.discard(tenant, small(), sha256(BODY))
     anyio.run(send, 0.07, len(BODY))
     assert keys.store.holds(tenant, small(), sha256(BODY)), "slow, but fast enough"
 
@@ -714,9 +715,8 @@ def test_a_database_is_its_owners_alone_and_of_this_version(tmp_path: Path) -> N
         open_database(Settings(data=tmp_path))
 
 
-def test_a_lock_on_postgresql_is_an_answer_too(postgresql: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cryptml_server.database.engine.BUSY_SECONDS", 0.3)
-    opened = Database(postgresql())
+def test_a_lock_on_postgresql_is_an_answer_too(postgresql: Any) -> None:
+    opened = Database(postgresql(), busy_seconds=0.3)
     opened.upgrade()
     tenant, _ = TenantStore(opened).add("clinic", Quotas())
     meter = UsageMeter(opened)
