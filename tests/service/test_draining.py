@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 
 from benchmarks.machine import children
-from cryptml.bundle import ClientBundle
-from cryptml.fhe.client import ClientCircuit, KeySet
-from cryptml.files import sha256
+from cryptml.bundle import ServerBundle
 from cryptml.verification.local_service import LocalService, local_service
+from tests.service.clinic import Clinic
+from tests.waiting import wait_for_end
 
 pytestmark = pytest.mark.encrypted
 
@@ -27,24 +26,12 @@ SECONDS = 20
 class Asking:
     """A client with keys at a service, and an evaluation that it waits for."""
 
-    def __init__(self, service: LocalService, bundle: Path) -> None:
-        (step,) = ClientBundle.load(bundle / "client").server_steps
-        keys = KeySet.generate(step.circuit)
-        self.client = ClientCircuit(step.circuit, keys)
-        self.values = np.ones((1, *step.circuit.reads.shape), dtype=np.int64)
+    def __init__(self, service: LocalService, bundle: ServerBundle) -> None:
+        self.clinic = Clinic(bundle)
         self.http = httpx.Client(base_url=service.url, timeout=60)
-        self.headers = {"CryptML-Circuit": sha256(step.circuit.client_specs), "CryptML-Evaluation-Keys": keys.digest}
-        path = f"/v1/models/tiny/evaluation-keys/{keys.digest}"
-        stored = self.http.put(path, params={"segment": 0}, content=keys.evaluation_keys, headers=self.headers)
-        assert stored.status_code == 201
+        self.clinic.upload(self.http)
         self.answers: list[httpx.Response] = []
-        self.thread = threading.Thread(target=self._ask)
-
-    def _ask(self) -> None:
-        body = self.client.encrypt(self.values)
-        self.answers.append(
-            self.http.post("/v1/models/tiny/segments/0/evaluations", content=body, headers=self.headers)
-        )
+        self.thread = threading.Thread(target=lambda: self.answers.append(self.clinic.ask(self.http)))
 
 
 def worker_of(service: LocalService) -> int:
@@ -52,24 +39,11 @@ def worker_of(service: LocalService) -> int:
     return worker
 
 
-def ended(pid: int) -> bool:
-    """Wait for a process to end; one that nobody has asked about yet has ended too."""
-    deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline:
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-                return True
-        except OSError:
-            return True
-        time.sleep(0.05)
-    return False
-
-
 @pytest.mark.parametrize("stuck", [False, True])
 def test_an_evaluation_is_finished_or_told_to_come_back(build_tiny: Any, tmp_path: Path, stuck: bool) -> None:
-    bundle = build_tiny("CCSCC").folder
+    bundle = build_tiny("CCSCC")
     seconds = {"CRYPTML_DRAIN_SECONDS": "1" if stuck else "60"}
-    with local_service([bundle], tmp_path / "data", seconds) as service:
+    with local_service([bundle.folder], tmp_path / "data", seconds) as service:
         asking, worker = Asking(service, bundle), worker_of(service)
         os.kill(worker, signal.SIGSTOP)  # as long as an evaluation may take
         asking.thread.start()
@@ -85,6 +59,6 @@ def test_an_evaluation_is_finished_or_told_to_come_back(build_tiny: Any, tmp_pat
             assert int(answer.headers["retry-after"]) > 0
         else:
             assert answer.status_code == 200
-            assert asking.client.decrypt(answer.content).shape[0] == 1
-        assert ended(service.pid)
-        assert ended(worker)
+            assert asking.clinic.client.decrypt(answer.content).shape[0] == 1
+        wait_for_end(service.pid, seconds=SECONDS)
+        wait_for_end(worker, seconds=SECONDS)

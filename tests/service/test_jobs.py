@@ -50,10 +50,11 @@ from hypothesis import strategies as st
 from sqlalchemy import delete
 
 from benchmarks.machine import children
-from benchmarks.requester import Requester, connect
+from benchmarks.requester import connect
 from cryptml.networks import Network
 from cryptml.verification.local_service import LocalService, local_service
 from tests.service.answered import answered
+from tests.service.clinic import Clinic, add_clinic
 
 CIRCUIT = Circuit("tiny", 0, (0, 1), Path(), "0" * 64, "1" * 64, (1, 100), (1, 2))
 KEYS = "a" * 64
@@ -509,14 +510,13 @@ def test_an_end_is_written_when_the_database_is_back(
     assert jobs.output(tenant, job.id)[1] == b"input"
 
 
-class Clinic(Requester):
-    """A tenant of a service that can be killed and started again, with keys and a ciphertext."""
+class LastingClinic(Clinic):
+    """A tenant of a service that can be killed and started again."""
 
     def __init__(self, bundle: Any, data: Path, network: Network) -> None:
-        super().__init__(bundle, "tiny")
+        super().__init__(bundle)
         self.data = data
-        self.token = _token(data)
-        self.values = np.ones((1, *self.circuit.reads.shape), dtype=np.int64)
+        self.token = add_clinic(data)
         self.expected = network.run(self.values, self.circuit.segment)
 
     @contextmanager
@@ -527,35 +527,21 @@ class Clinic(Requester):
         ):
             yield running, http
 
-    def upload(self, http: httpx.Client) -> None:
-        self.store_keys(http).raise_for_status()
-
-    def post(self, http: httpx.Client, **headers: str) -> httpx.Response:
-        body = self.client.encrypt(self.values)
-        return http.post(self.evaluations_path, content=body, headers={**self.names, **headers})
-
     def check(self, answer: httpx.Response) -> None:
         answer.raise_for_status()
         np.testing.assert_array_equal(self.client.decrypt(answer.content), self.expected)
 
 
-def _token(data: Path) -> str:
-    database = open_database(Settings(data=data))
-    _, token = TenantStore(database).add("clinic", Quotas())
-    database.close()
-    return token
-
-
 @pytest.fixture(scope="module")
-def clinic(build_tiny: Callable[[str], Any], tiny: Network, tmp_path_factory: pytest.TempPathFactory) -> Clinic:
-    return Clinic(build_tiny("CCSCC"), tmp_path_factory.mktemp("jobs"), tiny)
+def clinic(build_tiny: Callable[[str], Any], tiny: Network, tmp_path_factory: pytest.TempPathFactory) -> LastingClinic:
+    return LastingClinic(build_tiny("CCSCC"), tmp_path_factory.mktemp("jobs"), tiny)
 
 
 @pytest.mark.encrypted
-def test_a_job_over_http_survives_kills_and_is_cancelled_for_good(clinic: Clinic) -> None:
+def test_a_job_over_http_survives_kills_and_is_cancelled_for_good(clinic: LastingClinic) -> None:
     with clinic.service() as (running, http):
         clinic.upload(http)
-        accepted = clinic.post(http, Prefer="respond-async")
+        accepted = clinic.ask(http, Prefer="respond-async")
         assert accepted.status_code == 202
         assert accepted.headers["Preference-Applied"] == "respond-async"
         place = accepted.headers["Location"]
@@ -569,8 +555,8 @@ def test_a_job_over_http_survives_kills_and_is_cancelled_for_good(clinic: Clinic
         assert http.get(place).status_code == http.get(f"{place}/result").status_code == 404
         (worker,) = children(running.pid)
         os.kill(worker, signal.SIGSTOP)  # an evaluation that takes for ever
-        stuck = clinic.post(http, Prefer="respond-async").headers["Location"]
-        behind = clinic.post(http, Prefer="respond-async", **{"Idempotency-Key": "k" * 16}).headers["Location"]
+        stuck = clinic.ask(http, Prefer="respond-async").headers["Location"]
+        behind = clinic.ask(http, Prefer="respond-async", **{"Idempotency-Key": "k" * 16}).headers["Location"]
         while http.get(stuck).json()["state"] != "running":
             time.sleep(0.02)
         assert http.get(behind).json()["ahead"] == 0
@@ -581,11 +567,11 @@ def test_a_job_over_http_survives_kills_and_is_cancelled_for_good(clinic: Clinic
         for place in (stuck, behind):
             assert http.get(place, headers={"Prefer": "wait=30"}).json()["state"] == "done"
             clinic.check(http.get(f"{place}/result"))
-        again = clinic.post(http, Prefer="respond-async", **{"Idempotency-Key": "k" * 16})
+        again = clinic.ask(http, Prefer="respond-async", **{"Idempotency-Key": "k" * 16})
         assert again.status_code == 409, "encrypted anew it is another request"
         (worker,) = children(running.pid)
         os.kill(worker, signal.SIGSTOP)
-        stuck = clinic.post(http, Prefer="respond-async").headers["Location"]
+        stuck = clinic.ask(http, Prefer="respond-async").headers["Location"]
         while http.get(stuck).json()["state"] != "running":
             time.sleep(0.02)
         http.delete(stuck).raise_for_status()
@@ -593,21 +579,21 @@ def test_a_job_over_http_survives_kills_and_is_cancelled_for_good(clinic: Clinic
         while worker in children(running.pid):
             assert time.monotonic() < deadline, "the evaluation really stops"
             time.sleep(0.05)
-        clinic.check(clinic.post(http))
+        clinic.check(clinic.ask(http))
         listed = http.get("/v1/jobs").json()["jobs"]
         assert [each["state"] for each in listed] == ["done", "done"]
 
 
 @pytest.mark.encrypted
-def test_who_hangs_up_does_not_keep_the_worker(clinic: Clinic) -> None:
+def test_who_hangs_up_does_not_keep_the_worker(clinic: LastingClinic) -> None:
     with clinic.service() as (running, http):
         clinic.upload(http)
-        clinic.check(clinic.post(http))
+        clinic.check(clinic.ask(http))
         (worker,) = children(running.pid)
         os.kill(worker, signal.SIGSTOP)
         with pytest.raises(httpx.ReadTimeout):
-            clinic.post(httpx.Client(base_url=running.url, headers=http.headers, timeout=1.0))
-        clinic.check(clinic.post(http))
+            clinic.ask(httpx.Client(base_url=running.url, headers=http.headers, timeout=1.0))
+        clinic.check(clinic.ask(http))
         assert worker not in children(running.pid)
 
 
