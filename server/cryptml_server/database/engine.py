@@ -194,7 +194,7 @@ def _revision(connection: Connection) -> str | None:
 
 
 def _create(connection: Connection) -> None:
-    """Make the tables of an empty database as all migrations together would (`tests/service/test_database.py` compares them)."""
+    """Make the tables of an empty database as all migrations together would (`tests/service/database/test_database.py` compares them)."""
     metadata.create_all(connection)
     connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
     connection.execute(text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": REVISION})

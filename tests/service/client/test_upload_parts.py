@@ -17,7 +17,7 @@ from cryptml_client.uploading import LEAST_PART_BYTES, MOST_DISAGREEMENTS, PART_
 
 from cryptml.errors import ServiceError, ServiceProtocolError, ServiceRefused, ServiceUnavailable
 from tests.bounds import ENDS_SECONDS
-from tests.service.awkward import HTML, answer, listening, read_head, read_request
+from tests.service.client.awkward import HTML, answer, listening, read_head, read_request
 
 DIGEST = "0" * 64
 TOO_LARGE = answer(413, HTML)

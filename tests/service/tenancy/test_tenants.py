@@ -290,7 +290,7 @@ def test_the_commands_add_list_change_rotate_and_revoke(tmp_path: Path) -> None:
 
 
 def test_budgets_of_a_profile_lie_below_what_recovers_a_segment(tmp_path: Path) -> None:
-    profile = Path(__file__).parents[2] / "profiles/conv/xeon-2-cores/profile.json"
+    profile = Path(__file__).parents[3] / "profiles/conv/xeon-2-cores/profile.json"
     known = {
         (each["start"], each["stop"]): each["exposure"]["queries"]
         for each in json.loads(profile.read_text())["segments"]
