@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from tests.waiting import wait_for
+
 STORE_BYTES = 200 << 20
-PATIENCE_SECONDS = 180
 MARK = f"CRYPTML_TEST_OF={os.getpid()}"
 """In the environment of the nodes and of what they start."""
 
@@ -79,11 +79,13 @@ def two_nodes() -> Iterator[TwoNodes]:
 
         ray.shutdown()
         nodes.cluster.shutdown()
-    if not wait_for(lambda: not leftovers(), "processes of the cluster to end", raises=False):
+    try:
+        wait_for(lambda: not leftovers(), "processes of the cluster to end")
+    except AssertionError as error:
         found = {pid: command(pid)[:200] for pid in leftovers()}
         for pid in found:
             os.kill(pid, signal.SIGKILL)
-        raise AssertionError(f"left behind: {found}")
+        raise AssertionError(f"left behind: {found}") from error
 
 
 def leftovers() -> list[int]:
@@ -114,19 +116,3 @@ def parent(pid: int) -> int:
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     except OSError:
         return 0
-
-
-def children(pid: int) -> list[int]:
-    return [each for each in processes() if parent(each) == pid]
-
-
-def wait_for(found: Any, what: str, *, raises: bool = True) -> Any:
-    """Return the first thing found that is true."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        if value := found():
-            return value
-        time.sleep(0.1)
-    if raises:
-        raise AssertionError(f"waited {PATIENCE_SECONDS} s for {what}")
-    return None

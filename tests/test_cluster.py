@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.encrypted
 
 
-@pytest.mark.parametrize("file", ["tests/service/cluster_service.py", "tests/profiler/cluster_machines.py"])
+@pytest.mark.parametrize("file", ["tests/service/workers/cluster_service.py", "tests/profiler/cluster_machines.py"])
 def test_on_a_real_cluster(file: str, tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="ray is not installed; cryptml[ray] has it")
     command = [

@@ -14,6 +14,8 @@ import httpx
 import pytest
 from coverage import CoverageData
 
+from tests.waiting import wait_until_ready
+
 ROOT = Path(__file__).parent.parent
 SECONDS = 60
 
@@ -58,10 +60,8 @@ def test_a_service_ended_by_sigterm_and_its_worker_are_measured(build_tiny: Any,
     try:
         assert service.stdout is not None
         url = next(line for line in service.stdout if " at http" in line).rpartition(" at ")[2].strip()
-        deadline = time.monotonic() + SECONDS
-        while not httpx.get(f"{url}/v1/health/ready", timeout=SECONDS).is_success:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        with httpx.Client(base_url=url, timeout=SECONDS) as http:
+            wait_until_ready(http, seconds=SECONDS)
         service.send_signal(signal.SIGTERM)
         assert service.wait(SECONDS) == 0
     finally:

@@ -34,9 +34,19 @@ class KeyUpload:
         step: A server segment that the keys are for.
         keys: Of this client; their secret half stays.
         progress: Told how much is there.
+        part_bytes: Of the first part; smaller ones where that does not come through.
     """
 
-    def __init__(self, transport: Transport, model: str, step: ServerStep, keys: KeySet, progress: Progress) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        model: str,
+        step: ServerStep,
+        keys: KeySet,
+        progress: Progress,
+        *,
+        part_bytes: int = PART_BYTES,
+    ) -> None:
         self._transport = transport
         self._path = f"/v1/models/{model}/evaluation-keys/{keys.digest}"
         self._query = {"segment": step.index}
@@ -46,7 +56,7 @@ class KeyUpload:
         self._offset: int | None = None
         self._there = 0
         self._disagreements = 0
-        self._most = PART_BYTES
+        self._most = part_bytes
 
     def is_stored(self) -> bool:
         """Return whether the service has the keys; if not, learn how much of them.

@@ -90,12 +90,21 @@ class Search:
         examples: All pictures, behind the front end of every design.
         price: Of this machine.
         settings: See there.
+        most_refused: Designs that `step` looks at, at most, before it gives up.
 
     Raises:
         SettingError: If the folder holds a study with other settings or no study, or the budget is less than a call takes.
     """
 
-    def __init__(self, folder: Path, examples: Examples, price: PriceModel, settings: SearchSettings) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        examples: Examples,
+        price: PriceModel,
+        settings: SearchSettings,
+        *,
+        most_refused: int = MOST_REFUSED,
+    ) -> None:
         if settings.max_evaluate_ms <= price.call:
             raise SettingError(
                 f"a budget of {settings.max_evaluate_ms:g} ms is no more than the {price.call:.0f} ms of a call that computes nothing; "
@@ -106,6 +115,7 @@ class Search:
         self._examples = examples
         self._price = price
         self._settings = settings
+        self._most_refused = most_refused
         self._prepared: tuple[Fold, ...] | None = None
         wanted = {
             **asdict(settings),
@@ -176,12 +186,12 @@ class Search:
             tell: Hears what is done.
 
         Raises:
-            SettingError: If hundreds in a row do not fit.
+            SettingError: If too many in a row do not fit.
         """
         if self._prepared is None:
             self.prepare()
         reason, known = "nothing drawn", [each.design for each in self.found()]
-        for refused in range(MOST_REFUSED):
+        for refused in range(self._most_refused):
             trial = self._study.ask()
             if tell is not None:
                 tell(f"looking for a design that fits ({refused} refused)")
@@ -207,7 +217,7 @@ class Search:
             self._study.tell(trial, [validated.quantised.auc, milliseconds])
             return next(each for each in self.found() if each.number == trial.number)
         raise SettingError(
-            f"none of {MOST_REFUSED} designs is new and fits {self._settings.max_evaluate_ms:g} ms (the last one: {reason}); "
+            f"none of {self._most_refused} designs is new and fits {self._settings.max_evaluate_ms:g} ms (the last one: {reason}); "
             "give a larger budget"
         )
 

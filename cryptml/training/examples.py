@@ -55,6 +55,7 @@ class Examples:
         seed: int = 0,
         augmentation: str | None = None,
         tell: Callable[[int], None] | None = None,
+        most_bytes: int = MOST_BYTES,
     ) -> Examples:
         """Put a data set through the front end.
 
@@ -65,10 +66,11 @@ class Examples:
             seed: Of the variants.
             augmentation: One of `cryptml.datasets.base.AUGMENTATIONS`, what variants may differ in; the data set's own if None.
             tell: Hears how many views are ready, after each.
+            most_bytes: That all views together may take.
 
         Raises:
             DatasetError: If the pictures have another side than the front end takes.
-            SettingError: If so many views take more than `MOST_BYTES`.
+            SettingError: If so many views take more than ``most_bytes``.
         """
         if dataset.side != front_end.side:
             raise DatasetError(
@@ -77,10 +79,10 @@ class Examples:
             )
         plain = Standardisation(front_end.side)
         values = dataset.side**2 + (0 if front_end == plain else math.prod(front_end.shape))
-        if views * len(dataset) * values * 4 > MOST_BYTES:
+        if views * len(dataset) * values * 4 > most_bytes:
             raise SettingError(
                 f"{views} views of {len(dataset)} pictures of side {dataset.side} take {views * len(dataset) * values * 4 / 1e9:.1f} GB "
-                f"where {MOST_BYTES / 1e9:.1f} are allowed; choose fewer views, a smaller side or fewer pictures"
+                f"where {most_bytes / 1e9:.1f} are allowed; choose fewer views, a smaller side or fewer pictures"
             )
         regions = torch.tensor(dataset.images)[:, None]
         generator = torch.Generator().manual_seed(seed)

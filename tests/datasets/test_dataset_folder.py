@@ -9,6 +9,7 @@ import PIL.Image
 import pytest
 
 from cryptml.datasets import LoadOptions, load_dataset
+from cryptml.datasets.folder.loading import load
 from cryptml.errors import DatasetError
 
 GREY = np.random.default_rng(0)
@@ -158,10 +159,9 @@ def test_a_class_that_could_not_be_stored_is_refused_before_anything_is_read(roo
         load_dataset(f"folder:{root}", 8)
 
 
-def test_more_values_than_are_held_at_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cryptml.datasets.folder.loading.MOST_VALUES", 300)
+def test_more_values_than_are_held_at_once(root: Path) -> None:
     with pytest.raises(DatasetError, match="choose a side of at most 8"):
-        load_dataset(f"folder:{root}", 16)
+        load(root, 16, most_values=300)
 
 
 class TestDuplicates:

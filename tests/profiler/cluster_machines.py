@@ -16,7 +16,8 @@ from cryptml.networks import Network
 from cryptml.networks.storage import save_network
 from cryptml.profiler.measure.machine import describe_machine
 from cryptml.profiler.plan.report import load_report
-from tests.ray_cluster import TwoNodes, two_nodes, wait_for
+from tests.ray_cluster import TwoNodes, two_nodes
+from tests.waiting import wait_for
 
 pytestmark = [
     pytest.mark.encrypted,

@@ -89,14 +89,13 @@ def test_a_design_that_was_interrupted_is_looked_at_again(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cryptml.search.study.MOST_REFUSED", 1)
-    study = Search(tmp_path, examples, PRICE, SETTINGS)
+    study = Search(tmp_path, examples, PRICE, SETTINGS, most_refused=1)
     study.begin_with([known])
     with monkeypatch.context() as patch:
         patch.setattr("cryptml.search.study.cross_validate", interrupted)
         with pytest.raises(KeyboardInterrupt):
             study.step()
-    again = Search(tmp_path, examples, PRICE, SETTINGS)
+    again = Search(tmp_path, examples, PRICE, SETTINGS, most_refused=1)
     again.begin_with([known])
     assert again.step().design == known
 
@@ -104,8 +103,7 @@ def test_a_design_that_was_interrupted_is_looked_at_again(
 def test_no_design_is_trained_twice(examples: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     known = Design(FRONT_END, 1, (ConvolutionDesign(4, 4, 4),), 8, True, "triangle", False, 5, 5, 3, 3, 0.5)
     monkeypatch.setattr("cryptml.search.study.suggest", lambda *_: known)
-    monkeypatch.setattr("cryptml.search.study.MOST_REFUSED", 2)
-    study = Search(tmp_path, examples, PRICE, SETTINGS)
+    study = Search(tmp_path, examples, PRICE, SETTINGS, most_refused=2)
     study.step()
     with pytest.raises(SettingError, match="none of 2 designs is new and fits 400 ms .+ was trained already"):
         study.step()
@@ -140,11 +138,8 @@ def test_a_design_that_no_search_chooses_is_no_beginning(
         study.begin_with([replace(known, **change)])
 
 
-def test_a_budget_that_nothing_fits_is_said_to_be_too_small(
-    examples: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("cryptml.search.study.MOST_REFUSED", 5)
-    study = Search(tmp_path, examples, PRICE, replace(SETTINGS, max_evaluate_ms=11.0))
+def test_a_budget_that_nothing_fits_is_said_to_be_too_small(examples: Examples, tmp_path: Path) -> None:
+    study = Search(tmp_path, examples, PRICE, replace(SETTINGS, max_evaluate_ms=11.0), most_refused=5)
     with pytest.raises(
         SettingError, match=r"none of 5 designs is new and fits 11 ms \(the last one: .+\); give a larger budget"
     ):

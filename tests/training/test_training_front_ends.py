@@ -90,9 +90,8 @@ def test_teacher_and_student_see_the_same_views(phantoms_16: Dataset) -> None:
     assert not torch.equal(turned.inputs[:, 1], examples.inputs[:, 1])
 
 
-def test_more_views_than_memory_are_refused(phantoms_16: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cryptml.training.examples.MOST_BYTES", 3_000_000)
+def test_more_views_than_memory_are_refused(phantoms_16: Dataset) -> None:
     with pytest.raises(
         SettingError, match=r"9 views of 400 pictures of side 16 take 0\.0 GB where .* choose fewer views"
     ):
-        Examples.of(phantoms_16, FRONT_END, views=9)
+        Examples.of(phantoms_16, FRONT_END, views=9, most_bytes=3_000_000)

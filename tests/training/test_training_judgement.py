@@ -112,11 +112,10 @@ def test_the_baseline_learns_what_is_plain(side: int) -> None:
     assert document["positive"] == "right"
 
 
-def test_the_shortcut_for_few_pictures_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_shortcut_for_few_pictures_changes_nothing() -> None:
     data = ramps(12, 100)
     short = fit_baseline(data)
-    monkeypatch.setattr("cryptml.training.evaluation.baseline.MOST_SPANNED", 0)
-    whole = fit_baseline(data)
+    whole = fit_baseline(data, most_spanned=0)
     assert short.strength == whole.strength
     np.testing.assert_allclose(short.predict(data.images), whole.predict(data.images), atol=2e-3)
 

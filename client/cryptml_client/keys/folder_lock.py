@@ -16,12 +16,12 @@ LOCK_SECONDS = 60.0
 
 
 @contextmanager
-def locked_folder(folder: Path, seconds: float | None = None) -> Iterator[bool]:
+def locked_folder(folder: Path, seconds: float = LOCK_SECONDS) -> Iterator[bool]:
     """Keep others from writing into the folder.
 
     Args:
         folder: Of keys.
-        seconds: For which one that does is waited for; `LOCK_SECONDS` if None.
+        seconds: For which one that does is waited for.
 
     Yields:
         Whether that is so: not where somebody else writes and is not waited for, or the file system has no locks.
@@ -29,7 +29,6 @@ def locked_folder(folder: Path, seconds: float | None = None) -> Iterator[bool]:
     Raises:
         KeySetError: If somebody writes for longer than that.
     """
-    seconds = LOCK_SECONDS if seconds is None else seconds
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         locked = _lock(descriptor, time.monotonic() + seconds)

@@ -19,7 +19,7 @@ from cryptml.fhe.circuit import CircuitSpec
 from cryptml.fhe.client import KeySet
 from cryptml.files import write_bytes
 from cryptml_client.keys.file import KeySetFile, Passphrase, WrongPassphrase, seal
-from cryptml_client.keys.folder_lock import locked_folder
+from cryptml_client.keys.folder_lock import LOCK_SECONDS, locked_folder
 
 SUFFIX = ".keys"
 
@@ -48,6 +48,7 @@ class KeyStore:
         folder: Made with mode 0700 where it is missing; the user's data folder by default. One that others may write into is refused.
         passphrase: Encrypts the files; None leaves them to the file system's permissions.
         notify: Told, in a sentence, what was done about files in the clear, and who else can list the folder.
+        lock_seconds: For which another program that writes into the folder is waited for.
 
     Raises:
         KeySetError: If the passphrase is empty.
@@ -59,11 +60,13 @@ class KeyStore:
         passphrase: str | None = None,
         *,
         notify: Callable[[str], None] | None = None,
+        lock_seconds: float = LOCK_SECONDS,
     ) -> None:
         self._folder = folder if folder is not None else default_folder()
         self._passphrase = Passphrase(passphrase) if passphrase is not None else None
         self._notify = notify if notify is not None else _discard_note
         self._warned = False
+        self._lock_seconds = lock_seconds
 
     @property
     def folder(self) -> Path:
@@ -103,7 +106,7 @@ class KeyStore:
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._examine()
-            with locked_folder(self._folder):
+            with locked_folder(self._folder, self._lock_seconds):
                 self._write(path, lines, payload)
         except OSError as error:
             raise KeySetError(
@@ -159,7 +162,7 @@ class KeyStore:
             raise KeySetError(f"there are no keys in {self._folder}; cryptml keys make makes them")
         changed = 0
         try:
-            with locked_folder(self._folder):
+            with locked_folder(self._folder, self._lock_seconds):
                 todo = [path for path in paths if self._needs(path, wanted)]
                 for path in todo:
                     file = KeySetFile.read(path)
@@ -213,7 +216,7 @@ class KeyStore:
         head, path = file.head, file.path
         try:
             lines, payload = seal(head["key_set"], head["evaluation_keys"], file.payload, self._passphrase)
-            with locked_folder(self._folder):
+            with locked_folder(self._folder, self._lock_seconds):
                 self._write(path, lines, payload)
         except (OSError, KeySetError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error).partition(";")[0]

@@ -34,7 +34,7 @@ AUGMENTATION = "shift"
 """The set may have classes that differ by side or direction: pictures are turned and mirrored only where the user asks for it."""
 
 
-def load(path: Path, side: int, options: LoadOptions = NO_OPTIONS) -> Dataset:
+def load(path: Path, side: int, options: LoadOptions = NO_OPTIONS, *, most_values: int = MOST_VALUES) -> Dataset:
     """Load every picture below the folder, reduced to squares of one size.
 
     Without an index, or with one that has no column ``label``, the sub-folders in alphabetical order are the classes. With
@@ -48,6 +48,7 @@ def load(path: Path, side: int, options: LoadOptions = NO_OPTIONS) -> Dataset:
         path: The folder.
         side: Side of the result in pixels; no square may be smaller.
         options: How patients are found, and who hears of the progress.
+        most_values: Pixels that all reduced pictures together may have.
 
     Raises:
         DatasetError: If there are fewer than two classes, one is empty, pictures are unreadable or too small (all are named), the index is
@@ -62,10 +63,10 @@ def load(path: Path, side: int, options: LoadOptions = NO_OPTIONS) -> Dataset:
     index = read_index(path / INDEX) if os.path.lexists(path / INDEX) else None
     entries = list_entries(path, index)
     name = path.resolve().name or "folder"
-    if len(entries) * side * side > MOST_VALUES:
+    if len(entries) * side * side > most_values:
         raise DatasetError(
-            f"{len(entries)} pictures of {side} x {side} pixels are more than {MOST_VALUES} values; "
-            f"choose a side of at most {int((MOST_VALUES / len(entries)) ** 0.5)} or fewer pictures"
+            f"{len(entries)} pictures of {side} x {side} pixels are more than {most_values} values; "
+            f"choose a side of at most {int((most_values / len(entries)) ** 0.5)} or fewer pictures"
         )
     classes = tuple(sorted({entry.label for entry in entries}))
     if len(classes) < 2:

@@ -41,7 +41,7 @@ class Baseline:
     predict: Callable[[FloatArray], FloatArray]
 
 
-def fit_baseline(dataset: Dataset) -> Baseline:
+def fit_baseline(dataset: Dataset, *, most_spanned: int = MOST_SPANNED) -> Baseline:
     """Fit a logistic regression to the training pictures of a data set.
 
     Every pixel is brought to mean 0 and deviation 1 over the training pictures. The regularisation (L2) with the lowest
@@ -53,6 +53,7 @@ def fit_baseline(dataset: Dataset) -> Baseline:
 
     Args:
         dataset: With the subsets ``train`` and ``validation``; every class is among the training pictures.
+        most_spanned: Training pictures up to which that space is looked for.
 
     Raises:
         DatasetError: If a subset is empty, or a class is not among the training pictures.
@@ -70,7 +71,7 @@ def fit_baseline(dataset: Dataset) -> Baseline:
     mean, deviation = rows.mean(axis=0), np.maximum(rows.std(axis=0), _LEAST_DEVIATION)
     rows = (rows - mean) / deviation
     basis: Reals | None = None
-    if rows.shape[0] < min(rows.shape[1], MOST_SPANNED):
+    if rows.shape[0] < min(rows.shape[1], most_spanned):
         basis = np.linalg.svd(rows, full_matrices=False)[2].T
 
     def features(images: FloatArray) -> Reals:

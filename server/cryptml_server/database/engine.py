@@ -40,12 +40,13 @@ class Database:
 
     Args:
         url: SQLAlchemy's, of a dialect in `DIALECTS`; ``postgresql+psycopg://user@host/name``.
+        busy_seconds: For which a locked database is waited for, and one that does not answer.
 
     Raises:
         SettingError: If it is no address of such a database, or its driver is missing.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, busy_seconds: float = BUSY_SECONDS) -> None:
         try:
             parsed = make_url(url)
             if parsed.get_backend_name() not in DIALECTS:
@@ -58,21 +59,21 @@ class Database:
                     raise SettingError("a database in memory forgets its tenants; give the path of a file")
                 _make_private(Path(parsed.database))
                 self._engine = create_engine(
-                    parsed, connect_args={"timeout": BUSY_SECONDS}, pool_size=8, hide_parameters=True
+                    parsed, connect_args={"timeout": busy_seconds}, pool_size=8, hide_parameters=True
                 )
                 event.listen(self._engine, "connect", _prepare_embedded)
                 event.listen(self._engine, "begin", _begin_embedded)
             else:
-                limit = f"{round(BUSY_SECONDS * 1000)}ms"
+                limit = f"{round(busy_seconds * 1000)}ms"
                 self._engine = create_engine(
                     parsed,
                     pool_pre_ping=True,
-                    pool_timeout=BUSY_SECONDS,
+                    pool_timeout=busy_seconds,
                     pool_size=8,
                     hide_parameters=True,
                     connect_args={
                         **ALIVE,
-                        "connect_timeout": math.ceil(BUSY_SECONDS),
+                        "connect_timeout": math.ceil(busy_seconds),
                         "options": f"-c lock_timeout={limit} -c statement_timeout={limit}",
                     },
                 )
@@ -193,7 +194,7 @@ def _revision(connection: Connection) -> str | None:
 
 
 def _create(connection: Connection) -> None:
-    """Make the tables of an empty database as all migrations together would (`tests/service/test_database.py` compares them)."""
+    """Make the tables of an empty database as all migrations together would (`tests/service/database/test_database.py` compares them)."""
     metadata.create_all(connection)
     connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
     connection.execute(text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": REVISION})

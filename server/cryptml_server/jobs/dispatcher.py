@@ -35,16 +35,25 @@ from cryptml_server.tenancy.tenants import TenantStore
 from cryptml_server.workers.pool import WorkerPool
 from cryptml_server.workers.protocol import EvaluationRequest, EvaluationResult
 
-LOOK_SECONDS = 1.0
-"""Between two looks for jobs that other replicas accepted, and for those at work here that were deleted."""
-
-AGAIN_SECONDS = 1.0
-"""Until the next attempt, where the database is unavailable."""
-
-PUT_OFF_SECONDS = 5.0
-"""For which a job waits that could not be evaluated for want of something else."""
-
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DispatcherTimings:
+    """Of a dispatcher, in seconds.
+
+    Attributes:
+        look: Between two looks for jobs that other replicas accepted, and for those at work here that were deleted.
+        again: Until the next attempt, where the database is unavailable.
+        put_off: For which a job waits that could not be evaluated for want of something else.
+    """
+
+    look: float = 1.0
+    again: float = 1.0
+    put_off: float = 5.0
+
+
+USUAL_TIMINGS = DispatcherTimings()
 
 
 @dataclass(eq=False)
@@ -73,6 +82,7 @@ class Dispatcher:
         replica: This process.
         draining: Whether nothing new is to be begun.
         metrics: Told how jobs end.
+        timings: What it waits for.
     """
 
     def __init__(
@@ -86,6 +96,7 @@ class Dispatcher:
         *,
         draining: Draining,
         metrics: Metrics,
+        timings: DispatcherTimings = USUAL_TIMINGS,
     ) -> None:
         self._jobs = claims
         self._tenants = tenants
@@ -96,6 +107,7 @@ class Dispatcher:
         self._replica = replica
         self._draining = draining
         self._metrics = metrics
+        self._timings = timings
         self._asking: dict[str, _Turn] = {}
         self._claims: dict[str, _Turn] = {}
         self._there = False
@@ -120,7 +132,7 @@ class Dispatcher:
             while True:
                 self._news.clear()
                 await self._go_on(partial(self._look, tasks))
-                with anyio.move_on_after(LOOK_SECONDS):
+                with anyio.move_on_after(self._timings.look):
                     await self._news.wait()
 
     async def _go_on(self, action: Callable[[], Awaitable[None]]) -> None:
@@ -184,9 +196,7 @@ class Dispatcher:
                 await self._write(turn, await self._evaluate(turn, keys, working))
         finally:
             self._stop_asking(turn)
-            ends = not (
-                turn.written or turn.scope.cancel_called
-            )  # the service does: another has the job, or the next one
+            ends = not (turn.written or turn.scope.cancel_called)  # the service does: another has the job, or the next
             if turn.job is not None and ends:
                 with anyio.CancelScope(shield=True):
                     await run_in_threadpool(self._let_go, turn.job)
@@ -202,7 +212,7 @@ class Dispatcher:
             if turn.job is not None and isinstance(problem, ServerError) and not isinstance(problem, Unavailable):
                 return partial(self._fail, problem)
             _log.warning("a job is put off: %s", problem)
-            await anyio.sleep(PUT_OFF_SECONDS)
+            await anyio.sleep(self._timings.put_off)
             crowded = isinstance(problem, WorkerOutOfMemory)
             return partial(self._release, crowded)  # memory that never suffices is the job's fault, and has an end
         except Exception:  # noqa: BLE001 (what one job does must not end the others)
@@ -254,7 +264,7 @@ class Dispatcher:
             _log.warning("a job's end is not written yet: the database is unavailable (%s)", error)
         except Exception:  # noqa: BLE001 (what was evaluated must not be lost)
             _log.exception("a job's end is not written yet")
-        await anyio.sleep(AGAIN_SECONDS)
+        await anyio.sleep(self._timings.again)
         return None
 
     def _stop_asking(self, turn: _Turn) -> None:

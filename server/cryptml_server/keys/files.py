@@ -64,20 +64,32 @@ class FileAltered(CryptmlError):
 class KeyFiles:
     """The files of evaluation keys; which of them count says the database.
 
+    Attributes:
+        remote_settling_seconds: See below; a change counts from the next sweep.
+
     Args:
         folder: Made where it is missing, mode 0700; one service at a time.
         object_store: Address that fsspec knows, such as ``s3://bucket/keys``, for all services together; None where the folder is all.
         cache_bytes: That the folder keeps of an object store's files, those used last.
+        remote_settling_seconds: For which a file in the object store that has no row may be about to get one.
 
     Raises:
         SettingError: If another service has the folder, or the object store cannot be used.
         OSError: If the folder cannot be made or written.
     """
 
-    def __init__(self, folder: Path, *, object_store: str | None = None, cache_bytes: int = 1 << 60) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        object_store: str | None = None,
+        cache_bytes: int = 1 << 60,
+        remote_settling_seconds: float = REMOTE_SETTLING_SECONDS,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder = folder
         self._cache_bytes = cache_bytes
+        self.remote_settling_seconds = remote_settling_seconds
         self._remote = None if object_store is None else ObjectStore(object_store)
         self._guard = Lock()
         self._bringing: dict[EvaluationKeyFile, tuple[Lock, int]] = {}
@@ -234,7 +246,7 @@ class KeyFiles:
         if self._remote is not None:
             kept, had = ({place.name for place in places} for places in (wanted, known))
             for name, age in self._remote.files():
-                if name not in kept and (name in had or age > REMOTE_SETTLING_SECONDS):
+                if name not in kept and (name in had or age > self.remote_settling_seconds):
                     self._remote.delete(name)
 
     def _make_room(self, size: int) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterable, AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
 
-from cryptml_server.base.errors import (
-    UploadTooSlow,
-)
+from cryptml_server.base.errors import UploadTooSlow
 
 IDLE_SECONDS = 60.0
 """Between two blocks of a body."""
@@ -57,12 +56,36 @@ class AppendedFile:
             os.close(self._file)
 
 
-def require_rate(received: int, seconds: float) -> None:
-    """Refuse an upload that has come too slowly for too long."""
-    if seconds > RATE_SECONDS and received < LEAST_BYTES_PER_SECOND * seconds:
-        raise UploadTooSlow(
-            f"{received} bytes came in {seconds:.0f} s, fewer than {LEAST_BYTES_PER_SECOND} a second; try again on a faster line",
-        )
+@dataclass(frozen=True)
+class LeastRate:
+    """How fast an upload must come.
+
+    Attributes:
+        after_seconds: After which it is asked for.
+        bytes_per_second: On average since the upload began, at least.
+    """
+
+    after_seconds: float = RATE_SECONDS
+    bytes_per_second: int = LEAST_BYTES_PER_SECOND
+
+    def require(self, received: int, seconds: float) -> None:
+        """Refuse an upload that has come too slowly for too long.
+
+        Args:
+            received: Bytes so far.
+            seconds: For which it has come.
+
+        Raises:
+            UploadTooSlow: If it has.
+        """
+        if seconds > self.after_seconds and received < self.bytes_per_second * seconds:
+            raise UploadTooSlow(
+                f"{received} bytes came in {seconds:.0f} s, fewer than {self.bytes_per_second} a second; try again on a faster line",
+            )
+
+
+USUAL_RATE = LeastRate()
+"""Of every upload, where no other is asked for."""
 
 
 async def steadily(body: AsyncIterable[bytes]) -> AsyncIterator[bytes]:

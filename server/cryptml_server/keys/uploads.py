@@ -29,7 +29,7 @@ from cryptml_server.base.metrics import Metrics
 from cryptml_server.base.models import Circuit
 from cryptml_server.database import Database, evaluation_keys
 from cryptml_server.keys.files import KeyFiles, file_digest
-from cryptml_server.keys.receiving import WRITTEN_AT_ONCE, AppendedFile, require_rate, steadily
+from cryptml_server.keys.receiving import USUAL_RATE, WRITTEN_AT_ONCE, AppendedFile, LeastRate, steadily
 from cryptml_server.keys.store import no_room, stored_keys
 from cryptml_server.tenancy.tenants import Tenant
 from cryptml_server.tenancy.usage import count_upload
@@ -53,16 +53,25 @@ class UploadService:
         limit: Bytes of all keys together, uploads under way and unfinished ones included.
         seconds: Within which a request must end.
         metrics: Told how much comes in.
+        rate: That an upload must come at.
     """
 
     def __init__(
-        self, files: KeyFiles, database: Database, *, limit: int, seconds: float, metrics: Metrics | None = None
+        self,
+        files: KeyFiles,
+        database: Database,
+        *,
+        limit: int,
+        seconds: float,
+        metrics: Metrics | None = None,
+        rate: LeastRate = USUAL_RATE,
     ) -> None:
         self._metrics = metrics if metrics is not None else Metrics()
         self._files = files
         self._database = database
         self._limit = limit
         self._seconds = seconds
+        self._rate = rate
         self._under_way: dict[Path, tuple[str, int]] = {}
 
     @asynccontextmanager
@@ -193,7 +202,7 @@ class UploadService:
                             raise KeysTooLong(f"more came than the {most} bytes that there may be")
                         file.waiting += block
                         self._metrics.uploaded(len(block))
-                        require_rate(received - before, time.monotonic() - began)
+                        self._rate.require(received - before, time.monotonic() - began)
                         if len(file.waiting) >= WRITTEN_AT_ONCE:
                             await run_in_threadpool(file.write)
                 await run_in_threadpool(file.sync)

@@ -38,11 +38,19 @@ class Readiness:
         pool: The workers.
         database: Asked at most once a second, whoever asks here.
         draining: Whether the service is about to end.
+        database_seconds: That the database gets to answer; a longer silence is none.
     """
 
-    def __init__(self, pool: WorkerPool, database: Database, draining: Draining) -> None:
+    def __init__(
+        self,
+        pool: WorkerPool,
+        database: Database,
+        draining: Draining,
+        *,
+        database_seconds: float = DATABASE_SECONDS,
+    ) -> None:
         self._pool = pool
-        self._database = _Probe(database)
+        self._database = _Probe(database, database_seconds)
         self._draining = draining
 
     async def require(self) -> None:
@@ -82,8 +90,9 @@ def _circuits(standing: Standing) -> str:
 class _Probe:
     """What a database said last; one thread at most waits for its answer, however long that takes."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, seconds: float) -> None:
         self._database = database
+        self._seconds = seconds
         self._found = False
         self._until = -1.0
         self._asking: asyncio.Future[bool] | None = None
@@ -95,7 +104,7 @@ class _Probe:
         if self._asking is None:
             self._asking = asyncio.get_running_loop().create_future()
             threading.Thread(target=self._ask, args=(self._asking, asyncio.get_running_loop()), daemon=True).start()
-        with anyio.move_on_after(DATABASE_SECONDS):
+        with anyio.move_on_after(self._seconds):
             return await asyncio.shield(self._asking)
         return False
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -16,21 +15,19 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
-from cryptml_server.base.errors import EvaluationTooSlow, KeysUnreadable, ServerError, TooBusy, WorkerLost
+from cryptml_server.base.errors import EvaluationTooSlow, KeysUnreadable, TooBusy, WorkerLost
 from cryptml_server.base.metrics import Metrics
 from cryptml_server.base.models import Circuit
 from cryptml_server.workers.durations import Durations
 from cryptml_server.workers.protocol import EvaluationRequest, EvaluationResult, Worker
 from cryptml_server.workers.quarantine import Quarantine
 from cryptml_server.workers.queue import FairQueue
-from cryptml_server.workers.slots import Standing, WorkerSlot, stop_evaluation, tend
+from cryptml_server.workers.slots import NEARLY_SECONDS, Standing, WorkerSlot, stop_evaluation, tend
 
 T = TypeVar("T")
 
 WATCH_SECONDS = 1.0
 """Between two looks for workers that died while nobody asked."""
-
-_log = logging.getLogger(__name__)
 
 
 class WorkerPool:
@@ -43,10 +40,21 @@ class WorkerPool:
         cached_keys: Evaluation keys that each keeps in memory.
         waiting: Requests that may wait; more are told when to come back.
         metrics: Told what takes how long.
+        quarantine: Remembers what workers died of; one of its own if None.
+        watch_seconds: Between two looks for workers that died.
+        nearly_seconds: That an evaluation which nobody wants any more gets to end by itself.
     """
 
     def __init__(
-        self, workers: tuple[Worker, ...], *, cached_keys: int, waiting: int, metrics: Metrics | None = None
+        self,
+        workers: tuple[Worker, ...],
+        *,
+        cached_keys: int,
+        waiting: int,
+        metrics: Metrics | None = None,
+        quarantine: Quarantine | None = None,
+        watch_seconds: float = WATCH_SECONDS,
+        nearly_seconds: float = NEARLY_SECONDS,
     ) -> None:
         self._metrics = metrics if metrics is not None else Metrics()
         self._slots = [WorkerSlot(worker) for worker in workers]
@@ -55,7 +63,8 @@ class WorkerPool:
         self._queue = FairQueue(waiting, self._busy)
         self._durations = Durations()
         self._circuits: tuple[Circuit, ...] = ()
-        self._quarantine = Quarantine()
+        self._quarantine = quarantine if quarantine is not None else Quarantine()
+        self._watch_seconds, self._nearly_seconds = watch_seconds, nearly_seconds
         self._tending: TaskGroup | None = None
         self._limiter: anyio.CapacityLimiter | None = None
 
@@ -94,10 +103,9 @@ class WorkerPool:
 
     def forget(self, names: Iterable[str]) -> None:
         """Let workers drop deleted evaluation keys, each as soon as it is free."""
-        for name in names:
-            for slot in self._slots:
-                if name in slot.keys:
-                    slot.unwanted.add(name)
+        gone = set(names)
+        for slot in self._slots:
+            slot.unwanted.update(name for name in gone if name in slot.keys)
 
     @property
     def remembered(self) -> set[str]:
@@ -116,7 +124,7 @@ class WorkerPool:
                         if slot.wants_tending:
                             self._free.remove(slot)
                             self._tending.start_soon(self._tend, slot)
-                    await asyncio.sleep(WATCH_SECONDS)
+                    await asyncio.sleep(self._watch_seconds)
         finally:
             self._tending = None
 
@@ -157,9 +165,7 @@ class WorkerPool:
         """
 
         async def take() -> EvaluationRequest:
-            if (
-                not request.keys.exists()
-            ):  # deleted, or out of this machine's cache, while it waited: who asks again finds out
+            if not request.keys.exists():  # deleted, or out of this machine's cache: who asks again finds out
                 raise KeysUnreadable("the keys are not at hand any more; try again", retry_after=1)
             return request
 
@@ -187,7 +193,7 @@ class WorkerPool:
         self, tenant: str, keys: str, take: Callable[[], Awaitable[EvaluationRequest | None]], *, patient: bool
     ) -> EvaluationResult | None:
         self._quarantine.require_few_losses(tenant)
-        request, mark, began = None, b"", _now()
+        request, mark, began = None, b"", time.monotonic()
         for last in (False, True):
             async with self._slot(tenant, keys, patient=patient) as slot:
                 if request is None:
@@ -196,7 +202,7 @@ class WorkerPool:
                         return None
                     mark = self._quarantine.mark(request.name, request.circuit.identity, request.ciphertext)
                     if not patient:  # else most of it was waiting for a job to come
-                        self._metrics.stage("wait", request.circuit.model, _now() - began)
+                        self._metrics.stage("wait", request.circuit.model, time.monotonic() - began)
                 action = partial(slot.worker.evaluate, request.circuit, request.keys, request.name, request.ciphertext)
                 try:
                     found = await self._timed(tenant, slot, action)
@@ -218,23 +224,22 @@ class WorkerPool:
 
     async def _timed(self, tenant: str, slot: WorkerSlot, action: Callable[[], T]) -> T:
         """Run an action of a worker in a thread, and learn from the time that it took and from what came of it."""
-        started = _now()
+        started = time.monotonic()
         running = asyncio.ensure_future(self._in_thread(action))
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
             with anyio.CancelScope(shield=True):
-                if await stop_evaluation(running, slot):
+                if await stop_evaluation(running, slot, self._nearly_seconds):
                     self._quarantine.stopped(tenant)
             raise
-        except ServerError as problem:
-            if isinstance(problem, WorkerLost | EvaluationTooSlow):
-                slot.forget_all()  # another process is in its place
-                self._metrics.worker_lost()
-                self._quarantine.lost(tenant)
+        except (WorkerLost, EvaluationTooSlow):
+            slot.forget_all()  # another process is in its place
+            self._metrics.worker_lost()
+            self._quarantine.lost(tenant)
             raise
         finally:
-            self._durations.was_busy(_now() - started)
+            self._durations.was_busy(time.monotonic() - started)
 
     async def _in_thread(self, action: Callable[[], T]) -> T:
         """Run in one of as many threads as there are workers: a thread more than those that the rest of the service shares."""
@@ -288,13 +293,8 @@ class WorkerPool:
 
     def _hand_out(self) -> None:
         while self._queue and (ready := self._ready()):
-            entry = self._queue.next()
-            if entry is not None:
+            if (entry := self._queue.next()) is not None:
                 slot = next((slot for slot in ready if entry.keys in slot.keys), ready[0])
                 self._free.remove(slot)
                 slot.busy = True
                 self._queue.begin(entry, slot)
-
-
-def _now() -> float:
-    return time.monotonic()

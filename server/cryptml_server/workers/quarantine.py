@@ -27,12 +27,27 @@ MOST_STOPPED = 40
 """Workers that may be ended within `LOSS_SECONDS` because a tenant gave up what they were at: its right, but others' keys go with each."""
 
 LOSS_SECONDS = 600.0
+"""For which a worker that a tenant cost counts."""
 
 
 class Quarantine:
-    """Remembers requests and tenants that cost workers: everybody's keys go with each; used from one event loop."""
+    """Remembers requests and tenants that cost workers: everybody's keys go with each; used from one event loop.
 
-    def __init__(self) -> None:
+    Attributes:
+        loss_seconds: See below; a change counts at once.
+
+    Args:
+        most_lost: Workers that may be lost in a tenant's requests within ``loss_seconds``.
+        most_stopped: Workers that may be ended within ``loss_seconds`` because a tenant gave up what they were at.
+        loss_seconds: For which each counts.
+    """
+
+    def __init__(
+        self, *, most_lost: int = MOST_LOST, most_stopped: int = MOST_STOPPED, loss_seconds: float = LOSS_SECONDS
+    ) -> None:
+        self.loss_seconds = loss_seconds
+        self._most_lost = most_lost
+        self._most_stopped = most_stopped
         self._marks: OrderedDict[bytes, float] = OrderedDict()
         self._lost: dict[str, deque[float]] = {}
         self._stopped: dict[str, deque[float]] = {}
@@ -64,11 +79,11 @@ class Quarantine:
 
     def lost(self, tenant: str) -> None:
         """Note that a worker was lost in a tenant's request."""
-        self._lost.setdefault(tenant, deque(maxlen=MOST_LOST)).append(_now())
+        self._lost.setdefault(tenant, deque(maxlen=self._most_lost)).append(_now())
 
     def stopped(self, tenant: str) -> None:
         """Note that a worker was ended because a tenant did not wait for it."""
-        self._stopped.setdefault(tenant, deque(maxlen=MOST_STOPPED)).append(_now())
+        self._stopped.setdefault(tenant, deque(maxlen=self._most_stopped)).append(_now())
 
     def require_few_losses(self, tenant: str) -> None:
         """Refuse a tenant that costs worker after worker.
@@ -90,14 +105,14 @@ class Quarantine:
         if times is None:
             return
         most = times.maxlen
-        while times and times[0] < _now() - LOSS_SECONDS:
+        while times and times[0] < _now() - self.loss_seconds:
             times.popleft()
         if not times:
             del found[tenant]
         elif len(times) == most:
             raise refusal(
-                f"{len(times)} workers {what} within {LOSS_SECONDS:g} s; {instead}, then try again",
-                retry_after=math.ceil(times[0] + LOSS_SECONDS - _now()) + 1,
+                f"{len(times)} workers {what} within {self.loss_seconds:g} s; {instead}, then try again",
+                retry_after=math.ceil(times[0] + self.loss_seconds - _now()) + 1,
             )
 
 

@@ -85,9 +85,9 @@ class Standing:
     broken: int
 
 
-async def stop_evaluation(running: asyncio.Future[Any], slot: WorkerSlot) -> bool:
-    """Wait for a moment for what nobody wants any more, and then end the worker that is at it; return whether that was done."""
-    await asyncio.wait([running], timeout=NEARLY_SECONDS)
+async def stop_evaluation(running: asyncio.Future[Any], slot: WorkerSlot, seconds: float) -> bool:
+    """Wait for so long for what nobody wants any more, and then end the worker that is at it; return whether that was done."""
+    await asyncio.wait([running], timeout=seconds)
     ended = not running.done()
     if ended:
         slot.worker.interrupt()

@@ -31,15 +31,7 @@ from cryptml_server.workers.local import LOAD_SECONDS, START_SECONDS
 from cryptml_server.workers.protocol import EvaluationResult, twice_if_lost
 from cryptml_server.workers.ray.circuits import ShippedCircuits
 from cryptml_server.workers.ray.node import Answer, NodeWorker
-
-PLACE_SECONDS = 30.0
-"""Within which a node must have an actor ready; a request is told to come back after it, and the actor goes on waiting for a place."""
-
-RETURN_SECONDS = 5.0
-"""What a node gets beyond a request's deadline, which it keeps itself, to say so."""
-
-CLOSE_SECONDS = 3.0
-"""What an idle actor gets to leave its machine tidy."""
+from cryptml_server.workers.ray.timings import USUAL_TIMINGS, RayTimings
 
 NODE_DIGITS = 12
 """Of a node's id, in logs."""
@@ -52,6 +44,9 @@ class RayWorker:
 
     Evaluation keys travel where the actor does not remember them. It ends with this process.
 
+    Attributes:
+        timings: See below; others count from the next request.
+
     Args:
         ray: The package, connected.
         shipped: Circuits, shared with the other workers.
@@ -59,6 +54,7 @@ class RayWorker:
         cached_keys: Deserialised keys that it keeps.
         deadline_seconds: For one request.
         memory_bytes: Of the worker, 0 for no bound.
+        timings: What it waits for.
     """
 
     def __init__(
@@ -70,7 +66,9 @@ class RayWorker:
         cached_keys: int,
         deadline_seconds: float,
         memory_bytes: int = 0,
+        timings: RayTimings = USUAL_TIMINGS,
     ) -> None:
+        self.timings = timings
         self._memory_bytes = memory_bytes
         self._ray = ray
         self._shipped = shipped
@@ -177,7 +175,7 @@ class RayWorker:
     def _close(self) -> None:
         if self.alive:
             try:
-                self._ray.get(self._actor.close.remote(), timeout=CLOSE_SECONDS)
+                self._ray.get(self._actor.close.remote(), timeout=self.timings.close)
             except self._ray.exceptions.RayError as error:
                 _log.info("a worker was not closed in time (%s)", type(error).__name__)
 
@@ -204,7 +202,7 @@ class RayWorker:
     def _exchange(self, what: str, given: tuple[object, ...], deadline: float) -> tuple[dict[str, Any], bytes]:
         errors = self._ray.exceptions
         try:
-            left = max(0.0, deadline - time.monotonic()) + RETURN_SECONDS
+            left = max(0.0, deadline - time.monotonic()) + self.timings.back
             answer: Answer = self._ray.get(getattr(self._actor, what).remote(*given), timeout=left)
         except errors.GetTimeoutError as error:
             self._discard()
@@ -247,13 +245,13 @@ class RayWorker:
             return
         if self._actor is None:
             self._place()
-        if not self._ray.wait([self._ready], timeout=PLACE_SECONDS)[0]:
+        if not self._ray.wait([self._ready], timeout=self.timings.place)[0]:
             raise ClusterFull(
-                f"no node had {self._threads} free CPUs within {PLACE_SECONDS:g} s; try again later",
+                f"no node had {self._threads} free CPUs within {self.timings.place:g} s; try again later",
                 retry_after=30,
             )
         try:
-            self.node, self.process, version = self._ray.get(self._ready, timeout=RETURN_SECONDS)
+            self.node, self.process, version = self._ray.get(self._ready, timeout=self.timings.back)
         except self._ray.exceptions.RayError as error:
             self._discard()
             self._require_going_on(error)

@@ -10,18 +10,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 from cryptml_server.database import Database
-from cryptml_server.tenancy.tenants import Quotas, TenantStore
+from cryptml_server.tenancy.tenants import Quotas
 
 from benchmarks.machine import children
-from cryptml.bundle import ClientBundle
-from cryptml.fhe.client import ClientCircuit, KeySet
-from cryptml.files import sha256
+from benchmarks.requester import add_tenants, connect
 from cryptml.networks import Network
 from cryptml.verification.local_service import LocalService, local_service
+from tests.service.clinic import Clinic
 
 pytestmark = pytest.mark.encrypted
 
@@ -34,7 +32,7 @@ def pair(
     address = postgresql()
     database = Database(address)
     database.upgrade()
-    _, token = TenantStore(database).add("clinic", Quotas())
+    (token,) = add_tenants(database, ["clinic"], Quotas())
     database.close()
     shared = {"CRYPTML_DATABASE": address, "CRYPTML_OBJECT_STORE": f"file://{tmp_path}/objects"}
     with ExitStack() as stack:
@@ -52,29 +50,17 @@ def test_what_one_has_accepted_the_other_answers(
     pair: tuple[list[LocalService], str], build_tiny: Callable[[str], Any], tiny: Network
 ) -> None:
     services, token = pair
-    (step,) = ClientBundle.load(build_tiny("CCSCC").folder / "client").server_steps
-    keys = KeySet.generate(step.circuit)
-    client = ClientCircuit(step.circuit, keys)
-    values = np.ones((1, *step.circuit.reads.shape), np.int64)
-    expected = tiny.run(values, step.circuit.segment)
-    circuit = {"CryptML-Circuit": sha256(step.circuit.client_specs)}
-    one, two = (
-        httpx.Client(base_url=each.url, headers={"Authorization": f"Bearer {token}"}, timeout=60) for each in services
-    )
-    path = f"/v1/models/tiny/evaluation-keys/{keys.digest}"
-    one.put(path, params={"segment": 0}, content=keys.evaluation_keys, headers=circuit).raise_for_status()
-    assert two.head(path, params={"segment": 0}).status_code == 200
-
-    def ask(http: httpx.Client, **more: str) -> httpx.Response:
-        head = {**circuit, "CryptML-Evaluation-Keys": keys.digest, **more}
-        return http.post("/v1/models/tiny/segments/0/evaluations", content=client.encrypt(values), headers=head)
-
-    answer = ask(two)
-    np.testing.assert_array_equal(client.decrypt(answer.content), expected)
+    clinic = Clinic(build_tiny("CCSCC"))
+    expected = tiny.run(clinic.values, clinic.circuit.segment)
+    one, two = (connect(each.url, token, 60) for each in services)
+    clinic.upload(one)
+    assert two.head(clinic.keys_path, params={"segment": 0}).status_code == 200
+    answer = clinic.ask(two)
+    np.testing.assert_array_equal(clinic.client.decrypt(answer.content), expected)
     workers = children(services[0].pid)
     for pid in workers:
         os.kill(pid, signal.SIGSTOP)  # what this one begins takes for ever
-    places = [ask(one, Prefer="respond-async").headers["Location"] for _ in range(6)]
+    places = [clinic.ask(one, Prefer="respond-async").headers["Location"] for _ in range(6)]
     while sorted(two.get(place).json()["state"] for place in places) != ["done"] * 5 + ["running"]:
         time.sleep(0.05)  # one of them is with the service whose worker stands still; the other has answered the rest
     os.kill(services[0].pid, signal.SIGKILL)
@@ -85,6 +71,6 @@ def test_what_one_has_accepted_the_other_answers(
         while two.get(place, headers={"Prefer": "wait=20"}).json()["state"] != "done":
             assert time.monotonic() < deadline
         result = two.get(f"{place}/result").raise_for_status()
-        np.testing.assert_array_equal(client.decrypt(result.content), expected)
-    two.delete(path, params={"segment": 0}).raise_for_status()
-    assert ask(two).status_code == 404
+        np.testing.assert_array_equal(clinic.client.decrypt(result.content), expected)
+    two.delete(clinic.keys_path, params={"segment": 0}).raise_for_status()
+    assert clinic.ask(two).status_code == 404

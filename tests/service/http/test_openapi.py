@@ -10,7 +10,7 @@ import pytest
 from cryptml_server.http.openapi import PROBLEM
 from cryptml_server.openapi_document import document
 
-COMMITTED = Path(__file__).parents[2] / "docs" / "openapi.json"
+COMMITTED = Path(__file__).parents[3] / "docs" / "openapi.json"
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from cryptml_client.uploading import LEAST_PART_BYTES, MOST_DISAGREEMENTS, PART_
 
 from cryptml.errors import ServiceError, ServiceProtocolError, ServiceRefused, ServiceUnavailable
 from tests.bounds import ENDS_SECONDS
-from tests.service.awkward import HTML, answer, listening, read_head, read_request
+from tests.service.client.awkward import HTML, answer, listening, read_head, read_request
 
 DIGEST = "0" * 64
 TOO_LARGE = answer(413, HTML)
@@ -78,14 +78,16 @@ def close(connection: socket.socket, _: bytes) -> bool:
 
 
 @contextmanager
-def uploading(behaviour: Any, data: bytes, patience: float = 5.0) -> Iterator[KeyUpload]:
+def uploading(
+    behaviour: Any, data: bytes, patience: float = 5.0, *, part_bytes: int = PART_BYTES
+) -> Iterator[KeyUpload]:
     step: Any = SimpleNamespace(index=0, circuit=SimpleNamespace(client_specs=b""))
     keys: Any = SimpleNamespace(digest=DIGEST, evaluation_keys=data)
     with (
         listening(behaviour) as port,
         Transport(f"http://127.0.0.1:{port}", 10.0, patience_seconds=patience) as transport,
     ):
-        yield KeyUpload(transport, "m", step, keys, Silent())
+        yield KeyUpload(transport, "m", step, keys, Silent(), part_bytes=part_bytes)
 
 
 @pytest.mark.parametrize("beyond", [read_and_refuse, refuse_at_once, close])
@@ -192,10 +194,11 @@ def test_disagreements_have_an_end(losing: str) -> None:
             found = read_request(connection)
 
     started = time.monotonic()
-    with uploading(behaviour, b"x" * (4 * LEAST_PART_BYTES), 60.0) as upload:
-        upload._most = LEAST_PART_BYTES
-        with pytest.raises(ServiceError):
-            upload.send()
+    with (
+        uploading(behaviour, b"x" * (4 * LEAST_PART_BYTES), 60.0, part_bytes=LEAST_PART_BYTES) as upload,
+        pytest.raises(ServiceError),
+    ):
+        upload.send()
     assert len(asked) <= 2 * MOST_DISAGREEMENTS + 4
     assert time.monotonic() - started < ENDS_SECONDS
 

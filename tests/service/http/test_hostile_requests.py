@@ -12,23 +12,22 @@ import httpx
 import numpy as np
 import pytest
 
-from benchmarks.requester import Requester
 from cryptml.bundle import ClientBundle
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
 from cryptml.networks import Network
 from cryptml.splits import Segment
+from tests.service.clinic import Clinic
 
 pytestmark = pytest.mark.encrypted
 
 
-class Kit(Requester):
+class Kit(Clinic):
     """Everything that an honest client has, for making dishonest requests from."""
 
     def __init__(self, service: Any) -> None:
         self.http = httpx.Client(base_url=service.url, timeout=120)
-        super().__init__(service.bundle, "tiny")
-        self.values = np.ones((1, *self.circuit.reads.shape), dtype=np.int64)
+        super().__init__(service.bundle)
         self.ciphertext = self.client.encrypt(self.values)
 
     def put(self, body: bytes, digest: str | None = None, **headers: str) -> httpx.Response:

@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 from cryptml.cli.main import app
 from cryptml.errors import CryptmlError, ServiceProtocolError, ServiceTimeout, ServiceUnavailable, SettingError
 from tests.bounds import ENDS_SECONDS
-from tests.service.awkward import HTML, OK, answer, drip, listening, raw_listening, read_request, tunnels
+from tests.service.client.awkward import HTML, OK, answer, drip, listening, raw_listening, read_request, tunnels
 
 VARIABLES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
 

@@ -32,6 +32,7 @@ from cryptml_server.base.models import Circuit
 from cryptml_server.base.settings import Settings
 from cryptml_server.database import Database, DatabaseUnavailable, daily_usage, evaluation_keys
 from cryptml_server.keys.files import KeyFiles
+from cryptml_server.keys.receiving import LeastRate
 from cryptml_server.keys.store import EvaluationKeyStore
 from cryptml_server.keys.uploads import UploadService
 from cryptml_server.parts import open_database
@@ -42,14 +43,15 @@ from hypothesis import strategies as st
 from sqlalchemy import text, update
 from typer.testing import CliRunner
 
-from cryptml.bundle import ClientBundle
+from benchmarks.requester import connect
+from cryptml.bundle import ServerBundle
 from cryptml.cli.main import app
 from cryptml.errors import ServiceRefused, SettingError
-from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
 from cryptml.networks import FloatArray, Network
 from cryptml.verification.local_service import LocalService, local_service
 from tests.service.answered import answered
+from tests.service.clinic import Clinic
 
 runner = CliRunner()
 
@@ -215,9 +217,9 @@ def test_counts_are_exact_when_many_count_at_once(store: TenantStore, database: 
     assert outcomes.count(None) == 50 == meters[0].used_today(tenant)
 
 
-def test_a_locked_database_is_said_to_be_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cryptml_server.database.engine.BUSY_SECONDS", 0.2)
-    opened = open_database(Settings(data=tmp_path))
+def test_a_locked_database_is_said_to_be_unavailable(tmp_path: Path) -> None:
+    opened = Database(Settings(data=tmp_path).database_url, busy_seconds=0.2)
+    opened.upgrade()
     holder = sqlite3.connect(tmp_path / "cryptml.db", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     with pytest.raises(DatabaseUnavailable):
@@ -288,7 +290,7 @@ def test_the_commands_add_list_change_rotate_and_revoke(tmp_path: Path) -> None:
 
 
 def test_budgets_of_a_profile_lie_below_what_recovers_a_segment(tmp_path: Path) -> None:
-    profile = Path(__file__).parents[2] / "profiles/conv/xeon-2-cores/profile.json"
+    profile = Path(__file__).parents[3] / "profiles/conv/xeon-2-cores/profile.json"
     known = {
         (each["start"], each["stop"]): each["exposure"]["queries"]
         for each in json.loads(profile.read_text())["segments"]
@@ -599,8 +601,10 @@ def test_what_a_full_disk_took_is_there_once(store: TenantStore, keys: Keys, mon
     assert keys.store.holds(tenant, small(), sha256(BODY))
 
 
-def test_an_upload_that_trickles_in_is_ended(store: TenantStore, keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_upload_that_trickles_in_is_ended(store: TenantStore, keys: Keys, database: Database) -> None:
     tenant, _ = store.add("clinic", Quotas())
+    rate = LeastRate(after_seconds=0.05, bytes_per_second=300)
+    uploads = UploadService(keys.files, database, limit=10_000, seconds=5, rate=rate)
 
     async def trickle(pause: float, size: int) -> Any:
         for start in range(0, len(BODY), size):
@@ -609,17 +613,15 @@ def test_an_upload_that_trickles_in_is_ended(store: TenantStore, keys: Keys, mon
 
     async def send(pause: float, size: int) -> None:
         body = trickle(pause, size)
-        async with keys.uploads.part(tenant, small(), sha256(BODY), body, offset=0, length=len(BODY)) as (path, _):
+        async with uploads.part(tenant, small(), sha256(BODY), body, offset=0, length=len(BODY)) as (path, _):
             keys.store.keep(tenant, small(), sha256(BODY), path)
 
-    monkeypatch.setattr("cryptml_server.keys.receiving.RATE_SECONDS", 0.05)
-    monkeypatch.setattr("cryptml_server.keys.receiving.LEAST_BYTES_PER_SECOND", 300)
     with pytest.raises(ServerError, match="fewer than 300 a second") as refused:
         anyio.run(send, 0.02, 1)
     assert answered(refused.value) == (408, "Upload too slow")
-    there = keys.uploads.offset(tenant, small(), sha256(BODY))
+    there = uploads.offset(tenant, small(), sha256(BODY))
     assert 1 <= there <= 3, "it may go on there"
-    keys.uploads.discard(tenant, small(), sha256(BODY))
+    uploads.discard(tenant, small(), sha256(BODY))
     anyio.run(send, 0.07, len(BODY))
     assert keys.store.holds(tenant, small(), sha256(BODY)), "slow, but fast enough"
 
@@ -714,9 +716,8 @@ def test_a_database_is_its_owners_alone_and_of_this_version(tmp_path: Path) -> N
         open_database(Settings(data=tmp_path))
 
 
-def test_a_lock_on_postgresql_is_an_answer_too(postgresql: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cryptml_server.database.engine.BUSY_SECONDS", 0.3)
-    opened = Database(postgresql())
+def test_a_lock_on_postgresql_is_an_answer_too(postgresql: Any) -> None:
+    opened = Database(postgresql(), busy_seconds=0.3)
     opened.upgrade()
     tenant, _ = TenantStore(opened).add("clinic", Quotas())
     meter = UsageMeter(opened)
@@ -728,34 +729,28 @@ def test_a_lock_on_postgresql_is_an_answer_too(postgresql: Any, monkeypatch: pyt
     opened.close()
 
 
-class Clinic:
+Guarded = tuple[LocalService, ServerBundle, Path]
+
+
+class Member(Clinic):
     """One tenant with its own keys, on a live service."""
 
-    def __init__(self, service: LocalService, bundle: Path, token: str) -> None:
-        headers = {"Authorization": f"Bearer {token}"}
+    def __init__(self, service: LocalService, bundle: ServerBundle, token: str) -> None:
+        super().__init__(bundle)
         self.token = token
-        self.http = httpx.Client(base_url=service.url, timeout=120, headers=headers)
-        (step,) = ClientBundle.load(bundle / "client").server_steps
-        self.keys = KeySet.generate(step.circuit)
-        self.client = ClientCircuit(step.circuit, self.keys)
-        self.identity = sha256(step.circuit.client_specs)
-        self.ciphertext = self.client.encrypt(np.ones((1, *step.circuit.reads.shape), dtype=np.int64))
-        self.path = f"/v1/models/tiny/evaluation-keys/{self.keys.digest}"
+        self.http = connect(service.url, token, 120)
 
     def put(self) -> int:
-        headers = {"CryptML-Circuit": self.identity}
-        query = {"segment": 0}
-        return self.http.put(self.path, params=query, content=self.keys.evaluation_keys, headers=headers).status_code
+        return self.store_keys(self.http).status_code
 
-    def ask(self, digest: str) -> httpx.Response:
-        headers = {"CryptML-Circuit": self.identity, "CryptML-Evaluation-Keys": digest}
-        return self.http.post("/v1/models/tiny/segments/0/evaluations", content=self.ciphertext, headers=headers)
+    def ask_with(self, digest: str) -> httpx.Response:
+        return self.ask(self.http, **{"CryptML-Evaluation-Keys": digest})
 
 
 @pytest.fixture(scope="module")
-def guarded(build_tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LocalService, Path, Path]]:
-    data, bundle = tmp_path_factory.mktemp("guarded"), build_tiny("CCSSS").folder
-    with local_service([bundle], data, anonymous=False) as running:
+def guarded(build_tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    data, bundle = tmp_path_factory.mktemp("guarded"), build_tiny("CCSSS")
+    with local_service([bundle.folder], data, anonymous=False) as running:
         yield running, bundle, data
 
 
@@ -769,7 +764,7 @@ def without_id(answer: httpx.Response) -> dict[str, Any]:
 
 
 @pytest.mark.encrypted
-def test_nothing_is_answered_without_a_token(guarded: tuple[LocalService, Path, Path]) -> None:
+def test_nothing_is_answered_without_a_token(guarded: Guarded) -> None:
     service, _, _ = guarded
     wrong = ["", "Bearer", "Bearer x", f"Bearer {'0' * 16}.{'A' * 43}", f"Basic {'0' * 16}.{'A' * 43}", "Bearer \x7f"]
     paths = ["/v1/models", "/v1/models/tiny", "/v1/models/nobody", "/v1/models/tiny/client-bundle"]
@@ -787,53 +782,51 @@ def test_nothing_is_answered_without_a_token(guarded: tuple[LocalService, Path, 
 
 
 @pytest.mark.encrypted
-def test_a_tenant_neither_uses_nor_sees_nor_deletes_anothers_keys(guarded: tuple[LocalService, Path, Path]) -> None:
+def test_a_tenant_neither_uses_nor_sees_nor_deletes_anothers_keys(guarded: Guarded) -> None:
     service, bundle, data = guarded
-    one, two = (Clinic(service, bundle, add(data, name)) for name in ("one", "two"))
+    one, two = (Member(service, bundle, add(data, name)) for name in ("one", "two"))
     assert one.put() == 201
-    assert one.ask(one.keys.digest).status_code == 200
-    unknown = two.ask("f" * 64)
-    stolen = two.ask(one.keys.digest)
+    assert one.ask_with(one.keys.digest).status_code == 200
+    unknown = two.ask_with("f" * 64)
+    stolen = two.ask_with(one.keys.digest)
     assert stolen.status_code == unknown.status_code == 404
     assert without_id(stolen) == without_id(unknown), "whether another has them cannot be told"
     for method in ("HEAD", "DELETE"):
-        assert two.http.request(method, one.path, params={"segment": 0}).status_code == 404
-    assert one.ask(one.keys.digest).status_code == 200, "they are still there"
-    two.keys, two.path = one.keys, one.path
+        assert two.http.request(method, one.keys_path, params={"segment": 0}).status_code == 404
+    assert one.ask_with(one.keys.digest).status_code == 200, "they are still there"
+    two.keys, two.keys_path = one.keys, one.keys_path
     assert two.put() == 201, "the same bytes are another key of another tenant"
-    assert one.http.delete(one.path, params={"segment": 0}).status_code == 204
-    assert two.ask(two.keys.digest).status_code == 200, "and stay when the first are gone"
-    assert one.ask(one.keys.digest).status_code == 404
+    assert one.http.delete(one.keys_path, params={"segment": 0}).status_code == 204
+    assert two.ask_with(two.keys.digest).status_code == 200, "and stay when the first are gone"
+    assert one.ask_with(one.keys.digest).status_code == 404
     stored = list((data / "evaluation-keys").glob(f"*/{one.identity}/*"))
     assert [path.read_bytes() for path in stored].count(one.keys.evaluation_keys) == 1, "deleted keys are gone"
 
 
 @pytest.mark.encrypted
-def test_quotas_hold_over_http(guarded: tuple[LocalService, Path, Path]) -> None:
+def test_quotas_hold_over_http(guarded: Guarded) -> None:
     service, bundle, data = guarded
-    clinic = Clinic(service, bundle, add(data, "small", "--keys", "1", "--daily-evaluations", "2"))
+    clinic = Member(service, bundle, add(data, "small", "--keys", "1", "--daily-evaluations", "2"))
     assert clinic.put() == 201
     assert clinic.put() == 200, "the same keys again are no second ones"
-    other = Clinic(service, bundle, clinic.token)
+    other = Member(service, bundle, clinic.token)
     assert other.put() == 403
-    assert [clinic.ask(clinic.keys.digest).status_code for _ in range(3)] == [200, 200, 429]
-    tiny_keys = Clinic(service, bundle, add(data, "little", "--key-bytes", "1000"))
+    assert [clinic.ask_with(clinic.keys.digest).status_code for _ in range(3)] == [200, 200, 429]
+    tiny_keys = Member(service, bundle, add(data, "little", "--key-bytes", "1000"))
     assert tiny_keys.put() == 403
 
 
 @pytest.mark.encrypted
-def test_a_revoked_tenant_is_refused_at_once_by_a_service_that_runs(guarded: tuple[LocalService, Path, Path]) -> None:
+def test_a_revoked_tenant_is_refused_at_once_by_a_service_that_runs(guarded: Guarded) -> None:
     service, bundle, data = guarded
-    clinic = Clinic(service, bundle, add(data, "leaving"))
+    clinic = Member(service, bundle, add(data, "leaving"))
     assert clinic.put() == 201
     runner.invoke(app, ["tenants", "revoke", "leaving", "--data", str(data)], catch_exceptions=False)
-    assert clinic.ask(clinic.keys.digest).status_code == 401
+    assert clinic.ask_with(clinic.keys.digest).status_code == 401
 
 
 @pytest.mark.encrypted
-def test_the_client_sends_its_token(
-    guarded: tuple[LocalService, Path, Path], tiny: Network, tiny_regions: FloatArray, tmp_path: Path
-) -> None:
+def test_the_client_sends_its_token(guarded: Guarded, tiny: Network, tiny_regions: FloatArray, tmp_path: Path) -> None:
     service, _, data = guarded
     token = add(data, "careful")
     with Client(service.url, keys=KeyStore(tmp_path / "keys"), trust_first_use=True, token=token) as client:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 from cryptml_server.base.settings import Settings
 from cryptml_server.operations.doctor import Deployment, computing
@@ -23,11 +21,11 @@ from benchmarks.machine import children
 from cryptml.bundle import ClientBundle, ServerBundle
 from cryptml.cli.main import app
 from cryptml.errors import BundleError
-from cryptml.fhe.client import ClientCircuit, KeySet
-from cryptml.files import sha256
 from cryptml.networks.shipped import DEFAULT_SPLITS
 from cryptml.processes.memory import peak_resident_bytes
 from cryptml.verification.local_service import local_service
+from tests.service.clinic import Clinic
+from tests.waiting import wait_until_ready
 
 pytestmark = [
     pytest.mark.encrypted,
@@ -57,25 +55,12 @@ def served_peak(bundle: Path, data: Path, key_sets: int) -> int:
         local_service([bundle], data, {"CRYPTML_CACHED_KEYS": str(CACHED)}) as service,
         httpx.Client(base_url=service.url, timeout=PATIENCE_SECONDS) as http,
     ):
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not http.get("/v1/health/ready").is_success:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        client = ClientBundle.load(bundle / "client")
-        (step,) = client.server_steps
-        reads, model = step.circuit.reads, client.model
+        wait_until_ready(http)
         for number in range(key_sets):
-            keys = KeySet.generate(step.circuit)
-            headers = {
-                "CryptML-Circuit": sha256(step.circuit.client_specs),
-                "CryptML-Evaluation-Keys": keys.digest,
-            }
-            path = f"/v1/models/{model}/evaluation-keys/{keys.digest}"
-            stored = http.put(path, params={"segment": 0}, content=keys.evaluation_keys, headers=headers)
-            assert stored.status_code == 201, stored.text
-            values = np.full((1, *reads.shape), reads.low + number % 2, dtype=np.int64)
-            body = ClientCircuit(step.circuit, keys).encrypt(values)
-            answer = http.post(f"/v1/models/{model}/segments/0/evaluations", content=body, headers=headers)
+            clinic = Clinic(ServerBundle.load(bundle), ClientBundle.load(bundle / "client").model)
+            clinic.values[:] = clinic.circuit.reads.low + number % 2
+            clinic.upload(http)
+            answer = clinic.ask(http)
             assert answer.status_code == 200, answer.text
         (worker,) = children(service.pid)
         return peak_resident_bytes(service.pid) + peak_resident_bytes(worker)

@@ -33,7 +33,7 @@ from cryptml_server.base.settings import Settings
 from cryptml_server.database import Database, DatabaseUnavailable, replicas
 from cryptml_server.http.routes.jobs import describe_job
 from cryptml_server.jobs.claims import MOST_BEGUN, JobClaims
-from cryptml_server.jobs.dispatcher import Dispatcher
+from cryptml_server.jobs.dispatcher import Dispatcher, DispatcherTimings
 from cryptml_server.jobs.replicas import GONE_SECONDS, Replica
 from cryptml_server.jobs.rows import DONE, FAILED, RUNNING, WAITING, Job
 from cryptml_server.jobs.service import JobService
@@ -50,10 +50,11 @@ from hypothesis import strategies as st
 from sqlalchemy import delete
 
 from benchmarks.machine import children
-from benchmarks.requester import Requester, connect
+from benchmarks.requester import connect
 from cryptml.networks import Network
 from cryptml.verification.local_service import LocalService, local_service
 from tests.service.answered import answered
+from tests.service.clinic import Clinic, add_clinic
 
 CIRCUIT = Circuit("tiny", 0, (0, 1), Path(), "0" * 64, "1" * 64, (1, 100), (1, 2))
 KEYS = "a" * 64
@@ -314,7 +315,11 @@ class FakeRegistry:
 
 
 def dispatching(
-    jobs: JobStore, database: Database, workers: list[FakeWorker], then: Callable[[Dispatcher], Any]
+    jobs: JobStore,
+    database: Database,
+    workers: list[FakeWorker],
+    then: Callable[[Dispatcher], Any],
+    **timings: float,
 ) -> WorkerPool:
     """Run a dispatcher while something asynchronous goes on beside it."""
     pool = WorkerPool(tuple(workers), cached_keys=2, waiting=4)  # type: ignore[arg-type]
@@ -330,6 +335,7 @@ def dispatching(
             replica,
             draining=Draining(),
             metrics=Metrics(),
+            timings=DispatcherTimings(**timings),
         )
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(dispatcher.run)
@@ -487,7 +493,6 @@ def test_one_job_beside_a_hundred_waits_for_two_at_most(database: Database, tena
 def test_an_end_is_written_when_the_database_is_back(
     jobs: JobStore, database: Database, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cryptml_server.jobs.dispatcher.AGAIN_SECONDS", 0.02)
     job = submit(jobs, tenant)
     finish, failures = JobClaims.finish, iter(range(3))
 
@@ -501,18 +506,17 @@ def test_an_end_is_written_when_the_database_is_back(
     async def then(_: Dispatcher) -> None:
         await ended(jobs, tenant, job.id)
 
-    dispatching(jobs, database, [FakeWorker(lambda body: body)], then)
+    dispatching(jobs, database, [FakeWorker(lambda body: body)], then, again=0.02)
     assert jobs.output(tenant, job.id)[1] == b"input"
 
 
-class Clinic(Requester):
-    """A tenant of a service that can be killed and started again, with keys and a ciphertext."""
+class LastingClinic(Clinic):
+    """A tenant of a service that can be killed and started again."""
 
     def __init__(self, bundle: Any, data: Path, network: Network) -> None:
-        super().__init__(bundle, "tiny")
+        super().__init__(bundle)
         self.data = data
-        self.token = _token(data)
-        self.values = np.ones((1, *self.circuit.reads.shape), dtype=np.int64)
+        self.token = add_clinic(data)
         self.expected = network.run(self.values, self.circuit.segment)
 
     @contextmanager
@@ -523,35 +527,21 @@ class Clinic(Requester):
         ):
             yield running, http
 
-    def upload(self, http: httpx.Client) -> None:
-        self.store_keys(http).raise_for_status()
-
-    def post(self, http: httpx.Client, **headers: str) -> httpx.Response:
-        body = self.client.encrypt(self.values)
-        return http.post(self.evaluations_path, content=body, headers={**self.names, **headers})
-
     def check(self, answer: httpx.Response) -> None:
         answer.raise_for_status()
         np.testing.assert_array_equal(self.client.decrypt(answer.content), self.expected)
 
 
-def _token(data: Path) -> str:
-    database = open_database(Settings(data=data))
-    _, token = TenantStore(database).add("clinic", Quotas())
-    database.close()
-    return token
-
-
 @pytest.fixture(scope="module")
-def clinic(build_tiny: Callable[[str], Any], tiny: Network, tmp_path_factory: pytest.TempPathFactory) -> Clinic:
-    return Clinic(build_tiny("CCSCC"), tmp_path_factory.mktemp("jobs"), tiny)
+def clinic(build_tiny: Callable[[str], Any], tiny: Network, tmp_path_factory: pytest.TempPathFactory) -> LastingClinic:
+    return LastingClinic(build_tiny("CCSCC"), tmp_path_factory.mktemp("jobs"), tiny)
 
 
 @pytest.mark.encrypted
-def test_a_job_over_http_survives_kills_and_is_cancelled_for_good(clinic: Clinic) -> None:
+def test_a_job_over_http_survives_kills_and_is_cancelled_for_good(clinic: LastingClinic) -> None:
     with clinic.service() as (running, http):
         clinic.upload(http)
-        accepted = clinic.post(http, Prefer="respond-async")
+        accepted = clinic.ask(http, Prefer="respond-async")
         assert accepted.status_code == 202
         assert accepted.headers["Preference-Applied"] == "respond-async"
         place = accepted.headers["Location"]
@@ -565,8 +555,8 @@ def test_a_job_over_http_survives_kills_and_is_cancelled_for_good(clinic: Clinic
         assert http.get(place).status_code == http.get(f"{place}/result").status_code == 404
         (worker,) = children(running.pid)
         os.kill(worker, signal.SIGSTOP)  # an evaluation that takes for ever
-        stuck = clinic.post(http, Prefer="respond-async").headers["Location"]
-        behind = clinic.post(http, Prefer="respond-async", **{"Idempotency-Key": "k" * 16}).headers["Location"]
+        stuck = clinic.ask(http, Prefer="respond-async").headers["Location"]
+        behind = clinic.ask(http, Prefer="respond-async", **{"Idempotency-Key": "k" * 16}).headers["Location"]
         while http.get(stuck).json()["state"] != "running":
             time.sleep(0.02)
         assert http.get(behind).json()["ahead"] == 0
@@ -577,11 +567,11 @@ def test_a_job_over_http_survives_kills_and_is_cancelled_for_good(clinic: Clinic
         for place in (stuck, behind):
             assert http.get(place, headers={"Prefer": "wait=30"}).json()["state"] == "done"
             clinic.check(http.get(f"{place}/result"))
-        again = clinic.post(http, Prefer="respond-async", **{"Idempotency-Key": "k" * 16})
+        again = clinic.ask(http, Prefer="respond-async", **{"Idempotency-Key": "k" * 16})
         assert again.status_code == 409, "encrypted anew it is another request"
         (worker,) = children(running.pid)
         os.kill(worker, signal.SIGSTOP)
-        stuck = clinic.post(http, Prefer="respond-async").headers["Location"]
+        stuck = clinic.ask(http, Prefer="respond-async").headers["Location"]
         while http.get(stuck).json()["state"] != "running":
             time.sleep(0.02)
         http.delete(stuck).raise_for_status()
@@ -589,21 +579,21 @@ def test_a_job_over_http_survives_kills_and_is_cancelled_for_good(clinic: Clinic
         while worker in children(running.pid):
             assert time.monotonic() < deadline, "the evaluation really stops"
             time.sleep(0.05)
-        clinic.check(clinic.post(http))
+        clinic.check(clinic.ask(http))
         listed = http.get("/v1/jobs").json()["jobs"]
         assert [each["state"] for each in listed] == ["done", "done"]
 
 
 @pytest.mark.encrypted
-def test_who_hangs_up_does_not_keep_the_worker(clinic: Clinic) -> None:
+def test_who_hangs_up_does_not_keep_the_worker(clinic: LastingClinic) -> None:
     with clinic.service() as (running, http):
         clinic.upload(http)
-        clinic.check(clinic.post(http))
+        clinic.check(clinic.ask(http))
         (worker,) = children(running.pid)
         os.kill(worker, signal.SIGSTOP)
         with pytest.raises(httpx.ReadTimeout):
-            clinic.post(httpx.Client(base_url=running.url, headers=http.headers, timeout=1.0))
-        clinic.check(clinic.post(http))
+            clinic.ask(httpx.Client(base_url=running.url, headers=http.headers, timeout=1.0))
+        clinic.check(clinic.ask(http))
         assert worker not in children(running.pid)
 
 
@@ -611,8 +601,6 @@ def test_a_job_taken_up_without_a_word_waits_again(
     jobs: JobStore, database: Database, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The database wrote the claim, and the connection broke before it said so."""
-    monkeypatch.setattr("cryptml_server.jobs.dispatcher.LOOK_SECONDS", 0.05)
-    monkeypatch.setattr("cryptml_server.jobs.dispatcher.PUT_OFF_SECONDS", 0.05)
     job = submit(jobs, tenant)
     claim, once = JobClaims.claim, iter([True])
 
@@ -627,14 +615,11 @@ def test_a_job_taken_up_without_a_word_waits_again(
     async def then(_: Dispatcher) -> None:
         await ended(jobs, tenant, job.id)
 
-    dispatching(jobs, database, [FakeWorker(lambda body: body)], then)
+    dispatching(jobs, database, [FakeWorker(lambda body: body)], then, look=0.05, put_off=0.05)
     assert jobs.output(tenant, job.id)[1] == b"input"
 
 
-def test_what_is_wanting_for_a_while_does_not_fail_a_job(
-    jobs: JobStore, database: Database, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("cryptml_server.jobs.dispatcher.PUT_OFF_SECONDS", 0.001)
+def test_what_is_wanting_for_a_while_does_not_fail_a_job(jobs: JobStore, database: Database, tenant: Tenant) -> None:
     job, wanting = submit(jobs, tenant), iter(range(MOST_BEGUN + 10))
 
     def act(body: bytes) -> bytes:
@@ -645,14 +630,13 @@ def test_what_is_wanting_for_a_while_does_not_fail_a_job(
     async def then(_: Dispatcher) -> None:
         await ended(jobs, tenant, job.id)
 
-    dispatching(jobs, database, [FakeWorker(act)], then)
+    dispatching(jobs, database, [FakeWorker(act)], then, put_off=0.001)
     assert jobs.find(tenant, job.id).state == DONE
 
 
 def test_what_looks_after_jobs_goes_on_whatever_happens(
     jobs: JobStore, database: Database, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cryptml_server.jobs.dispatcher.LOOK_SECONDS", 0.02)
     first, failures = JobClaims.first, iter(range(3))
 
     def odd(self: JobClaims, circuits: frozenset[str]) -> list[Job]:
@@ -666,7 +650,7 @@ def test_what_looks_after_jobs_goes_on_whatever_happens(
     async def then(_: Dispatcher) -> None:
         await ended(jobs, tenant, job.id)
 
-    dispatching(jobs, database, [FakeWorker(lambda body: body)], then)
+    dispatching(jobs, database, [FakeWorker(lambda body: body)], then, look=0.02)
 
 
 def test_waiting_for_an_end_ends_in_time(jobs: JobStore, database: Database) -> None:

@@ -14,7 +14,7 @@ from benchmarks.hostile_service.campaign import Campaign
 from benchmarks.hostile_service.plays import record
 from benchmarks.hostile_service.report import verdicts
 from cryptml.errors import ServiceProtocolError
-from tests.service.awkward import answer, listening
+from tests.service.client.awkward import answer, listening
 
 pytestmark = pytest.mark.usefixtures("unmeasured_children")
 

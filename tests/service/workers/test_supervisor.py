@@ -17,15 +17,16 @@ import httpx
 import numpy as np
 import pytest
 from cryptml_server.base.errors import ServerError
-from cryptml_server.base.models import Circuit, ModelRegistry
+from cryptml_server.base.models import Circuit
 from cryptml_server.workers.local import Supervisor
 
 from benchmarks.machine import children
 from cryptml.bundle import ClientBundle
-from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
 from tests.bounds import ENDS_SECONDS
-from tests.service.answered import answered
+from tests.service.answered import answered, refusal
+from tests.service.clinic import WorkersClinic
+from tests.waiting import wait_for_end, wait_until_ready
 
 pytestmark = pytest.mark.encrypted
 
@@ -33,34 +34,19 @@ PATIENCE_SECONDS = 60
 """For what takes a second or less on an idle machine."""
 
 
-class Kit:
-    def __init__(self, folder: Path, work: Path) -> None:
-        (self.circuit,) = ModelRegistry([folder]).circuits
-        spec = ClientBundle.load(folder / "client").server_steps[0].circuit
-        key_set = KeySet.generate(spec)
-        self.client = ClientCircuit(spec, key_set)
-        self.keys = work / "keys"
-        self.keys.write_bytes(key_set.evaluation_keys)
-        self.values = np.ones((1, *spec.reads.shape), dtype=np.int64)
-        self.ciphertext = self.client.encrypt(self.values)
-
-    def evaluate(self, supervisor: Supervisor) -> np.ndarray:
-        return self.client.decrypt(supervisor.evaluate(self.circuit, self.keys, "keys", self.ciphertext).ciphertext)
-
-
 @pytest.fixture(scope="module")
-def kit(build_tiny: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory) -> Kit:
-    return Kit(build_tiny("CCSCC").folder, tmp_path_factory.mktemp("kit"))
+def kit(build_tiny: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory) -> WorkersClinic:
+    return WorkersClinic(build_tiny("CCSCC"), tmp_path_factory.mktemp("kit"))
 
 
 @pytest.fixture
-def start(kit: Kit) -> Iterator[Callable[..., Supervisor]]:
+def start(kit: WorkersClinic) -> Iterator[Callable[..., Supervisor]]:
     made: list[Supervisor] = []
 
     def make(deadline: float = 60, circuits: tuple[Circuit, ...] | None = None) -> Supervisor:
         supervisor = Supervisor(threads=1, cached_keys=1, deadline_seconds=deadline)
         made.append(supervisor)
-        supervisor.start((kit.circuit,) if circuits is None else circuits)
+        supervisor.start((kit.served,) if circuits is None else circuits)
         return supervisor
 
     yield make
@@ -74,13 +60,7 @@ def pid(supervisor: Supervisor) -> int:
     return process.pid
 
 
-def refusal(action: Callable[[], object]) -> tuple[int, str]:
-    with pytest.raises(ServerError) as caught:
-        action()
-    return answered(caught.value)
-
-
-def test_a_dead_worker_is_replaced(kit: Kit, start: Callable[..., Supervisor]) -> None:
+def test_a_dead_worker_is_replaced(kit: WorkersClinic, start: Callable[..., Supervisor]) -> None:
     supervisor = start()
     expected = kit.evaluate(supervisor)
     first = pid(supervisor)
@@ -91,7 +71,9 @@ def test_a_dead_worker_is_replaced(kit: Kit, start: Callable[..., Supervisor]) -
     assert pid(supervisor) != first
 
 
-def test_a_worker_lost_during_a_request_is_said_and_replaced(kit: Kit, start: Callable[..., Supervisor]) -> None:
+def test_a_worker_lost_during_a_request_is_said_and_replaced(
+    kit: WorkersClinic, start: Callable[..., Supervisor]
+) -> None:
     supervisor = start()
     os.kill(pid(supervisor), signal.SIGSTOP)
     threading.Timer(0.3, os.kill, (pid(supervisor), signal.SIGKILL)).start()
@@ -100,7 +82,7 @@ def test_a_worker_lost_during_a_request_is_said_and_replaced(kit: Kit, start: Ca
     assert kit.evaluate(supervisor) is not None
 
 
-def test_a_native_fault_is_blamed_on_what_was_sent(kit: Kit, start: Callable[..., Supervisor]) -> None:
+def test_a_native_fault_is_blamed_on_what_was_sent(kit: WorkersClinic, start: Callable[..., Supervisor]) -> None:
     supervisor = start()
     worker = pid(supervisor)
     os.kill(worker, signal.SIGSTOP)
@@ -115,7 +97,7 @@ def test_a_native_fault_is_blamed_on_what_was_sent(kit: Kit, start: Callable[...
     assert refusal(lambda: kit.evaluate(supervisor)) == (422, "Evaluation failed")
 
 
-def test_an_evaluation_past_its_time_is_stopped(kit: Kit, start: Callable[..., Supervisor]) -> None:
+def test_an_evaluation_past_its_time_is_stopped(kit: WorkersClinic, start: Callable[..., Supervisor]) -> None:
     supervisor = start(deadline=20)
     supervisor._deadline = 0.5
     os.kill(pid(supervisor), signal.SIGSTOP)
@@ -125,12 +107,12 @@ def test_an_evaluation_past_its_time_is_stopped(kit: Kit, start: Callable[..., S
 
 
 def test_keys_deleted_meanwhile_do_not_cost_the_worker(
-    kit: Kit, start: Callable[..., Supervisor], tmp_path: Path
+    kit: WorkersClinic, start: Callable[..., Supervisor], tmp_path: Path
 ) -> None:
     supervisor = start()
     first = pid(supervisor)
     gone = tmp_path / "gone"
-    assert refusal(lambda: supervisor.evaluate(kit.circuit, gone, "gone", kit.ciphertext)) == (
+    assert refusal(lambda: supervisor.evaluate(kit.served, gone, "gone", kit.ciphertext)) == (
         404,
         "Unknown evaluation keys",
     )
@@ -138,7 +120,7 @@ def test_keys_deleted_meanwhile_do_not_cost_the_worker(
     assert pid(supervisor) == first
 
 
-def test_stopping_does_not_wait_for_an_evaluation(kit: Kit, start: Callable[..., Supervisor]) -> None:
+def test_stopping_does_not_wait_for_an_evaluation(kit: WorkersClinic, start: Callable[..., Supervisor]) -> None:
     supervisor = start()
     os.kill(pid(supervisor), signal.SIGSTOP)
     answers: list[tuple[int, str]] = []
@@ -156,18 +138,6 @@ def test_stopping_does_not_wait_for_an_evaluation(kit: Kit, start: Callable[...,
 
 def test_a_model_without_server_segments_is_ready_too(start: Callable[..., Supervisor]) -> None:
     assert start(circuits=()).alive
-
-
-def gone_within(process: int, seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            if Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-                return True
-        except FileNotFoundError:
-            return True
-        time.sleep(0.1)
-    return False
 
 
 @contextmanager
@@ -208,14 +178,11 @@ def test_no_worker_outlives_its_service(
     number: signal.Signals, build_tiny: Callable[[str], Any], tmp_path: Path
 ) -> None:
     with serving(build_tiny("CCSCC").folder, tmp_path) as (service, http):
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not http.get("/v1/health/ready").is_success:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_until_ready(http)
         (worker,) = children(service.pid)
         service.send_signal(number)
         service.wait(PATIENCE_SECONDS)
-    assert gone_within(worker, PATIENCE_SECONDS)
+    wait_for_end(worker)
 
 
 def test_a_full_store_and_a_broken_upload_are_answered(build_tiny: Callable[[str], Any], tmp_path: Path) -> None:
@@ -234,11 +201,11 @@ def test_a_full_store_and_a_broken_upload_are_answered(build_tiny: Callable[[str
     assert not [left for left in (tmp_path / "evaluation-keys").rglob("*") if left.is_file()]
 
 
-def test_a_worker_has_as_much_memory_as_it_is_given(kit: Kit) -> None:
+def test_a_worker_has_as_much_memory_as_it_is_given(kit: WorkersClinic) -> None:
     roomy = Supervisor(threads=1, cached_keys=4, deadline_seconds=60, memory_bytes=1 << 30)
     tight = Supervisor(threads=1, cached_keys=4, deadline_seconds=10, memory_bytes=-(1_200 << 20))
     try:
-        roomy.start((kit.circuit,))
+        roomy.start((kit.served,))
         np.testing.assert_array_equal(kit.evaluate(roomy), kit.evaluate(roomy))
         with pytest.raises(ServerError) as refused:
             kit.evaluate(tight)
@@ -248,12 +215,12 @@ def test_a_worker_has_as_much_memory_as_it_is_given(kit: Kit) -> None:
         tight.stop()
 
 
-def test_a_worker_that_takes_nothing_is_replaced(kit: Kit, start: Callable[..., Supervisor]) -> None:
+def test_a_worker_that_takes_nothing_is_replaced(kit: WorkersClinic, start: Callable[..., Supervisor]) -> None:
     supervisor = start(deadline=1, circuits=())
     before = pid(supervisor)
     os.kill(before, signal.SIGSTOP)
     large = bytes(32 << 20)  # more than the pipe holds
-    assert refusal(lambda: supervisor.evaluate(kit.circuit, kit.keys, "keys", large)) == (503, "Worker lost")
+    assert refusal(lambda: supervisor.evaluate(kit.served, kit.file, "keys", large)) == (503, "Worker lost")
     assert pid(supervisor) != before
     assert not Path(f"/proc/{before}").exists()
 
@@ -270,7 +237,7 @@ def test_a_worker_that_takes_nothing_is_replaced(kit: Kit, start: Callable[..., 
     ],
 )
 def test_an_answer_that_is_none_ends_the_worker(
-    kit: Kit, start: Callable[..., Supervisor], said: bytes, monkeypatch: pytest.MonkeyPatch
+    kit: WorkersClinic, start: Callable[..., Supervisor], said: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is left of it must not be read as the next request's answer."""
     supervisor = start(circuits=())

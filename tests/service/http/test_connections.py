@@ -7,7 +7,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from cryptml_server.http.connections import bounded_protocol
 
 from tests.bounds import ENDS_SECONDS
 from tests.service.key_pairs import make_pair
+from tests.waiting import wait_for
 
 GET = b"GET /{} HTTP/1.1\r\nHost: x\r\n\r\n"
 PATIENCE_SECONDS = 15
@@ -96,11 +97,8 @@ def answer(connection: socket.socket) -> bytes:
     return found
 
 
-def until(condition: Any) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+def until(condition: Callable[[], Any]) -> None:
+    wait_for(condition, "what the server does", seconds=PATIENCE_SECONDS)
 
 
 def test_a_client_that_takes_nothing_of_its_answer_is_left() -> None:

@@ -20,8 +20,11 @@ import pytest
 from cryptml_client import AsyncClient, Client, KeyStore, Prediction
 from cryptml_client.evaluator import RemoteEvaluator
 from cryptml_client.transport import Transport
+from cryptml_client.uploading import KeyUpload
 
+from cryptml.bundle import ClientBundle
 from cryptml.errors import ServiceError, ServiceRefused, ServiceUnavailable, SettingError
+from cryptml.fhe.client import KeySet
 from cryptml.networks import FloatArray
 from cryptml.runtime import ClearEvaluator, run_split
 from cryptml.verification.local_service import local_service
@@ -189,9 +192,11 @@ def service(build_tiny: Callable[[str], Any], tmp_path_factory: pytest.TempPathF
 
 @pytest.mark.encrypted
 def test_an_upload_goes_on_behind_what_is_there(
-    service: str, tiny_regions: FloatArray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    service: str, build_tiny: Callable[[str], Any], tiny_regions: FloatArray, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("cryptml_client.uploading.PART_BYTES", 1 << 18)
+    (step,) = ClientBundle.load(build_tiny("CCSSS").folder / "client").server_steps
+    made, store = KeySet.generate(step.circuit), KeyStore(tmp_path / "keys")
+    store.save(step.circuit, made)
     proxy = CuttingProxy(service, [700_000, 500_000, 900_000, 300_000])
     portions: list[float] = []
 
@@ -203,10 +208,14 @@ def test_an_upload_goes_on_behind_what_is_there(
         def portion(self, done: float, total: float) -> None:
             portions.append(done / total)
 
-    with Client(proxy.url, keys=KeyStore(tmp_path / "keys"), trust_first_use=True, progress=Watching()) as client:
+    with Transport(proxy.url, 60.0, patience_seconds=60.0) as transport:
+        upload = KeyUpload(transport, "tiny", step, made, Watching(), part_bytes=1 << 18)
+        assert not upload.is_stored()
+        upload.send()
+    assert proxy.cuts == []
+    with Client(proxy.url, keys=store, trust_first_use=True) as client:
         assert client.predict_region(tiny_regions[0]).answer.label
         assert client.evaluation_key_bytes > 2_400_000, "the upload takes more than what the cuts let through"
-    assert proxy.cuts == []
     assert portions == sorted(portions), "nothing that was there is sent again"
     proxy.listening.close()
 

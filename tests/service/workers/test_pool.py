@@ -22,6 +22,7 @@ from cryptml_server.base.models import Circuit
 from cryptml_server.workers.loads import CircuitLoads
 from cryptml_server.workers.pool import WorkerPool
 from cryptml_server.workers.protocol import EvaluationRequest, EvaluationResult
+from cryptml_server.workers.quarantine import Quarantine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -81,8 +82,8 @@ class FakeSupervisor:
             self.lock.release()
 
 
-def pool_of(*supervisors: FakeSupervisor, waiting: int = 1000, cached_keys: int = 2) -> WorkerPool:
-    return WorkerPool(supervisors, cached_keys=cached_keys, waiting=waiting)  # type: ignore[arg-type]
+def pool_of(*supervisors: FakeSupervisor, waiting: int = 1000, cached_keys: int = 2, **other: Any) -> WorkerPool:
+    return WorkerPool(supervisors, cached_keys=cached_keys, waiting=waiting, **other)  # type: ignore[arg-type]
 
 
 async def ask(pool: WorkerPool, tenant: str, number: int = 0, keys: str = "keys") -> EvaluationResult:
@@ -284,13 +285,12 @@ def test_a_request_given_up_as_a_worker_becomes_free_costs_no_worker() -> None:
     asyncio.run(run())
 
 
-def test_dead_workers_come_back_and_forget_deleted_keys_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cryptml_server.workers.pool.WATCH_SECONDS", 0.01)
+def test_dead_workers_come_back_and_forget_deleted_keys_by_themselves() -> None:
     done: list[tuple[int, str]] = []
     supervisors = FakeSupervisor(0, done), FakeSupervisor(1, done)
 
     async def run() -> None:
-        pool = pool_of(*supervisors)
+        pool = pool_of(*supervisors, watch_seconds=0.01)
         watching = asyncio.ensure_future(pool.watch())
         await ask(pool, "a")
         for each in supervisors:
@@ -328,20 +328,21 @@ def test_a_worker_that_was_ended_for_its_time_is_lost_too() -> None:
     assert answered(refused) == (429, "Too many lost workers")
 
 
-def test_a_tenant_that_costs_worker_after_worker_has_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tenant_that_costs_worker_after_worker_has_to_wait() -> None:
     def lose(body: bytes) -> None:
         if body != b"7":
             raise WorkerCrashed("for a test")
 
     async def run() -> ServerError:
-        pool = pool_of(FakeSupervisor(0, [], lose))
+        quarantine = Quarantine()
+        pool = pool_of(FakeSupervisor(0, [], lose), quarantine=quarantine)
         for number in range(100, 105):
             with pytest.raises(WorkerLost):
                 await ask(pool, "hostile", number)
         with pytest.raises(ServerError) as refused:
             await ask(pool, "hostile", 7)
         assert (await ask(pool, "calm", 7)).ciphertext == b"7"
-        monkeypatch.setattr("cryptml_server.workers.quarantine.LOSS_SECONDS", 0.0)
+        quarantine.loss_seconds = 0.0
         assert (await ask(pool, "hostile", 7)).ciphertext == b"7"
         return refused.value
 
@@ -349,9 +350,7 @@ def test_a_tenant_that_costs_worker_after_worker_has_to_wait(monkeypatch: pytest
     assert answered(refused) == (429, "Too many lost workers")
 
 
-def test_a_tenant_that_gives_up_evaluation_after_evaluation_has_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cryptml_server.workers.slots.NEARLY_SECONDS", 0.0)
-    monkeypatch.setattr("cryptml_server.workers.quarantine.MOST_STOPPED", 3)
+def test_a_tenant_that_gives_up_evaluation_after_evaluation_has_to_wait() -> None:
     ended = threading.Event()
 
     class Endable(FakeSupervisor):
@@ -366,7 +365,7 @@ def test_a_tenant_that_gives_up_evaluation_after_evaluation_has_to_wait(monkeypa
             raise WorkerLost("ended")
 
     async def run() -> ServerError:
-        pool = pool_of(Endable(0, [], stay))
+        pool = pool_of(Endable(0, [], stay), quarantine=Quarantine(most_stopped=3), nearly_seconds=0.0)
         for number in range(100, 103):
             asking = asyncio.ensure_future(ask(pool, "restless", number))
             await asyncio.sleep(0.05)

@@ -13,6 +13,7 @@ import pytest
 
 from tests.bounds import ENDS_SECONDS
 from tests.service.slow_service import Running, slow_service
+from tests.waiting import has_ended, wait_until_ready
 
 
 def ask_slowly(url: str, seconds: float, answers: list[httpx.Response | Exception]) -> threading.Thread:
@@ -47,20 +48,10 @@ def answer_of(connection: socket.socket) -> bytes:
     return found
 
 
-def gone(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_what_is_at_work_is_finished_and_nothing_new_is_begun(tmp_path: Path, number: int) -> None:
     with slow_service(tmp_path, drain_seconds=30) as running, httpx.Client(base_url=running.url) as http:
-        deadline = time.monotonic() + 60
-        while http.get("/v1/health/ready").status_code != 200:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_until_ready(http)
         assert http.get("/v1/health/ready").json() == {"status": "ready"}
         workers = running.workers()
         assert len(workers) == 1
@@ -81,7 +72,7 @@ def test_what_is_at_work_is_finished_and_nothing_new_is_begun(tmp_path: Path, nu
         assert isinstance(answers[0], httpx.Response)
         assert answers[0].status_code == 200
         assert running.process.wait(20) == 0
-        assert all(gone(pid) for pid in workers)
+        assert all(has_ended(pid) for pid in workers)
 
 
 def test_a_service_at_rest_ends_at_once(tmp_path: Path) -> None:
@@ -109,7 +100,7 @@ def test_what_does_not_finish_in_time_is_broken_off(tmp_path: Path) -> None:
         running.wait_for_line("1 requests are broken off")
         asking.join()
         assert isinstance(answers[0], Exception) or answers[0].status_code >= 500
-        assert all(gone(pid) for pid in workers)
+        assert all(has_ended(pid) for pid in workers)
 
 
 def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
@@ -123,7 +114,7 @@ def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
         running.tell()
         running.process.wait(20)
         asking.join()
-        assert all(gone(pid) for pid in workers)
+        assert all(has_ended(pid) for pid in workers)
 
 
 def test_half_open_connections_do_not_keep_others_out_and_are_ended(tmp_path: Path) -> None:

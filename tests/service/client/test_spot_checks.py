@@ -239,7 +239,7 @@ def swapped(checked: ServerBundle, tiny: Network, tmp_path: Path) -> Path:
     """The pinned bundle's client half, and behind it the circuit of another network that takes the same keys."""
     from cryptml.bundle.server import ServerBundle as Server
     from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS
-    from tests.service.swapping import swap_circuits
+    from tests.service.client.swapping import swap_circuits
 
     (step,) = ClientBundle.load(checked.folder / "client").server_steps
     compiled = compile_integer_program(

@@ -30,7 +30,7 @@ from cryptml.errors import (
     SettingError,
 )
 from tests.bounds import ENDS_SECONDS, ends
-from tests.service.awkward import HTML, OK, Behaviour, answer, drip, listening, raw_listening, read_request
+from tests.service.client.awkward import HTML, OK, Behaviour, answer, drip, listening, raw_listening, read_request
 from tests.service.key_pairs import make_pair
 
 

@@ -18,24 +18,26 @@ import httpx
 import numpy as np
 import pytest
 from cryptml_server.base.errors import ServerError, WorkerLost
-from cryptml_server.base.models import ModelRegistry
 from cryptml_server.base.settings import Settings
 from cryptml_server.base.settings_sources import read_settings
 from cryptml_server.workers.factory import create_workers
 from cryptml_server.workers.local import Supervisor
+from cryptml_server.workers.protocol import Worker
 from cryptml_server.workers.ray.circuits import ShippedCircuits
 from cryptml_server.workers.ray.node import NodeWorker
+from cryptml_server.workers.ray.timings import RayTimings
 from cryptml_server.workers.ray.worker import RayWorker
 
+from benchmarks.machine import children
 from cryptml import cluster
-from cryptml.bundle import ClientBundle
+from cryptml.bundle import ServerBundle
 from cryptml.errors import SettingError
-from cryptml.fhe.client import ClientCircuit, KeySet
-from cryptml.files import sha256
 from cryptml.networks import Network
 from cryptml.verification.local_service import local_service
-from tests.ray_cluster import TwoNodes, children, command, environment, two_nodes, wait_for
-from tests.service.answered import answered
+from tests.ray_cluster import TwoNodes, command, environment, two_nodes
+from tests.service.answered import answered, refusal
+from tests.service.clinic import WorkersClinic
+from tests.waiting import wait_for, wait_until_ready
 
 pytestmark = [
     pytest.mark.encrypted,
@@ -49,51 +51,36 @@ def nodes() -> Iterator[TwoNodes]:
         yield found
 
 
-class Client:
-    """Keys of one clinic, some inputs and their ciphertexts."""
+class Client(WorkersClinic):
+    """A clinic with inputs of its own."""
 
-    def __init__(self, network: Network, folder: Path, work: Path, number: int) -> None:
-        (self.circuit,) = ModelRegistry([folder]).circuits
-        spec = ClientBundle.load(folder / "client").server_steps[0].circuit
-        self.identity = sha256(spec.client_specs)
-        self.set = KeySet.generate(spec)
-        self.half = ClientCircuit(spec, self.set)
-        self.name = f"keys-{number}"
-        self.keys = work / self.name
-        self.keys.write_bytes(self.set.evaluation_keys)
-        reads = network.boundaries[spec.segment.start]
-        shape = (1, *spec.reads.shape)
+    def __init__(self, network: Network, bundle: ServerBundle, work: Path, number: int) -> None:
+        super().__init__(bundle, work, f"keys-{number}")
+        reads = network.boundaries[self.circuit.segment.start]
+        shape = (1, *self.circuit.reads.shape)
         self.values = np.random.default_rng(number).integers(reads.low, reads.high, shape, np.int64, endpoint=True)
-        self.expected = network.run(self.values, spec.segment)
-        self.ciphertext = self.half.encrypt(self.values)
+        self.expected = network.run(self.values, self.circuit.segment)
+        self.ciphertext = self.client.encrypt(self.values)
 
-    def evaluate(self, worker: Any) -> bool:
+    def is_right(self, worker: Worker) -> bool:
         """Whether a worker's answer is the network's in the clear."""
-        found = worker.evaluate(self.circuit, self.keys, self.name, self.ciphertext)
-        return np.array_equal(self.half.decrypt(found.ciphertext), self.expected)
-
-    def upload(self, http: httpx.Client) -> None:
-        path = f"/v1/models/tiny/evaluation-keys/{self.set.digest}?segment=0"
-        headers = {"CryptML-Circuit": self.identity}
-        http.put(path, content=self.set.evaluation_keys, headers=headers).raise_for_status()
-
-    def ask(self, http: httpx.Client) -> httpx.Response:
-        headers = {"CryptML-Circuit": self.identity, "CryptML-Evaluation-Keys": self.set.digest}
-        return http.post("/v1/models/tiny/segments/0/evaluations", content=self.ciphertext, headers=headers)
+        return np.array_equal(self.evaluate(worker), self.expected)
 
     def is_answered(self, http: httpx.Client) -> bool:
         """Ask until a worker has room, as answers with Retry-After say; whether the answer is right."""
-        answer = wait_for(lambda: got if (got := self.ask(http)).status_code != 503 else None, "an answer")
+        answer = wait_for(
+            lambda: got if (got := self.send(http, self.ciphertext)).status_code != 503 else None, "an answer"
+        )
         answer.raise_for_status()
-        return np.array_equal(self.half.decrypt(answer.content), self.expected)
+        return np.array_equal(self.client.decrypt(answer.content), self.expected)
 
 
 @pytest.fixture(scope="module")
 def clients(
     tiny: Network, build_tiny: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Client, Client]:
-    folder, work = build_tiny("CCSSS").folder, tmp_path_factory.mktemp("clients")
-    return Client(tiny, folder, work, 1), Client(tiny, folder, work, 2)
+    bundle, work = build_tiny("CCSSS"), tmp_path_factory.mktemp("clients")
+    return Client(tiny, bundle, work, 1), Client(tiny, bundle, work, 2)
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +91,7 @@ def shared(nodes: TwoNodes, clients: tuple[Client, Client]) -> Iterator[RayWorke
         settings = Settings(executor="ray", ray_address=nodes.address, evaluation_seconds=60)
         (worker,) = create_workers(settings, 1)
         assert isinstance(worker, RayWorker)
-        worker.start((clients[0].circuit,))
+        worker.start((clients[0].served,))
     yield worker
     worker.stop()
     assert not worker.alive
@@ -119,29 +106,23 @@ def evaluator(worker: RayWorker) -> int:
     return int(found)
 
 
-def refusal(action: Callable[[], object]) -> tuple[int, str]:
-    with pytest.raises(ServerError) as caught:
-        action()
-    return answered(caught.value)
-
-
 def test_answers_are_the_local_ones_and_keys_travel_once(clients: tuple[Client, Client], shared: RayWorker) -> None:
     one, other = clients
     local = Supervisor(threads=1, cached_keys=1, deadline_seconds=60)
     worker = shared
     try:
-        local.start((one.circuit,))
-        assert one.evaluate(local)
-        assert one.evaluate(worker)
-        assert one.evaluate(worker)
+        local.start((one.served,))
+        assert one.is_right(local)
+        assert one.is_right(worker)
+        assert one.is_right(worker)
         assert worker.keys_sent == 1
-        worker.check_keys(other.keys, other.name)  # one set is kept, so the first goes
-        assert other.evaluate(worker)
+        worker.check_keys(other.file, other.name)  # one set is kept, so the first goes
+        assert other.is_right(worker)
         assert worker.keys_sent == 2
-        assert one.evaluate(worker)
+        assert one.is_right(worker)
         assert worker.keys_sent == 3
         worker.forget(one.name)
-        assert one.evaluate(worker)
+        assert one.is_right(worker)
         assert worker.keys_sent == 4
     finally:
         local.stop()
@@ -159,9 +140,9 @@ def test_what_does_not_fit_is_refused_as_by_a_local_worker(
     process = worker.process
     gone, noise = tmp_path / "gone", tmp_path / "noise"
     noise.write_bytes(b"noise" * 100)
-    assert refusal(lambda: worker.evaluate(one.circuit, gone, "gone", b"")) == (404, "Unknown evaluation keys")
+    assert refusal(lambda: worker.evaluate(one.served, gone, "gone", b"")) == (404, "Unknown evaluation keys")
     assert refusal(lambda: worker.check_keys(noise, "noise")) == (422, "Unusable evaluation keys")
-    assert refusal(lambda: worker.evaluate(one.circuit, one.keys, one.name, b"x")) == (422, "Unusable ciphertext")
+    assert refusal(lambda: worker.evaluate(one.served, one.file, one.name, b"x")) == (422, "Unusable ciphertext")
     assert refusal(lambda: worker.check_keys(tmp_path, "folder")) == (503, "Keys unreadable")
     assert worker.process == process
 
@@ -169,15 +150,15 @@ def test_what_does_not_fit_is_refused_as_by_a_local_worker(
 def test_a_lost_worker_is_said_and_replaced(clients: tuple[Client, Client], shared: RayWorker) -> None:
     one, _ = clients
     worker = shared
-    assert one.evaluate(worker)
+    assert one.is_right(worker)
     first, sent = worker.process, worker.keys_sent
     evaluating = evaluator(worker)
     os.kill(evaluating, signal.SIGSTOP)
     threading.Timer(0.5, os.kill, (first, signal.SIGKILL)).start()
     with pytest.raises(WorkerLost) as lost:
-        one.evaluate(worker)
+        one.is_right(worker)
     assert answered(lost.value) == (503, "Worker lost")
-    assert one.evaluate(worker)
+    assert one.is_right(worker)
     assert worker.process != first
     assert worker.keys_sent == sent + 1
     os.kill(evaluating, signal.SIGCONT)
@@ -193,26 +174,26 @@ def test_a_lost_worker_is_said_and_replaced(clients: tuple[Client, Client], shar
     os.kill(evaluating, signal.SIGSTOP)
     threading.Timer(0.5, os.kill, (evaluating, signal.SIGKILL)).start()
     with pytest.raises(WorkerLost):
-        one.evaluate(worker)
-    assert one.evaluate(worker)
+        one.is_right(worker)
+    assert one.is_right(worker)
     assert worker.process == second
     # What somebody in charge breaks off.
     os.kill(evaluator(worker), signal.SIGSTOP)
     threading.Timer(0.5, worker.interrupt).start()
     with pytest.raises(WorkerLost):
-        one.evaluate(worker)
+        one.is_right(worker)
 
 
 def test_an_evaluation_past_its_time_is_stopped(
     clients: tuple[Client, Client], shared: RayWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, _ = clients
-    assert one.evaluate(shared)
+    assert one.is_right(shared)
     first, evaluating = shared.process, evaluator(shared)
-    monkeypatch.setattr("cryptml_server.workers.ray.worker.RETURN_SECONDS", 0.5)
+    monkeypatch.setattr(shared, "timings", RayTimings(back=0.5))
     monkeypatch.setattr(shared, "_deadline", 1.0)
     os.kill(evaluating, signal.SIGSTOP)
-    assert refusal(lambda: one.evaluate(shared)) == (504, "Evaluation too slow")
+    assert refusal(lambda: one.is_right(shared)) == (504, "Evaluation too slow")
     assert not shared.alive
     os.kill(evaluating, signal.SIGCONT)
     wait_for(lambda: not command(first), "the actor to end")
@@ -238,11 +219,11 @@ def test_a_node_keeps_the_time_itself(tmp_path: Path) -> None:
 
 
 def test_a_full_cluster_is_said_and_waited_for(
-    nodes: TwoNodes, clients: tuple[Client, Client], shared: RayWorker, monkeypatch: pytest.MonkeyPatch
+    nodes: TwoNodes, clients: tuple[Client, Client], shared: RayWorker
 ) -> None:
     one, _ = clients
     shared.stop()
-    assert refusal(lambda: one.evaluate(shared)) == (503, "Shutting down")
+    assert refusal(lambda: one.is_right(shared)) == (503, "Shutting down")
     wait_for(lambda: not nodes.actors(), "its actor to end")
     ray = cluster.connect(nodes.address)
 
@@ -252,17 +233,17 @@ def test_a_full_cluster_is_said_and_waited_for(
 
     others = [ray.remote(Idle).options(num_cpus=1).remote() for _ in range(2)]
     ray.get([other.describe.remote() for other in others])
-    monkeypatch.setattr("cryptml_server.workers.ray.worker.PLACE_SECONDS", 1.0)
-    worker = RayWorker(ray, ShippedCircuits(ray), threads=1, cached_keys=1, deadline_seconds=60)
+    hurried = RayTimings(place=1.0)
+    worker = RayWorker(ray, ShippedCircuits(ray), threads=1, cached_keys=1, deadline_seconds=60, timings=hurried)
     try:
         with pytest.raises(ServerError, match="no node had 1 free CPUs within 1 s") as full:
-            worker.start((one.circuit,))
+            worker.start((one.served,))
         assert (answered(full.value)[0], full.value.retry_after) == (503, 30)
         assert not worker.alive
-        monkeypatch.undo()
+        worker.timings = RayTimings()
         for other in others:
             ray.kill(other)
-        assert one.evaluate(worker)
+        assert one.is_right(worker)
     finally:
         worker.stop()
 
@@ -281,7 +262,7 @@ def test_a_service_answers_from_two_nodes_and_after_losses(
         httpx.Client(base_url=running.url, timeout=60) as http,
         ThreadPoolExecutor(8) as threads,
     ):
-        wait_for(lambda: http.get("/v1/health/ready").is_success, "the service")
+        wait_until_ready(http)
         actors = wait_for(lambda: found if len(found := nodes.actors()) == 2 else None, "two actors")
         assert sorted(actors.values()) == ["head", "other"]
         for client in clients:
@@ -292,7 +273,7 @@ def test_a_service_answers_from_two_nodes_and_after_losses(
         evaluators = {pid: actor for actor in actors for pid in children(actor) if "worker" in command(pid)}
         for pid in evaluators:
             os.kill(pid, signal.SIGSTOP)
-        asked = [threads.submit(client.ask, http) for client in clients]  # so that both have one
+        asked = [threads.submit(client.send, http, client.ciphertext) for client in clients]  # so that both have one
         time.sleep(1)
         assert not any(each.done() for each in asked)
         (lost, actor), (spared, _) = evaluators.items()
@@ -302,7 +283,7 @@ def test_a_service_answers_from_two_nodes_and_after_losses(
         for client, each in zip(clients, asked, strict=True):
             answer = each.result()
             assert answer.status_code == 200
-            assert np.array_equal(client.half.decrypt(answer.content), client.expected)
+            assert np.array_equal(client.client.decrypt(answer.content), client.expected)
 
         # A whole node goes, and later another one comes.
         nodes.kill_other()

@@ -220,7 +220,7 @@ def test_an_object_that_goes_while_others_are_looked_for_stops_no_sweep(
         return modified(path)
 
     monkeypatch.setattr(remote._system, "modified", vanishing, raising=False)
-    monkeypatch.setattr("cryptml_server.keys.files.REMOTE_SETTLING_SECONDS", -100.0)
+    two.files.remote_settling_seconds = -100.0
     two.store.sweep()
     assert remote.is_marked(), "the mark is no file without a row"
     assert remote.files() == []
@@ -275,7 +275,7 @@ def test_a_slow_store_leaves_threads_to_others() -> None:
 
 
 def test_a_lost_object_may_come_again_and_one_without_a_row_goes(
-    services: tuple[Service, Service], tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+    services: tuple[Service, Service], tenant: Tenant
 ) -> None:
     one, two = services
     digest = one.keep(tenant)
@@ -289,7 +289,7 @@ def test_a_lost_object_may_come_again_and_one_without_a_row_goes(
     one.files.keep(orphan, EvaluationKeyFile(tenant.id, CIRCUIT.key_set, "f" * 32))
     two.store.sweep()
     assert two.files.is_there(EvaluationKeyFile(tenant.id, CIRCUIT.key_set, "f" * 32)), "it may be about to get one"
-    monkeypatch.setattr("cryptml_server.keys.files.REMOTE_SETTLING_SECONDS", -100.0)
+    two.files.remote_settling_seconds = -100.0
     two.store.sweep()
     assert not two.files.is_there(EvaluationKeyFile(tenant.id, CIRCUIT.key_set, "f" * 32))
     assert two.store.find(tenant, CIRCUIT, digest).path.read_bytes() == BODY

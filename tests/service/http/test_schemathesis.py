@@ -6,13 +6,8 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import httpx
-import numpy as np
 import pytest
 import schemathesis
-from cryptml_server.base.settings import Settings
-from cryptml_server.parts import open_database
-from cryptml_server.tenancy.tenants import Quotas, TenantStore
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from requests import Session
@@ -27,10 +22,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from cryptml.bundle import ClientBundle
-from cryptml.fhe.client import ClientCircuit, KeySet
-from cryptml.files import sha256
+from benchmarks.requester import connect
 from cryptml.verification.local_service import local_service
+from tests.service.clinic import Clinic, add_clinic
 
 pytestmark = pytest.mark.encrypted
 
@@ -60,36 +54,26 @@ class Fuzzed:
         self.operations = {operation.label: operation for operation in found}
         self.session = Session()
         self.token = token
-        (step,) = ClientBundle.load(bundle.folder / "client").server_steps
-        keys = KeySet.generate(step.circuit)
-        self._ciphertext = ClientCircuit(step.circuit, keys).encrypt(
-            np.ones((1, *step.circuit.reads.shape), dtype=np.int64)
-        )
-        circuit = sha256(step.circuit.client_specs)
+        clinic = Clinic(bundle)
+        self._ciphertext = clinic.client.encrypt(clinic.values)
         self._known = {
             "model": "tiny",
             "index": 0,
             "segment": 0,
             "name": sorted(bundle.client_files)[0],
-            "digest": keys.digest,
-            "CryptML-Circuit": circuit,
-            "CryptML-Evaluation-Keys": keys.digest,
+            "digest": clinic.keys.digest,
+            **clinic.names,
             "Upload-Offset": "0",
-            "Upload-Length": str(len(keys.evaluation_keys)),
+            "Upload-Length": str(len(clinic.keys.evaluation_keys)),
             "Prefer": "respond-async",
         }
-        self._jobs = self._prepare(keys, circuit)
+        self._jobs = self._prepare(clinic)
 
-    def _prepare(self, keys: KeySet, circuit: str) -> Iterator[str]:
+    def _prepare(self, clinic: Clinic) -> Iterator[str]:
         """Store keys and make jobs, and return the jobs' names, again and again."""
-        head = {"CryptML-Circuit": circuit, "CryptML-Evaluation-Keys": keys.digest, "Prefer": "respond-async"}
-        with httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {self.token}"}, timeout=60) as http:
-            path = f"/v1/models/tiny/evaluation-keys/{keys.digest}?segment=0"
-            http.put(path, content=keys.evaluation_keys, headers=head).raise_for_status()
-            asked = [
-                http.post("/v1/models/tiny/segments/0/evaluations", content=self._ciphertext, headers=head)
-                for _ in range(JOBS)
-            ]
+        with connect(self.url, self.token, 60) as http:
+            clinic.upload(http)
+            asked = [clinic.ask(http, Prefer="respond-async") for _ in range(JOBS)]
         return itertools.cycle([answer.json()["job"] for answer in asked])
 
     def send(self, case: Case, known: frozenset[str], token: bool) -> Any:
@@ -127,9 +111,7 @@ EVERY = frozenset(NAMES)
 @pytest.fixture(scope="module")
 def fuzzed(build_tiny: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzzed]:
     bundle, data = build_tiny("CCSSS"), tmp_path_factory.mktemp("fuzzed")
-    database = open_database(Settings(data=data))
-    _, token = TenantStore(database).add("clinic", Quotas())
-    database.close()
+    token = add_clinic(data)
     with local_service([bundle.folder], data, anonymous=False) as running:
         yield Fuzzed(running.url, token, bundle)
 

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 from cryptml_server.base.draining import Draining
 from cryptml_server.base.errors import ServerError, Unavailable, WorkerLost
@@ -31,15 +30,13 @@ from cryptml_server.workers.pool import WorkerPool
 
 from benchmarks.machine import children
 from benchmarks.postgresql import PostgreSQL, find_programs
-from cryptml.bundle import ClientBundle
 from cryptml.bundle.build import build_bundle
 from cryptml.fhe.backends.integer import compile_integer_program
-from cryptml.fhe.client import ClientCircuit, KeySet
-from cryptml.files import sha256
 from cryptml.splits import Split
 from cryptml.verification.local_service import LocalService, local_service
 from tests.bounds import ENDS_SECONDS
 from tests.service.answered import answered
+from tests.service.clinic import Clinic
 
 PATIENCE_SECONDS = 90
 """For what takes seconds on an idle machine."""
@@ -82,25 +79,6 @@ def client_of(service: LocalService) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=service.url, timeout=PATIENCE_SECONDS) as http:
         wait_until(http, 200)
         yield http
-
-
-class Clinic:
-    """A client with keys at a service."""
-
-    def __init__(self, http: httpx.Client, bundle: Path, model: str) -> None:
-        (step,) = ClientBundle.load(bundle / "client").server_steps
-        keys = KeySet.generate(step.circuit)
-        self.http, self.model = http, model
-        self.half = ClientCircuit(step.circuit, keys)
-        self.values = np.ones((1, *step.circuit.reads.shape), dtype=np.int64)
-        self.headers = {"CryptML-Circuit": sha256(step.circuit.client_specs), "CryptML-Evaluation-Keys": keys.digest}
-        path = f"/v1/models/{model}/evaluation-keys/{keys.digest}"
-        stored = http.put(path, params={"segment": 0}, content=keys.evaluation_keys, headers=self.headers)
-        assert stored.status_code == 201
-
-    def ask(self) -> httpx.Response:
-        path = f"/v1/models/{self.model}/segments/0/evaluations"
-        return self.http.post(path, content=self.half.encrypt(self.values), headers=self.headers)
 
 
 def damage(bundle: Path, data: bytes) -> None:
@@ -173,39 +151,42 @@ def mapped(pid: int) -> str:
 def test_a_circuit_that_does_not_load_is_said_refused_and_tried_again(
     made: Callable[[Path], bytes], build_tiny: Callable[[str], Any], tiny: Any, two_tables: Any, tmp_path: Path
 ) -> None:
-    good = build_tiny("CCSCC").folder
-    other = build_bundle(two_tables, Split("CSC"), tmp_path / "other", backend=compile_integer_program).folder
-    (library,) = (other / "server").rglob(LIBRARY)
+    good = build_tiny("CCSCC")
+    other = build_bundle(two_tables, Split("CSC"), tmp_path / "other", backend=compile_integer_program)
+    (library,) = (other.folder / "server").rglob(LIBRARY)
     whole = library.read_bytes()
-    damage(other, made(tmp_path))
+    damage(other.folder, made(tmp_path))
     with (
-        local_service([good, other], tmp_path / "data") as service,
+        local_service([good.folder, other.folder], tmp_path / "data") as service,
         httpx.Client(base_url=service.url, timeout=PATIENCE_SECONDS) as http,
     ):
         answer = wait_until(http, 503, "circuits")
         assert "1 of 2 circuits did not load" in answer.json()["detail"]
         assert two_tables.name not in answer.text, "no token was shown"
         assert str(tmp_path) not in answer.text
-        clinics = Clinic(http, good, tiny.name), Clinic(http, other, two_tables.name)
-        assert clinics[0].ask().status_code == 200, "the other model is served"
-        refused = clinics[1].ask()
+        clinics = Clinic(good, tiny.name), Clinic(other, two_tables.name)
+        for each in clinics:
+            each.upload(http)
+        assert clinics[0].ask(http).status_code == 200, "the other model is served"
+        refused = clinics[1].ask(http)
         assert (refused.status_code, refused.json()["title"]) == (503, "Circuit unavailable")
         assert "did not load" in refused.json()["detail"]
         assert str(tmp_path) not in refused.text
         assert int(refused.headers["retry-after"]) > 0
-        damage(other, whole)
+        damage(other.folder, whole)
         wait_until(http, 200)
-        answered = clinics[1].ask()
+        answered = clinics[1].ask(http)
         assert answered.status_code == 200
-        assert clinics[1].half.decrypt(answered.content).shape[0] == 1
+        assert clinics[1].client.decrypt(answered.content).shape[0] == 1
 
 
 @pytest.mark.encrypted
 def test_an_idle_worker_that_hangs_is_found_and_replaced(build_tiny: Callable[[str], Any], tmp_path: Path) -> None:
-    bundle = build_tiny("CCSCC").folder
-    with local_service([bundle], tmp_path / "data") as service, client_of(service) as http:
-        clinic = Clinic(http, bundle, "tiny")
-        assert clinic.ask().status_code == 200
+    bundle = build_tiny("CCSCC")
+    with local_service([bundle.folder], tmp_path / "data") as service, client_of(service) as http:
+        clinic = Clinic(bundle)
+        clinic.upload(http)
+        assert clinic.ask(http).status_code == 200
         (before,) = workers_of(service)
         os.kill(before, signal.SIGSTOP)
         wait_until(http, 503, "workers")
@@ -213,20 +194,21 @@ def test_an_idle_worker_that_hangs_is_found_and_replaced(build_tiny: Callable[[s
         (after,) = workers_of(service)
         assert after != before
         assert not Path(f"/proc/{before}").exists()
-        assert clinic.ask().status_code == 200
+        assert clinic.ask(http).status_code == 200
 
 
 @pytest.mark.encrypted
 def test_a_busy_worker_stands_by_and_one_of_two_is_enough(build_tiny: Callable[[str], Any], tmp_path: Path) -> None:
-    bundle = build_tiny("CCSCC").folder
+    bundle = build_tiny("CCSCC")
     settings = {"CRYPTML_WORKERS": "2", "CRYPTML_EVALUATION_SECONDS": "60"}
-    with local_service([bundle], tmp_path / "data", settings) as service, client_of(service) as http:
-        clinic = Clinic(http, bundle, "tiny")
+    with local_service([bundle.folder], tmp_path / "data", settings) as service, client_of(service) as http:
+        clinic = Clinic(bundle)
+        clinic.upload(http)
         one, two = workers_of(service)
         answers: list[httpx.Response] = []
         for pid in (one, two):  # both at work, for as long as evaluations may take
             os.kill(pid, signal.SIGSTOP)
-        asking = [threading.Thread(target=lambda: answers.append(clinic.ask())) for _ in range(2)]
+        asking = [threading.Thread(target=lambda: answers.append(clinic.ask(http))) for _ in range(2)]
         for each in asking:
             each.start()
         deadline = time.monotonic() + 12  # longer than an idle worker may be silent
@@ -339,8 +321,7 @@ class Silent:
         self.may.wait(PATIENCE_SECONDS)
 
 
-def test_one_thread_waits_for_a_database_however_many_ask(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cryptml_server.operations.readiness.DATABASE_SECONDS", 0.2)
+def test_one_thread_waits_for_a_database_however_many_ask() -> None:
     silent = Silent()
     supervisor = Supervisor(threads=1, cached_keys=1, deadline_seconds=60)
     pool = WorkerPool((supervisor,), cached_keys=1, waiting=1)
@@ -348,7 +329,7 @@ def test_one_thread_waits_for_a_database_however_many_ask(monkeypatch: pytest.Mo
     async def run() -> None:
         await pool.start(())
         await asyncio.to_thread(supervisor.ping)
-        readiness = Readiness(pool, silent, Draining())  # type: ignore[arg-type]
+        readiness = Readiness(pool, silent, Draining(), database_seconds=0.2)  # type: ignore[arg-type]
         for _ in range(3):
             asked = await asyncio.gather(*(readiness.require() for _ in range(20)), return_exceptions=True)
             assert all(isinstance(each, Unavailable) for each in asked)

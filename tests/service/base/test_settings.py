@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from cryptml.cli.main import app
 from cryptml.errors import SettingError
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "settings.md"
 
 
 def test_the_reference_in_the_repository_is_the_codes() -> None:

@@ -179,13 +179,12 @@ def test_list_and_delete_remove_it_too(folder: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
-def test_two_writers_take_turns(circuit: Any, keys: KeySet, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cryptml_client.keys.folder_lock.LOCK_SECONDS", 0.2)
+def test_two_writers_take_turns(circuit: Any, keys: KeySet, folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     started = time.monotonic()
     with pytest.raises(KeySetError, match="another program writes into"):
-        KeyStore(folder).change_passphrase("new")
+        KeyStore(folder, lock_seconds=0.2).change_passphrase("new")
     assert time.monotonic() - started < ENDS_SECONDS
     os.close(descriptor)
     assert KeyStore(folder).change_passphrase("new") == 1
