@@ -42,7 +42,7 @@ help:
 	  'make clean     remove these environments, caches and build outputs' \
 	  '' \
 	  'demo, check, test, coverage, lint, docs and bench install first where needed. Variables:' \
-	  '  PYTHON=/path/to/python3.11   the Python to use (3.10 to 3.12; found by itself when not given)' \
+	  '  PYTHON=/path/to/python3.11   the Python to use (3.11 or 3.12; found by itself when not given)' \
 	  '  ARGS="..."                   further arguments of "cryptml demo", pytest or the benchmark' \
 	  '  PARALLEL=n                   tests at once (2)' \
 	  '  VENV=/path/to/environment    where to make a client or a server (.venv-client, .venv-server)' \

@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -131,9 +131,7 @@ def main() -> None:
         return
     if options.against is None:
         parser.error("--against names a checkout of another version")
-    sys.stdout.write(
-        f"{platform.machine()}, {os.cpu_count()} cores, {datetime.now(timezone.utc).date().isoformat()}\n\n"
-    )
+    sys.stdout.write(f"{platform.machine()}, {os.cpu_count()} cores, {datetime.now(UTC).date().isoformat()}\n\n")
     sys.stdout.write(
         "| network, split | before | after | difference, median (quartiles) | pairs | the same integers |\n"
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import numpy as np
 
@@ -42,7 +42,7 @@ def main() -> int:
     values = network.quantise(data.images)
     clear = probabilities(network.boundaries[-1].dequantise(network.run(values)))
     out = sys.stdout
-    today = datetime.now(timezone.utc).date().isoformat()
+    today = datetime.now(UTC).date().isoformat()
     out.write(
         f"{arguments.network}, split {split}, {len(data)} pictures of {data.name} {arguments.subset}, {today}\n\n"
     )

@@ -11,7 +11,7 @@ import platform
 import statistics
 import subprocess
 import sys
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 PROGRAM = """
 import resource, time
@@ -44,9 +44,7 @@ def main() -> None:
     for _ in range(1 + options.pairs):
         for name, line in IMPORTS.items():
             found[name].append(measure(line))
-    sys.stdout.write(
-        f"{platform.machine()}, {os.cpu_count()} cores, {datetime.now(timezone.utc).date().isoformat()}\n\n"
-    )
+    sys.stdout.write(f"{platform.machine()}, {os.cpu_count()} cores, {datetime.now(UTC).date().isoformat()}\n\n")
     sys.stdout.write("| import | seconds, median (least to most) | memory |\n|---|---:|---:|\n")
     for name, (_, *samples) in found.items():  # the first reads the disk
         seconds = [each for each, _ in samples]

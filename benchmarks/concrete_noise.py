@@ -12,7 +12,7 @@ import argparse
 import os
 import platform
 import sys
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import numpy as np
 from concrete import fhe
@@ -74,7 +74,7 @@ def main() -> int:
     simulated = float((norm.sf((1 - place) / assumed) + norm.cdf(-place / assumed)).mean())
     out = sys.stdout
     out.write(
-        f"{arguments.network} {segment}, p_error 2^-40, {off.size} bootstraps of {bins.bits} bits, {datetime.now(timezone.utc).date()}, "
+        f"{arguments.network} {segment}, p_error 2^-40, {off.size} bootstraps of {bins.bits} bits, {datetime.now(UTC).date()}, "
         f"{os.cpu_count()} cores, {platform.machine()}\n\n"
     )
     out.write("| | measured | assumed |\n|---|---:|---:|\n")

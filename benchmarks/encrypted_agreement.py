@@ -12,7 +12,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -106,7 +106,7 @@ def _print(
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     what = f"{arguments.network}, split {split}, {arguments.dataset.partition(':')[0]} {arguments.subset}"
     compiler = f"p_error {arguments.p_error:.3g}, rounding {arguments.rounding}"
-    out.write(f"{what}, {compiler}, {datetime.now(timezone.utc).date()}, {machine}\n\n")
+    out.write(f"{what}, {compiler}, {datetime.now(UTC).date()}, {machine}\n\n")
     if arguments.rows:
         out.write(
             "| region | truth | decrypted | in the clear | label | equal | all (s) |\n|---|---|---|---|---|---|---|\n"

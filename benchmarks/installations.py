@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -126,7 +126,7 @@ def main() -> None:
                 found[name, line].append(seconds(made[name][0], line))
         sys.stdout.write(
             f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, "
-            f"{datetime.now(timezone.utc).date().isoformat()}\n\n"
+            f"{datetime.now(UTC).date().isoformat()}\n\n"
             "| installation | on disk | packages | installed in | import of `cryptml_client` | with Concrete |\n"
             "|---|---:|---:|---:|---:|---:|\n"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from contextlib import suppress
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptml.profiler.measure.machine import describe_machine
@@ -13,7 +13,7 @@ from cryptml.profiler.measure.machine import describe_machine
 def heading() -> str:
     """Return processor, cores, system and date in one line."""
     machine = describe_machine()
-    today = datetime.now(timezone.utc).date().isoformat()
+    today = datetime.now(UTC).date().isoformat()
     return f"{machine['cpu']}, {machine['cores']} cores, {platform.system()}, {today}"
 
 

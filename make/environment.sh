@@ -64,7 +64,7 @@ print("%d.%d.%d %s %s" % (tuple(sys.version_info[:3]) + (has_venv, sys.executabl
 }
 
 supported() {
-    case $version in 3.10.* | 3.11.* | 3.12.*) return 0 ;; *) return 1 ;; esac
+    case $version in 3.11.* | 3.12.*) return 0 ;; *) return 1 ;; esac
 }
 
 # Sets $python, $version and $executable, or ends with one sentence.
@@ -72,11 +72,11 @@ find_python() {
     found=
     lacks_venv=
     if [ -n "${PYTHON:-}" ]; then
-        command -v "$PYTHON" >/dev/null 2>&1 || fail "CRYPTML needs Python 3.10 to 3.12, but PYTHON=$PYTHON is not a command; give the path of one, as in: make PYTHON=/path/to/python3.11"
+        command -v "$PYTHON" >/dev/null 2>&1 || fail "CRYPTML needs Python 3.11 or 3.12, but PYTHON=$PYTHON is not a command; give the path of one, as in: make PYTHON=/path/to/python3.11"
         set -- "$PYTHON"
     else
         # A .venv that works stays in use; then 3.11 first, which is tested most.
-        set -- "$venv/bin/python" python3.11 python3.12 python3.10 python3 python
+        set -- "$venv/bin/python" python3.11 python3.12 python3 python
     fi
     for candidate in "$@"; do
         probe "$candidate" || continue
@@ -94,9 +94,9 @@ find_python() {
         fail "$lacks_venv cannot make virtual environments: its modules venv and ensurepip are missing; on Debian or Ubuntu install the package python$lacks_version-venv (sudo apt install python$lacks_version-venv), then run make again."
     fi
     if [ -n "${PYTHON:-}" ] && [ -z "$found" ]; then
-        fail "CRYPTML needs Python 3.10 to 3.12, but PYTHON=$PYTHON does not run Python code; give the path of one that does, as in: make PYTHON=/path/to/python3.11"
+        fail "CRYPTML needs Python 3.11 or 3.12, but PYTHON=$PYTHON does not run Python code; give the path of one that does, as in: make PYTHON=/path/to/python3.11"
     fi
-    fail "CRYPTML needs Python 3.10 to 3.12, found ${found:-none}; install one of these or run make PYTHON=/path/to/python3.11"
+    fail "CRYPTML needs Python 3.11 or 3.12, found ${found:-none}; install one of these or run make PYTHON=/path/to/python3.11"
 }
 
 # What the installation depends on; the stamp holds it.

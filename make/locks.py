@@ -7,18 +7,13 @@ runs on. They are installed as they stand, with ``--no-deps``: pip has no way to
 from __future__ import annotations
 
 import re
-import sys
+import tomllib
 from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 
 from packaging.markers import Marker
 from packaging.requirements import Requirement
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -31,7 +26,7 @@ LEFT_OUT = {
 }
 """Packages that one of these asks for and no process of a small installation imports, with what asks and why not."""
 
-PYTHONS = ("3.10.13", "3.11.7", "3.12.1")
+PYTHONS = ("3.11.7", "3.12.1")
 
 
 def normal(name: str) -> str:

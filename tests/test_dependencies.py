@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,6 @@ from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 ROOT = Path(__file__).parent.parent
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -91,8 +87,6 @@ def used() -> dict[str, str]:
                 name = distribution(module)
                 if name is not None:
                     found.setdefault(name, str(path.relative_to(ROOT)))
-    if "tomllib" in sys.stdlib_module_names:
-        assert "tomli" in found, "for Python 3.10"
     return found
 
 

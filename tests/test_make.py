@@ -6,14 +6,10 @@ import runpy
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = ("Makefile", "make", "constraints.txt", "pyproject.toml")
@@ -128,13 +124,13 @@ def test_unknown_target_is_named_and_nothing_runs(folder: Path, arguments: tuple
     assert not (folder / ".venv").exists()
 
 
-@pytest.mark.parametrize("version", ["3.13.0", "3.9.18", "2.7.18"])
+@pytest.mark.parametrize("version", ["3.13.0", "3.10.13", "2.7.18"])
 def test_unsupported_python_gives_one_sentence(folder: Path, tmp_path: Path, version: str) -> None:
     python = fake(tmp_path / "bin" / "python", version)
     result = make(folder, "install", f"PYTHON={python}")
     assert result.returncode != 0
     assert sentence(result) == (
-        f"CRYPTML needs Python 3.10 to 3.12, found {version} at {python}; "
+        f"CRYPTML needs Python 3.11 or 3.12, found {version} at {python}; "
         "install one of these or run make PYTHON=/path/to/python3.11"
     )
     assert not (folder / ".venv").exists()
@@ -163,7 +159,7 @@ def test_python_without_venv_gives_one_sentence(folder: Path, tmp_path: Path) ->
 def test_no_python_at_all_gives_one_sentence(folder: Path, tmp_path: Path) -> None:
     result = make(folder, "install", PATH=tools_without(tmp_path))
     assert result.returncode != 0
-    assert "CRYPTML needs Python 3.10 to 3.12, found none;" in sentence(result)
+    assert "CRYPTML needs Python 3.11 or 3.12, found none;" in sentence(result)
 
 
 def test_broken_and_unsupported_pythons_are_passed_over(folder: Path, tmp_path: Path) -> None:
@@ -171,7 +167,7 @@ def test_broken_and_unsupported_pythons_are_passed_over(folder: Path, tmp_path: 
     fake(place / "python3.11", version="")
     fake(place / "python3.12", "3.12.3", has_venv="no")
     fake(place / "python3", "3.13.0")
-    good = fake(place / "python", "3.10.13")
+    good = fake(place / "python", "3.12.1")
     path = f"{place}:{tools_without(tmp_path)}"
     found = subprocess.run(
         ["sh", "make/environment.sh", "find"],
@@ -384,7 +380,7 @@ def test_constraints_hold_pinned_versions_alone() -> None:
         assert "://" not in f"{name}{marker}"
 
 
-@pytest.mark.parametrize("version", ["3.10.13", "3.11.7", "3.12.1"])
+@pytest.mark.parametrize("version", ["3.11.7", "3.12.1"])
 def test_constraints_satisfy_every_requirement_once(version: str) -> None:
     markers = pytest.importorskip("packaging.markers")
     requirements = pytest.importorskip("packaging.requirements")

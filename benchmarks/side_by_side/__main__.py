@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +171,7 @@ def _write(finished: list[dict[str, Any]], rows: list[dict[str, Any]], work: Pat
     for row in rows:
         del row["regions"], row["options"]  # paths of this machine
     machine = describe_machine()
-    date = datetime.now(timezone.utc).date().isoformat()
+    date = datetime.now(UTC).date().isoformat()
     memory = f"{machine['memory_bytes'] / 1e9:.0f} GB"
     heading = ", ".join(
         (machine["cpu"], f"{machine['cores']} cores", memory, machine["os"], f"Python {machine['python']}", date)

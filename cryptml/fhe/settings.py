@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from cryptml.errors import SettingError
 from cryptml.networks.rounding.noise import DEFAULT_P_ERROR
 
 
-class Grouping(str, Enum):
+class Grouping(StrEnum):
     """Which bootstraps of a circuit take the same key parameters; every further group adds keys.
 
     Attributes:
@@ -25,7 +25,7 @@ class Grouping(str, Enum):
     WIDTH_AND_NORM = "width-and-norm"
 
 
-class Rounding(str, Enum):
+class Rounding(StrEnum):
     """How a table that drops the lowest bits of its input gets rid of them.
 
     Attributes:

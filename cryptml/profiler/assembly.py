@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from cryptml.errors import MeasurementError
@@ -45,7 +45,7 @@ def assemble(
     document: dict[str, Any] = {
         "format": "cryptml-profile",
         "format_version": 1,
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": describe_machine(),
         "network": {"name": network.name, "digest": digest, "layers": describe_layers(network)},
         "configuration": configuration,

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -212,7 +212,7 @@ def _write(
         figures=result.figures,
         cross_validation=result.cross_validation,
         versions={name: version(name) for name in ("cryptml", "torch", "brevitas", "numpy")},
-        date=datetime.now(timezone.utc).date().isoformat(),
+        date=datetime.now(UTC).date().isoformat(),
     )
     write_bytes(out / CARD_FILE, render_model_card(card).encode())
 

@@ -6,7 +6,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ def compare_with_predictions(
     """Return predicted beside measured, as a report holds it."""
     link = link_of(document, LOOPBACK_MBPS, statistics.median(result["rtt_ms"] for result in results))
     return {
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "bandwidth_mbps": link.bandwidth_mbps,
         "rtt_ms": link.rtt_ms,
         "repeats": repeats,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tomllib
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
@@ -15,11 +16,6 @@ from cryptml.cli import main, running, split_profiler
 from cryptml.cli.requirements import require_extras
 from cryptml.errors import CircuitError, SettingError
 from cryptml.fhe import concrete
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
@@ -17,7 +17,7 @@ def make_pair(
     """Write a certificate for 127.0.0.1, signed by itself, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    ends = datetime.now(timezone.utc) + timedelta(days=days)
+    ends = datetime.now(UTC) + timedelta(days=days)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(subject)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptml.bundle import ClientBundle, ClientStep
@@ -107,7 +107,7 @@ class AcceptedBundles:
         Raises:
             SettingError: If the file is damaged, full, or cannot be written.
         """
-        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        now = datetime.now(UTC).isoformat(timespec="seconds")
         with self._alone():
             others = [each for each in self.entries() if (each.service, each.model) != (service, model)]
             if len(others) >= MOST_ACCEPTED:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from enum import Enum
+from enum import Enum, StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 SPECIFICITIES = "0.8,0.9,0.95"
 
 
-class Subset(str, Enum):
+class Subset(StrEnum):
     """Which pictures."""
 
     train = "train"

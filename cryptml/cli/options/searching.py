@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +12,7 @@ import typer
 from cryptml.cli.options.data import Augmentation
 
 
-class SearchedFrontEnd(str, Enum):
+class SearchedFrontEnd(StrEnum):
     """What the client does to a region before the first layer."""
 
     PICTURES = "pictures"

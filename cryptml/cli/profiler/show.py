@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +17,7 @@ from cryptml.reports.compiler_settings import compiler_settings_reasons, compile
 from cryptml.reports.profile import WIDE, key_sets_table, profile_table, summary_table
 
 
-class Sort(str, Enum):
+class Sort(StrEnum):
     """What the rows are ordered by, smallest first."""
 
     latency = "latency"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -253,7 +253,7 @@ def _print_token(name: str, token: str, *, json: bool, **more: Any) -> None:
 
 def _row(entry: dict[str, Any]) -> tuple[str, ...]:
     quotas, used = entry["quotas"], entry["used"]
-    since = datetime.fromtimestamp(entry["created"], timezone.utc).strftime("%Y-%m-%d %H:%M")
+    since = datetime.fromtimestamp(entry["created"], UTC).strftime("%Y-%m-%d %H:%M")
     return (
         entry["name"],
         since,

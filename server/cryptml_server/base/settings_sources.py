@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,6 @@ from pydantic_settings import SettingsError
 from cryptml.errors import SettingError
 from cryptml.files import read_bounded
 from cryptml_server.base.settings import Settings
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 
 MAX_FILE_BYTES = 1 << 20
 

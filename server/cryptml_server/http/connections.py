@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import sys
 from typing import Any, ClassVar
 
 import h11
@@ -17,7 +16,7 @@ LOOKS = 4
 """In that time, at what has been taken."""
 
 # Its bound is on the whole of what is left of an answer; here a client has the time it takes, as long as it takes some.
-FLUSHING: dict[str, Any] = {"ssl_shutdown_timeout": 86_400} if sys.version_info >= (3, 11) else {}
+FLUSHING_SECONDS = 86_400
 
 
 class BoundedProtocol(H11Protocol):
@@ -115,7 +114,12 @@ class BoundedProtocol(H11Protocol):
             return
         try:
             secured = await self.loop.start_tls(
-                self._tcp, self, context, server_side=True, ssl_handshake_timeout=self.head_seconds, **FLUSHING
+                self._tcp,
+                self,
+                context,
+                server_side=True,
+                ssl_handshake_timeout=self.head_seconds,
+                ssl_shutdown_timeout=FLUSHING_SECONDS,
             )
         except OSError:  # no TLS, or none that is spoken here
             secured = None

@@ -8,7 +8,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from cryptography import x509
 
@@ -62,7 +62,7 @@ def check_tls(deployment: Deployment) -> Iterator[Finding]:
         yield Finding("tls", "wrong", str(error), "correct tls_certificate and tls_key")
         return
     ends = x509.load_pem_x509_certificates(settings.tls_certificate.read_bytes())[0].not_valid_after_utc
-    days = (ends - datetime.now(timezone.utc)).total_seconds() / 86_400
+    days = (ends - datetime.now(UTC)).total_seconds() / 86_400
     what = f"certificate and key belong together; valid until {ends:%Y-%m-%d}"
     if days < 0:
         yield Finding("tls", "wrong", f"the certificate was valid until {ends:%Y-%m-%d}", "renew it")
