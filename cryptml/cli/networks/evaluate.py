@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from enum import Enum, StrEnum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
