@@ -57,7 +57,7 @@ def test_what_is_wrong_is_said_as_on_the_command_line(tmp_path: Path) -> None:
         cryptml.train("phantom", tmp_path / "network", "tiny", similarity=2.0, teacher=False)
     with pytest.raises(SplitError):
         cryptml.build("tiny", tmp_path / "bundle", "CS")
-    with pytest.raises(SettingError, match=r"--bandwidth-mbps is 0.*--rtt-ms is -1"):
+    with pytest.raises(SettingError, match=r"`bandwidth_mbps` is 0.*`rtt_ms` is -1"):
         cryptml.profile("tiny", tmp_path / "report.json", bandwidth_mbps=0, rtt_ms=-1)
     (tmp_path / "report.json").write_text("{}")
     with pytest.raises(SettingError, match="exists"):

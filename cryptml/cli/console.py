@@ -22,6 +22,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from cryptml.cli.spelling import as_options
 from cryptml.errors import printable
 from cryptml.listening import Bar
 
@@ -103,11 +104,11 @@ class ConsoleListener:
 
     def note(self, text: str) -> None:
         """See `Listener.note`."""
-        note(text)
+        note(as_options(text))
 
     def remark(self, text: str) -> None:
         """See `Listener.remark`."""
-        err.print(printable(text, lines=True), style="dim", markup=False, soft_wrap=True)
+        err.print(printable(as_options(text), lines=True), style="dim", markup=False, soft_wrap=True)
 
     def stage(self, what: str) -> AbstractContextManager[None]:
         """See `Listener.stage`."""

@@ -80,7 +80,7 @@ def train(
         NetworkError: If the network cannot be cut or compiled, or diverges.
     """
     if (out / NETWORK_FILE).exists() and not force:
-        raise SettingError(f"{out} holds a network; choose another folder or pass --force to replace it")
+        raise SettingError(f"{out} holds a network; choose another folder or pass `force` to replace it")
     listener = listener if listener is not None else SilentListener()
     with _as_training_wants_it():
         architecture = load_architecture(request.network)
@@ -220,9 +220,9 @@ def _write(
 def _tell(data: DataDescription, settings: TrainingSettings, listener: Listener, *, chosen: bool) -> None:
     """Say what was decided about the data, and by whom."""
     if data.positive is None:
-        listener.note(f"{data.name} has {len(data.classes)} classes and no positive one; choose one with --positive")
+        listener.note(f"{data.name} has {len(data.classes)} classes and no positive one; choose one with `positive`")
     else:
-        by = "" if chosen else ", the second of two; choose the other with --positive"
+        by = "" if chosen else ", the second of two; choose the other with `positive`"
         listener.note(f"positive class: {data.positive}{by}")
     listener.note(f"augmentation: {settings.augmentation}")
     if data.patients is None:
@@ -240,7 +240,7 @@ def _warn_of_chance(result: TrainingResult, listener: Listener) -> None:
         if figure.auc < CHANCE:
             listener.note(
                 f"the AUC on the {subset} subset is {figure.auc:.3f}, below that of chance: where sides or directions tell the "
-                "classes apart, train with --augment shift"
+                "classes apart, train with `augmentation` shift"
             )
 
 

@@ -15,6 +15,7 @@ from cryptml.cli.options.acceptance import SpotChecks
 from cryptml.cli.options.connection import ConnectionOptions
 from cryptml.cli.options.groups import with_option_groups
 from cryptml.cli.options.pictures import PictureOptions
+from cryptml.cli.spelling import told
 from cryptml.errors import CryptmlError, ImageError, RangeError
 from cryptml.images import FrameChoice, Image, Region, central_region, crop, load_frames
 from cryptml.networks import FloatArray, IntArray, Network, load_network
@@ -171,8 +172,8 @@ def matches_clear(network: Network, square: FloatArray, split: Split, answer: In
 
 def _report_failure(asked: _Asked, error: CryptmlError, *, json: bool) -> None:
     if json:
-        print_json({"image": str(asked.file), "frame": asked.frame, "error": str(error)})
-    err.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+        print_json({"image": str(asked.file), "frame": asked.frame, "error": told(error)})
+    err.print(f"error: {told(error)}", style="red", markup=False, soft_wrap=True)
 
 
 def _show(name: str, result: dict[str, Any], *, json: bool) -> None:

@@ -29,7 +29,7 @@ def budgets_of(profile: Path | None, model: str, share: float, spot_checks: int)
     from cryptml.profiler.plan.report import load_report
 
     if not 0 < share < 1:
-        raise SettingError(f"--share is {share:g}; it lies between 0 and 1, for all queries recover the segment")
+        raise SettingError(f"`share` is {share:g}; it lies between 0 and 1, for all queries recover the segment")
     document = load_report(profile) if profile is not None else {}
     if document["network"]["name"] != model:
         raise SettingError(f"the report is of network {document['network']['name']!r}, not of model {model!r}")
@@ -40,6 +40,6 @@ def budgets_of(profile: Path | None, model: str, share: float, spot_checks: int)
     }
     if not found:
         raise SettingError(
-            "the report knows of no segment that a number of queries recovers; give --segment and --queries"
+            "the report knows of no segment that a number of queries recovers; give `segment` and `queries`"
         )
     return found
