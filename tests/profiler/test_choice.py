@@ -198,7 +198,7 @@ def test_the_command_chooses_and_says_whether_anything_fits(report: Path) -> Non
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--max-bytes=-5"], "bounds are 0 or more; correct `max_bytes` -5.0"),
+        (["--max-bytes=-5"], "bounds are 0 or more; correct --max-bytes -5.0"),
         (["--keep-secret", "none"], "the network has no layer 'none'"),
         (["--bandwidth-mbps", "0"], "is out of bounds"),
     ],
@@ -284,7 +284,7 @@ def test_splits_off_the_frontier_are_chosen_too() -> None:
 
 @pytest.mark.parametrize(
     ("constraints", "name"),
-    [(Constraints(max_bytes=1.0), "--max-bytes"), (Constraints(keep_secret=("a",)), "--keep-secret")],
+    [(Constraints(max_bytes=1.0), "`max_bytes`"), (Constraints(keep_secret=("a",)), "`keep_secret`")],
 )
 def test_where_splits_are_too_many_a_constraint_beside_the_frontier_is_refused(
     constraints: Constraints, name: str
