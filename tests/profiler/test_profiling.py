@@ -154,7 +154,7 @@ def verify_over_http(folder: Path, report: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "SCS" in result.output
     assert "on 1 splits" in result.output
-    for more, said in ((["--splits", "CCS"], "no keys to share"), (["--record"], "leave out --record")):
+    for more, said in ((["--splits", "CCS"], "no keys to share"), (["--record"], "leave out `record`")):
         refused = runner.invoke(app, ["verify", str(report), *options, *more])
         assert refused.exit_code == 1
         assert said in str(refused.exception)
