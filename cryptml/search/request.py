@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from cryptml.search.price import PriceModel
 from cryptml.search.study import Found, Search, SearchSettings
 from cryptml.training import TrainingSettings, recipe_behind, teacher_epochs
 from cryptml.training.pipeline import load_data, make_examples
+from cryptml.training.surroundings import as_training_wants_it
 
 FRONTIER_FILE = "frontier.json"
 DESIGNS = "designs"
@@ -112,8 +112,7 @@ def search(
         SettingError: If the folder holds another search.
     """
     listener = listener if listener is not None else SilentListener()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=UserWarning, module="torch")
+    with as_training_wants_it():
         price = PriceModel.fit([load_report(path) for path in request.profiles])
         training, front_end = request.training()
         data = load_data(request.dataset, request.side, request.patients_from_name, listener)

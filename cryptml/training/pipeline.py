@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,8 +9,6 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from cryptml.datasets import Dataset, LoadOptions, load_dataset
 from cryptml.datasets.description import DataDescription
@@ -33,6 +30,7 @@ from cryptml.training.qat import TrainedNetwork, train_network
 from cryptml.training.recipes import recipe
 from cryptml.training.request import TrainingRequest
 from cryptml.training.settings import TrainingSettings
+from cryptml.training.surroundings import as_training_wants_it
 from cryptml.training.teachers.network_teacher import teacher_epochs
 
 CARD_FILE = "MODEL_CARD.md"
@@ -82,7 +80,7 @@ def train(
     if (out / NETWORK_FILE).exists() and not force:
         raise SettingError(f"{out} holds a network; choose another folder or pass `force` to replace it")
     listener = listener if listener is not None else SilentListener()
-    with _as_training_wants_it():
+    with as_training_wants_it():
         architecture = load_architecture(request.network)
         settings = request.settings(recipe(architecture))
         out.mkdir(parents=True, exist_ok=True)  # now rather than after the training
@@ -98,19 +96,6 @@ def train(
         _write(result, trained, architecture, request, settings, description)
     _warn_of_chance(result, listener)
     return result
-
-
-@contextmanager
-def _as_training_wants_it() -> Iterator[None]:
-    """One thread, as small networks want it and as is reproducible; no warnings of what Brevitas does with torch."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=UserWarning, module="torch")
-            yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def load_data(spec: str, side: int, patients_from_name: str | None, listener: Listener) -> Dataset:
