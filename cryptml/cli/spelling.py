@@ -9,7 +9,12 @@ from cryptml.errors import ServiceError
 NAMED = re.compile(r"`([a-z][a-z0-9_]*)`")
 """An attribute in a sentence of the library; see `cryptml.errors`."""
 
-OTHERWISE = {"all_splits": "all", "augmentation": "augment", "lowered_bits": "lower-bits", "specificities": "specificity"}
+OTHERWISE = {
+    "all_splits": "all",
+    "augmentation": "augment",
+    "lowered_bits": "lower-bits",
+    "specificities": "specificity",
+}
 """Attributes whose option has another name."""
 
 
