@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from cryptml.datasets import load_data
 from cryptml.files import to_json_bytes, write_bytes
 from cryptml.listening import Listener, SilentListener
 from cryptml.networks.architectures.design import Design
@@ -16,7 +17,7 @@ from cryptml.profiler.plan.report import load_report
 from cryptml.search.price import PriceModel
 from cryptml.search.study import Found, Search, SearchSettings
 from cryptml.training import TrainingSettings, recipe_behind, teacher_epochs
-from cryptml.training.pipeline import load_data, make_examples
+from cryptml.training.pipeline import make_examples
 from cryptml.training.surroundings import as_training_wants_it
 
 FRONTIER_FILE = "frontier.json"

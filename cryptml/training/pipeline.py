@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from cryptml.datasets import Dataset, LoadOptions, load_dataset
+from cryptml.datasets import Dataset, load_data
 from cryptml.datasets.description import DataDescription
 from cryptml.errors import SettingError
 from cryptml.files import to_json_bytes, write_bytes
@@ -24,6 +24,7 @@ from cryptml.training.cross_validation import CrossValidation, cross_validate, p
 from cryptml.training.evaluation.fidelity import Fidelity, measure_fidelity
 from cryptml.training.evaluation.measures import Evaluation, evaluate_probabilities
 from cryptml.training.evaluation.model_card import ModelCard, describe_layers, render_model_card
+from cryptml.training.evaluation.study import FIGURES_FILE
 from cryptml.training.examples import Examples, predict_program
 from cryptml.training.progress import EpochProgress
 from cryptml.training.qat import TrainedNetwork, train_network
@@ -34,7 +35,6 @@ from cryptml.training.surroundings import as_training_wants_it
 from cryptml.training.teachers.network_teacher import teacher_epochs
 
 CARD_FILE = "MODEL_CARD.md"
-FIGURES_FILE = "figures.json"
 
 CHANCE = 0.5
 """AUC of who guesses."""
@@ -96,12 +96,6 @@ def train(
         _write(result, trained, architecture, request, settings, description)
     _warn_of_chance(result, listener)
     return result
-
-
-def load_data(spec: str, side: int, patients_from_name: str | None, listener: Listener) -> Dataset:
-    """Load a data set, for regions of ``side`` rows and columns; see `cryptml.datasets.load_dataset`."""
-    with listener.bar("reading pictures", 1) as bar:
-        return load_dataset(spec, side, LoadOptions(patients_from_name, bar))
 
 
 def make_examples(data: Dataset, front_end: FrontEnd, settings: TrainingSettings, listener: Listener) -> Examples:

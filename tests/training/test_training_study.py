@@ -18,8 +18,7 @@ from cryptml.networks.front_ends.deep import weights_digest
 from cryptml.training import judge
 from cryptml.training.evaluation.measures import as_network_says, predict_integers
 from cryptml.training.evaluation.roc import RocLine
-from cryptml.training.evaluation.study import JudgementRequest, division_warning, judge_network
-from cryptml.training.pipeline import FIGURES_FILE
+from cryptml.training.evaluation.study import FIGURES_FILE, JudgementRequest, division_warning, judge_network
 from cryptml.training.teachers.pretraining import pretrain_to
 
 PHANTOMS = "phantom:images=60,seed=4"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cryptml.datasets import Dataset
+from cryptml.datasets import Dataset, load_data
 from cryptml.errors import DatasetError, SettingError
 from cryptml.files import MAX_JSON_BYTES, read_bounded, read_json
 from cryptml.listening import Listener, SilentListener
@@ -18,7 +18,9 @@ from cryptml.training.evaluation.baseline import Baseline, fit_baseline
 from cryptml.training.evaluation.judgement import Judgement, judge
 from cryptml.training.evaluation.measures import as_network_says, predict_integers
 from cryptml.training.evaluation.roc import SPECIFICITIES, RocLine
-from cryptml.training.pipeline import FIGURES_FILE, load_data
+
+FIGURES_FILE = "figures.json"
+"""What a training says of its network, beside it: figures, settings, and which pictures were in which subset."""
 
 ALL = "all"
 """In the place of a subset's name: every picture."""
