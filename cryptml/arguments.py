@@ -29,7 +29,7 @@ class TrainArguments(TypedDict, total=False):
         similarity: Weight of a convolutional teacher's features beside its outputs, 0 to 100.
         lowered_bits: Bits that weights and activations begin wider, and lose, 0 to 6.
         p_error: Probability that one programmable bootstrap fails in circuits whose answers are simulated; trains the same.
-        folds: Of a cross-validation beside the training, by patient where known; 0 for none.
+        folds: Of a cross-validation beside the training, per patient where known; 0 for none.
         patients_from_name: Of ``folder:PATH``: a regular expression whose first group is the patient in a file's name.
     """
 
