@@ -8,9 +8,9 @@ import pytest
 from cryptml_server.base.settings import Settings
 from cryptml_server.database import DatabaseUnavailable
 from cryptml_server.database.administration import answering, upgrade_database
+from cryptml_server.operations.administration import administered
 from cryptml_server.operations.doctor import examine
 from cryptml_server.operations.doctor.computing import check_cores
-from cryptml_server.tenancy.administration import administered
 
 from cryptml.errors import SettingError
 

@@ -18,7 +18,7 @@ from cryptml.profiler.plan.budgets import budget_of, budgets_of
 from cryptml.reports.table import bytes_text, plain_table
 
 if TYPE_CHECKING:
-    from cryptml_server.tenancy.administration import Administration
+    from cryptml_server.operations.administration import Administration
 
 app = typer.Typer(help="Add, list and revoke those who may ask a service.", no_args_is_help=True)
 
@@ -181,7 +181,7 @@ def revoke(name: Name, data: Data = None, database: Address = None) -> None:
 
 
 def _opened(data: Path | None, database: str | None, *, new: bool = False) -> AbstractContextManager[Administration]:
-    from cryptml_server.tenancy.administration import administered
+    from cryptml_server.operations.administration import administered
 
     def notify(text: str) -> None:
         err.print(text, style="dim", markup=False, soft_wrap=True)
