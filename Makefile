@@ -62,7 +62,7 @@ test: install
 	@$(if $(filter 1,$(PARALLEL)),,OMP_NUM_THREADS=1) "$(CURDIR)/.venv/bin/python" -m pytest --numprocesses=$(PARALLEL) --dist=loadfile --no-loadscope-reorder $(ARGS)
 
 # What a change is tried with before each commit: tests that compile no circuit and start no service.
-UNIT := tests/bundle tests/datasets tests/networks tests/reports \
+UNIT := tests/bundle tests/client tests/datasets tests/networks tests/reports \
   tests/profiler/test_choice.py tests/profiler/test_composition.py tests/profiler/test_report.py \
   tests/service/base/test_settings.py tests/service/database tests/service/http/test_problems.py tests/service/workers/test_pool.py \
   tests/test_documents.py tests/test_errors.py tests/test_files.py tests/test_habits.py tests/test_structure_figures.py \

@@ -10,6 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import Unpack
+
+from cryptml.arguments import BuildArguments, ProfileArguments, ServeArguments, TrainArguments
 from cryptml.networks import Network, load_network
 from cryptml.splits import Split
 
@@ -28,7 +31,7 @@ def train(
     *,
     force: bool = False,
     listener: Listener | None = None,
-    **options: Any,
+    **options: Unpack[TrainArguments],
 ) -> TrainingResult:
     """Train a quantised network and write it with its model card; see `cryptml.training.pipeline.train`.
 
@@ -38,7 +41,7 @@ def train(
         network: An architecture's name, a design's ``.json`` file, or ``module:function``.
         force: Replace a network that is there.
         listener: Hears of decisions and progress; nobody does if None.
-        options: Further attributes of `cryptml.training.request.TrainingRequest`, such as ``epochs``, ``folds`` or ``seed``.
+        options: See `cryptml.arguments.TrainArguments`: ``epochs``, ``folds``, ``seed`` and so on.
 
     Raises:
         CryptmlError: With what is wrong and what to do.
@@ -51,7 +54,13 @@ def train(
 
 
 def profile(
-    network: str | Path, out: Path | str, *, resume: bool = False, force: bool = False, **options: Any
+    network: str | Path,
+    out: Path | str,
+    *,
+    resume: bool = False,
+    force: bool = False,
+    listener: Listener | None = None,
+    **options: Unpack[ProfileArguments],
 ) -> dict[str, Any]:
     """Measure every segment, compose every split and write the report; see `cryptml.profiler.request.profile`.
 
@@ -60,7 +69,8 @@ def profile(
         out: The report's file, JSON.
         resume: Continue a run that was interrupted.
         force: Replace a report that is there.
-        options: Further attributes of `cryptml.profiler.request.ProfileRequest`, such as ``repeats`` or ``bandwidth_mbps``.
+        listener: Hears which segment is measured, of how many, and about how long the rest takes; nobody does if None.
+        options: See `cryptml.arguments.ProfileArguments`: ``repeats``, ``bandwidth_mbps`` and so on.
 
     Returns:
         The report, as its file holds it.
@@ -71,10 +81,11 @@ def profile(
     """
     from cryptml.profiler.request import ProfileRequest
     from cryptml.profiler.request import profile as profile_network
-    from cryptml.profiler.settings import SilentProgress
+    from cryptml.profiler.settings import told_to
 
     request = ProfileRequest(str(network), **options)
-    return profile_network(request, Path(out), SilentProgress(), resume=resume, force=force)
+    with told_to(listener) as progress:
+        return profile_network(request, Path(out), progress, resume=resume, force=force)
 
 
 def build(
@@ -84,7 +95,7 @@ def build(
     *,
     force: bool = False,
     listener: Listener | None = None,
-    **options: Any,
+    **options: Unpack[BuildArguments],
 ) -> Built:
     """Compile a split's server segments and write both halves of its bundle; see `cryptml.building.build`.
 
@@ -94,7 +105,7 @@ def build(
         split: One letter a layer, or ``auto`` with a ``report``; a shipped network's own, or all on the server, if None.
         force: Replace a bundle that is there.
         listener: Hears why an automatic split was chosen, and what is done; nobody does if None.
-        options: Further attributes of `cryptml.building.BuildRequest`, such as ``report``, ``constraints`` or ``share_keys``.
+        options: See `cryptml.arguments.BuildArguments`: ``report``, ``constraints``, ``share_keys`` and so on.
 
     Raises:
         CryptmlError: With what is wrong and what to do.
@@ -108,15 +119,18 @@ def build(
 
 
 def serve(
-    bundles: Path | str | Sequence[Path | str], *, announce: Callable[[str], None] | None = None, **settings: Any
+    bundles: Path | str | Sequence[Path | str],
+    *,
+    announce: Callable[[str], None] | None = None,
+    **settings: Unpack[ServeArguments],
 ) -> None:
     """Serve bundles over HTTP until SIGTERM or Ctrl-C; see ``cryptml serve``.
 
     Args:
         bundles: One folder that `build` wrote, or several.
         announce: Told once, in one line, what is served where; the logger ``cryptml`` if None.
-        settings: Of `cryptml_server.Settings`, such as ``data``, ``port`` or ``insecure_anonymous``; what is not given comes from the
-            environment.
+        settings: See `cryptml.arguments.ServeArguments`: ``data``, ``port``, ``insecure_anonymous`` and so on; what is not given comes
+            from the environment.
 
     Raises:
         CryptmlError: With what is wrong and what to do.

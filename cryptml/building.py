@@ -130,19 +130,19 @@ def _report(request: BuildRequest) -> Report | None:
     """
     if request.report is None:
         if request.split == AUTOMATIC:
-            raise ReportError("--split auto needs --report, a file of split-profiler run")
+            raise ReportError("`split` auto needs `report`, a file of split-profiler run")
         return None
     document = load_report(request.report)
     require_network(document, request.network)
     at = document["configuration"]["p_error"]
     if request.p_error is not None and request.p_error != at:
         raise SettingError(
-            f"--p-error is {request.p_error:g} but the report was measured at {at:g}; profile at the other"
+            f"`p_error` is {request.p_error:g} but the report was measured at {at:g}; profile at the other"
         )
     if request.rounding is not None:
-        raise SettingError("a report's costs are those of its own compiler settings; leave out --rounding, or --report")
+        raise SettingError("a report's costs are those of its own compiler settings; leave out `rounding`, or `report`")
     if request.backend != "integer":
-        raise SettingError("a report holds the compiler settings of --backend integer; leave out one of them")
+        raise SettingError("a report holds the compiler settings of `backend` integer; leave out one of them")
     return document
 
 
@@ -153,7 +153,7 @@ def _settings(
     if report is not None:
         return CompilerSettings(report["configuration"]["p_error"]), settings_in(report)
     if request.rounding is not None and request.backend != "integer":
-        raise SettingError("--rounding is of --backend integer; leave out one of them")
+        raise SettingError("`rounding` is of `backend` integer; leave out one of them")
     settings = DEFAULT_COMPILER_SETTINGS if request.p_error is None else CompilerSettings(request.p_error)
     return replace(settings, rounding=request.rounding or settings.rounding), {}
 
@@ -162,12 +162,12 @@ def _letters(request: BuildRequest, report: Report | None, layers: int, listener
     if request.split == AUTOMATIC and report is not None:
         if request.share_keys:
             raise SettingError(
-                "a split is chosen by its costs with a key set for each segment; leave out --share-keys, or give the letters "
+                "a split is chosen by its costs with a key set for each segment; leave out `share_keys`, or give the letters "
                 "of the split that split-profiler choose names"
             )
         return _recommended(request, report, listener)
     if request.constraints != Constraints() or (request.bandwidth_mbps, request.rtt_ms) != (None, None):
-        raise SettingError("constraints choose a split; use them with --split auto")
+        raise SettingError("constraints choose a split; use them with `split` auto")
     return request.split if request.split is not None else DEFAULT_SPLITS.get(request.network, "S" * layers)
 
 

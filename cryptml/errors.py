@@ -23,7 +23,9 @@
         ├── ServiceProtocolError  it answers something that is not this protocol
         └── ServiceRefused        it answers with a problem document (carries status, title and kind)
 
-Each message names what was wrong, the offending value, the bound it broke and what to do next, in one sentence.
+Each message names what was wrong, the offending value, the bound it broke and what to do next, in one sentence. An attribute of a
+request or a parameter of a call stands in it between backticks, such as `p_error`; the command line writes the option of that name
+(`cryptml.cli.spelling`).
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class Journal:
             content = self._lock_and_read()
             if content and not resume:
                 raise JournalError(
-                    f"{path} holds an unfinished run; pass --resume to continue it, or delete it to begin again"
+                    f"{path} holds an unfinished run; pass `resume` to continue it, or delete it to begin again"
                 )
             self._continue(content)
         except BaseException:
@@ -124,7 +124,7 @@ class Journal:
             differing = sorted(key for key in {*head, *self._head} if head.get(key) != self._head.get(key))
             raise JournalError(
                 f"{self._path} belongs to a run with other {', '.join(differing)}; "
-                "repeat that run's options with --resume, or delete the file to begin again"
+                "repeat that run's options with `resume`, or delete the file to begin again"
             )
         if broken:
             os.ftruncate(self._file, sum(len(line) + 1 for line in whole))
@@ -136,7 +136,7 @@ class Journal:
             os.fsync(self._file)
         except OSError as error:
             raise JournalError(
-                f"{self._path} cannot be written ({error.strerror}); --resume goes on from there once it can"
+                f"{self._path} cannot be written ({error.strerror}); `resume` goes on from there once it can"
             ) from error
 
     @staticmethod

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import httpx
 import pytest
+from cryptml_server.base.settings import Settings
 
 import cryptml
-from cryptml.errors import BundleError, SettingError, SplitError
+from cryptml.arguments import BuildArguments, ProfileArguments, ServeArguments, TrainArguments
+from cryptml.building import BuildRequest
+from cryptml.errors import BundleError, MeasurementError, SettingError, SplitError
+from cryptml.fhe.settings import Rounding
+from cryptml.listening import Bar, SilentListener
+from cryptml.profiler.plan.choice import Constraints
+from cryptml.profiler.request import ProfileRequest
+from cryptml.training.request import TrainingRequest
 
 
 def test_the_public_names_are_these() -> None:
@@ -52,18 +63,73 @@ def test_from_data_to_a_bundle(tmp_path: Path) -> None:
 
 def test_what_is_wrong_is_said_as_on_the_command_line(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="epoch"):
-        cryptml.train("phantom", tmp_path / "network", "tiny", epoch=1)
+        cryptml.train("phantom", tmp_path / "network", "tiny", epoch=1)  # type: ignore[call-arg]
     with pytest.raises(SettingError, match="similarity"):
         cryptml.train("phantom", tmp_path / "network", "tiny", similarity=2.0, teacher=False)
     with pytest.raises(SplitError):
         cryptml.build("tiny", tmp_path / "bundle", "CS")
-    with pytest.raises(SettingError, match=r"--bandwidth-mbps is 0.*--rtt-ms is -1"):
+    with pytest.raises(SettingError, match=r"`bandwidth_mbps` is 0.*`rtt_ms` is -1"):
         cryptml.profile("tiny", tmp_path / "report.json", bandwidth_mbps=0, rtt_ms=-1)
     (tmp_path / "report.json").write_text("{}")
     with pytest.raises(SettingError, match="exists"):
         cryptml.profile("tiny", tmp_path / "report.json")
     with pytest.raises(BundleError):
         cryptml.serve(tmp_path / "nothing", data=tmp_path / "data", port=0, insecure_anonymous=True)
+
+
+def hints(kind: type, **names: Any) -> dict[str, Any]:
+    return get_type_hints(kind, localns=names)
+
+
+@pytest.mark.parametrize(
+    ("options", "request_", "named"),
+    [
+        (TrainArguments, TrainingRequest, {"dataset", "network"}),
+        (ProfileArguments, ProfileRequest, {"network"}),
+        (BuildArguments, BuildRequest, {"network", "split"}),
+    ],
+)
+def test_options_are_the_attributes_of_a_request(options: type, request_: type, named: set[str]) -> None:
+    wanted = {name: hint for name, hint in hints(request_).items() if name not in named}
+    assert hints(options, Rounding=Rounding, Constraints=Constraints) == wanted
+
+
+def test_options_of_a_service_are_its_settings() -> None:
+    wanted: dict[str, Any] = {
+        name: field.annotation for name, field in Settings.model_fields.items() if name != "bundles"
+    }
+    given = hints(ServeArguments)
+    assert list(given) == list(wanted)
+    for name, hint in wanted.items():
+        texts = str if Path in (hint, *get_args(hint)) else hint
+        assert given[name] == hint | texts, name
+
+
+@pytest.mark.parametrize("kind", [TrainArguments, ProfileArguments, BuildArguments, ServeArguments])
+def test_each_option_says_what_it_is(kind: type) -> None:
+    described = re.findall(r"^    (\w+): \S", inspect.getdoc(kind) or "", re.MULTILINE)
+    assert described == list(kind.__annotations__)
+
+
+def test_a_listener_hears_of_a_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[Any] = []
+
+    class Listening(SilentListener):
+        @contextmanager
+        def bar(self, what: str, total: int) -> Iterator[Bar]:
+            heard.append((what, total))
+            yield lambda done, total=None, what=None: heard.append((done, total, what))
+
+    def measured(*given: Any, **_: Any) -> Any:
+        given[-1].update(done=0, total=15, what="segment 0-1", remaining_s=None)
+        given[-1].update(done=1, total=15, what="segment 0-2", remaining_s=7.4)
+        raise MeasurementError("enough")
+
+    monkeypatch.setattr("cryptml.profiler.request.profile_network", measured)
+    for listener in (Listening(), None):
+        with pytest.raises(MeasurementError):
+            cryptml.profile("tiny", tmp_path / "report.json", listener=listener)
+    assert heard == [("segments", 1), (0, 15, "segment 0-1"), (1, 15, "segment 0-2, about 7 s left")]
 
 
 def test_a_service_says_where_it_is_and_answers(tmp_path: Path) -> None:

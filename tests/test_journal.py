@@ -102,14 +102,14 @@ def test_a_full_disk_is_said_with_what_to_do(path: Path, monkeypatch: pytest.Mon
 
     with Journal(path, HEAD, resume=True) as journal:
         monkeypatch.setattr(os, "write", full)
-        with pytest.raises(JournalError, match=r"cannot be written \(No space left on device\); --resume goes on"):
+        with pytest.raises(JournalError, match=r"cannot be written \(No space left on device\); `resume` goes on"):
             journal.record("more", 1)
         assert journal.get("more") is None
 
 
 def test_an_unfinished_run_is_not_overwritten(path: Path) -> None:
     before = path.read_bytes()
-    with pytest.raises(JournalError, match="holds an unfinished run; pass --resume to continue it, or delete it"):
+    with pytest.raises(JournalError, match="holds an unfinished run; pass `resume` to continue it, or delete it"):
         Journal(path, HEAD, resume=False)
     assert path.read_bytes() == before
 

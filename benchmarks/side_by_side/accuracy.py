@@ -27,9 +27,9 @@ from cryptml.training import (
     predict_program,
     train_network,
 )
+from cryptml.training.evaluation.study import FIGURES_FILE
 from cryptml.training.examples import predict
 from cryptml.training.fit import balanced_cross_entropy, fit, seeded
-from cryptml.training.pipeline import FIGURES_FILE
 
 FOLDS = 5
 STOCK = "benchmarks.side_by_side.stock:build"

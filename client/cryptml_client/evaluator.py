@@ -79,7 +79,7 @@ class RemoteEvaluator:
         if not circuit.takes(values):  # said after the service was asked: whether it is asked tells it nothing
             raise RangeError(
                 f"segment {step.circuit.segment} was handed values that its circuit does not take; look at the picture, or have the "
-                "provider build with --backend integer"
+                "provider build with `backend` integer"
             )
         return answer
 

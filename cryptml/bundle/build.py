@@ -143,7 +143,7 @@ def _require_free(out: Path, *, force: bool) -> None:
     if out.is_symlink() or not out.is_dir() or not all(map(_is_half, out.iterdir())):
         raise BundleError(f"{out} exists and is not a bundle; choose another folder")
     if not force:
-        raise BundleError(f"{out} exists; choose another folder or pass --force to replace it")
+        raise BundleError(f"{out} exists; choose another folder or pass `force` to replace it")
 
 
 def _is_half(folder: Path) -> bool:

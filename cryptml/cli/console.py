@@ -22,6 +22,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from cryptml.cli.spelling import as_options
 from cryptml.errors import printable
 from cryptml.listening import Bar
 
@@ -99,29 +100,40 @@ class _Portion(BarColumn):
 
 
 class ConsoleListener:
-    """A `cryptml.listening.Listener`: notes and bars on stderr."""
+    """A `cryptml.listening.Listener`: notes and bars on stderr.
+
+    Args:
+        stages: Of a client that the same work uses; they are quiet while a bar counts many of one kind.
+    """
+
+    def __init__(self, stages: Stages | None = None) -> None:
+        self._stages = stages if stages is not None else Stages()
 
     def note(self, text: str) -> None:
         """See `Listener.note`."""
-        note(text)
+        note(as_options(text))
 
     def remark(self, text: str) -> None:
         """See `Listener.remark`."""
-        err.print(printable(text, lines=True), style="dim", markup=False, soft_wrap=True)
+        err.print(printable(as_options(text), lines=True), style="dim", markup=False, soft_wrap=True)
 
     def stage(self, what: str) -> AbstractContextManager[None]:
         """See `Listener.stage`."""
-        return Stages().stage(what)
+        return self._stages.stage(what)
 
     @contextmanager
     def bar(self, what: str, total: int) -> Iterator[Bar]:
         """See `Listener.bar`."""
+        before, self._stages.quiet = self._stages.quiet, True
         with bar(what, total) as (progress, task):
 
             def advance(done: int, total: int | None = None, what: str | None = None) -> None:
                 progress.update(task, completed=done, total=total, description=what)
 
-            yield advance
+            try:
+                yield advance
+            finally:
+                self._stages.quiet = before
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import typer
 from rich.text import Text
 
 from cryptml.cli.console import err
+from cryptml.cli.spelling import told
 from cryptml.errors import CryptmlError, printable
 from cryptml.installations import advice, extra_of
 
@@ -23,7 +24,7 @@ def run_app(app: typer.Typer) -> None:
     try:
         app()
     except CryptmlError as error:
-        _leave(str(error), 1)
+        _leave(told(error), 1)
     except BrokenPipeError:
         # Nobody reads any more; Python would complain about it once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

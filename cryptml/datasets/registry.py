@@ -14,6 +14,7 @@ from cryptml.datasets.base import Dataset
 from cryptml.datasets.folder import loading as folder
 from cryptml.datasets.options import NO_OPTIONS, LoadOptions
 from cryptml.errors import DatasetError
+from cryptml.listening import Listener
 
 _Where = TypeVar("_Where", str, Path)
 
@@ -127,3 +128,19 @@ def load_dataset(spec: str, side: int, options: LoadOptions = NO_OPTIONS) -> Dat
     if len(present) < 2:
         raise DatasetError(f"{dataset.name} has pictures of {present[0]!r} only; add some of another class")
     return dataset
+
+
+def load_data(spec: str, side: int, patients_from_name: str | None, listener: Listener) -> Dataset:
+    """Load a data set, while a listener hears how many of its pictures have been read.
+
+    Args:
+        spec: As `load_dataset`.
+        side: As `load_dataset`.
+        patients_from_name: See `LoadOptions`.
+        listener: Hears of progress.
+
+    Raises:
+        DatasetError: As `load_dataset`.
+    """
+    with listener.bar("reading pictures", 1) as bar:
+        return load_dataset(spec, side, LoadOptions(patients_from_name, bar))

@@ -76,7 +76,7 @@ def groups(choice: FrameChoice | None, frames: int) -> Iterator[range]:
         if frames != 1:
             raise ImageError(
                 f"the file holds {frames} frames, and none was chosen: choose one of 1 to {frames}, all of them, or their brightest "
-                "values (--frame N, --frame all, --frame max)"
+                "values (`frame` N, all or max)"
             )
         yield range(1)
         return

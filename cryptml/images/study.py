@@ -14,9 +14,13 @@ from cryptml.images.decoding.pool import DECODERS
 from cryptml.images.description import Description
 from cryptml.images.kinds import Kind, kind_of
 from cryptml.images.reading import describe_file
+from cryptml.listening import Listener, SilentListener
 
 MOST_FILES = 20_000
 """Of one study, pictures or not."""
+
+MOST_NAMED = 8
+"""Files that a message names."""
 
 MOST_THREADS = 16
 
@@ -45,6 +49,64 @@ class StudyPicture:
         if self.description is None:
             return True
         return view in (None, self.description.view) and laterality in (None, self.description.laterality)
+
+    @property
+    def label(self) -> str:
+        """Side and view for people."""
+        if self.description is None:
+            return "unreadable"
+        return " ".join(each for each in (self.description.laterality, self.description.view) if each) or "unnamed"
+
+
+@dataclass(frozen=True)
+class ViewChoice:
+    """Which pictures of a study are meant; of a path that is one picture, that picture.
+
+    Attributes:
+        view: Such as ``CC`` or ``MLO``, in any case; None for any.
+        laterality: ``L`` or ``R``, in any case; None for both.
+    """
+
+    view: str | None = None
+    laterality: str | None = None
+
+    def files(self, path: Path, listener: Listener | None = None) -> list[Path]:
+        """Return the files that are meant by a path: itself, or those of a study, in the order of `find_pictures`.
+
+        Args:
+            path: A picture, a folder of a study, or a DICOMDIR.
+            listener: Hears how many files of a study have been looked at.
+
+        Raises:
+            ImageError: If it is a study without such a picture, or a view or side was chosen for a single picture.
+        """
+        if not is_study(path):
+            if self.view is not None or self.laterality is not None:
+                raise ImageError(
+                    f"{path} is one picture: `view` and `laterality` choose among those of a folder or DICOMDIR"
+                )
+            return [path]
+        found = study_pictures(path, listener)
+        view, laterality = (None if each is None else each.upper() for each in (self.view, self.laterality))
+        chosen = [each.file for each in found if each.shows(view, laterality)]
+        if not chosen:
+            there = sorted({each.label for each in found})
+            raise ImageError(f"{path} holds no such picture; there are {', '.join(there)}")
+        return chosen
+
+    def one(self, path: Path, listener: Listener | None = None) -> Path:
+        """Return the one file that is meant by a path.
+
+        Raises:
+            ImageError: See `files`; and if several pictures are meant.
+        """
+        found = self.files(path, listener)
+        if len(found) > 1:
+            raise ImageError(
+                f"{path} holds {len(found)} such pictures, and one is needed; choose with `view` and `laterality`, or name a file: "
+                f"{', '.join(each.name for each in found[:MOST_NAMED])}{', ...' if len(found) > MOST_NAMED else ''}"
+            )
+        return found[0]
 
 
 def is_study(path: Path) -> bool:
@@ -95,6 +157,12 @@ def find_pictures(path: Path, progress: Callable[[int, int], None] | None = None
     if not found:
         raise ImageError(f"{path}: none of its {len(files)} files holds a picture; choose another folder")
     return sorted(found, key=_order)
+
+
+def study_pictures(path: Path, listener: Listener | None = None) -> list[StudyPicture]:
+    """Return what `find_pictures` does, while a listener hears how many files have been looked at."""
+    with (listener if listener is not None else SilentListener()).bar("looking for pictures", 1) as bar:
+        return find_pictures(path, bar)
 
 
 def _order(found: StudyPicture) -> tuple[int, int, str]:

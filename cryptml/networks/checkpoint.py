@@ -47,7 +47,7 @@ def load_checkpoint(name_or_folder: str, network: Network, trusted: str | None =
     if architecture not in (*ARCHITECTURES, DESIGN, trusted):
         raise NetworkError(
             f"network {network.name!r} was built by {architecture!r}, whose code would be imported and run; "
-            f"pass --architecture {architecture} if you trust it"
+            f"pass `architecture` {architecture} if you trust it"
         )
     data = read_bounded(folder / CHECKPOINT_FILE, MAX_WEIGHTS_BYTES, NetworkError)
     module = load_architecture(spec).build(len(network.classes))

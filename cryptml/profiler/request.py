@@ -62,27 +62,27 @@ class ProfileRequest:
         memory, failure = self.segment_memory_mb, self.max_failure
         above = 0.0 if self.estimate_above is None else self.estimate_above
         bounds = (
-            ("--p-error", self.p_error, self.p_error is None or 0 < self.p_error < 1, "it lies between 0 and 1"),
-            ("--max-failure", failure, failure is None or 0 < failure < 1, "it lies between 0 and 1"),
+            ("p_error", self.p_error, self.p_error is None or 0 < self.p_error < 1, "it lies between 0 and 1"),
+            ("max_failure", failure, failure is None or 0 < failure < 1, "it lies between 0 and 1"),
             (
-                "--segment-timeout",
+                "segment_timeout",
                 self.segment_timeout,
                 0 < self.segment_timeout <= 1e6,
                 "it lies between 0 and 1000000",
             ),
-            ("--segment-memory-mb", memory, memory is None or 1 <= memory <= 1e8, "it is 1 or more"),
-            ("--estimate-above", above, 0 <= above <= 1e6, "it is 0 or more"),
+            ("segment_memory_mb", memory, memory is None or 1 <= memory <= 1e8, "it is 1 or more"),
+            ("estimate_above", above, 0 <= above <= 1e6, "it is 0 or more"),
             (
-                "--bandwidth-mbps",
+                "bandwidth_mbps",
                 self.bandwidth_mbps,
                 0.001 <= self.bandwidth_mbps <= 1e6,
                 "it lies between 0.001 and 1000000",
             ),
-            ("--rtt-ms", self.rtt_ms, 0 <= self.rtt_ms <= 1e6, "it lies between 0 and 1000000"),
+            ("rtt_ms", self.rtt_ms, 0 <= self.rtt_ms <= 1e6, "it lies between 0 and 1000000"),
         )
-        problems = [f"{name} is {value}, {bound}" for name, value, fits, bound in bounds if not fits]
+        problems = [f"`{name}` is {value}, {bound}" for name, value, fits, bound in bounds if not fits]
         if self.p_error is not None and failure is not None:
-            problems.append("--p-error and --max-failure both say how often a bootstrap may fail; give one of them")
+            problems.append("`p_error` and `max_failure` both say how often a bootstrap may fail; give one of them")
         if problems:
             raise SettingError("; ".join(problems))
 
@@ -131,7 +131,7 @@ def profile(
     """
     request.check()
     if out.exists() and not force:
-        raise SettingError(f"{out} exists; choose another file or pass --force to replace it")
+        raise SettingError(f"{out} exists; choose another file or pass `force` to replace it")
     network = load_network(request.network)
     out.parent.mkdir(parents=True, exist_ok=True)
     journal_path = out.with_name(f"{out.name}.unfinished")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from cryptml.fhe.settings import CompilerSettings
+from cryptml.listening import Bar, Listener, SilentListener
 from cryptml.profiler.measure.measurement import (
     Limits,
 )
@@ -61,8 +64,24 @@ class SegmentProgress(Protocol):
         ...
 
 
-class SilentProgress:
-    """Discards what it is told."""
+class BarProgress:
+    """Tells a bar of a listener.
+
+    Args:
+        bar: Of segments; it is told their number with the first.
+    """
+
+    def __init__(self, bar: Bar) -> None:
+        self._bar = bar
 
     def update(self, *, done: int, total: int, what: str, remaining_s: float | None) -> None:
         """See `SegmentProgress.update`."""
+        left = "" if remaining_s is None else f", about {remaining_s:.0f} s left"
+        self._bar(done, total, f"{what}{left}")
+
+
+@contextmanager
+def told_to(listener: Listener | None) -> Iterator[SegmentProgress]:
+    """Give what a run tells its progress, so that a listener hears of it; nobody does if None."""
+    with (listener if listener is not None else SilentListener()).bar("segments", 1) as bar:
+        yield BarProgress(bar)

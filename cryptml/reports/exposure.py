@@ -19,7 +19,7 @@ def segments_table(title: str, names: Sequence[str], segments: Sequence[Mapping[
     Args:
         title: Above the table.
         names: Of the network's layers.
-        segments: With ``start``, ``stop``, ``exposure`` and ``attack``, as `cryptml.cli.profiler.audit` makes them.
+        segments: With ``start``, ``stop``, ``exposure`` and ``attack``, as `cryptml.exposure.results.AttackedSegment.to_json` gives them.
     """
     rows = []
     for segment in segments:

@@ -10,10 +10,13 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
+from pathlib import Path
 from string import Template
 from typing import Any
 
-from cryptml.errors import InputError
+from cryptml.errors import InputError, SettingError
+from cryptml.files import write_bytes
+from cryptml.profiler.plan.report import load_report
 
 SCRIPTS = ("model.js", "sharing.js", "widgets.js", "chart.js", "comparison.js", "profile.js")
 
@@ -44,6 +47,26 @@ def render_html(reports: Sequence[Mapping[str, Any]]) -> str:
     return Template(_read("profile.html")).substitute(
         policy=policy, style=style, script=script, reports=embed_json(list(reports))
     )
+
+
+def write_page(reports: Sequence[Path], out: Path, *, force: bool = False) -> None:
+    """Write the page of one report, or of several with their comparison.
+
+    Args:
+        reports: Files that ``split-profiler run`` wrote.
+        out: The page; its folder is made where it is missing.
+        force: Replace a file that is there.
+
+    Raises:
+        InputError: If there is no report.
+        ReportError: If a report cannot be read.
+        SettingError: If the file exists and is not to be replaced.
+    """
+    if out.exists() and not force:
+        raise SettingError(f"{out} exists; choose another file or pass `force` to replace it")
+    page = render_html([load_report(path) for path in reports])
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(out, page.encode())
 
 
 def embed_json(value: Any) -> str:

@@ -4,32 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
-import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from cryptml.training.evaluation.roc import RocLine
+
 COLOURS = ("#c0392b", "#51616f", "#2471a3", "#7d6608", "#6c3483", "#148f77")
 MOST_CURVES = 12
-
-
-@dataclass(frozen=True, eq=False)
-class RocLine:
-    """One curve.
-
-    Attributes:
-        name: What it is of.
-        auc: Area below it.
-        false_rate: (points,), from 0 to 1.
-        true_rate: (points,), from 0 to 1.
-    """
-
-    name: str
-    auc: float
-    false_rate: npt.NDArray[Any]
-    true_rate: npt.NDArray[Any]
 
 
 def draw_roc(lines: Sequence[RocLine], title: str) -> bytes:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from cryptml.datasets import load_data
 from cryptml.files import to_json_bytes, write_bytes
 from cryptml.listening import Listener, SilentListener
 from cryptml.networks.architectures.design import Design
@@ -17,7 +17,8 @@ from cryptml.profiler.plan.report import load_report
 from cryptml.search.price import PriceModel
 from cryptml.search.study import Found, Search, SearchSettings
 from cryptml.training import TrainingSettings, recipe_behind, teacher_epochs
-from cryptml.training.pipeline import load_data, make_examples
+from cryptml.training.pipeline import make_examples
+from cryptml.training.surroundings import as_training_wants_it
 
 FRONTIER_FILE = "frontier.json"
 DESIGNS = "designs"
@@ -112,8 +113,7 @@ def search(
         SettingError: If the folder holds another search.
     """
     listener = listener if listener is not None else SilentListener()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=UserWarning, module="torch")
+    with as_training_wants_it():
         price = PriceModel.fit([load_report(path) for path in request.profiles])
         training, front_end = request.training()
         data = load_data(request.dataset, request.side, request.patients_from_name, listener)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,9 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from cryptml.datasets import Dataset, LoadOptions, load_dataset
+from cryptml.datasets import Dataset, load_data
 from cryptml.datasets.description import DataDescription
 from cryptml.errors import SettingError
 from cryptml.files import to_json_bytes, write_bytes
@@ -26,6 +23,7 @@ from cryptml.networks.storage import NETWORK_FILE, save_network
 from cryptml.training.cross_validation import CrossValidation, cross_validate, prepare_folds
 from cryptml.training.evaluation.fidelity import Fidelity, measure_fidelity
 from cryptml.training.evaluation.measures import Evaluation, evaluate_probabilities
+from cryptml.training.evaluation.study import FIGURES_FILE
 from cryptml.training.examples import Examples, predict_program
 from cryptml.training.model_card import ModelCard, describe_layers, render_model_card
 from cryptml.training.progress import EpochProgress
@@ -33,10 +31,10 @@ from cryptml.training.qat import TrainedNetwork, train_network
 from cryptml.training.recipes import recipe
 from cryptml.training.request import TrainingRequest
 from cryptml.training.settings import TrainingSettings
+from cryptml.training.surroundings import as_training_wants_it
 from cryptml.training.teachers.network_teacher import teacher_epochs
 
 CARD_FILE = "MODEL_CARD.md"
-FIGURES_FILE = "figures.json"
 
 CHANCE = 0.5
 """AUC of who guesses."""
@@ -80,9 +78,9 @@ def train(
         NetworkError: If the network cannot be cut or compiled, or diverges.
     """
     if (out / NETWORK_FILE).exists() and not force:
-        raise SettingError(f"{out} holds a network; choose another folder or pass --force to replace it")
+        raise SettingError(f"{out} holds a network; choose another folder or pass `force` to replace it")
     listener = listener if listener is not None else SilentListener()
-    with _as_training_wants_it():
+    with as_training_wants_it():
         architecture = load_architecture(request.network)
         settings = request.settings(recipe(architecture))
         out.mkdir(parents=True, exist_ok=True)  # now rather than after the training
@@ -98,25 +96,6 @@ def train(
         _write(result, trained, architecture, request, settings, description)
     _warn_of_chance(result, listener)
     return result
-
-
-@contextmanager
-def _as_training_wants_it() -> Iterator[None]:
-    """One thread, as small networks want it and as is reproducible; no warnings of what Brevitas does with torch."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=UserWarning, module="torch")
-            yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-def load_data(spec: str, side: int, patients_from_name: str | None, listener: Listener) -> Dataset:
-    """Load a data set, for regions of ``side`` rows and columns; see `cryptml.datasets.load_dataset`."""
-    with listener.bar("reading pictures", 1) as bar:
-        return load_dataset(spec, side, LoadOptions(patients_from_name, bar))
 
 
 def make_examples(data: Dataset, front_end: FrontEnd, settings: TrainingSettings, listener: Listener) -> Examples:
@@ -220,9 +199,9 @@ def _write(
 def _tell(data: DataDescription, settings: TrainingSettings, listener: Listener, *, chosen: bool) -> None:
     """Say what was decided about the data, and by whom."""
     if data.positive is None:
-        listener.note(f"{data.name} has {len(data.classes)} classes and no positive one; choose one with --positive")
+        listener.note(f"{data.name} has {len(data.classes)} classes and no positive one; choose one with `positive`")
     else:
-        by = "" if chosen else ", the second of two; choose the other with --positive"
+        by = "" if chosen else ", the second of two; choose the other with `positive`"
         listener.note(f"positive class: {data.positive}{by}")
     listener.note(f"augmentation: {settings.augmentation}")
     if data.patients is None:
@@ -240,7 +219,7 @@ def _warn_of_chance(result: TrainingResult, listener: Listener) -> None:
         if figure.auc < CHANCE:
             listener.note(
                 f"the AUC on the {subset} subset is {figure.auc:.3f}, below that of chance: where sides or directions tell the "
-                "classes apart, train with --augment shift"
+                "classes apart, train with `augmentation` shift"
             )
 
 

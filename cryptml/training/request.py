@@ -64,9 +64,9 @@ class TrainingRequest:
         }
         settings = replace(recipe, **{name: value for name, value in given.items() if value is not None})
         if settings.similarity_weight and not settings.distil:
-            raise SettingError(f"--similarity {self.similarity:g} looks at a teacher's features; pass --teacher too")
+            raise SettingError(f"`similarity` {self.similarity:g} looks at a teacher's features; pass `teacher` too")
         if not 0 < self.p_error < 1:
-            raise SettingError(f"--p-error is {self.p_error:g}; it lies between 0 and 1")
+            raise SettingError(f"`p_error` is {self.p_error:g}; it lies between 0 and 1")
         return settings
 
     def augmented(self, settings: TrainingSettings, own: str) -> TrainingSettings:
@@ -84,7 +84,7 @@ class TrainingRequest:
             return replace(settings, augmentation=kind)
         if self.views is not None and self.views > 1:
             raise SettingError(
-                f"--views {self.views} asks for variants, and --augment none for a single one; leave one of them out"
+                f"`views` {self.views} asks for variants, and `augmentation` none for a single one; leave one of them out"
             )
         return replace(settings, augmentation=kind, views=1)
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import anyio
 from starlette.concurrency import run_in_threadpool
 
-from cryptml.errors import SettingError
 from cryptml_server.base.draining import Draining
 from cryptml_server.base.errors import ServerError
 from cryptml_server.base.metrics import Metrics
 from cryptml_server.base.models import ModelRegistry
 from cryptml_server.base.settings import Settings
 from cryptml_server.database import Database, DatabaseUnavailable
+from cryptml_server.database.administration import open_database as open_database
 from cryptml_server.http.routes.services import Services
 from cryptml_server.jobs.claims import JobClaims
 from cryptml_server.jobs.dispatcher import Dispatcher
@@ -137,25 +137,6 @@ class Parts:
             await run_in_threadpool(_leave, self.replica)
             await run_in_threadpool(self.database.close)
             self.files.close()
-
-
-def open_database(settings: Settings) -> Database:
-    """Return the service's database: an embedded one brought to this version's form, any other found in it.
-
-    Raises:
-        SettingError: If it cannot be used, or its tables are of another version.
-    """
-    database = Database(settings.database_url)
-    try:
-        if database.is_embedded:
-            database.upgrade()
-        else:
-            database.require_current()
-    except DatabaseUnavailable as error:
-        raise SettingError(
-            "the database does not answer, or cannot be written; check its address, that it runs and that there is room"
-        ) from error
-    return database
 
 
 def _leave(replica: Replica) -> None:

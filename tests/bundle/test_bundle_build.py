@@ -114,7 +114,7 @@ def test_an_existing_bundle_is_replaced_with_force_alone(network: Network, tmp_p
     out = tmp_path / "b"
     build(network, "CCCCC", out)
     other = sample_network("other")
-    with pytest.raises(BundleError, match="b exists; choose another folder or pass --force"):
+    with pytest.raises(BundleError, match="b exists; choose another folder or pass `force`"):
         build(other, "CCCCC", out)
     assert ServerBundle.load(out).model == "sample"
     assert build(other, "CCCCC", out, force=True).model == "other"

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cryptml_client.heat_map import class_shown
 from cryptml_client.prediction import Prediction
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from cryptml.cli.clinic.scan import class_shown
 from cryptml.cli.main import app
 from cryptml.datasets import load_dataset
 from cryptml.errors import CryptmlError, DatasetError, SettingError
@@ -182,7 +182,7 @@ class TestFourClasses:
     def test_the_scan_has_to_be_told(self, folder: tuple[Path, Path]) -> None:
         network = load_network(str(folder[1]))
         assert network.positive_class is None
-        with pytest.raises(SettingError, match="none is named; name the one to show with --positive"):
+        with pytest.raises(SettingError, match="none is named; name the one to show with `positive`"):
             class_shown(network.classes, None, network.positive_class)
 
 

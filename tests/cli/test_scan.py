@@ -127,7 +127,7 @@ def test_a_killed_scan_goes_on_where_it_was(
     journal = tmp_path / "heat.png.journal"
     lines = kill_after(4, journal, *arguments)
     assert journal.stat().st_mode & 0o777 == 0o600
-    assert "unfinished run; pass --resume" in refused(JournalError, *arguments)
+    assert "unfinished run; pass `resume`" in refused(JournalError, *arguments)
     others = [*arguments[:-3], "16", *arguments[-2:]]
     assert "run with other squares" in refused(JournalError, *others, "--resume")
     brighter = np.asarray(Picture.open(mammogram)).copy()

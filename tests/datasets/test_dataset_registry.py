@@ -20,6 +20,7 @@ def test_exports() -> None:
         "LoadOptions",
         "describe_datasets",
         "find_duplicates",
+        "load_data",
         "load_dataset",
     ]
 

@@ -34,7 +34,7 @@ def test_every_segment_of_tiny_is_exact(tiny: Network) -> None:
             compiled = backend(tiny, segment, DEFAULT_COMPILER_SETTINGS)
         except CircuitError as error:
             assert not tiny.bootstraps(segment)
-            assert re.search(r"to what no client takes .*dimension 5\d\d .*; use --backend integer", str(error))
+            assert re.search(r"to what no client takes .*dimension 5\d\d .*; use `backend` integer", str(error))
             continue
         compiled.spec.require_fit()
         assert compiled.spec.backend == "concrete-ml"
@@ -101,5 +101,5 @@ def test_unknown_backend_is_refused() -> None:
 
 def test_rounded_accumulators_are_refused_by_name() -> None:
     scatter = load_network("scatter")
-    with pytest.raises(CircuitError, match=r"segment 0-2: it has rounded accumulators.*use --backend integer"):
+    with pytest.raises(CircuitError, match=r"segment 0-2: it has rounded accumulators.*use `backend` integer"):
         ConcreteMLBackend("scatter")(scatter, Segment(0, 2), DEFAULT_COMPILER_SETTINGS)

@@ -571,7 +571,7 @@ class TestFrames:
 
     def test_one_has_to_be_chosen(self, tmp_path: Path) -> None:
         path = write_dicom(tmp_path / "a.dcm", self.STACK, NumberOfFrames=3)
-        with pytest.raises(ImageError, match=r"3 frames, and none was chosen.*--frame N"):
+        with pytest.raises(ImageError, match=r"3 frames, and none was chosen.*`frame` N"):
             load_image(path)
         with pytest.raises(ImageError, match="one picture is needed"):
             read(path, "all")

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from cryptml.cli.main import app
 from cryptml.errors import ImageError
 from cryptml.images import describe_file
-from cryptml.images.study import find_pictures, is_study
+from cryptml.images.study import ViewChoice, find_pictures, is_study
 from tests.images.dicom_files import RAMP, item, write_dicom
 
 VIEWS = [("L", "MLO"), ("R", "CC"), ("L", "CC"), ("R", "MLO")]
@@ -169,3 +169,20 @@ def test_one_picture(tmp_path: Path) -> None:
 def test_unreadable_pictures_are_not_left_out_of_a_choice(study: Path) -> None:
     chosen = [each.name for each in find_pictures(study) if each.shows("CC", "L")]
     assert chosen == ["series/IM2", "empty.dcm"]
+
+
+def test_pictures_of_a_study_are_chosen_by_side_and_view(study: Path) -> None:
+    assert "unreadable" in [each.label for each in find_pictures(study)]
+    (study / "empty.dcm").unlink()
+    assert [path.name for path in ViewChoice().files(study)] == ["IM1", "IM3", "IM2", "IM0"]
+    assert [path.name for path in ViewChoice("cc").files(study)] == ["IM1", "IM2"]
+    assert ViewChoice("MLO", "l").one(study).name == "IM0"
+    alone = study / "series" / "IM0"
+    assert ViewChoice().files(alone) == [alone]
+    for choice, path, said in (
+        (ViewChoice("CC"), alone, "is one picture: `view` and `laterality` choose"),
+        (ViewChoice("ML"), study, "holds no such picture; there are L CC, L MLO, R CC, R MLO"),
+        (ViewChoice("CC"), study, "holds 2 such pictures, and one is needed"),
+    ):
+        with pytest.raises(ImageError, match=said):
+            choice.one(path)

@@ -70,6 +70,20 @@ def test_a_shipped_architecture_gives_one_value_a_class(name: str, classes: int)
     assert found.shape == (3, classes)
 
 
+def test_a_users_module_may_lie_in_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "helper_of_own.py").write_text("from torch import nn\n")
+    (tmp_path / "own" / "lies_here.py").write_text(
+        "def build():\n    from helper_of_own import nn\n    return nn.Sequential()\n"
+    )
+    monkeypatch.chdir(tmp_path / "own")
+    before = list(sys.path)
+    assert len(load_architecture("lies_here:build").build(2)) == 0
+    assert sys.path == before
+    for name in ("lies_here", "helper_of_own"):
+        del sys.modules[name]
+
+
 def test_a_users_function_is_loaded_with_its_side() -> None:
     architecture = load_architecture(f"{MODULE}:build")
     assert (architecture.side, architecture.name) == (16, "users-own-architectures-build")

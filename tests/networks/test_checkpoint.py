@@ -104,7 +104,7 @@ def test_an_architecture_that_is_gone_is_named(tmp_path: Path) -> None:
     _, network = saved(tmp_path)
     document = json.loads((tmp_path / NETWORK_FILE).read_text())
     (tmp_path / NETWORK_FILE).write_text(json.dumps(document | {"architecture": "gone_for_good:build"}))
-    with pytest.raises(NetworkError, match="pass --architecture gone_for_good:build if you trust it"):
+    with pytest.raises(NetworkError, match="pass `architecture` gone_for_good:build if you trust it"):
         load_checkpoint(str(tmp_path), network)
     with pytest.raises(NetworkError, match="'gone_for_good:build' cannot be imported"):
         load_checkpoint(str(tmp_path), network, "gone_for_good:build")

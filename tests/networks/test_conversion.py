@@ -404,7 +404,7 @@ def test_accumulators_too_wide_for_a_table_are_refused_with_their_width() -> Non
     module = nn.Sequential(input_grid(8), nn.Flatten(), plain_linear(64, 2, bits=8), activation(2), plain_linear(2, 2))
     error = refusal(warmed(lambda: module))
     assert [problem.where for problem in error.problems] == ["act1"]
-    assert "bits where Concrete looks up 16 at most; use fewer weights a neuron" in str(error)
+    assert "bits where a table of Concrete has 16 at most; use fewer weights a neuron" in str(error)
     width = int(str(error).split("its input needs ")[1].split()[0])
     assert 17 <= width <= 8 + 8 + 6
 

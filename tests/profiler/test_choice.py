@@ -157,10 +157,10 @@ def test_what_cannot_be_asked_for() -> None:
     document, entries = SAMPLES[0], ENTRIES[0]
     with pytest.raises(ReportError, match="the network has no layer 'conv9', 'x'; it has conv1, act1, conv2"):
         choose(document, entries, Constraints(keep_secret=("conv9", "conv1", "x")))
-    with pytest.raises(ReportError, match=r"bounds are 0 or more; correct --max-latency-ms -1, --max-round-trips -2"):
+    with pytest.raises(ReportError, match=r"bounds are 0 or more; correct `max_latency_ms` -1, `max_round_trips` -2"):
         choose(document, entries, Constraints(max_latency_ms=-1, max_bytes=3, max_round_trips=-2))
     for value in (float("nan"), float("inf")):
-        with pytest.raises(ReportError, match="bounds are 0 or more; correct --max-bytes"):
+        with pytest.raises(ReportError, match="bounds are 0 or more; correct `max_bytes`"):
             choose(document, entries, Constraints(max_bytes=value))
 
 
@@ -284,7 +284,7 @@ def test_splits_off_the_frontier_are_chosen_too() -> None:
 
 @pytest.mark.parametrize(
     ("constraints", "name"),
-    [(Constraints(max_bytes=1.0), "--max-bytes"), (Constraints(keep_secret=("a",)), "--keep-secret")],
+    [(Constraints(max_bytes=1.0), "`max_bytes`"), (Constraints(keep_secret=("a",)), "`keep_secret`")],
 )
 def test_where_splits_are_too_many_a_constraint_beside_the_frontier_is_refused(
     constraints: Constraints, name: str

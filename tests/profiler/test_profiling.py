@@ -58,7 +58,7 @@ def test_a_killed_run_is_resumed_where_it_was(smaller_tables: Network, folder: P
 
     refused = runner.invoke(app, command(folder, report))
     assert refused.exit_code == 1
-    assert "--resume" in str(refused.exception)
+    assert "`resume`" in str(refused.exception)
     resumed = runner.invoke(app, command(folder, report, "--resume"), catch_exceptions=False)
     assert resumed.exit_code == 0, resumed.output
     assert not journal.exists()
@@ -115,7 +115,7 @@ def test_a_killed_run_is_resumed_where_it_was(smaller_tables: Network, folder: P
     verify_over_http(folder, report)
     existing = runner.invoke(app, command(folder, report))
     assert existing.exit_code == 1
-    assert "--force" in str(existing.exception)
+    assert "`force`" in str(existing.exception)
 
 
 def test_trials_may_be_left_out(smaller_tables: Network, tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def verify_over_http(folder: Path, report: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "SCS" in result.output
     assert "on 1 splits" in result.output
-    for more, said in ((["--splits", "CCS"], "no keys to share"), (["--record"], "leave out --record")):
+    for more, said in ((["--splits", "CCS"], "no keys to share"), (["--record"], "leave out `record`")):
         refused = runner.invoke(app, ["verify", str(report), *options, *more])
         assert refused.exit_code == 1
         assert said in str(refused.exception)
@@ -184,5 +184,5 @@ def test_a_segment_over_its_limits_costs_only_itself(two_tables: Network, tmp_pa
 def test_options_out_of_bounds_are_named_at_once(tmp_path: Path) -> None:
     result = runner.invoke(app, ["run", "tiny", "--out", str(tmp_path / "x"), "--p-error", "2", "--rtt-ms", "-1"])
     assert result.exit_code == 1
-    assert "--p-error is 2" in str(result.exception)
-    assert "--rtt-ms is -1" in str(result.exception)
+    assert "`p_error` is 2" in str(result.exception)
+    assert "`rtt_ms` is -1" in str(result.exception)

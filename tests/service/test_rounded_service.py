@@ -9,13 +9,12 @@ import pytest
 from cryptml_client import Client, KeyStore, Scan
 
 from cryptml.bundle.build import build_bundle
-from cryptml.cli.clinic.predict import matches_clear
 from cryptml.errors import RangeError
 from cryptml.fhe.backends.integer import compile_integer_program
 from cryptml.images import Image, Region
 from cryptml.networks import load_network
 from cryptml.networks.rounding.clamping import within_bins
-from cryptml.networks.rounding.envelope import split_envelope
+from cryptml.networks.rounding.envelope import matches_clear, split_envelope
 from cryptml.profiler.measure.samples import sample_region
 from cryptml.splits import Segment, Split
 from cryptml.verification.local_service import local_service
@@ -51,7 +50,7 @@ def test_answers_are_the_clear_ones_up_to_rounding(letters: str, tmp_path: Path)
 
 
 def test_a_picture_out_of_range_has_no_right_answer_to_compare_with(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cryptml.cli.clinic.predict.within_bins", lambda *_: np.array([False]))
+    monkeypatch.setattr("cryptml.networks.rounding.envelope.within_bins", lambda *_: np.array([False]))
     square = np.random.default_rng(0).random((28, 28), dtype=np.float32)
     with pytest.raises(RangeError, match="no right answer to compare with"):
         matches_clear(SCATTER, square, Split("SSS"), np.zeros(2, np.int64))

@@ -272,9 +272,9 @@ def _refusal(service: str, bundle: ClientBundle, known: str | None) -> str:
     if known is None:
         return (
             f"model {bundle.model!r} at {service} was not used before, and its digest {grouped(bundle.digest)} was not accepted; compare "
-            "it with the provider's by another channel, then give it (--accept-digest), or trust the first use (--trust-first-use)"
+            "it with the provider's by another channel, then give it (`accept_digest`), or trust the first use (`trust_first_use`)"
         )
     return (
         f"model {bundle.model!r} at {service} has changed: its digest is {grouped(bundle.digest)}, accepted was {grouped(known)}; ask the "
-        "provider, and give the new digest (--accept-digest) if it is right"
+        "provider, and give the new digest (`accept_digest`) if it is right"
     )

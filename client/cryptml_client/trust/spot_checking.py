@@ -64,7 +64,7 @@ class SpotChecking:
         """
         if self.share and checks is None:
             raise SettingError(
-                "the service's bundle holds no spot checks; leave out --spot-checks, or ask the provider to build it with some"
+                "the service's bundle holds no spot checks; leave out `spot_checks`, or ask the provider to build it with some"
             )
 
     def due(self) -> bool:

@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from cryptml.cli.console import out, print_json
-from cryptml.cli.options.pictures import study
-from cryptml.images.study import StudyPicture
+from cryptml.cli.console import ConsoleListener, out, print_json
+from cryptml.images.study import StudyPicture, study_pictures
 from cryptml.reports.table import plain_table
 
 
@@ -18,7 +17,7 @@ def pictures(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the pictures of a study by side and view, with their frames, and say which cannot be read; exit 1 if one cannot."""
-    found = study(path)
+    found = study_pictures(path, ConsoleListener())
     if json:
         print_json([_to_json(each) for each in found])
     else:

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cryptml.cli.console import note, out, print_json, say
+from cryptml.cli.console import ConsoleListener, note, out, print_json, say
 from cryptml.cli.options.data import DataOptions
 from cryptml.cli.options.groups import with_option_groups
 from cryptml.cli.output_files import check_new_file, write_private
-from cryptml.datasets import Dataset
-from cryptml.errors import DatasetError, SettingError
-from cryptml.files import MAX_JSON_BYTES, read_bounded, read_json
-from cryptml.networks import FloatArray, Network, load_network, resolve_network
+from cryptml.cli.spelling import as_options
+from cryptml.errors import SettingError
 from cryptml.reports.table import plain_table
 
 if TYPE_CHECKING:
-    from cryptml.reports.roc import RocLine
-    from cryptml.training import Baseline, Judgement
+    from cryptml.training import Judgement
     from cryptml.training.evaluation.roc import OperatingPoint
+    from cryptml.training.evaluation.study import NetworkJudgement
 
 SPECIFICITIES = "0.8,0.9,0.95"
 
@@ -62,35 +58,30 @@ def evaluate(
     Beside it stands a logistic regression on the same pictures, fitted to the training subset, its regularisation chosen on the
     validation subset. The network says which class is the positive one.
     """
-    from cryptml.training import judge
-    from cryptml.training.evaluation.measures import as_network_says, predict_integers
+    from cryptml.training.evaluation.study import JudgementRequest, judge_network
 
     wanted = _specificities(specificity)
     for file, option, kind in ((csv_file, "--csv", "CSV"), (roc, "--roc", "PNG")):
         if file is not None:
             check_new_file(file, option, kind, force=force)
-    trained = load_network(network)
-    data = options.load(dataset, trained.front_end.side)
-    data = as_network_says(trained, data)
-    _compare_division(network, data)
-    part = data.subset(subset.value)
-    predicted = predict_integers(trained, part)
-    judged = judge(predicted, part, wanted, seed)
-    plain, refused = _fit(data, part) if baseline else (None, "it was not asked for")
-    scores = None if plain is None else plain.predict(part.images)
-    beside = None if scores is None else judge(scores, part, wanted, seed)
+    request = JudgementRequest(
+        network, dataset, subset.value, wanted, baseline, seed, patients_from_name=options.patients_from_name
+    )
+    found = judge_network(request, listener=ConsoleListener())
     if csv_file is not None:
-        places = [place for place, own in enumerate(data.subsets) if subset is Subset.all or own == subset.value]
-        write_private(csv_file, _scores(part, places, predicted, trained.classes))
+        write_private(csv_file, found.scores_csv())
     if roc is not None:
-        write_private(roc, _draw(trained.name, part, subset.value, predicted, scores))
+        from cryptml.reports.roc import draw_roc
+
+        write_private(roc, draw_roc(found.roc_lines(), found.title))
     if json:
-        entry = None if beside is None or plain is None else {**beside.to_json(), "strength": plain.strength}
-        print_json({**judged.to_json(), "baseline": entry, "baseline_refused": refused})
+        document = found.to_json()
+        refused = document["baseline_refused"]
+        print_json({**document, "baseline_refused": refused and as_options(refused)})
         return
-    _show(trained, part, subset.value, judged, beside)
-    if refused is not None and baseline:
-        note(f"no baseline: {refused}")
+    _show(found)
+    if found.refused is not None and baseline:
+        note(f"no baseline: {as_options(found.refused)}")
     for file, what in ((csv_file, "scores"), (roc, "ROC curve")):
         if file is not None:
             say(f"{what} written to {file}")
@@ -113,84 +104,11 @@ def _specificities(text: str) -> list[float]:
     return found
 
 
-def _compare_division(network: str, data: Dataset) -> None:
-    """Warn where the network was trained on the same pictures in other subsets: it may have seen those that it is judged on.
-
-    Raises:
-        SettingError: If the record of the training cannot be read.
-    """
-    from cryptml.training.pipeline import FIGURES_FILE
-
-    file = resolve_network(network) / FIGURES_FILE
-    if not file.is_file():
-        return
-    record = read_json(read_bounded(file, MAX_JSON_BYTES, SettingError), FIGURES_FILE, SettingError)
-    known = record.get("data") if isinstance(record, dict) else None
-    if isinstance(known, dict) and known.get("pictures") == data.digest and known.get("subsets") != data.division:
-        note(
-            "warning: the network was trained on these pictures in other subsets, and may have learned from those that it is judged on; "
-            "load them with the options of its training"
-        )
-
-
-def _fit(data: Dataset, judged: Dataset) -> tuple[Baseline | None, str | None]:
-    """The baseline, or why there is none."""
-    from cryptml.training import fit_baseline
-
-    learned = judged.subsets.count("train")
-    if learned:
-        return (
-            None,
-            f"it would be judged on {learned} pictures that it learned from; choose --subset validation or test",
-        )
-    try:
-        return fit_baseline(data), None
-    except DatasetError as error:
-        return None, str(error)
-
-
-def _scores(part: Dataset, places: list[int], predicted: FloatArray, classes: tuple[str, ...]) -> bytes:
-    """A table of all pictures as CSV; those that come from no file are named by their places in the whole data set."""
-    stream = io.StringIO(newline="")
-    writer = csv.writer(stream, lineterminator="\n")
-    known = ["patient"] if part.patients_known else []
-    writer.writerow(["picture", *known, "subset", "label", *(f"score {name}" for name in classes)])
-    for place, (number, row) in enumerate(zip(places, predicted, strict=True)):
-        picture = part.sources[place].file if part.sources else number
-        owner = [part.patients[place]] if part.patients_known else []
-        label = part.classes[part.labels[place]]
-        writer.writerow([picture, *owner, part.subsets[place], label, *(f"{float(chance):.6f}" for chance in row)])
-    return stream.getvalue().encode(errors="surrogateescape")
-
-
-def _draw(name: str, part: Dataset, subset: str, predicted: FloatArray, beside: FloatArray | None) -> bytes:
-    """ROC curves: of the positive class by network and baseline; where there is none, of each class against the others."""
-    from cryptml.reports.roc import draw_roc
-
-    if part.positive_label is None:
-        lines = [
-            _line(f"{name}: {each} against the others", part, predicted, label)
-            for label, each in enumerate(part.classes)
-        ]
-        return draw_roc(lines, f"{part.name}, {subset}, {len(part)} pictures")
-    lines = [_line(f"network {name}", part, predicted, part.positive_label)]
-    if beside is not None:
-        lines.append(_line("logistic regression", part, beside, part.positive_label))
-    return draw_roc(lines, f"{part.name}, {subset}, {len(part)} pictures; positive: {part.positive_class}")
-
-
-def _line(name: str, part: Dataset, predicted: FloatArray, label: int) -> RocLine:
-    from cryptml.reports.roc import RocLine
-    from cryptml.training.evaluation.auc import RocAuc
-    from cryptml.training.evaluation.roc import roc_curve
-
-    false_rate, true_rate, _ = roc_curve(part.labels, predicted, label)
-    return RocLine(name, RocAuc(part.labels, predicted, part.name, label).value(), false_rate, true_rate)
-
-
-def _show(network: Network, part: Dataset, subset: str, judged: Judgement, beside: Judgement | None) -> None:
+def _show(found: NetworkJudgement) -> None:
     """Print all figures as tables."""
-    both = [(f"network {network.name}", judged), *([("logistic regression", beside)] if beside is not None else [])]
+    network, part, subset, judged, beside = found.network, found.pictures, found.subset, found.judgement, found.baseline
+    both = [(f"network {network.name}", judged)]
+    both += [("logistic regression", beside.judgement)] if beside is not None else []
     positive = part.positive_class
     told = f"positive class: {positive}" if positive else "each class against the others, averaged"
     columns = [

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cryptml.cli.console import bar, out, print_json, say
-from cryptml.errors import SettingError
-
-STEPS = 6000
-"""Of the weights that the package has."""
+from cryptml.cli.console import ConsoleListener, out, print_json, say
+from cryptml.networks.front_ends.deep import STEPS
 
 
 def pretrain(
@@ -27,30 +23,14 @@ def pretrain(
     No data set is read. The package's own weights came of this command with the defaults; other weights are for a version of your own,
     whose networks and clients must all have them.
     """
-    if out_file.exists() and not force:
-        raise SettingError(f"{out_file} exists; choose another file or pass --force to replace it")
-    import torch
-
-    from cryptml.files import write_bytes
-    from cryptml.networks.front_ends.deep import weights_digest
     from cryptml.reports.table import plain_table
-    from cryptml.training import pretrain as learn
+    from cryptml.training.teachers.pretraining import pretrain_to
 
-    torch.set_num_threads(1)  # small maps: more threads cost more than they give, and one is reproducible
-    out_file.parent.mkdir(parents=True, exist_ok=True)
-    with bar("learning to see", steps) as (progress, task):
-
-        def report(step: int, _steps: int, loss: float, _auc: float | None) -> None:
-            progress.update(task, completed=step, description=f"learning to see: loss {loss:.3f}")
-
-        pretrained = learn(steps, seed, report)
-    packed = pretrained.pack()
-    write_bytes(out_file, packed)
-    digest = hashlib.sha256(packed).hexdigest()
-    same = digest == weights_digest()
+    written = pretrain_to(out_file, steps, seed, force=force, listener=ConsoleListener())
     if json:
-        print_json({"digest": digest, "as_in_the_package": same, "explained": pretrained.explained})
+        print_json(written.to_json())
         return
-    rows = [(name.replace("_", " "), f"{share:.0%}") for name, share in pretrained.explained.items()]
+    rows = [(name.replace("_", " "), f"{share:.0%}") for name, share in written.explained.items()]
     out.print(plain_table("What the features tell of a scene", [("property", "left"), ("told", "right")], rows))
-    say(f"weights {digest[:12]}..., {'those' if same else 'not those'} of the package, written to {out_file}")
+    whose = "those" if written.as_in_the_package else "not those"
+    say(f"weights {written.digest[:12]}..., {whose} of the package, written to {out_file}")

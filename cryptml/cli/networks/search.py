@@ -39,13 +39,10 @@ def search(
     trained and cross-validated, per patient where patients are known. The best of each price are written as files that cryptml train
     takes for --network.
     """
-    import torch
-
     from cryptml.reports.search import draw_search
     from cryptml.search.request import SearchRequest
     from cryptml.search.request import search as search_designs
 
-    torch.set_num_threads(1)  # of this process, which does nothing else
     request = SearchRequest(
         dataset,
         max_evaluate_ms,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -34,7 +33,6 @@ def train(
     from cryptml.training.pipeline import train as train_network
     from cryptml.training.request import TrainingRequest
 
-    sys.path.insert(0, str(Path.cwd()))  # where a user's own module:function lies, as with python -m
     given = asdict(options)
     augment, lowered_bits = given.pop("augment"), given.pop("lower_bits")
     request = TrainingRequest(

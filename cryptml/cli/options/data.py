@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from cryptml.cli.console import bar
-from cryptml.datasets import Dataset, LoadOptions, load_dataset
+from cryptml.cli.console import ConsoleListener
+from cryptml.datasets import Dataset, load_data
 from cryptml.datasets.base import AUGMENTATIONS
 
 Augmentation = Enum("Augmentation", {kind: kind for kind in AUGMENTATIONS}, type=str)  # type: ignore[misc]
@@ -38,9 +38,4 @@ class DataOptions:
         Raises:
             DatasetError: If it cannot be loaded, or the options do not fit it.
         """
-        with bar("reading pictures", 1) as (progress, task):
-
-            def heard(done: int, total: int) -> None:
-                progress.update(task, completed=done, total=total)
-
-            return load_dataset(spec, side, LoadOptions(self.patients_from_name, heard))
+        return load_data(spec, side, self.patients_from_name, ConsoleListener())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -47,10 +47,17 @@ class ServiceOptions:
         str | None, typer.Option(help="HOST:PORT of the Ray cluster's head, or auto; with --executor ray.")
     ] = None
 
-    def read(self, *, needs_bundles: bool = True) -> Settings:
+    def given(self) -> dict[str, Any]:
+        """Return what was given of the settings, by name; what was not is None."""
+        given = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "settings"}
+        return {
+            **given,
+            "bundles": tuple(self.bundles or ()) or None,
+            "insecure_anonymous": self.insecure_anonymous or None,
+        }
+
+    def read(self) -> Settings:
         """Return the settings, as `read_settings` does."""
         from cryptml_server.base.settings_sources import read_settings
 
-        given = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "settings"}
-        given |= {"bundles": tuple(self.bundles or ()) or None, "insecure_anonymous": self.insecure_anonymous or None}
-        return read_settings(given, file=self.settings, needs_bundles=needs_bundles)
+        return read_settings(self.given(), file=self.settings)

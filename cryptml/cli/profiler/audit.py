@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from cryptml.cli.console import Stages, bar, out, print_json
-from cryptml.errors import SettingError, printable
-from cryptml.exposure.facts import SegmentExposure, insecure_layers, segment_exposure, split_exposure
+from cryptml.cli.console import ConsoleListener, out, print_json
+from cryptml.cli.spelling import as_options
+from cryptml.errors import printable
 from cryptml.fhe.settings import power
-from cryptml.networks import Network, load_network
+from cryptml.networks import Network
 from cryptml.networks.rounding.noise import DEFAULT_P_ERROR
-from cryptml.networks.shipped import DEFAULT_SPLITS
 from cryptml.profiler.plan.listing import describe_layers
 from cryptml.reports.exposure import (
     client_holds_text,
@@ -27,16 +24,7 @@ from cryptml.reports.exposure import (
     sides_text,
     split_exposures_table,
 )
-from cryptml.splits import Segment, Split, enumerate_segments, enumerate_splits
-
-if TYPE_CHECKING:
-    from cryptml.fhe.backends.base import Compiled
-
-MAX_AUDITED_LAYERS = 12
-"""Of a network of more layers, --all would print thousands of splits."""
-
-SEEDED = 0
-"""Attacks draw the same random queries each time."""
+from cryptml.splits import Split
 
 FACTS = (
     "found: learned integers recovered exactly, or entries of the composed map of several linear layers; agrees: outputs "
@@ -62,168 +50,26 @@ def audit(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Attack server segments as a curious client could, and print what was recovered."""
-    trained = load_network(network)
-    if not 0 < p_error < 1:
-        raise SettingError(f"--p-error {p_error:g} is no probability of a rare event; use one above 0 and below 1")
-    if all_splits and split is not None:
-        raise SettingError("--all and --split contradict each other; give one of them")
-    if all_splits and len(trained) > MAX_AUDITED_LAYERS:
-        raise SettingError(
-            f"network {trained.name!r} has {len(trained)} layers, too many for --all; at most {MAX_AUDITED_LAYERS}, "
-            "so give --split"
-        )
-    if all_splits:
-        report = _audit_all(trained, budget, p_error)
-    else:
-        letters = split if split is not None else DEFAULT_SPLITS.get(network, "S" * len(trained))
-        report = _audit_split(trained, Split(letters).require_length(len(trained)), budget, p_error)
-    report["encrypted"] = _attack_ciphertexts(trained, report["segments"], encrypted, encrypted_queries, p_error)
+    from cryptml.exposure.auditing import AuditRequest
+    from cryptml.exposure.auditing import audit as audit_network
+
+    request = AuditRequest(
+        network,
+        split,
+        all_splits=all_splits,
+        queries=budget,
+        encrypted=encrypted,
+        encrypted_queries=encrypted_queries,
+        p_error=p_error,
+    )
+    found = audit_network(request, listener=ConsoleListener())
+    report = found.to_json()
     if json:
         print_json(report)
     elif all_splits:
-        _print_all(trained, report)
+        _print_all(found.network, report)
     else:
-        _print_split(trained, report)
-
-
-def _audit_split(network: Network, split: Split, budget: int, p_error: float) -> dict[str, Any]:
-    segments = split.server_segments
-    facts = {segment: segment_exposure(network, segment) for segment in segments}
-    attacks = _attack(network, segments, facts, budget)
-    layers = describe_layers(network)
-    bootstraps = {segment: network.bootstraps(segment) for segment in segments}
-    exposure = split_exposure(split, facts, [layer["parameters"] for layer in layers], bootstraps, p_error)
-    most = max((attack["attack"]["queries"] for attack in attacks), default=0)
-    names = [layer["name"] for layer in layers]
-    insecure = insecure_layers(names, split, facts, max(budget, most))
-    for entry in attacks:
-        if entry["attack"]["exact"] and not entry["exposure"]["linear"]:
-            reason = f"{entry['attack']['queries']:,} queries recovered segment {entry['start']}-{entry['stop']}"
-            insecure.update(dict.fromkeys(names[entry["start"] : entry["stop"]], reason))
-    return {
-        "network": network.name,
-        "split": split.letters,
-        "queries": budget,
-        "p_error": p_error,
-        "security_bits": _security_bits(),
-        "exposure": exposure.to_json(),
-        "learned_for_certain": insecure,
-        "segments": attacks,
-        "server_sees": _server_sees(network, segments, p_error),
-    }
-
-
-def _audit_all(network: Network, budget: int, p_error: float) -> dict[str, Any]:
-    segments = list(enumerate_segments(len(network)))
-    facts = {segment: segment_exposure(network, segment) for segment in segments}
-    attacks = _attack(network, segments, facts, budget)
-    exact = {Segment(entry["start"], entry["stop"]) for entry in attacks if entry["attack"]["exact"]}
-    parameters = [layer.parameters for layer in network.layers]
-    bootstraps = {segment: network.bootstraps(segment) for segment in segments}
-    splits = [
-        {
-            "split": split.letters,
-            "exposure": split_exposure(split, facts, parameters, bootstraps, p_error).to_json(),
-            "attacked_parameters": sum(facts[s].parameters for s in split.server_segments if s in exact),
-        }
-        for split in enumerate_splits(len(network))
-    ]
-    return {
-        "network": network.name,
-        "queries": budget,
-        "p_error": p_error,
-        "security_bits": _security_bits(),
-        "segments": attacks,
-        "splits": splits,
-    }
-
-
-def _attack(
-    network: Network, segments: Sequence[Segment], facts: Mapping[Segment, SegmentExposure], budget: int
-) -> list[dict[str, Any]]:
-    from cryptml.exposure.audit import audit_segment
-
-    attacks = []
-    with bar("attacking segments", len(segments)) as (progress, task):
-        for segment in segments:
-            recovery = audit_segment(network, segment, budget=budget, seed=SEEDED)
-            attacks.append(
-                {
-                    "start": segment.start,
-                    "stop": segment.stop,
-                    "exposure": facts[segment].to_json(),
-                    "attack": recovery.to_json(),
-                }
-            )
-            progress.advance(task)
-    return attacks
-
-
-def _server_sees(network: Network, segments: Sequence[Segment], p_error: float) -> list[dict[str, Any]]:
-    """Compile the segments for their sizes; nothing is kept."""
-    seen = []
-    for segment in segments:
-        compiled = _compile(network, segment, p_error)
-        spec = compiled.spec.to_json()
-        compiled.discard()
-        names = ("start", "stop", "input_bytes", "output_bytes", "evaluation_key_bytes", "bootstraps")
-        seen.append({name: spec[name] for name in (*names, "failure_probability")})
-    return seen
-
-
-def _compile(network: Network, segment: Segment, p_error: float) -> Compiled:
-    from cryptml.fhe.backends.integer import compile_integer_program
-    from cryptml.fhe.settings import CompilerSettings
-
-    with Stages().stage(f"compiling segment {segment}"):
-        return compile_integer_program(network, segment, CompilerSettings(p_error))
-
-
-def _attack_ciphertexts(
-    network: Network, attacks: Sequence[Mapping[str, Any]], wanted: bool, limit: int, p_error: float
-) -> dict[str, Any]:
-    """Attack the smallest linear segment through the client's real interface, or say why not."""
-    linear = [entry for entry in attacks if entry["exposure"]["queries"]]
-    if not wanted:
-        return {"skipped": "not asked for (--no-encrypted)"}
-    if not linear:
-        return {"skipped": "no linear server segment with anything to learn"}
-    chosen = min(linear, key=lambda entry: entry["exposure"]["inputs"])
-    segment, queries = Segment(chosen["start"], chosen["stop"]), chosen["exposure"]["queries"]
-    if queries > limit:
-        return {"skipped": f"segment {segment} needs {queries} queries, --encrypted-queries allows {limit}"}
-    from cryptml.exposure.audit import audit_segment
-    from cryptml.exposure.oracles import EncryptedOracle
-    from cryptml.fhe.client import ClientCircuit, KeySet
-    from cryptml.fhe.server import ServerCircuit, load_evaluation_keys
-
-    compiled = _compile(network, segment, p_error)
-    with tempfile.TemporaryDirectory(prefix="cryptml-audit-") as name:
-        folder = Path(name) / "circuit"
-        compiled.move_to(folder)
-        keys = KeySet.generate(compiled.spec)
-        with bar(f"attacking segment {segment} on ciphertexts", queries) as (progress, task):
-            oracle = EncryptedOracle(
-                ClientCircuit(compiled.spec, keys),
-                ServerCircuit(folder),
-                load_evaluation_keys(keys.evaluation_keys),
-                lambda: progress.advance(task),
-            )
-            recovery = audit_segment(network, segment, oracle, seed=SEEDED)
-    return {
-        "skipped": None,
-        "start": segment.start,
-        "stop": segment.stop,
-        "attack": recovery.to_json(),
-        "key_set": keys.digest,
-        "keyless": compiled.spec.parameters.evaluation_key_bytes == 0,
-    }
-
-
-def _security_bits() -> int:
-    from cryptml.fhe.security import SECURITY_BITS
-
-    return SECURITY_BITS
+        _print_split(found.network, report)
 
 
 def _print_split(network: Network, report: Mapping[str, Any]) -> None:
@@ -292,5 +138,5 @@ def _print_encrypted(result: Mapping[str, Any]) -> None:
     if result["skipped"] is None:
         out.print(encrypted_table(result))
     else:
-        _tell(f"Attack on ciphertexts skipped: {result['skipped']}.")
+        _tell(f"Attack on ciphertexts skipped: {as_options(result['skipped'])}.")
         out.print()

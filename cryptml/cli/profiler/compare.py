@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from cryptml.cli.console import err, out, print_json, say
-from cryptml.cli.profiler.html import write_page
 from cryptml.errors import SettingError
 from cryptml.profiler.plan.report import load_report
 from cryptml.reports.comparison import compare as compare_reports
 from cryptml.reports.comparison import comparison_table, regressions
+from cryptml.reports.html import write_page
 
 
 def compare(

@@ -7,12 +7,9 @@ from typing import Annotated
 import typer
 
 from cryptml.cli.console import out, print_json
-from cryptml.errors import SettingError
 from cryptml.networks import load_network
 from cryptml.profiler.plan.listing import list_splits
 from cryptml.reports.table import splits_table
-
-MAX_LISTED_LAYERS = 20
 
 
 def list_command(
@@ -20,12 +17,7 @@ def list_command(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List every split with its segments."""
-    trained = load_network(network)
-    if len(trained) > MAX_LISTED_LAYERS:
-        raise SettingError(
-            f"network {trained.name!r} has 2^{len(trained)} splits, too many to list; at most 2^{MAX_LISTED_LAYERS}"
-        )
-    listing = list_splits(trained)
+    listing = list_splits(load_network(network))
     if json:
         print_json(listing)
     else:

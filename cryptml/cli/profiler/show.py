@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,26 +11,22 @@ import typer
 from cryptml.cli.console import out, print_json, say
 from cryptml.cli.options.link import Bandwidth, RoundTrip
 from cryptml.errors import ReportError
-from cryptml.profiler.plan.ranking import list_composed
+from cryptml.profiler.plan.ranking import ORDERS, list_composed, ordered
 from cryptml.profiler.plan.report import MAX_LISTED_LAYERS, link_of, load_report
 from cryptml.reports.compiler_settings import compiler_settings_reasons, compiler_settings_table
 from cryptml.reports.profile import WIDE, key_sets_table, profile_table, summary_table
 
+Sort = Enum("Sort", {each: each for each in ORDERS}, type=str)  # type: ignore[misc]
+"""What the rows are ordered by, smallest first."""
 
-class Sort(StrEnum):
-    """What the rows are ordered by, smallest first."""
-
-    latency = "latency"
-    memory = "memory"
-    bytes = "bytes"
-    exposure = "exposure"
+FASTEST = Sort("latency")
 
 
 def show(
     report: Annotated[Path, typer.Argument(help="A report of split-profiler run.")],
     bandwidth_mbps: Bandwidth = None,
     rtt_ms: RoundTrip = None,
-    sort: Annotated[Sort, typer.Option(help="Order of the rows.")] = Sort.latency,
+    sort: Annotated[Sort, typer.Option(help="Order of the rows.")] = FASTEST,
     frontier: Annotated[
         bool, typer.Option("--frontier", help="Only splits that no other beats in everything.")
     ] = False,
@@ -48,10 +44,9 @@ def show(
         _show_settings(document, json=json)
         return
     link = link_of(document, bandwidth_mbps, rtt_ms)
-    entries = list_composed(document, link)
+    entries = ordered(list_composed(document, link), sort.value)
     if frontier:
         entries = [entry for entry in entries if entry["on_frontier"]]
-    entries.sort(key=lambda entry: _key(entry, sort))
     if json:
         print_json({"bandwidth_mbps": link.bandwidth_mbps, "rtt_ms": link.rtt_ms, "splits": entries})
         return
@@ -88,16 +83,3 @@ def _show_settings(document: dict[str, Any], *, json: bool) -> None:
     out.print(compiler_settings_table(document))
     for line in compiler_settings_reasons(document):
         out.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def _key(entry: dict[str, Any], sort: Sort) -> tuple[float, ...]:
-    if entry["origin"] == "infeasible":
-        return (1.0,)
-    exposure = entry["exposure"]
-    value = {
-        Sort.latency: entry["latency_ms"],
-        Sort.memory: entry["server_peak_bytes"],
-        Sort.bytes: entry["upload_bytes"] + entry["download_bytes"],
-        Sort.exposure: exposure["client_parameters"] + exposure["recoverable_parameters"],
-    }[sort]
-    return (0.0, value, entry["latency_ms"])

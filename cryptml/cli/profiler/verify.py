@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cryptml.cli.console import bar, err, out, print_json, say
-from cryptml.errors import CircuitError, MeasurementError, ReportError, ServiceUnavailable
-from cryptml.networks import load_network
+from cryptml.cli.console import ConsoleListener, out, print_json, say
+from cryptml.cli.spelling import as_options
 from cryptml.profiler.plan.ranking import list_composed
-from cryptml.profiler.plan.report import (
-    MAX_LISTED_LAYERS,
-    cost_model,
-    link_of,
-    load_report,
-    require_network,
-    save_report,
-)
+from cryptml.profiler.plan.report import MAX_LISTED_LAYERS, cost_model, link_of
 from cryptml.reports.verification import saving, verification_table, worst_and_median
-from cryptml.splits import Split
-from cryptml.verification.run import choose_splits, compare_with_predictions, run_split_over_http
+
+if TYPE_CHECKING:
+    from cryptml.verification.verifying import Verification
 
 
 def verify(
@@ -43,46 +36,24 @@ def verify(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Build, serve and ask each split over HTTP on this machine; client, service and worker in processes of their own."""
-    document = load_report(report)
-    name = network or document["network"]["name"]
-    require_network(document, name)
-    trained = load_network(name)
-    if record and share_keys:
-        raise ReportError(
-            "a report holds the verification of splits with a key set for each segment; leave out --record"
-        )
-    chosen = choose_splits(document, splits, frontier=frontier, count=count, share_keys=share_keys)
-    results, failures = [], []
-    with bar("splits", len(chosen)) as (progress, task):
-        for number, letters in enumerate(chosen, start=1):
-            progress.update(task, description=letters)
-            if not err.is_terminal:
-                err.print(f"[{number}/{len(chosen)}] {letters} ...", style="dim", markup=False)
-            try:
-                results.append(
-                    run_split_over_http(trained, document, Split(letters), repeats, timeout, share_keys=share_keys)
-                )
-            except (CircuitError, MeasurementError, ServiceUnavailable) as error:
-                failures.append(f"split {letters} was not run: {error}")
-            progress.advance(task)
-    if not results:
-        raise MeasurementError("; ".join(failures))
-    verification = compare_with_predictions(document, results, repeats, share_keys=share_keys)
-    if record:
-        save_report(report, {**document, "verification": verification})
+    from cryptml.verification.verifying import VerificationRequest
+    from cryptml.verification.verifying import verify as verify_report
+
+    request = VerificationRequest(report, network, splits, frontier, count, repeats, timeout, share_keys, record)
+    found = verify_report(request, listener=ConsoleListener())
     if json:
-        print_json({**verification, "failures": failures})
+        print_json(found.to_json())
     else:
-        _print(document, verification, failures, share_keys=share_keys)
-    if failures:
+        _print(found)
+    if found.failures:
         raise typer.Exit(1)
 
 
-def _print(document: dict[str, Any], verification: dict[str, Any], failures: list[str], *, share_keys: bool) -> None:
-    out.print(verification_table(verification))
-    lines = [*failures, *worst_and_median(verification)]
-    if not share_keys and cost_model(document).layers <= MAX_LISTED_LAYERS:
-        link = link_of(document, verification["bandwidth_mbps"], verification["rtt_ms"])
-        lines.append(saving(document, list_composed(document, link), verification))
+def _print(found: Verification) -> None:
+    out.print(verification_table(found.document))
+    lines = [*map(as_options, found.failures), *worst_and_median(found.document)]
+    if not found.share_keys and cost_model(found.report).layers <= MAX_LISTED_LAYERS:
+        link = link_of(found.report, found.document["bandwidth_mbps"], found.document["rtt_ms"])
+        lines.append(saving(found.report, list_composed(found.report, link), found.document))
     for line in lines:
         say(line)

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from cryptml.cli.console import say
-from cryptml.errors import SettingError
 
 app = typer.Typer(help="Keep a service's database in this version's form.", no_args_is_help=True)
 
@@ -28,16 +27,7 @@ def upgrade(
 ) -> None:
     """Make the tables, or bring them to this version's form; stop the service first. An embedded database needs no such step."""
     from cryptml_server.base.settings_sources import read_settings
-    from cryptml_server.database import Database, DatabaseUnavailable
+    from cryptml_server.database.administration import upgrade_database
 
-    settings = read_settings({"database": database}, needs_bundles=False)
-    if settings.database is None:
-        raise SettingError("no database is given; set CRYPTML_DATABASE. An embedded one needs no upgrade by hand")
-    opened = Database(settings.database)
-    try:
-        opened.upgrade()
-    except DatabaseUnavailable as error:
-        raise SettingError("the database does not answer; check its address and that it runs") from error
-    finally:
-        opened.close()
+    upgrade_database(read_settings({"database": database}, needs_bundles=False))
     say("the database has this version's form")

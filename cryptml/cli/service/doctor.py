@@ -11,7 +11,6 @@ from rich.text import Text
 from cryptml.cli.console import out, print_json
 from cryptml.cli.options.groups import with_option_groups
 from cryptml.cli.options.service import ServiceOptions
-from cryptml.errors import SettingError
 from cryptml.reports.table import plain_table
 
 if TYPE_CHECKING:
@@ -26,15 +25,9 @@ def doctor(options: ServiceOptions, json: Annotated[bool, typer.Option("--json",
 
     Takes what cryptml serve takes, as the user that serves. It leaves with code 1 where something is wrong.
     """
-    from cryptml_server.operations.doctor import Finding, examine
+    from cryptml_server.operations.doctor import examine
 
-    try:
-        settings = options.read(needs_bundles=False)
-    except SettingError as error:
-        instead = "correct them; nothing else can be looked at before"
-        found = [Finding("settings", "wrong", str(error), instead)]
-    else:
-        found = [Finding("settings", "ok", "all of them can be used"), *examine(settings)]
+    found = examine(options.given(), file=options.settings)
     if json:
         print_json({"findings": [asdict(each) for each in found]})
     else:

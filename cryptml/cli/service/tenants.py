@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -15,11 +14,11 @@ import typer
 from cryptml.cli.console import err, out, print_json, say
 from cryptml.cli.options.groups import with_option_groups
 from cryptml.errors import SettingError
-from cryptml.profiler.plan.budgets import MODEL, budgets_of, parse_segment
+from cryptml.profiler.plan.budgets import budget_of, budgets_of
 from cryptml.reports.table import bytes_text, plain_table
 
 if TYPE_CHECKING:
-    from cryptml_server.database import Database
+    from cryptml_server.operations.administration import Administration
 
 app = typer.Typer(help="Add, list and revoke those who may ask a service.", no_args_is_help=True)
 
@@ -65,33 +64,16 @@ def add(
     json: Json = False,
 ) -> None:
     """Add a tenant and print its token, once: only a digest of it is kept."""
-    from cryptml_server.tenancy.tenants import Quotas, TenantStore
-
-    with _opened(data, database, new=True) as opened:
-        tenant, token = TenantStore(opened).add(name, Quotas(**quotas.given()))
-    _print_token(name, token, json=json, tenant=tenant.to_json())
+    with _opened(data, database, new=True) as administration:
+        added = administration.add(name, quotas.given())
+    _print_token(name, added.token, json=json, tenant=added.tenant.to_json())
 
 
 @app.command("list")
 def list_tenants(data: Data = None, database: Address = None, json: Json = False) -> None:
     """List tenants with their quotas and what they have used of them."""
-    from cryptml_server.keys.store import stored_keys
-    from cryptml_server.tenancy.tenants import TenantStore
-    from cryptml_server.tenancy.usage import UsageMeter
-
-    with _opened(data, database) as opened:
-        meter = UsageMeter(opened)
-        entries = [
-            {
-                **tenant.to_json(),
-                "used": {
-                    "today": meter.used_today(tenant),
-                    "queries": meter.budgets(tenant),
-                    **dict(zip(("keys", "key_bytes"), stored_keys(opened, tenant), strict=True)),
-                },
-            }
-            for tenant in TenantStore(opened).list()
-        ]
+    with _opened(data, database) as administration:
+        entries = [each.to_json() for each in administration.tenants()]
     if json:
         print_json({"tenants": entries})
         return
@@ -118,13 +100,8 @@ def change(
     json: Json = False,
 ) -> None:
     """Give a tenant other quotas; what is not given stays."""
-    from cryptml_server.tenancy.tenants import TenantStore
-
-    given = quotas.given()
-    if not given:
-        raise SettingError("nothing is to be changed; give at least one quota")
-    with _opened(data, database) as opened:
-        tenant = TenantStore(opened).change(name, given)
+    with _opened(data, database) as administration:
+        tenant = administration.change(name, quotas.given())
     if json:
         print_json({"tenant": tenant.to_json()})
     else:
@@ -160,23 +137,14 @@ def budget(
 
     A budget is of one segment of one model's split: another split has other segments, and wants budgets of its own.
     """
-    from cryptml_server.tenancy.tenants import TenantStore
-    from cryptml_server.tenancy.usage import UsageMeter
-
     if (profile is None) == (segment is None) or (segment is None) != (queries is None and not no_bound):
         raise SettingError("give either --profile, or --segment with --queries or --no-bound")
     if queries is not None and no_bound:
         raise SettingError("--queries and --no-bound contradict each other; give one of them")
-    if not MODEL.fullmatch(model):
-        raise SettingError(f"{model!r} is no name of a model; use the one that the service lists")
-    budgets: dict[tuple[int, int], int | None] = (
-        {parse_segment(segment): queries} if segment is not None else {**budgets_of(profile, model, share, spot_checks)}
-    )
-    with _opened(data, database) as opened:
-        meter, tenant = UsageMeter(opened), TenantStore(opened).find(name)
-        for place, number in budgets.items():
-            meter.set_budget(tenant, model, place, number)
-        found = meter.budgets(tenant)
+    budgets = budget_of(segment, model, queries) if segment is not None else {}
+    budgets |= budgets_of(profile, model, share, spot_checks) if profile is not None else {}
+    with _opened(data, database) as administration:
+        found = administration.set_budgets(name, model, budgets)
     if json:
         print_json({"tenant": name, "budgets": found})
         return
@@ -199,43 +167,26 @@ def rotate(
     json: Json = False,
 ) -> None:
     """Give a tenant another token and print it, once; the one before stops working."""
-    from cryptml_server.tenancy.tenants import TenantStore
-
-    with _opened(data, database) as opened:
-        token = TenantStore(opened).rotate(name, grace_seconds=grace_hours * 3600)
+    with _opened(data, database) as administration:
+        token = administration.rotate(name, grace_seconds=grace_hours * 3600)
     _print_token(name, token, json=json)
 
 
 @app.command("revoke")
 def revoke(name: Name, data: Data = None, database: Address = None) -> None:
     """Answer a tenant no more; a service that runs refuses it at once, and deletes its keys within minutes."""
-    from cryptml_server.tenancy.tenants import TenantStore
-
-    with _opened(data, database) as opened:
-        TenantStore(opened).revoke(name)
+    with _opened(data, database) as administration:
+        administration.revoke(name)
     say(f"tenant {name} is not answered any more; a service deletes its keys within minutes")
 
 
-@contextmanager
-def _opened(data: Path | None, database: str | None, *, new: bool = False) -> Iterator[Database]:
-    """Open the service's database; an embedded one must be there, unless it may be a new one."""
-    from cryptml_server.base.settings_sources import read_settings
-    from cryptml_server.database import DatabaseUnavailable
-    from cryptml_server.parts import open_database
+def _opened(data: Path | None, database: str | None, *, new: bool = False) -> AbstractContextManager[Administration]:
+    from cryptml_server.operations.administration import administered
 
-    settings = read_settings({"data": data, "database": database}, needs_bundles=False)
-    file = settings.database_file
-    if file is not None and not file.exists():
-        if not new:
-            raise SettingError(f"there is no database {file}; give the service's --data, as the user that it runs as")
-        err.print(f"a new database is made at {file}", style="dim", markup=False, soft_wrap=True)
-    opened = open_database(settings)
-    try:
-        yield opened
-    except DatabaseUnavailable as error:
-        raise SettingError("the database is locked or gone; try again, or check that it runs") from error
-    finally:
-        opened.close()
+    def notify(text: str) -> None:
+        err.print(text, style="dim", markup=False, soft_wrap=True)
+
+    return administered(data, database, new=new, notify=notify)
 
 
 def _print_token(name: str, token: str, *, json: bool, **more: Any) -> None:

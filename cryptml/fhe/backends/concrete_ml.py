@@ -111,13 +111,13 @@ def _require_readable(network: Network, segment: Segment) -> None:
     if any(layer.rounds for layer in network.segment_layers(segment)):
         raise CircuitError(
             f"Concrete ML cannot read segment {segment}: it has rounded accumulators, which the import does not know; use "
-            "--backend integer"
+            "`backend` integer"
         )
     scales = len(network.boundaries[segment.start].scale)
     if len(set(network.boundaries[segment.start].scale)) != 1:
         raise CircuitError(
             f"Concrete ML cannot read boundary {segment.start}: it has {scales} scales, one a channel, where the import takes one; use "
-            "--backend integer or begin the segment elsewhere"
+            "`backend` integer or begin the segment elsewhere"
         )
 
 
@@ -155,7 +155,7 @@ def _imported(
         IndexError,
     ) as error:
         raise CircuitError(
-            f"Concrete ML cannot compile segment {segment} ({_first_line(error)}); use --backend integer"
+            f"Concrete ML cannot compile segment {segment} ({_first_line(error)}); use `backend` integer"
         ) from error
 
 
@@ -165,7 +165,7 @@ def _require_taken(spec: CircuitSpec) -> None:
         spec.require_fit()
     except CircuitError as error:
         raise CircuitError(
-            f"Concrete ML compiles segment {spec.segment} to what no client takes ({error}); use --backend integer"
+            f"Concrete ML compiles segment {spec.segment} to what no client takes ({error}); use `backend` integer"
         ) from error
 
 
@@ -210,7 +210,7 @@ def _require_one_scale(module: nn.Sequential, segment: Segment) -> None:
         if isinstance(part, (qnn.QuantConv2d, qnn.QuantLinear)) and part.quant_weight_scale().numel() > 1:
             raise CircuitError(
                 f"Concrete ML cannot read segment {segment}: its weights have {part.quant_weight_scale().numel()} scales, one a "
-                "channel, where the import takes one; use --backend integer or a PerTensor weight quantiser"
+                "channel, where the import takes one; use `backend` integer or a PerTensor weight quantiser"
             )
 
 
@@ -267,7 +267,7 @@ def _require_exact(
         raise CircuitError(
             f"Concrete ML's circuit for segment {segment} is not exact: it differs from Brevitas by up to {float(difference.max()):.3g} "
             f"(grid step {float(np.max(writes.scale)):.3g}) on {float(wrong.any(axis=axes).mean()):.1%} of {len(integers)} inputs; "
-            "use --backend integer"
+            "use `backend` integer"
         )
 
 

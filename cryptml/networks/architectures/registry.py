@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,8 +72,8 @@ def load_architecture(spec: str) -> Architecture:
     Args:
         spec: A name in `ARCHITECTURES`, a `Design` file that ends in ``.json``, or ``module:function``. The function takes the number
             of classes, or nothing; its attribute ``front_end``, where set, is its `FrontEnd`; otherwise regions are standardised, at
-            a side of its attribute ``side``, where set, or of 32. It runs with the caller's rights: never pass a spec that came over
-            a network.
+            a side of its attribute ``side``, where set, or of 32. Its module may lie in the working directory. It runs with the
+            caller's rights: never pass a spec that came over a network.
 
     Raises:
         NetworkError: If there is no such name, file, module or function, or it is not a network's.
@@ -88,7 +90,8 @@ def load_architecture(spec: str) -> Architecture:
             f"network {spec!r} is unknown; use one of {known}, a design's .json file, or module:function for your own"
         )
     try:
-        function = getattr(importlib.import_module(module_name), function_name)
+        with _importing_from_here():
+            function = getattr(importlib.import_module(module_name), function_name)
     except (ImportError, AttributeError, ValueError, TypeError, SyntaxError) as error:
         raise NetworkError(
             f"network {spec!r} cannot be imported ({error}); check the module's path and name"
@@ -106,12 +109,25 @@ def load_architecture(spec: str) -> Architecture:
         ) from error
 
     def build(classes: int) -> nn.Sequential:
-        module = function(classes) if takes_classes else function()
+        with _importing_from_here():
+            module = function(classes) if takes_classes else function()
         if not isinstance(module, nn.Sequential):
             raise NetworkError(f"network {spec!r} returns a {type(module).__name__}; return a torch.nn.Sequential")
         return module
 
     return Architecture(spec, front_end, build)
+
+
+@contextmanager
+def _importing_from_here() -> Iterator[None]:
+    """Let a user's own module be found that lies in the working directory, as ``python -m`` does."""
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        yield
+    finally:
+        with suppress(ValueError):
+            sys.path.remove(here)
 
 
 def _front_end_of(function: Callable[..., object], spec: str) -> FrontEnd:

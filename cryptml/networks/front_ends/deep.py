@@ -21,6 +21,9 @@ from cryptml.networks.front_ends.standardisation import Standardisation
 WEIGHTS_FILE = "deep.safetensors"
 """Beside this file; `cryptml pretrain` writes another from nothing but a seed."""
 
+STEPS = 6000
+"""Of the training that the weights of the package came of."""
+
 KERNELS = (5, 3, 3)
 """Sides of the convolutions' windows, padded so that maps keep their size."""
 

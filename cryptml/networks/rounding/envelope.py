@@ -13,11 +13,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cryptml.errors import RangeError
 from cryptml.networks.bins import Bins
+from cryptml.networks.boundary import FloatArray
 from cryptml.networks.extent import IntArray
 from cryptml.networks.layers import propagate_all, run_all
 from cryptml.networks.network import Network
 from cryptml.networks.operations import NumpyOperations
+from cryptml.networks.rounding.clamping import within_bins
 from cryptml.splits import Segment, Side, Split
 
 _NUMPY = NumpyOperations()
@@ -57,6 +60,26 @@ def split_envelope(network: Network, split: Split, values: IntArray) -> Interval
     for side, segment in split.require_length(len(network)).segments:
         interval = _through(network, segment, interval, encrypted=side is Side.SERVER)
     return interval
+
+
+def matches_clear(network: Network, square: FloatArray, split: Split, answer: IntArray) -> bool:
+    """Return whether a decrypted answer is the network's in the clear, up to what approximate rounding may change.
+
+    Args:
+        network: That was asked, in the clear.
+        square: (side, side) float32 pixels in [0, 1], as they went to its front end.
+        split: That the answer came by.
+        answer: (classes,) int64, on the last grid.
+
+    Raises:
+        RangeError: If a table clamps the picture's values, so that there is no right answer to compare with.
+    """
+    values = network.quantise(square[None])
+    if not within_bins(network, values, Segment(0, len(network)))[0]:
+        raise RangeError(
+            "the picture lies too far from what the network was calibrated for: there is no right answer to compare with"
+        )
+    return split_envelope(network, split, values).holds(answer[None])
 
 
 def _through(network: Network, segment: Segment, interval: Interval, *, encrypted: bool) -> Interval:

@@ -172,7 +172,7 @@ class ClusterMachines:
         except self._ray.exceptions.RayError as error:
             raise SettingError(
                 f"machine {machine} of the cluster was lost while it measured segment {segment} ({type(error).__name__}); "
-                "see to it, and go on with --resume"
+                "see to it, and go on with `resume`"
             ) from error
         finally:
             self._free.put(machine)
@@ -213,7 +213,7 @@ class ClusterMachines:
                 said = "; ".join(f"{name} {found[name]} there, {own[name]} here" for name in differing)
                 raise ReportError(
                     f"machine {machine} of the cluster is not like this one ({said}); a profile adds up segments that "
-                    "different machines measured, so take machines that are alike, or leave out --ray-address"
+                    "different machines measured, so take machines that are alike, or leave out `ray_address`"
                 )
 
 

@@ -19,8 +19,29 @@ def parse_segment(text: str) -> tuple[int, int]:
     return int(start), int(stop)
 
 
-def budgets_of(profile: Path | None, model: str, share: float, spot_checks: int) -> dict[tuple[int, int], int]:
+def budget_of(segment: str, model: str, queries: int | None) -> dict[tuple[int, int], int | None]:
+    """Return the budget of one segment, None where it is to have none of its own.
+
+    Raises:
+        SettingError: If the text is not a segment, or the model's name is none.
+    """
+    _require_name(model)
+    return {parse_segment(segment): queries}
+
+
+def _require_name(model: str) -> None:
+    if not MODEL.fullmatch(model):
+        raise SettingError(f"{model!r} is no name of a model; use the one that the service lists")
+
+
+def budgets_of(profile: Path, model: str, share: float, spot_checks: int) -> dict[tuple[int, int], int]:
     """Return a budget for each segment that a known number of queries recovers, below that number.
+
+    Args:
+        profile: A report of the model.
+        model: Its name.
+        share: Of those queries that is allowed, above 0 and below 1.
+        spot_checks: Of the bundle, whose answers a client has without asking; subtracted.
 
     Raises:
         SettingError: If the share is out of bounds, or the report is another model's or knows no such number.
@@ -28,9 +49,10 @@ def budgets_of(profile: Path | None, model: str, share: float, spot_checks: int)
     """
     from cryptml.profiler.plan.report import load_report
 
+    _require_name(model)
     if not 0 < share < 1:
-        raise SettingError(f"--share is {share:g}; it lies between 0 and 1, for all queries recover the segment")
-    document = load_report(profile) if profile is not None else {}
+        raise SettingError(f"`share` is {share:g}; it lies between 0 and 1, for all queries recover the segment")
+    document = load_report(profile)
     if document["network"]["name"] != model:
         raise SettingError(f"the report is of network {document['network']['name']!r}, not of model {model!r}")
     found = {
@@ -40,6 +62,6 @@ def budgets_of(profile: Path | None, model: str, share: float, spot_checks: int)
     }
     if not found:
         raise SettingError(
-            "the report knows of no segment that a number of queries recovers; give --segment and --queries"
+            "the report knows of no segment that a number of queries recovers; give `segment` and `queries`"
         )
     return found

@@ -51,16 +51,16 @@ def choosable(document: Report, link: Link, constraints: Constraints) -> list[di
     """
     layers = len(document["network"]["layers"])
     beside = {
-        "max-client-memory-mb": constraints.max_client_memory_mb,
-        "max-bytes": constraints.max_bytes,
-        "max-round-trips": constraints.max_round_trips,
-        "keep-secret": constraints.keep_secret or None,
+        "max_client_memory_mb": constraints.max_client_memory_mb,
+        "max_bytes": constraints.max_bytes,
+        "max_round_trips": constraints.max_round_trips,
+        "keep_secret": constraints.keep_secret or None,
     }
-    given = [f"--{name}" for name, value in beside.items() if value is not None]
+    given = [f"`{name}`" for name, value in beside.items() if value is not None]
     if layers > MAX_CHOSEN_LAYERS and given:
         raise ReportError(
             f"a network of {layers} layers has too many splits to look at each for {', '.join(given)}, at most "
-            f"{MAX_CHOSEN_LAYERS} layers; leave out all but --max-latency-ms and --max-server-memory-mb"
+            f"{MAX_CHOSEN_LAYERS} layers; leave out all but `max_latency_ms` and `max_server_memory_mb`"
         )
     return list_composed(document, link, MAX_CHOSEN_LAYERS)
 
@@ -145,7 +145,11 @@ def _bounds(constraints: Constraints) -> dict[str, float]:
         "max-bytes": constraints.max_bytes,
         "max-round-trips": constraints.max_round_trips,
     }
-    wrong = [f"--{name} {value}" for name, value in values.items() if value is not None and not 0 <= value < 1e30]
+    wrong = [
+        f"`{name.replace('-', '_')}` {value}"
+        for name, value in values.items()
+        if value is not None and not 0 <= value < 1e30
+    ]
     if wrong:
         raise ReportError(f"bounds are 0 or more; correct {', '.join(wrong)}")
     return {name: float(value) for name, value in values.items() if value is not None}

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from cryptml.errors import SettingError
 from cryptml.networks.network import Network
 from cryptml.splits import Segment, Split, enumerate_splits
+
+MOST_LISTED = 20
+"""Layers of a network whose splits are listed: their number doubles with each layer."""
 
 
 def describe_layers(network: Network) -> list[dict[str, Any]]:
@@ -40,7 +44,15 @@ def describe_split(split: Split) -> dict[str, Any]:
 
 
 def list_splits(network: Network) -> dict[str, Any]:
-    """Return the network's layers and all 2^n splits."""
+    """Return the network's layers and all 2^n splits, as JSON values.
+
+    Raises:
+        SettingError: If the network has more than `MOST_LISTED` layers.
+    """
+    if len(network) > MOST_LISTED:
+        raise SettingError(
+            f"network {network.name!r} has 2^{len(network)} splits, too many to list; at most 2^{MOST_LISTED}"
+        )
     return {
         "network": network.name,
         "layers": describe_layers(network),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
+from cryptml.errors import SettingError
 from cryptml.profiler.plan.composition import MAX_COMPOSED_LAYERS, Composed, compose, compose_one
 from cryptml.profiler.plan.costs import Link
 from cryptml.profiler.plan.frontier import frontier_of, search_frontier
@@ -60,6 +61,34 @@ def describe_composed(document: Report, letters: str, link: Link) -> dict[str, A
 
 
 DIGITS = str.maketrans("CS", "01")
+
+ORDERS: Mapping[str, Callable[[Mapping[str, Any]], float]] = {
+    "latency": lambda entry: entry["latency_ms"],
+    "memory": lambda entry: entry["server_peak_bytes"],
+    "bytes": lambda entry: entry["upload_bytes"] + entry["download_bytes"],
+    "exposure": lambda entry: entry["exposure"]["client_parameters"] + entry["exposure"]["recoverable_parameters"],
+}
+"""What splits are ordered by: the time of an answer (ms), the server's memory (bytes), what is sent (bytes), exposed parameters."""
+
+
+def ordered(entries: Iterable[dict[str, Any]], by: str = "latency") -> list[dict[str, Any]]:
+    """Return the entries of splits, smallest first, of equals the fastest; those that cannot be run come last, as they stood.
+
+    Args:
+        entries: As `list_composed` returns them.
+        by: A key of `ORDERS`.
+
+    Raises:
+        SettingError: If it is none.
+    """
+    if by not in ORDERS:
+        raise SettingError(f"splits cannot be ordered by {by!r}; use {', '.join(ORDERS)}")
+    figure = ORDERS[by]
+
+    def key(entry: Mapping[str, Any]) -> tuple[float, ...]:
+        return (1.0,) if entry["origin"] == "infeasible" else (0.0, figure(entry), entry["latency_ms"])
+
+    return sorted(entries, key=key)
 
 
 def _entry(

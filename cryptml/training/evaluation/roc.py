@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from cryptml.errors import SettingError
 from cryptml.networks.boundary import FloatArray
 from cryptml.networks.extent import IntArray
+from cryptml.training.evaluation.auc import RocAuc
 
 SPECIFICITIES = (0.8, 0.9, 0.95)
 """At which the sensitivity is told where nobody says otherwise."""
@@ -56,6 +57,36 @@ def roc_curve(labels: IntArray, predicted: FloatArray, positive: int) -> tuple[R
         labels == positive, predicted[:, positive], drop_intermediate=False
     )
     return np.asarray(false_rate), np.asarray(true_rate), np.asarray(thresholds, np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class RocLine:
+    """One curve.
+
+    Attributes:
+        name: What it is of.
+        auc: Area below it.
+        false_rate: (points,) float64, from 0 to 1.
+        true_rate: (points,) float64, from 0 to 1.
+    """
+
+    name: str
+    auc: float
+    false_rate: Reals
+    true_rate: Reals
+
+    @classmethod
+    def of(cls, name: str, labels: IntArray, predicted: FloatArray, positive: int) -> RocLine:
+        """Return the curve of predictions, with every point of it.
+
+        Args:
+            name: What it is of.
+            labels: As `roc_curve`.
+            predicted: As `roc_curve`.
+            positive: As `roc_curve`.
+        """
+        false_rate, true_rate, _ = roc_curve(labels, predicted, positive)
+        return cls(name, RocAuc(labels, predicted, name, positive).value(), false_rate, true_rate)
 
 
 def operating_points(

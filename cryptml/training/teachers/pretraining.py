@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,10 +12,14 @@ from safetensors.numpy import save
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cryptml.errors import SettingError
+from cryptml.files import sha256, write_bytes
+from cryptml.listening import Listener, SilentListener
 from cryptml.networks.front_ends import Standardisation
-from cryptml.networks.front_ends.deep import CELLS, KERNELS, WIDTHS, Weights
+from cryptml.networks.front_ends.deep import CELLS, KERNELS, STEPS, WIDTHS, Weights, weights_digest
 from cryptml.training.fit import seeded
 from cryptml.training.progress import EpochProgress
+from cryptml.training.surroundings import as_training_wants_it
 from cryptml.training.teachers.scenes import OF_MASS, PROPERTIES, draw_scenes
 
 SIDE = 28
@@ -49,6 +55,56 @@ class Pretrained:
     def pack(self) -> bytes:
         """Return the weights as safetensors."""
         return bytes(save({name: np.ascontiguousarray(value) for name, value in self.weights.items()}))
+
+
+@dataclass(frozen=True)
+class WrittenWeights:
+    """Weights of a deep front end on disk.
+
+    Attributes:
+        file: Safetensors.
+        digest: SHA-256 (hexadecimal) of the file.
+        as_in_the_package: Whether they are those that every installation has.
+        explained: See `Pretrained`.
+    """
+
+    file: Path
+    digest: str
+    as_in_the_package: bool
+    explained: dict[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what is to be known of the weights as JSON values."""
+        return {"digest": self.digest, "as_in_the_package": self.as_in_the_package, "explained": self.explained}
+
+
+def pretrain_to(
+    out: Path, steps: int = STEPS, seed: int = 0, *, force: bool = False, listener: Listener | None = None
+) -> WrittenWeights:
+    """Pretrain on synthetic scenes, and write the weights; see `pretrain`.
+
+    Args:
+        out: The file, safetensors; its folder is made where it is missing.
+        steps: Of `BATCH` new scenes each, 10 or more.
+        seed: Of weights and scenes, 0 to 2^32 - 1.
+        force: Replace a file that is there.
+        listener: Hears of progress.
+
+    Raises:
+        SettingError: If the file exists and is not to be replaced.
+    """
+    if out.exists() and not force:
+        raise SettingError(f"{out} exists; choose another file or pass `force` to replace it")
+    listener = listener if listener is not None else SilentListener()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with as_training_wants_it(), listener.bar("pretraining", steps) as bar:
+        pretrained = pretrain(
+            steps, seed, lambda step, total, loss, _auc: bar(step, total, f"pretraining: loss {loss:.3f}")
+        )
+    packed = pretrained.pack()
+    write_bytes(out, packed)
+    digest = sha256(packed)
+    return WrittenWeights(out, digest, digest == weights_digest(), pretrained.explained)
 
 
 class _SceneNetwork(nn.Module):

@@ -54,7 +54,7 @@ def accepted(tmp_path: Path) -> AcceptedBundles:
 def test_the_first_use_is_refused_where_nobody_can_be_asked(tmp_path: Path, bundles: tuple[ClientBundle, ...]) -> None:
     first, _ = bundles
     with pytest.raises(
-        UnacceptedBundle, match=rf"digest {grouped(first.digest)} was not accepted.*--accept-digest"
+        UnacceptedBundle, match=rf"digest {grouped(first.digest)} was not accepted.*`accept_digest`"
     ) as refused:
         Pinning(accepted(tmp_path)).require_accepted(SERVICE, first)
     assert (refused.value.digest, refused.value.known) == (first.digest, None)

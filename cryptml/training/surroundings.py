@@ -1,0 +1,22 @@
+"""What torch is told while something is trained, and nobody else after it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+@contextmanager
+def as_training_wants_it() -> Iterator[None]:
+    """One thread, as small networks want it and as is reproducible; no warnings of what Brevitas does with torch."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=UserWarning, module="torch")
+            yield
+    finally:
+        torch.set_num_threads(threads)

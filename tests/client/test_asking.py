@@ -1,0 +1,221 @@
+"""Pictures, studies and whole mammograms through `cryptml_client`'s own calls, against a service that answers in the clear."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import PIL.Image
+import pytest
+from cryptml_client import Client, Prediction, SpotCheckFailed
+from cryptml_client.asking import AskedPicture, PictureRequest, answer_pictures, read_pictures
+from cryptml_client.heat_map import PRIVATE, ScanRequest, scan_mammogram
+
+from cryptml.bundle import ClientBundle
+from cryptml.errors import CryptmlError, ImageError, JournalError, RangeError, ServiceTimeout, SettingError
+from cryptml.images import Region
+from cryptml.images.study import ViewChoice
+from cryptml.listening import SilentListener
+from cryptml.networks import FloatArray, Network
+from cryptml.networks.rounding.envelope import matches_clear
+from cryptml.runtime import ClearEvaluator, run_split
+from cryptml.splits import Split
+from tests.conftest import BuildTiny
+
+SIDE = 8
+
+
+class ClearClient:
+    """What the calls use of a `Client`; ``errors`` take the place of answers, in their order, None for an answer."""
+
+    def __init__(self, bundle: ClientBundle, network: Network, errors: Iterable[CryptmlError | None] = ()) -> None:
+        self.bundle, self.prepared, self.asked = bundle, False, 0
+        self._network, self._errors = network, iter(errors)
+
+    def prepare(self) -> None:
+        self.prepared = True
+
+    def predict_region(self, region: FloatArray) -> Prediction:
+        self.asked += 1
+        error = next(self._errors, None)
+        if error is not None:
+            raise error
+        answer = run_split(self.bundle, region, ClearEvaluator(self._network))
+        return Prediction(answer, self.bundle.split.letters, 10, 20)
+
+    def predict_regions(self, regions: Iterable[FloatArray], *, in_flight: int) -> Iterator[Prediction | CryptmlError]:
+        assert in_flight == 1
+        for each in regions:
+            try:
+                yield self.predict_region(each)
+            except CryptmlError as error:
+                yield error
+
+
+class Heard(SilentListener):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+@pytest.fixture(scope="module")
+def bundle(build_tiny: BuildTiny) -> ClientBundle:
+    return ClientBundle.load(build_tiny("CCCCC").folder / "client")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two pictures and a damaged one between them."""
+    random = np.random.default_rng(0)
+    for name in ("a", "c"):
+        pixels = random.integers(0, 255, (40, 30), dtype=np.uint8)
+        PIL.Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes()[:60])
+    return tmp_path
+
+
+def client_of(bundle: ClientBundle, network: Network, *errors: CryptmlError | None) -> tuple[ClearClient, Client]:
+    found = ClearClient(bundle, network, errors)
+    return found, cast("Client", found)
+
+
+def read(folder: Path, **more: Any) -> list[AskedPicture]:
+    return list(read_pictures(PictureRequest([folder / f"{name}.png" for name in "abc"], **more), SIDE))
+
+
+def test_one_that_cannot_be_read_keeps_nothing_from_the_others(
+    folder: Path, bundle: ClientBundle, tiny: Network
+) -> None:
+    stub, client = client_of(bundle, tiny)
+    first, damaged, last = answer_pictures(client, read(folder), expected=tiny)
+    assert (first.as_it_should_be, damaged.as_it_should_be, last.as_it_should_be) == (True, False, True)
+    assert (first.matches_clear, damaged.matches_clear, first.approximate) == (True, None, False)
+    assert isinstance(damaged.outcome, ImageError)
+    assert damaged.to_json() == {"image": str(folder / "b.png"), "frame": None, "error": str(damaged.outcome)}
+    document = json.loads(json.dumps(first.to_json()))
+    assert list(document)[:3] == ["image", "frame", "source"]
+    assert list(document)[-2:] == ["approximate", "matches_clear"]
+    assert (first.asked.name, stub.asked) == ("a.png", 2)
+
+
+def test_without_a_network_nothing_is_compared(folder: Path, bundle: ClientBundle, tiny: Network) -> None:
+    _, client = client_of(bundle, tiny)
+    found = list(answer_pictures(client, read(folder, region=Region(1, 2, 20))))
+    assert [each.matches_clear for each in found] == [None] * 3
+    assert found[0].as_it_should_be
+
+
+def test_an_answer_of_another_network_is_seen(folder: Path, bundle: ClientBundle, tiny: Network) -> None:
+    stub, client = client_of(bundle, tiny)
+    asked = read(folder)[:1]
+    other = stub.predict_region
+    stub.predict_region = lambda region: other(1 - region)  # type: ignore[method-assign]
+    (found,) = answer_pictures(client, asked, expected=tiny)
+    assert (found.matches_clear, found.as_it_should_be) == (False, False)
+
+
+def test_what_lies_out_of_range_costs_one_picture_and_a_lost_service_all(
+    folder: Path, bundle: ClientBundle, tiny: Network
+) -> None:
+    _, client = client_of(bundle, tiny, RangeError("it cannot be"))
+    first, _, last = answer_pictures(client, read(folder))
+    assert isinstance(first.outcome, RangeError)
+    assert last.as_it_should_be
+    _, client = client_of(bundle, tiny, None, ServiceTimeout("too slow"))
+    answers = answer_pictures(client, read(folder))
+    assert next(answers).as_it_should_be
+    assert not next(answers).as_it_should_be
+    with pytest.raises(ServiceTimeout):
+        next(answers)
+
+
+def test_where_no_picture_can_be_read_the_service_is_not_asked(
+    folder: Path, bundle: ClientBundle, tiny: Network
+) -> None:
+    stub, client = client_of(bundle, tiny)
+    request = PictureRequest([folder / "none", folder / "b.png", folder / "a.png"], views=ViewChoice("CC"))
+    found = list(answer_pictures(client, read_pictures(request, SIDE)))
+    assert [each.as_it_should_be for each in found] == [False] * 3
+    assert "`view` and `laterality` choose" in found[2].to_json()["error"]
+    assert (stub.asked, stub.prepared) == (0, False)
+
+
+def test_clamped_values_have_no_right_answer(tiny: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    square = np.zeros((SIDE, SIDE), np.float32)
+    answer = tiny.run(tiny.quantise(square[None]))[0]
+    assert matches_clear(tiny, square, Split("CCSSS"), answer)
+    assert not matches_clear(tiny, square, Split("CCSSS"), answer + 1000)
+    monkeypatch.setattr("cryptml.networks.rounding.envelope.within_bins", lambda *_: np.array([False]))
+    with pytest.raises(RangeError, match="no right answer"):
+        matches_clear(tiny, square, Split("CCSSS"), answer)
+
+
+@pytest.fixture
+def mammogram(tmp_path: Path) -> Path:
+    pixels = np.zeros((96, 64), np.uint8)
+    pixels[:, :48] = np.random.default_rng(1).integers(120, 250, (96, 48))
+    PIL.Image.fromarray(pixels).save(tmp_path / "whole.png")
+    return tmp_path / "whole.png"
+
+
+def test_a_mammogram_becomes_a_heat_map(mammogram: Path, bundle: ClientBundle, tiny: Network) -> None:
+    stub, client = client_of(bundle, tiny)
+    out = mammogram.with_name("heat.png")
+    found = scan_mammogram(client, ScanRequest(mammogram, out, tile=16, step=16))
+    assert stub.asked == len(found.answers) == len(found.answered) > 4
+    assert {each.region.size for each in found.answers} == {16}
+    with PIL.Image.open(out) as drawn:
+        assert drawn.format == "PNG"
+    assert out.stat().st_mode & 0o777 == PRIVATE
+    assert not out.with_name("heat.png.journal").exists()
+    document = json.loads(json.dumps(found.to_json()))
+    assert list(document) == ["classes", "positive", "columns", "rows", "source", "split", "tiles", "heat_map"]
+    assert (document["positive"], document["columns"], document["rows"]) == (found.positive, 64, 96)
+    assert document["tiles"][0].keys() >= {"x", "y", "size", "probabilities", "milliseconds"}
+
+
+def test_a_scan_that_breaks_off_goes_on(mammogram: Path, bundle: ClientBundle, tiny: Network) -> None:
+    out = mammogram.with_name("heat.png")
+    heard = Heard()
+    _, client = client_of(bundle, tiny, None, None, ServiceTimeout("too slow"))
+    with pytest.raises(ServiceTimeout):
+        scan_mammogram(client, ScanRequest(mammogram, out), listener=heard)
+    assert [note.partition(" of ")[0] for note in heard.notes] == ["2"]
+    assert "`resume` goes on from there" in heard.notes[0]
+    stub, client = client_of(bundle, tiny)
+    found = scan_mammogram(client, ScanRequest(mammogram, out, resume=True))
+    assert stub.asked == len(found.answers) - 2
+
+
+def test_a_service_that_is_found_out_leaves_nothing_to_go_on_from(
+    mammogram: Path, bundle: ClientBundle, tiny: Network
+) -> None:
+    heard = Heard()
+    _, client = client_of(bundle, tiny, None, SpotCheckFailed("it lies"))
+    with pytest.raises(SpotCheckFailed):
+        scan_mammogram(client, ScanRequest(mammogram, mammogram.with_name("heat.png")), listener=heard)
+    assert (heard.notes, sorted(mammogram.parent.iterdir())) == ([], [mammogram])
+
+
+@pytest.mark.parametrize(
+    ("more", "error", "said"),
+    [
+        ({"positive": "odd"}, SettingError, "'odd' is none of them; name the one to show with `positive`"),
+        ({"tile": 4}, ImageError, "smaller than the 8 pixels"),
+        ({"views": ViewChoice("CC")}, ImageError, "is one picture"),
+        ({"out": Path("/nowhere/heat.png")}, JournalError, "cannot be opened"),
+    ],
+)
+def test_what_cannot_be_scanned(
+    mammogram: Path, bundle: ClientBundle, tiny: Network, more: dict[str, Any], error: type[Exception], said: str
+) -> None:
+    stub, client = client_of(bundle, tiny)
+    request = ScanRequest(**{"image": mammogram, "out": mammogram.with_name("heat.png"), **more})
+    with pytest.raises(error, match=said):
+        scan_mammogram(client, request)
+    assert stub.asked == 0
