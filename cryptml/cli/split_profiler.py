@@ -2,38 +2,51 @@
 
 from __future__ import annotations
 
-import typer
-
-from cryptml.cli.profiler import audit, choose, compare, html, list_splits, show, verify
-from cryptml.cli.profiler import run as run_verb
-from cryptml.cli.requirements import require_extras
 from cryptml.cli.running import run_app
+from cryptml.cli.verbs import Verb, create_app
 
-app = typer.Typer(
-    help="Look at every way to divide a network between client and server.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    rich_markup_mode=None,
+ABOUT = "Look at every way to divide a network between client and server."
+
+_FOLDER = "cryptml.cli.profiler"
+VERBS = (
+    Verb("list", f"{_FOLDER}.list_splits:list_command", "List every split with its segments."),
+    Verb(
+        "run",
+        f"{_FOLDER}.run:run_command",
+        "Measure every segment once, each in processes of its own, and compose every split from them.",
+        "train",
+    ),
+    Verb("show", f"{_FOLDER}.show:show", "Show every split: composed anew for the given link, never measured again."),
+    Verb(
+        "choose",
+        f"{_FOLDER}.choose:choose",
+        "Print the fastest split that keeps every constraint, and why; exit 1 where none does, with the nearest miss.",
+    ),
+    Verb(
+        "verify",
+        f"{_FOLDER}.verify:verify",
+        "Build, serve and ask each split over HTTP on this machine; client, service and worker in processes of their own.",
+        "all",
+    ),
+    Verb(
+        "audit",
+        f"{_FOLDER}.audit:audit",
+        "Attack server segments as a curious client could, and print what was recovered.",
+        "train",
+    ),
+    Verb(
+        "compare",
+        f"{_FOLDER}.compare:compare",
+        "Compare reports of machines, networks or versions, split by split and segment by segment.",
+    ),
+    Verb("html", f"{_FOLDER}.html:html", "Write a report as one self-contained page, which needs no network."),
 )
+app = create_app("split-profiler", VERBS, ABOUT)
 
 
 @app.callback()
 def main() -> None:
     """Look at every way to divide a network between client and server."""
-
-
-app.command("list")(list_splits.list_command)
-app.command("run")(run_verb.run_command)
-app.command("show")(show.show)
-app.command("choose")(choose.choose)
-app.command("verify")(verify.verify)
-app.command("audit")(audit.audit)
-app.command("compare")(compare.compare)
-app.command("html")(html.html)
-NEEDS = {"train": ("run", "audit"), "all": ("verify",)}
-"""Commands by the extra that they need; the others read what these wrote."""
-require_extras(app, "split-profiler", NEEDS)
 
 
 def run() -> None:

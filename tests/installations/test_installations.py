@@ -165,12 +165,13 @@ def test_importing_the_client_loads_nothing_heavy(client: Installation) -> None:
 def test_every_command_explains_itself(each: Installation) -> None:
     program = """
 import sys
+from typer.main import get_command
 from typer.testing import CliRunner
 from cryptml.cli import main, split_profiler
 for app in main.app, split_profiler.app:
-    names = [[]] + [[command.name] for command in app.registered_commands]
-    for group in app.registered_groups:
-        names += [[group.name], *([group.name, command.name] for command in group.typer_instance.registered_commands)]
+    names = [[]]
+    for name, command in get_command(app).commands.items():
+        names += [[name], *([name, each] for each in getattr(command, "commands", ()))]
     for name in names:
         said = CliRunner().invoke(app, [*name, "--help"])
         assert said.exit_code == 0 and "Usage:" in said.stdout, (name, said.output, said.exception)
@@ -196,9 +197,7 @@ COMMANDS = {
 def test_a_command_that_needs_more_says_so_in_one_sentence(
     client: Installation, server: Installation, verb: str
 ) -> None:
-    needs = {
-        name: extra for table in (main.NEEDS, split_profiler.NEEDS) for extra, names in table.items() for name in names
-    }
+    needs = {each.name: each.extra for each in (*main.VERBS, *split_profiler.VERBS) if each.extra is not None}
     make = {"server": "make server", "train": "make install", "all": "make install"}[needs[verb]]
     for installation in (client, server) if verb == "train" else (client,):
         done = installation.run(*COMMANDS[verb])

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from cryptml import installations
 from cryptml.cli import main, running, split_profiler
-from cryptml.cli.requirements import require_extras
+from cryptml.cli.verbs import Verb, create_app
 from cryptml.errors import CircuitError, SettingError
 from cryptml.fhe import concrete
 
@@ -77,20 +77,16 @@ def test_extras_are_plain_so_that_their_markers_can_be_read() -> None:
     assert set(installations.PARTS) == set(installations.COMMANDS) == {"server", "train", "all"}
 
 
-@pytest.mark.parametrize(("app", "needs"), [(main.app, main.NEEDS), (split_profiler.app, split_profiler.NEEDS)])
-def test_commands_and_groups_are_refused_before_they_begin(
-    only: set[str], app: typer.Typer, needs: dict[str, tuple[str, ...]]
-) -> None:
-    commands = {each.name: [each] for each in app.registered_commands}
-    groups = {
-        each.name: each.typer_instance.registered_commands for each in app.registered_groups if each.typer_instance
-    }
-    for extra, names in needs.items():
-        for name in names:
-            for command in {**commands, **groups}[name]:
-                assert command.callback is not None
-                with pytest.raises(SettingError, match=rf" {name} needs the installation cryptml\[{extra}\]"):
-                    command.callback()
+@pytest.mark.parametrize("verb", [*main.VERBS, *split_profiler.VERBS], ids=lambda verb: verb.name)
+def test_commands_and_groups_are_refused_before_they_begin(only: set[str], verb: Verb) -> None:
+    if verb.extra is None:
+        return
+    found = verb.load("cryptml")
+    callbacks = [each.callback for each in found.registered_commands] if isinstance(found, typer.Typer) else [found]
+    assert callbacks
+    for callback in filter(None, callbacks):
+        with pytest.raises(SettingError, match=rf"cryptml {verb.name} needs the installation cryptml\[{verb.extra}\]"):
+            callback()
 
 
 def test_help_is_given_and_options_are_kept_where_the_command_is_refused(only: set[str]) -> None:
@@ -99,18 +95,29 @@ def test_help_is_given_and_options_are_kept_where_the_command_is_refused(only: s
     assert "--dataset" in helped.stdout
 
 
+CALLED: list[str] = []
+
+
+def free() -> None:
+    CALLED.append("free")
+
+
+def bound() -> None:
+    CALLED.append("bound")
+
+
 def test_others_are_left_as_they_are(only: set[str]) -> None:
-    called = []
-    app = typer.Typer()
-    app.command("free")(lambda: called.append("free"))
-    app.command("bound")(lambda: called.append("bound"))
-    require_extras(app, "program", {"server": ("bound",)})
+    here = f"{__name__}:"
+    verbs = (Verb("free", f"{here}free", "Is free."), Verb("bound", f"{here}bound", "Is bound.", "server"))
+    app = create_app("program", verbs, "A program.")
+    app.callback()(lambda: None)
+    CALLED.clear()
     assert CliRunner().invoke(app, ["free"]).exit_code == 0
     refused = CliRunner().invoke(app, ["bound"])
     assert isinstance(refused.exception, SettingError)
     only.add("fastapi")
     assert CliRunner().invoke(app, ["bound"]).exit_code == 0
-    assert called == ["free", "bound"]
+    assert CALLED == ["free", "bound"]
 
 
 @pytest.mark.parametrize(
