@@ -24,6 +24,7 @@ def load_backend(name: str, source: str, trusted: str | None = None) -> Backend:
 
         return compile_integer_program
     if name == "concrete-ml":
+        import cryptml.networks.quiet  # noqa: F401 (before Concrete ML)
         from cryptml.fhe.backends.concrete_ml import ConcreteMLBackend
 
         return ConcreteMLBackend(source, trusted)

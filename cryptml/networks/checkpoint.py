@@ -11,8 +11,8 @@ from torch import nn
 
 from cryptml.errors import NetworkError
 from cryptml.files import read_bounded, write_bytes
-from cryptml.networks import module_state
 from cryptml.networks.architectures.registry import ARCHITECTURES, DESIGN, DESIGN_FILE, load_architecture
+from cryptml.networks.modules import module_state
 from cryptml.networks.network import Network
 from cryptml.networks.storage import architecture_of, resolve_network
 from cryptml.networks.tensors import MAX_WEIGHTS_BYTES

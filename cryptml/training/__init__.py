@@ -1,5 +1,6 @@
 """Quantisation-aware training, its float teacher, and how good the result is."""
 
+import cryptml.networks.quiet  # noqa: F401 (before Brevitas)
 from cryptml.datasets.description import DataDescription
 from cryptml.training.cross_validation import CrossValidation, Fold, cross_validate, prepare_folds
 from cryptml.training.evaluation.baseline import Baseline, fit_baseline

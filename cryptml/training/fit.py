@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cryptml.errors import NetworkError
-from cryptml.networks import module_state
+from cryptml.networks.modules import module_state
 from cryptml.networks.modules.blocks import value_of
 from cryptml.networks.modules.rounded_accumulator import BinnedAccumulator
 from cryptml.training.evaluation.auc import RocAuc

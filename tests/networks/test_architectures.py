@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -154,3 +156,13 @@ def test_pruned_weights_stay_zero_through_training() -> None:
 def test_the_value_of_a_plain_tensor_is_itself() -> None:
     x = torch.ones(2)
     assert value_of(x) is x
+
+
+def test_nothing_is_said_of_cuda_where_a_toolkit_is_and_no_gpu() -> None:
+    """Torch prints that on import; what Brevitas imports is silent here, whichever part is first."""
+    for module in ("cryptml.networks.checkpoint", "cryptml.networks.conversion", "cryptml.training"):
+        environment = {**os.environ, "CUDA_HOME": "/a/toolkit", "CUDA_VISIBLE_DEVICES": ""}
+        done = subprocess.run(
+            [sys.executable, "-c", f"import {module}"], env=environment, capture_output=True, text=True, check=True
+        )
+        assert "CUDA" not in done.stdout + done.stderr

@@ -14,17 +14,11 @@ from safetensors.torch import load, save
 from torch import nn
 
 from cryptml.errors import NetworkError
-from cryptml.networks import (
-    Network,
-    Standardisation,
-    load_network,
-    module_state,
-    save_network,
-    shipped_networks,
-)
+from cryptml.networks import Network, Standardisation, load_network, save_network, shipped_networks
 from cryptml.networks.architectures import reference, tiny
 from cryptml.networks.checkpoint import CHECKPOINT_FILE, load_checkpoint, save_checkpoint
 from cryptml.networks.conversion import convert
+from cryptml.networks.modules import module_state
 from cryptml.networks.modules.blocks import value_of
 from cryptml.networks.shipped import DEFAULT_SPLITS
 from cryptml.networks.storage import NETWORK_FILE
