@@ -11,6 +11,7 @@ from cryptml.bundle.build import build_bundle
 from cryptml.bundle.client import ClientBundle
 from cryptml.bundle.server import ServerBundle
 from cryptml.errors import ReportError, SettingError
+from cryptml.exposure.statement import exposed_text, held_by_client
 from cryptml.fhe.compilation import load_backend
 from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS, CompilerSettings, Rounding
 from cryptml.listening import Listener, SilentListener
@@ -103,6 +104,11 @@ def build(request: BuildRequest, out: Path, *, force: bool = False, listener: Li
     report = _report(request)
     settings, measured = _settings(request, report)
     split = Split(_letters(request, report, len(network), listener)).require_length(len(network))
+    held = held_by_client(network, split)
+    if held:
+        listener.note(exposed_text(held))
+    if not split.server_segments:
+        listener.note("nothing is encrypted with this split: clients hold the whole network, and no service is needed")
     what = f"compiling {len(split.server_segments)} server segments of {network.name}, split {split}"
     with listener.stage(what):
         bundle = build_bundle(
@@ -182,7 +188,8 @@ def _recommended(request: BuildRequest, report: Report, listener: Listener) -> s
     if choice.split is None:
         nearest = choice.nearest["split"] if choice.nearest else "none"
         broken = "; ".join(f"{name}: {words}" for name, words in choice.excess.items())
-        raise ReportError(f"no split keeps every constraint; the nearest miss is {nearest} ({broken})")
+        hint = "; name layers that clients may learn as `expose`" if "keep-secret" in choice.excess else ""
+        raise ReportError(f"no split keeps every constraint; the nearest miss is {nearest} ({broken}){hint}")
     for reason in choice.reasons:
         listener.remark(reason)
     return str(choice.split["split"])

@@ -17,7 +17,7 @@ from cryptml.building import AUTOMATIC, BuildRequest
 from cryptml.cli.console import ConsoleListener
 from cryptml.cli.split_profiler import app
 from cryptml.errors import ReportError
-from cryptml.profiler.plan.choice import Constraints, choosable, choose
+from cryptml.profiler.plan.choice import ANY, Constraints, choosable, choose
 from cryptml.profiler.plan.costs import Link
 from cryptml.profiler.plan.ranking import list_composed
 from cryptml.profiler.plan.report import network_digest, save_report
@@ -105,7 +105,7 @@ def test_nothing_that_fits_is_faster(case: tuple[int, dict[str, float], tuple[st
         assert choice.split["latency_ms"] == min(entry["latency_ms"] for entry in fitting)
         assert (choice.nearest, choice.excess) == (None, {})
         assert (
-            f"{len(fitting)} of 32 splits keep every constraint; {choice.split['split']} is the fastest"
+            f"{len(fitting)} of 32 splits keep{'s' if len(fitting) == 1 else ''} every constraint; {choice.split['split']} is the fastest"
             in choice.reasons[0]
         )
         return
@@ -124,7 +124,7 @@ def test_nothing_that_fits_is_faster(case: tuple[int, dict[str, float], tuple[st
 
 
 def test_without_bounds_the_fastest_is_chosen_and_ties_give_away_less() -> None:
-    fastest = choose(SAMPLES[0], ENTRIES[0], Constraints()).split
+    fastest = choose(SAMPLES[0], ENTRIES[0], Constraints(expose=(ANY,))).split
     assert fastest is not None
     assert fastest["latency_ms"] == min(entry["latency_ms"] for entry in ENTRIES[0] if entry["latency_ms"] is not None)
     tied = [{**entry, "latency_ms": 1.0} for entry in ENTRIES[0] if entry["origin"] != "infeasible"]
@@ -172,10 +172,10 @@ def report(tmp_path: Path) -> Path:
 
 def test_the_command_chooses_and_says_whether_anything_fits(report: Path) -> None:
     middle = sorted(entry["latency_ms"] for entry in ENTRIES[0] if entry["latency_ms"] is not None)[5]
-    arguments = ["choose", str(report), "--max-latency-ms", str(middle), "--max-round-trips", "2"]
+    arguments = ["choose", str(report), "--max-latency-ms", str(middle), "--max-round-trips", "2", "--expose", "all"]
     result = runner.invoke(app, [*arguments, "--json"])
     assert result.exit_code == 0
-    expected = choose(SAMPLES[0], ENTRIES[0], Constraints(max_latency_ms=middle, max_round_trips=2))
+    expected = choose(SAMPLES[0], ENTRIES[0], Constraints(max_latency_ms=middle, max_round_trips=2, expose=(ANY,)))
     assert json.loads(result.stdout) == expected.to_json()
     shown = runner.invoke(app, arguments)
     assert shown.exit_code == 0
@@ -200,6 +200,8 @@ def test_the_command_chooses_and_says_whether_anything_fits(report: Path) -> Non
     [
         (["--max-bytes=-5"], "bounds are 0 or more; correct --max-bytes -5.0"),
         (["--keep-secret", "none"], "the network has no layer 'none'"),
+        (["--expose", "all,some"], "the network has no layer 'some'"),
+        (["--expose", "conv1", "--keep-secret", "conv2"], "give one of them"),
         (["--bandwidth-mbps", "0"], "is out of bounds"),
     ],
 )
@@ -265,18 +267,20 @@ def test_build_takes_the_split_that_choose_takes(tmp_path: Path, capsys: pytest.
     with pytest.raises(
         ReportError, match=r"no split keeps every constraint; the nearest miss is C+ \(max-latency-ms: .*, at most 0\)"
     ):
-        building._letters(replace(request, constraints=Constraints(max_latency_ms=0)), kept, 5, ConsoleListener())
+        building._letters(
+            replace(request, constraints=Constraints(max_latency_ms=0, expose=(ANY,))), kept, 5, ConsoleListener()
+        )
 
 
 def test_splits_off_the_frontier_are_chosen_too() -> None:
     """A bound on bytes may be kept by splits alone that the frontier, of other things, does not hold."""
     report, link = sample_report(7, infeasible=False), Link(100.0, 20.0)
-    entries = choosable(report, link, Constraints())
+    entries = choosable(report, link, Constraints(expose=(ANY,)))
     assert len(entries) == 2**7 > len(list_composed(report, link, 6)) > 0
     dominated = [entry for entry in entries if entry["round_trips"] and not entry["on_frontier"]]
     bound = min(entry["upload_bytes"] + entry["download_bytes"] for entry in dominated)
     fitting = [entry["latency_ms"] for entry in entries if entry["upload_bytes"] + entry["download_bytes"] <= bound]
-    choice = choose(report, entries, Constraints(max_bytes=bound))
+    choice = choose(report, entries, Constraints(max_bytes=bound, expose=(ANY,)))
     assert (choice.total, choice.fitting) == (2**7, len(fitting))
     assert choice.split is not None
     assert choice.split["latency_ms"] == min(fitting)
@@ -284,10 +288,44 @@ def test_splits_off_the_frontier_are_chosen_too() -> None:
 
 @pytest.mark.parametrize(
     ("constraints", "name"),
-    [(Constraints(max_bytes=1.0), "`max_bytes`"), (Constraints(keep_secret=("a",)), "`keep_secret`")],
+    [
+        (Constraints(max_bytes=1.0), "`max_bytes`"),
+        (Constraints(keep_secret=("a",)), "`keep_secret`"),
+        (Constraints(expose=("a",)), "`expose`"),
+    ],
 )
 def test_where_splits_are_too_many_a_constraint_beside_the_frontier_is_refused(
     constraints: Constraints, name: str
 ) -> None:
     with pytest.raises(ReportError, match=f"a network of 17 layers has too many splits .* for {name}, at most 16"):
         choosable({"network": {"layers": [{}] * 17}}, LINK, constraints)
+
+
+@pytest.mark.parametrize("index", range(len(SAMPLES)))
+def test_without_more_said_nothing_learned_is_exposed(index: int) -> None:
+    """To the client neither in the clear nor by as many queries as a client may ask; what may be exposed has to be named."""
+    document, entries = SAMPLES[index], ENTRIES[index]
+    layers = document["network"]["layers"]
+    learned = [layer["name"] for layer in layers if layer["parameters"]]
+    places = {layer["name"]: place for place, layer in enumerate(layers)}
+    for allowed in ((), (learned[0],), (ANY,)):
+        constraints = Constraints(expose=allowed)
+        choice = choose(document, entries, constraints)
+        found = choice.split if choice.split is not None else choice.nearest
+        assert found is not None
+        lost = {name for name in learned if is_lost(document, found["split"], places[name], constraints.queries)}
+        if choice.split is not None:
+            assert set(choice.exposed) == lost
+            assert ANY in allowed or lost <= set(allowed)
+        else:
+            assert set(choice.excess) & {"keep-secret", "feasible"}
+
+
+def test_what_a_choice_exposes_is_said_on_stderr_and_how_to_allow_it(report: Path) -> None:
+    allowed = runner.invoke(app, ["choose", str(report), "--expose", "all"])
+    assert allowed.exit_code == 0
+    assert "EXPOSED to every client, of what the network has learned: " in allowed.stderr
+    refused = runner.invoke(app, ["choose", str(report), "--max-latency-ms", "0.001"])
+    assert refused.exit_code == 1
+    if "keep-secret" in refused.stdout.rpartition("nearest miss")[2]:
+        assert "--expose all" in refused.stdout

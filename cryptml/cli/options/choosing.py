@@ -19,8 +19,20 @@ class ConstraintOptions:
     max_client_memory_mb: Annotated[float | None, typer.Option(help="Peak of the client's process, 10^6 bytes.")] = None
     max_server_memory_mb: Annotated[float | None, typer.Option(help="Peak of the server's worker, 10^6 bytes.")] = None
     max_bytes: Annotated[float | None, typer.Option(help="Ciphertext up and down, one answer.")] = None
-    keep_secret: Annotated[str | None, typer.Option(help="Layers, with commas, that a client must not learn.")] = None
-    queries: Annotated[int, typer.Option(min=1, help="What a client may ask, for --keep-secret.")] = 1_000_000
+    keep_secret: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LAYERS",
+            help="With commas: only these a client must not learn. Without it, none that has learned parameters, but for --expose.",
+        ),
+    ] = None
+    expose: Annotated[
+        str | None,
+        typer.Option(metavar="LAYERS|all", help="With commas: these a client may learn. Nothing learned if not given."),
+    ] = None
+    queries: Annotated[int, typer.Option(min=1, help="What a client may ask before it has learned a layer.")] = (
+        1_000_000
+    )
     max_round_trips: Annotated[int | None, typer.Option(help="Encrypted exchanges of one answer.")] = None
 
     def constraints(self) -> Constraints:
@@ -33,6 +45,11 @@ class ConstraintOptions:
             max_server_memory_mb=self.max_server_memory_mb,
             max_bytes=self.max_bytes,
             max_round_trips=self.max_round_trips,
-            keep_secret=tuple(name.strip() for name in (self.keep_secret or "").split(",") if name.strip()),
+            keep_secret=None if self.keep_secret is None else _names(self.keep_secret),
+            expose=_names(self.expose or ""),
             queries=self.queries,
         )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())

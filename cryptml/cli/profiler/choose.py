@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from cryptml.cli.console import out, print_json, say
+from cryptml.cli.console import note, out, print_json, say
 from cryptml.cli.options.choosing import ConstraintOptions
 from cryptml.cli.options.groups import with_option_groups
 from cryptml.cli.options.link import Bandwidth, RoundTrip
+from cryptml.exposure.statement import exposed_text
 from cryptml.profiler.plan.choice import Choice, choosable
 from cryptml.profiler.plan.choice import choose as choose_split
 from cryptml.profiler.plan.report import link_of, load_report
@@ -42,10 +43,14 @@ def choose(
 
 
 def explain(choice: Choice) -> None:
-    """Say in words why a split was chosen, or what came nearest."""
+    """Say in words why a split was chosen, or what came nearest; what it exposes goes to stderr too."""
     for reason in choice.reasons:
         say(reason)
+    if choice.exposed:
+        note(exposed_text(choice.exposed))
     if choice.split is None and choice.nearest is not None:
         say(f"no split keeps every constraint; the nearest miss is {choice.nearest['split']}:")
         for name, words in choice.excess.items():
             say(f"  {name}: {words}")
+        if "keep-secret" in choice.excess:
+            say("name the layers that clients may learn with --expose, or all of them with --expose all")

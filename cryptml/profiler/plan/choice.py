@@ -15,10 +15,13 @@ from cryptml.splits import Segment, Split
 
 Entry = Mapping[str, Any]
 
+ANY = "all"
+"""Among layers that may be exposed: each of them."""
+
 
 @dataclass(frozen=True)
 class Constraints:
-    """What a split must keep; None for no bound.
+    """What a split must keep; None for no bound. Without more said, nothing that a network has learned may be exposed.
 
     Attributes:
         max_latency_ms: Of one answer.
@@ -26,8 +29,10 @@ class Constraints:
         max_server_memory_mb: Peak of the server's worker, in 10^6 bytes.
         max_bytes: Ciphertext up and down together, for one answer.
         max_round_trips: Server segments.
-        keep_secret: Layers that a client must not learn within `queries`.
-        queries: What a client may ask, for `keep_secret`.
+        keep_secret: Layers that a client must not learn within `queries`, and no others; None for all that have learned parameters, but
+            for those in `expose`.
+        expose: Layers that a client may learn, where `keep_secret` is None; `ANY` for whichever.
+        queries: What a client may ask before it has learned a layer.
     """
 
     max_latency_ms: float | None = None
@@ -35,8 +40,32 @@ class Constraints:
     max_server_memory_mb: float | None = None
     max_bytes: float | None = None
     max_round_trips: int | None = None
-    keep_secret: tuple[str, ...] = ()
+    keep_secret: tuple[str, ...] | None = None
+    expose: tuple[str, ...] = ()
     queries: int = 1_000_000
+
+    def secret(self, layers: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+        """Return the names of the layers that must stay secret.
+
+        Args:
+            layers: Of a report.
+
+        Raises:
+            ReportError: If one is named that there is none of, or both kinds of names are given.
+        """
+        if self.keep_secret is not None and self.expose:
+            raise ReportError(
+                "`keep_secret` names all that stays secret, `expose` all that may be exposed; give one of them"
+            )
+        names = [layer["name"] for layer in layers]
+        unknown = [name for name in (*(self.keep_secret or ()), *self.expose) if name not in names and name != ANY]
+        if unknown:
+            raise ReportError(f"the network has no layer {', '.join(map(repr, unknown))}; it has {', '.join(names)}")
+        if self.keep_secret is not None:
+            return self.keep_secret
+        if ANY in self.expose:
+            return ()
+        return tuple(layer["name"] for layer in layers if layer["parameters"] and layer["name"] not in self.expose)
 
 
 MAX_CHOSEN_LAYERS = 16
@@ -55,12 +84,13 @@ def choosable(document: Report, link: Link, constraints: Constraints) -> list[di
         "max_bytes": constraints.max_bytes,
         "max_round_trips": constraints.max_round_trips,
         "keep_secret": constraints.keep_secret or None,
+        "expose": tuple(name for name in constraints.expose if name != ANY) or None,
     }
     given = [f"`{name}`" for name, value in beside.items() if value is not None]
     if layers > MAX_CHOSEN_LAYERS and given:
         raise ReportError(
             f"a network of {layers} layers has too many splits to look at each for {', '.join(given)}, at most "
-            f"{MAX_CHOSEN_LAYERS} layers; leave out all but `max_latency_ms` and `max_server_memory_mb`"
+            f"{MAX_CHOSEN_LAYERS} layers; leave out all but `max_latency_ms`, `max_server_memory_mb` and `expose` {ANY}"
         )
     return list_composed(document, link, MAX_CHOSEN_LAYERS)
 
@@ -77,6 +107,7 @@ class Choice:
         nearest: Where none fits: the split whose worst excess is smallest.
         excess: Where none fits: for each constraint that `nearest` breaks, value and bound in words.
         reasons: In words, why `split`.
+        exposed: Layers with learned parameters that `split` exposes to a client, each with how.
     """
 
     split: Entry | None
@@ -86,6 +117,7 @@ class Choice:
     nearest: Entry | None = None
     excess: Mapping[str, str] = field(default_factory=dict)
     reasons: Sequence[str] = ()
+    exposed: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the choice as JSON values."""
@@ -97,6 +129,7 @@ class Choice:
             "nearest": self.nearest,
             "excess": dict(self.excess),
             "reasons": list(self.reasons),
+            "exposed": dict(self.exposed),
         }
 
 
@@ -112,20 +145,24 @@ def choose(document: Mapping[str, Any], entries: Sequence[Entry], constraints: C
         ReportError: If a constraint names an unknown layer or a bound is not positive.
     """
     bounds = _bounds(constraints)
-    _require_layers(document, constraints)
-    names = [layer["name"] for layer in document["network"]["layers"]]
+    layers = document["network"]["layers"]
+    secret = constraints.secret(layers)
+    names = [layer["name"] for layer in layers]
     facts = {Segment(each["start"], each["stop"]): SegmentExposure(**each["exposure"]) for each in document["segments"]}
 
     def known(letters: str) -> Mapping[str, str]:
         return insecure_layers(names, Split(letters), facts, constraints.queries)
 
-    excesses = [_excesses(entry, bounds, constraints, known) for entry in entries]
-    kinds = [*bounds, *(["keep-secret"] if constraints.keep_secret else []), "feasible"]
+    excesses = [_excesses(entry, bounds, secret, known) for entry in entries]
+    kinds = [*bounds, *(["keep-secret"] if secret else []), "feasible"]
     excluded = {name: sum(name in excess for excess in excesses) for name in kinds}
     fitting = [entry for entry, excess in zip(entries, excesses, strict=True) if not excess]
     if fitting:
         best = min(fitting, key=_preference)
-        return Choice(best, len(fitting), len(entries), excluded, reasons=_reasons(best, fitting, len(entries)))
+        learned = {layer["name"] for layer in layers if layer["parameters"]}
+        exposed = {name: how for name, how in known(best["split"]).items() if name in learned}
+        reasons = _reasons(best, fitting, len(entries))
+        return Choice(best, len(fitting), len(entries), excluded, reasons=reasons, exposed=exposed)
     index = min(range(len(entries)), key=lambda each: (max(ratio for ratio, _ in excesses[each].values()), each))
     words = {name: text for name, (_, text) in excesses[index].items()}
     return Choice(None, 0, len(entries), excluded, nearest=entries[index], excess=words)
@@ -155,15 +192,8 @@ def _bounds(constraints: Constraints) -> dict[str, float]:
     return {name: float(value) for name, value in values.items() if value is not None}
 
 
-def _require_layers(document: Mapping[str, Any], constraints: Constraints) -> None:
-    names = [layer["name"] for layer in document["network"]["layers"]]
-    unknown = [name for name in constraints.keep_secret if name not in names]
-    if unknown:
-        raise ReportError(f"the network has no layer {', '.join(map(repr, unknown))}; it has {', '.join(names)}")
-
-
 def _excesses(
-    entry: Entry, bounds: Mapping[str, float], constraints: Constraints, known: Callable[[str], Mapping[str, str]]
+    entry: Entry, bounds: Mapping[str, float], secret: Sequence[str], known: Callable[[str], Mapping[str, str]]
 ) -> dict[str, tuple[float, str]]:
     """Return for each broken constraint how far off it is (a ratio, for comparison) and in words.
 
@@ -183,16 +213,17 @@ def _excesses(
         for name, bound in bounds.items()
         if values[name] > bound
     }
-    if constraints.keep_secret:
+    if secret:
         open_layers = known(entry["split"])
-        lost = [f"{name} ({open_layers[name]})" for name in constraints.keep_secret if name in open_layers]
+        lost = [f"{name} ({open_layers[name]})" for name in secret if name in open_layers]
         if lost:
             broken["keep-secret"] = (1e20 * len(lost), "; ".join(lost))
     return broken
 
 
 def _reasons(best: Entry, fitting: Sequence[Entry], total: int) -> list[str]:
-    reasons = [f"{len(fitting)} of {total} splits keep every constraint; {best['split']} is the fastest of them"]
+    keep = "keeps" if len(fitting) == 1 else "keep"
+    reasons = [f"{len(fitting)} of {total} splits {keep} every constraint; {best['split']} is the fastest of them"]
     slower = sorted(entry["latency_ms"] for entry in fitting if entry is not best)
     if slower and best["latency_ms"] > 0:
         reasons.append(f"the next takes {slower[0] / best['latency_ms']:.2f} times as long")
