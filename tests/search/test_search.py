@@ -30,6 +30,8 @@ FRONT_END = Standardisation(8)
 TRAINING = TrainingSettings(epochs=2, batch=32, views=2, distil=False)
 PRICE = PriceModel(call=10.0, received=0.1, sent=0.1, work=0.1, points=9, median_error=0.05, worst_error=0.1)
 SETTINGS = SearchSettings("phantom", 400.0, 2, TRAINING)
+SMALL = Design(FRONT_END, 1, (ConvolutionDesign(4, 4, 4),), 8, True, "triangle", False, 5, 5, 3, 3, 0.5)
+"""A design that is trained in a moment."""
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +47,7 @@ def test_every_design_keeps_the_budget_and_the_frontier_dominates(examples: Exam
     assert heard[-1] == f"training {first.design.bootstraps} bootstraps, {first.evaluate_ms:.0f} ms"
     again = Search(tmp_path, examples, PRICE, SETTINGS)
     assert again.completed == 1
+    again.begin_with([SMALL, replace(SMALL, hidden=12)])
     again.step()
     again.step()
     found = again.found()
@@ -71,38 +74,35 @@ def test_a_study_goes_on_under_the_same_settings_alone(examples: Examples, tmp_p
 
 
 def test_a_search_begins_with_known_designs_once(examples: Examples, tmp_path: Path) -> None:
-    known = Design(FRONT_END, 1, (ConvolutionDesign(4, 4, 4),), 8, True, "triangle", False, 5, 5, 3, 3, 0.5)
     study = Search(tmp_path, examples, PRICE, SETTINGS)
-    study.begin_with([known])
-    assert study.step().design == known
+    study.begin_with([SMALL])
+    assert study.step().design == SMALL
     again = Search(tmp_path, examples, PRICE, SETTINGS)
-    again.begin_with([known])
+    again.begin_with([SMALL])
     again.step()
-    assert [each.design == known for each in again.found()].count(True) == 1
+    assert [each.design == SMALL for each in again.found()].count(True) == 1
 
 
 def test_a_design_that_was_interrupted_is_looked_at_again(
     examples: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known = Design(FRONT_END, 1, (ConvolutionDesign(4, 4, 4),), 8, True, "triangle", False, 5, 5, 3, 3, 0.5)
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
     study = Search(tmp_path, examples, PRICE, SETTINGS, most_refused=1)
-    study.begin_with([known])
+    study.begin_with([SMALL])
     with monkeypatch.context() as patch:
         patch.setattr("cryptml.search.study.cross_validate", interrupted)
         with pytest.raises(KeyboardInterrupt):
             study.step()
     again = Search(tmp_path, examples, PRICE, SETTINGS, most_refused=1)
-    again.begin_with([known])
-    assert again.step().design == known
+    again.begin_with([SMALL])
+    assert again.step().design == SMALL
 
 
 def test_no_design_is_trained_twice(examples: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    known = Design(FRONT_END, 1, (ConvolutionDesign(4, 4, 4),), 8, True, "triangle", False, 5, 5, 3, 3, 0.5)
-    monkeypatch.setattr("cryptml.search.study.suggest", lambda *_: known)
+    monkeypatch.setattr("cryptml.search.study.suggest", lambda *_: SMALL)
     study = Search(tmp_path, examples, PRICE, SETTINGS, most_refused=2)
     study.step()
     with pytest.raises(SettingError, match="none of 2 designs is new and fits 400 ms .+ was trained already"):
@@ -132,10 +132,9 @@ def test_every_design_that_is_drawn_can_be_begun_with(seed: int, pictures: bool)
 def test_a_design_that_no_search_chooses_is_no_beginning(
     examples: Examples, tmp_path: Path, change: dict[str, Any], reason: str
 ) -> None:
-    known = Design(FRONT_END, 1, (ConvolutionDesign(4, 4, 4),), 8, True, "triangle", False, 5, 5, 3, 3, 0.5)
     study = Search(tmp_path, examples, PRICE, SETTINGS)
     with pytest.raises(SettingError, match=reason):
-        study.begin_with([replace(known, **change)])
+        study.begin_with([replace(SMALL, **change)])
 
 
 def test_a_budget_that_nothing_fits_is_said_to_be_too_small(examples: Examples, tmp_path: Path) -> None:
@@ -158,6 +157,7 @@ def test_an_interrupted_design_is_left_behind_and_a_diverging_one_refused(
     examples: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = Search(tmp_path, examples, PRICE, SETTINGS)
+    study.begin_with([SMALL])
     real = cross_validate
 
     def interrupted(*_: object) -> None:
@@ -176,9 +176,10 @@ def test_an_interrupted_design_is_left_behind_and_a_diverging_one_refused(
 
     monkeypatch.setattr("cryptml.search.study.cross_validate", diverging_once)
     again = Search(tmp_path, examples, PRICE, SETTINGS)
+    again.begin_with([replace(SMALL, hidden=12), replace(SMALL, hidden=16)])
     found = again.step()
     assert len(calls) == 2
-    assert [each.number for each in again.found()] == [found.number]
+    assert [(each.number, each.design.hidden) for each in again.found()] == [(found.number, 16)]
 
 
 def test_the_command_writes_what_train_takes(tmp_path: Path) -> None:
@@ -186,8 +187,7 @@ def test_the_command_writes_what_train_takes(tmp_path: Path) -> None:
     folder, profile = tmp_path / "found", "profiles/scatter/xeon-2-cores/profile.json"
     data = "phantom:images=96,contrast=0.5"
     command = ["search", "--dataset", data, "--max-evaluate-ms", "3000", "--out", str(folder), "--profile", profile]
-    known = Design(FRONT_END, 1, (ConvolutionDesign(4, 4, 4),), 8, True, "triangle", False, 5, 5, 3, 3, 0.5)
-    known.save(tmp_path / "known.json")
+    SMALL.save(tmp_path / "known.json")
     command += ["--begin-with", str(tmp_path / "known.json")]
     command += ["--side", "8", "--designs", "2", "--folds", "2", "--epochs", "1", "--json"]
     result = runner.invoke(app, command)
