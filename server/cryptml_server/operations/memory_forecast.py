@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -99,6 +100,7 @@ def _expanded(bundle: ServerBundle) -> list[int]:
     ]
 
 
+@functools.cache  # the same all the while that this process runs
 def _imported_bytes(module: str) -> int:
     """Return what a new process holds once it has imported a module."""
     try:
