@@ -32,7 +32,7 @@ help:
 	  'make client    make .venv-client and install there what a clinic needs, 0.7 GB (docs/installing.md)' \
 	  'make server    make .venv-server and install there what a service needs, 0.7 GB' \
 	  'make demo      show an encrypted inference from end to end' \
-	  'make check     lint, and the tests that take no circuits: minutes' \
+	  'make check     lint, and tests of what takes no circuit, service or training: some minutes' \
 	  'make test      run the tests' \
 	  'make coverage  run the tests, and say how much of each package they run (90 % at least)' \
 	  'make covered   say so of the last run that was measured' \
@@ -61,8 +61,8 @@ demo: install
 test: install
 	@$(if $(filter 1,$(PARALLEL)),,OMP_NUM_THREADS=1) "$(CURDIR)/.venv/bin/python" -m pytest --numprocesses=$(PARALLEL) --dist=loadfile --no-loadscope-reorder $(ARGS)
 
-# What a change is tried with before each commit: tests that compile no circuit and start no service.
-UNIT := tests/bundle tests/client tests/datasets tests/networks tests/reports \
+# What a change is tried with before each commit: tests of what takes no circuit, no service and no training, in less than 3 minutes.
+UNIT := tests/bundle tests/datasets tests/networks tests/reports \
   tests/profiler/test_choice.py tests/profiler/test_composition.py tests/profiler/test_report.py \
   tests/service/base/test_settings.py tests/service/database tests/service/http/test_problems.py tests/service/workers/test_pool.py \
   tests/test_documents.py tests/test_errors.py tests/test_files.py tests/test_habits.py tests/test_structure_figures.py \
