@@ -90,10 +90,10 @@ def _segment(
 ) -> dict[str, Any]:
     inside = layers[start:stop]
     bootstraps = sum(layer["bootstraps"] for layer in inside)
-    bootstraps = sum(layer["kind"] == "activation" for layer in inside)
+    activations = sum(layer["kind"] == "activation" for layer in inside)
     parameters = sum(layer["parameters"] for layer in inside)
-    fails = infeasible and bootstraps > 3
-    estimated = not fails and bootstraps == 3
+    fails = infeasible and activations > 3
+    estimated = not fails and activations == 3
     evaluate = slower * (5.0 * bootstraps + 30.0 * len(inside)) * rng.uniform(0.8, 1.2)
     medians = {
         "keygen_ms": rng.uniform(300, 5000),
@@ -118,13 +118,13 @@ def _segment(
         "server_peak_bytes": retained + rng.randint(5_000_000, 900_000_000),
         "server_retained_bytes": retained,
     }
-    keys = rng.randint(40_000_000, 300_000_000) if bootstraps else 64
-    key_parameters = SETS[bootstraps > 1] if bootstraps else NO_KEYS
+    keys = rng.randint(40_000_000, 300_000_000) if activations else 64
+    key_parameters = SETS[activations > 1] if activations else NO_KEYS
     reason = None
     if fails:
         reason = f"compiling {len(inside)} layers took more than 900 s"
     elif estimated:
-        reason = "a probe of one lookup says more than 60 s"
+        reason = "a probe of one bootstrap says more than 60 s"
     return {
         "start": start,
         "stop": stop,
@@ -134,7 +134,7 @@ def _segment(
             "reason": reason,
             "compile_ms": None if fails else rng.uniform(200, 2000),
             "bootstraps": bootstraps,
-            "lookup_bits": 6 if bootstraps else 0,
+            "lookup_bits": 6 if activations else 0,
             "complexity": None if fails else bootstraps * 5.3e8 + 1e6,
             "key_parameters": None if fails else key_parameters,
             "evaluation_key_bytes": None if fails else keys,
@@ -144,16 +144,16 @@ def _segment(
             "samples": samples,
             "memory": None if fails or estimated else MEMORY,
             "cost": None if fails else medians | peaks,
-            "shared": [] if fails or bootstraps != 1 else [_with_larger_keys(rng, medians | peaks, samples, keys)],
+            "shared": [] if fails or activations != 1 else [_with_larger_keys(rng, medians | peaks, samples, keys)],
         },
         "exposure": {
-            "linear": bootstraps == 0,
+            "linear": activations == 0,
             "parameters": parameters,
             "inputs": 256,
             "outputs": 128,
-            "queries": rng.randint(5, 300) if bootstraps == 0 else None,
+            "queries": rng.randint(5, 300) if activations == 0 else None,
             "attack": ATTACK
-            if bootstraps == 0
+            if activations == 0
             else "No attack is known that needs fewer queries than training a copy.",
         },
     }
@@ -162,7 +162,7 @@ def _segment(
 def _with_larger_keys(
     rng: random.Random, cost: dict[str, float], samples: dict[str, list[float]], keys: int
 ) -> dict[str, Any]:
-    """Return a segment of one lookup layer with the keys of those that have several; some cannot have them."""
+    """Return a segment of one activation with the keys of those that have several; some cannot have them."""
     fails = rng.random() < 0.2
     ratio = rng.uniform(1.1, 3.0)
     larger = {name: value * ratio if name.endswith("_ms") else round(value * ratio) for name, value in cost.items()}
@@ -205,8 +205,8 @@ def _share(report: dict[str, Any], letters: str, bandwidth: float, rtt: float, n
             client += statistics.median(segment["client"]["run_ms"])
             continue
         one = segment["server"]
-        bootstraps = one["bootstraps"] > 0
-        if bootstraps and one["key_parameters"] != name:
+        has_tables = one["bootstraps"] > 0
+        if has_tables and one["key_parameters"] != name:
             found = [variant for variant in one["shared"] if variant["key_parameters"] == name]
             if not found:
                 return None
@@ -219,7 +219,7 @@ def _share(report: dict[str, Any], letters: str, bandwidth: float, rtt: float, n
         wire += rtt + (one["upload_bytes"] + one["download_bytes"]) * 8 / (bandwidth * 1000)
         up += one["upload_bytes"]
         down += one["download_bytes"]
-        if not bootstraps or not keyed:
+        if not has_tables or not keyed:
             setup += cost["keygen_ms"] + cost["load_keys_ms"]
             setup += one["evaluation_key_bytes"] * 8 / (bandwidth * 1000) + 2 * rtt
             before = sum(other["cost"]["client_retained_bytes"] for other in plain)
@@ -227,7 +227,7 @@ def _share(report: dict[str, Any], letters: str, bandwidth: float, rtt: float, n
             makings.append(before + cost["client_keygen_peak_bytes"])
         client_extras.append(cost["client_peak_bytes"] - cost["client_retained_bytes"])
         extras.append(cost["server_peak_bytes"] - cost["server_retained_bytes"])
-        (keyed if bootstraps else plain).append(one)
+        (keyed if has_tables else plain).append(one)
     if len(keyed) < 2:
         return None
     kept = {
