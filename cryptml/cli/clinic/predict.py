@@ -38,15 +38,18 @@ def predict(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line and picture.")] = False,
 ) -> None:
     """Predict each picture: client layers here, server layers on ciphertexts; exit 1 if one fails."""
+    from cryptml.images import Region
+    from cryptml.images.decoding.pool import DECODERS
+
+    settings = batch.settings({"roi": roi, "frame": pictures.frame, "clear_check": clear_check})
+    DECODERS.begin()  # it imports what decodes while this process imports what asks
     from cryptml_client.asking import PictureRequest, read_pictures
     from cryptml_client.batch.run import Run
 
-    from cryptml.images import Region
     from cryptml.networks import load_network
 
     region = Region.parse(roi) if roi is not None else None
     expected = load_network(clear_check) if clear_check is not None else None
-    settings = batch.settings({"roi": roi, "frame": pictures.frame, "clear_check": clear_check})
     request = PictureRequest(images, pictures.frames, pictures.views, region)
     stages = Stages()
     asking = {"timeout_seconds": timeout, "patience_seconds": batch.patience, "background": batch.background}

@@ -12,7 +12,7 @@ import typer
 from cryptml.cli.output_files import check_new_file
 
 if TYPE_CHECKING:
-    from cryptml_client.batch.run import RunSettings
+    from cryptml_client.batch.settings import RunSettings
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class BatchOptions:
         Raises:
             SettingError: If the table cannot be written where it is to be, or there is nothing to go on with.
         """
-        from cryptml_client.batch.run import RunSettings
+        from cryptml_client.batch.settings import RunSettings
 
         found = RunSettings(self.csv, self.journal, self.resume, self.background, self.in_flight, choices)
         found.require_possible()

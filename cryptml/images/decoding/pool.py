@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -93,6 +94,14 @@ class DecoderPool:
         chosen = None if places is None else [places[0], places[-1]]
         return self._ask({"do": "read", "path": str(path), "places": chosen}, _picture)
 
+    def begin(self) -> None:
+        """Start a process that will be needed: it imports while its owner does something else."""
+        with self._lock:
+            if self._idle:
+                return
+            with suppress(OSError):  # whoever reads a picture is told
+                self._idle.append(self._started())
+
     def close(self) -> None:
         """End the processes that nobody uses."""
         with self._lock:
@@ -131,6 +140,9 @@ class DecoderPool:
                 if child.alive and not child.says_more:
                     return child
                 child.stop()
+        return self._started()
+
+    def _started(self) -> Child:
         return Child(self._module, threads=1, environment=reduced_environment(), failure=ImageError)
 
     def _give_back(self, child: Child) -> None:
