@@ -117,7 +117,7 @@ class Run:
         names = [_name(each) for each in self._pictures]
         kept = {} if journal is None else {name: journal.get(name) for name in names if journal.get(name) is not None}
         rest = [(name, each) for name, each in zip(names, self._pictures, strict=True) if name not in kept]
-        readable = [name for name, each in rest if not isinstance(each.square, ImageError)]
+        readable = [(name, each.name) for name, each in rest if not isinstance(each.square, ImageError)]
         books = _Books(journal, readable, self._listener) if journal is not None and self._settings.background else None
         answers = answer_pictures(
             self._client,
@@ -179,7 +179,7 @@ class Run:
 class _Books:
     """The jobs of a run's pictures, in its journal."""
 
-    def __init__(self, journal: Journal, names: Sequence[str], listener: Listener) -> None:
+    def __init__(self, journal: Journal, names: Sequence[tuple[str, str]], listener: Listener) -> None:
         self._journal = journal
         self._names = names
         self._listener = listener
@@ -187,7 +187,7 @@ class _Books:
 
     def of(self, place: int) -> _Book:
         """Return the book of the picture that is asked about at a place."""
-        return _Book(self, self._names[place])
+        return _Book(self, *self._names[place])
 
     def find(self, name: str) -> str | None:
         with self._alone:
@@ -204,12 +204,13 @@ class _Books:
 class _Book:
     books: _Books
     picture: str
+    shown: str
 
     def find(self, segment: int) -> str | None:
         return self.books.find(f"job {segment} {self.picture}")
 
     def note(self, segment: int, job: str) -> None:
-        self.books.note(f"job {segment} {self.picture}", job, Path(self.picture.partition(" ")[2]).name)
+        self.books.note(f"job {segment} {self.picture}", job, self.shown)
 
 
 def _name(asked: AskedPicture) -> str:

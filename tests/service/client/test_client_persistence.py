@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,43 +28,9 @@ from cryptml.networks import FloatArray
 from cryptml.runtime import ClearEvaluator, run_split
 from cryptml.verification.local_service import local_service
 from tests.bounds import ENDS_SECONDS
+from tests.service.client.scripted import scripted
 
 BUSY = json.dumps({"title": "Too busy", "detail": "try later"}).encode()
-
-
-@contextmanager
-def scripted(*answers: tuple[int, bytes, dict[str, str]]) -> Iterator[tuple[str, list[str]]]:
-    """A service that gives these answers one after the other, and the last one for ever; gives its address and what it was asked."""
-    asked: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def handle_one(self) -> None:
-            status, body, headers = answers[min(len(asked), len(answers) - 1)]
-            asked.append(f"{self.command} {self.path}")
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            if status == 0:
-                self.connection.shutdown(socket.SHUT_RDWR)
-                return
-            self.send_response(status)
-            for name, value in {
-                "Content-Type": "application/json",
-                "Content-Length": str(len(body)),
-                **headers,
-            }.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_GET = do_POST = do_HEAD = do_DELETE = handle_one  # noqa: N815
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", asked
-    server.shutdown()
-    server.server_close()
 
 
 def test_a_busy_service_is_asked_again_when_it_says() -> None:
