@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cryptml.cli.clinic.batch_options import BatchOptions
 from cryptml.cli.console import ConsoleListener, Stages, bar, err, note, out, print_json, say
 from cryptml.cli.options.acceptance import SpotChecks
-from cryptml.cli.options.batch import BatchOptions
 from cryptml.cli.options.connection import ConnectionOptions
 from cryptml.cli.options.groups import with_option_groups
 from cryptml.cli.options.pictures import PictureOptions

@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import pytest
-from cryptml_client import SpotCheckFailed
+from cryptml_client import Prediction, SpotCheckFailed
 from cryptml_client.asking import AskedPicture, PictureRequest, answer_pictures, read_pictures
 from cryptml_client.heat_map import PRIVATE, ScanRequest, scan_mammogram
+from cryptml_client.jobs import JobBook
 
 from cryptml.bundle import ClientBundle
 from cryptml.errors import ImageError, JournalError, RangeError, ServiceTimeout, SettingError
 from cryptml.images import Region
 from cryptml.images.study import ViewChoice
-from cryptml.networks import Network
+from cryptml.networks import FloatArray, Network
 from cryptml.networks.rounding.envelope import matches_clear
 from cryptml.splits import Split
 from tests.conftest import BuildTiny
@@ -72,7 +73,11 @@ def test_an_answer_of_another_network_is_seen(folder: Path, bundle: ClientBundle
     stub, client = client_of(bundle, tiny)
     asked = read(folder)[:1]
     other = stub.predict_region
-    stub.predict_region = lambda region, jobs=None: other(1 - region, jobs=jobs)  # type: ignore[method-assign]
+
+    def inverted(region: FloatArray, *, jobs: JobBook | None = None) -> Prediction:
+        return other(1 - region, jobs=jobs)
+
+    stub.predict_region = inverted  # type: ignore[method-assign]
     (found,) = answer_pictures(client, asked, expected=tiny)
     assert (found.matches_clear, found.as_it_should_be) == (False, False)
 

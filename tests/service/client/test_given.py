@@ -42,8 +42,8 @@ def test_a_401_says_what_to_do_next_by_what_was_sent(method: str) -> None:
 def test_the_token_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CRYPTML_TOKEN", "of-the-environment")
     with scripted((401, UNAUTHORISED, {})) as (url, _):
-        for given in ({}, {"token": "another"}):
-            with Client(url, keys=tmp_path, **given) as client, pytest.raises(ServiceRefused, match="revoked"):
+        for token in (None, "another"):
+            with Client(url, keys=tmp_path, token=token) as client, pytest.raises(ServiceRefused, match="revoked"):
                 client.prepare()
         monkeypatch.delenv("CRYPTML_TOKEN")
         with Client(url, keys=str(tmp_path)) as client, pytest.raises(ServiceRefused, match="none was sent"):
