@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from cryptml_client import Client
 from cryptml_client.keys.making import make_keys
-from cryptml_client.preparing import PreparedKeys
 
 from benchmarks.machine import children
 from cryptml.bundle import ClientBundle
@@ -127,7 +126,6 @@ def test_nothing_is_made_for_a_folder_that_cannot_be_written(
 
     monkeypatch.setattr("cryptml_client.keys.store.KeyStore.require_writable", refused)
     monkeypatch.setattr("cryptml_client.preparing.make_keys", never)
-    assert PreparedKeys.prepare
     with (
         Client(tiny_service.url, keys=tmp_path, trust_first_use=True) as client,
         pytest.raises(KeySetError, match="read-only"),
