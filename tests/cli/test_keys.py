@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import typer
@@ -72,6 +73,23 @@ def test_a_service_that_is_away_leaves_something_to_do_later(tmp_path: Path) -> 
     done = runner.invoke(app, [*command, "--here-only"])
     assert "its evaluation half stays at http://127.0.0.1:9" in done.output
     assert "there is no key set" in str(runner.invoke(app, command).exception)
+
+
+@pytest.mark.parametrize(("says", "code"), [("n\n", 1), ("y\n", 0)])
+def test_the_person_at_the_terminal_is_asked(
+    says: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = SimpleNamespace(isatty=lambda: True)
+    monkeypatch.setattr("cryptml.cli.clinic.keys.sys", SimpleNamespace(stdin=terminal, stderr=terminal))
+    file = tmp_path / f"{'a' * 64}.keys"
+    file.write_bytes(b"damaged")
+    KeyUses(tmp_path).note(KeyUse("a" * 64, "b" * 64, "http://127.0.0.1:9", "tiny", 0))
+    command = ["keys", "delete", "a" * 10, "--keys", str(tmp_path), "--here-only"]
+    done = runner.invoke(app, command, input=says)
+    assert (done.exit_code, file.exists()) == (code, code == 1), done.exception
+    assert f"key set {'a' * 16}: model tiny, made 20" in done.output
+    assert "its evaluation half at http://127.0.0.1:9 stays" in done.output
+    assert "Delete it for good?" in done.output
 
 
 def test_a_damaged_file_of_uses_is_named(tmp_path: Path) -> None:

@@ -150,6 +150,11 @@ def test_a_scan_that_breaks_off_goes_on(mammogram: Path, bundle: ClientBundle, t
         scan_mammogram(client, ScanRequest(mammogram, out), listener=heard)
     assert [note.partition(" of ")[0] for note in heard.notes] == ["2"]
     assert "`resume` goes on from there" in heard.notes[0]
+    _, client = client_of(bundle, tiny, KeyboardInterrupt())
+    with pytest.raises(
+        KeyboardInterrupt, match=r"2 of \d+ squares are answered and kept in .*: the same command with `resume`"
+    ):
+        scan_mammogram(client, ScanRequest(mammogram, out, resume=True))
     stub, client = client_of(bundle, tiny)
     found = scan_mammogram(client, ScanRequest(mammogram, out, resume=True))
     assert stub.asked == len(found.answers) - 2

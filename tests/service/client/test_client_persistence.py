@@ -34,7 +34,10 @@ BUSY = json.dumps({"title": "Too busy", "detail": "try later"}).encode()
 
 
 def test_a_busy_service_is_asked_again_when_it_says() -> None:
-    with scripted((503, BUSY, {"Retry-After": "1"}), (503, BUSY, {"Retry-After": "0"}), (200, b"{}", {})) as (url, asked):
+    with scripted((503, BUSY, {"Retry-After": "1"}), (503, BUSY, {"Retry-After": "0"}), (200, b"{}", {})) as (
+        url,
+        asked,
+    ):
         started = time.monotonic()
         with Transport(url, 10, patience_seconds=30) as transport:
             assert transport.get_json("/v1/models") == {}
