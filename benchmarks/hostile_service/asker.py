@@ -15,6 +15,7 @@ from typing import Any, TextIO
 
 import numpy as np
 from cryptml_client import AcceptedBundles, Client, KeyStore
+from cryptml_client.keys.making import MadeKeys
 from cryptml_client.trust.pinning import Accepted, Pinning
 
 from benchmarks.hostile_service.plays import MODEL
@@ -53,9 +54,9 @@ class RememberedKeys(KeyStore):
                 self._known[spec.key_set] = known
         return known
 
-    def save(self, spec: CircuitSpec, keys: KeySet) -> Path:
+    def save_made(self, spec: CircuitSpec, made: MadeKeys) -> Path:
         """Keep nothing unless told to: keys that a hostile specification asked for are not wanted again."""
-        return super().save(spec, keys) if self.keep else self._path(spec)
+        return super().save_made(spec, made) if self.keep else self._path(spec)
 
 
 class Making:

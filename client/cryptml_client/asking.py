@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cryptml.errors import CryptmlError, ImageError, RangeError
+from cryptml.errors import CryptmlError, ImageError, RangeError, ServiceError
 from cryptml.images import FrameChoice, Image, Region, central_region, crop, load_frames
 from cryptml.images.study import ViewChoice
 from cryptml.listening import Listener
 from cryptml.networks import FloatArray, Network
 from cryptml.networks.rounding.envelope import matches_clear
 from cryptml_client.client import Client
+from cryptml_client.jobs import JobBook
 from cryptml_client.prediction import Prediction
 
 
@@ -125,7 +126,13 @@ def _square(picture: Image, region: Region | None, side: int) -> FloatArray | Im
 
 
 def answer_pictures(
-    client: Client, pictures: Iterable[AskedPicture], *, in_flight: int = 1, expected: Network | None = None
+    client: Client,
+    pictures: Iterable[AskedPicture],
+    *,
+    in_flight: int = 1,
+    expected: Network | None = None,
+    jobs: Callable[[int], JobBook] | None = None,
+    waiting: Callable[[ServiceError], None] | None = None,
 ) -> Iterator[PictureAnswer]:
     """Ask about pictures, and give what came of each in their order.
 
@@ -137,13 +144,15 @@ def answer_pictures(
         pictures: As `read_pictures` gives them.
         in_flight: That are asked about at once, 1 to `cryptml_client.client.MOST_IN_FLIGHT`.
         expected: The network that the service should evaluate, in the clear, to compare each answer with.
+        jobs: Of the pictures that can be read, by their places from 0; see `Client.predict_regions`.
+        waiting: Told why, each time that the service is waited for.
 
     Raises:
         CryptmlError: If an answer failed for a reason that the next one would fail for too, or as `Client.prepare`.
     """
     asked = list(pictures)
     squares = [each.square for each in asked if not isinstance(each.square, ImageError)]
-    answers = client.predict_regions(squares, in_flight=in_flight) if squares else iter(())
+    answers = client.predict_regions(squares, in_flight=in_flight, jobs=jobs, waiting=waiting) if squares else iter(())
     approximate = any(step.circuit.approximate for step in client.bundle.server_steps)
     for each in asked:
         outcome = each.square if isinstance(each.square, ImageError) else next(answers)

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import anyio
 import anyio.to_thread
@@ -15,8 +15,11 @@ from cryptml.bundle import ClientBundle
 from cryptml.errors import CryptmlError, SettingError
 from cryptml.images import Image, Region
 from cryptml.networks.boundary import FloatArray
-from cryptml_client.client import MOST_IN_FLIGHT, Client
+from cryptml_client.client import MOST_IN_FLIGHT, PATIENCE_SECONDS, Client
+from cryptml_client.keys.store import KeyStore
 from cryptml_client.prediction import Prediction
+from cryptml_client.progress import Progress
+from cryptml_client.trust.pinning import Confirm
 
 LEAVING_SECONDS = 10.0
 """For which cancelled questions may delete their jobs before the connections close; longer than one question about a job takes."""
@@ -30,19 +33,54 @@ class AsyncClient:
     What takes long is native code and waiting, both of which let other threads go on: each question is asked in a thread, and at most
     ``in_flight`` at once. A question that is cancelled is not waited for; it ends by itself, and a job at the service with it.
 
-    Args:
-        url: Of the service.
-        in_flight: Questions at once, 1 to `MOST_IN_FLIGHT`.
-        settings: Those of `Client`.
+    All arguments but ``in_flight``, questions at once, 1 to `MOST_IN_FLIGHT`, are those of `Client`.
+
+    Example::
+
+        async with AsyncClient("https://service.example", accept_digest=digest) as client:
+            prediction = await client.predict("picture.dcm")
 
     Raises:
         SettingError: If a setting cannot be used.
     """
 
-    def __init__(self, url: str, *, in_flight: int = 4, **settings: Any) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        in_flight: int = 4,
+        model: str | None = None,
+        keys: KeyStore | Path | str | None = None,
+        timeout_seconds: float = 900.0,
+        token: str | None = None,
+        progress: Progress | None = None,
+        ca_file: Path | None = None,
+        patience_seconds: float = PATIENCE_SECONDS,
+        background: bool = False,
+        proxy: str | None = None,
+        accept_digest: str | None = None,
+        trust_first_use: bool = False,
+        confirm: Confirm | None = None,
+        spot_checks: float = 0.0,
+    ) -> None:
         if not 1 <= in_flight <= MOST_IN_FLIGHT:
             raise SettingError(f"{in_flight} pictures cannot be in flight; give 1 to {MOST_IN_FLIGHT}")
-        self._client = Client(url, **settings)
+        self._client = Client(
+            url,
+            model=model,
+            keys=keys,
+            timeout_seconds=timeout_seconds,
+            token=token,
+            progress=progress,
+            ca_file=ca_file,
+            patience_seconds=patience_seconds,
+            background=background,
+            proxy=proxy,
+            accept_digest=accept_digest,
+            trust_first_use=trust_first_use,
+            confirm=confirm,
+            spot_checks=spot_checks,
+        )
         self._in_flight = in_flight
         self._limiter: anyio.CapacityLimiter | None = None
         self._running = 0
@@ -70,7 +108,7 @@ class AsyncClient:
         """See `Client.prepare`."""
         await self._in_thread(self._client.prepare)
 
-    async def predict(self, image: Path | str | Image, region: Region | None = None) -> Prediction:
+    async def predict(self, image: Path | str | Image | FloatArray, region: Region | None = None) -> Prediction:
         """See `Client.predict`."""
         return await self._in_thread(partial(self._client.predict, image, region))
 

@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
-from cryptml.bundle import ClientBundle, ServerStep
-from cryptml.errors import CryptmlError, ServiceRefused, SettingError
-from cryptml.fhe.client import ClientCircuit, KeySet
-from cryptml.images import Image, Region, central_region, crop, load_image
+from cryptml.bundle import ClientBundle
+from cryptml.errors import CryptmlError, ServiceError, ServiceRefused, SettingError
+from cryptml.images import Image, Region, central_region, crop, picture_of
 from cryptml.networks.boundary import FloatArray
 from cryptml.runtime import Answer, run_split
 from cryptml_client.evaluator import RemoteEvaluator
 from cryptml_client.fetching import fetch_bundle
+from cryptml_client.http.tokens import token_of_environment
+from cryptml_client.jobs import JobBook
+from cryptml_client.keys.given import key_store
 from cryptml_client.keys.store import KeyStore
-from cryptml_client.prediction import Prediction, outcome_of
+from cryptml_client.prediction import Prediction, outcomes
+from cryptml_client.preparing import PreparedKeys
 from cryptml_client.progress import Progress, Silent
 from cryptml_client.transport import Transport
 from cryptml_client.trust.pinning import FILE as ACCEPTED_FILE
 from cryptml_client.trust.pinning import AcceptedBundles, Confirm, Pinning
 from cryptml_client.trust.spot_checking import SpotCheckFailed, SpotChecking
-from cryptml_client.uploading import KeyUpload
 
 MOST_IN_FLIGHT = 256
 PATIENCE_SECONDS = 60.0
@@ -44,13 +45,20 @@ class Client:
     A bundle that was not used before, or is another than before, is refused unless one of ``accept_digest``, ``trust_first_use`` and
     ``confirm`` lets it in; what was let in is written down beside the keys.
 
+    Example::
+
+        client = Client("https://service.example", accept_digest=digest)  # the token comes from CRYPTML_TOKEN
+        prediction = client.predict("picture.dcm")
+        print(prediction.answer.label, prediction.probabilities)
+
     Args:
         url: Of the service.
         model: Its name there; may be left out where the service has one.
-        keys: Where key sets are kept; the user's data folder by default.
+        keys: Folder of the key sets, or a `KeyStore`; the user's data folder by default. A folder's passphrase is that of the variable
+            ``CRYPTML_PASSPHRASE``, if it is set.
         timeout_seconds: For each request, from the look-up of the service's name to the last byte of its answer;
             for a job, to wait for its end.
-        token: That the provider gave; None for a service that asks for none.
+        token: That the provider gave; None for that of the variable ``CRYPTML_TOKEN``, or none where it is not set.
         progress: Told of stages that take long.
         ca_file: Certificates (PEM) of those who may vouch for the service; the usual ones if None.
         patience_seconds: For which what may help itself is tried again: a busy service, a connection that broke.
@@ -67,7 +75,7 @@ class Client:
         url: str,
         *,
         model: str | None = None,
-        keys: KeyStore | None = None,
+        keys: KeyStore | Path | str | None = None,
         timeout_seconds: float = 900.0,
         token: str | None = None,
         progress: Progress | None = None,
@@ -80,6 +88,8 @@ class Client:
         confirm: Confirm | None = None,
         spot_checks: float = 0.0,
     ) -> None:
+        token = token if token is not None else token_of_environment()
+        self._keys = key_store(keys)
         self._transport = Transport(
             url, timeout_seconds, token, ca_file=ca_file, patience_seconds=patience_seconds, proxy=proxy
         )
@@ -88,7 +98,6 @@ class Client:
         self._preparing = threading.RLock()
         self._native = threading.Lock()
         self._model = model
-        self._keys = keys if keys is not None else KeyStore()
         self._pinning = Pinning(
             AcceptedBundles(self._keys.folder / ACCEPTED_FILE),
             accept_digest=accept_digest,
@@ -99,9 +108,7 @@ class Client:
         self._failure_written = False
         self._progress: Progress = progress if progress is not None else Silent()
         self._bundle: ClientBundle | None = None
-        self._circuits: dict[int, ClientCircuit] = {}
-        self._digests: dict[int, str] = {}
-        self._key_sets: list[KeySet] = []
+        self._prepared = PreparedKeys(self._transport, self._keys, self._progress)
         self._sent_again = -SENT_AGAIN_SECONDS
 
     def __enter__(self) -> Client:
@@ -146,12 +153,12 @@ class Client:
     @property
     def evaluation_key_bytes(self) -> int:
         """Size of this client's evaluation keys all together, once `prepare` has run."""
-        return sum(len(key_set.evaluation_keys) for key_set in self._key_sets)
+        return self._prepared.evaluation_key_bytes
 
     @property
     def prepared(self) -> bool:
         """Whether `prepare` has run: predictions need nothing but the evaluations."""
-        return len(self._circuits) == len(self.bundle.server_steps)
+        return len(self._prepared.circuits) == len(self.bundle.server_steps)
 
     def prepare(self) -> None:
         """Make or find the keys and upload their evaluation half, so that predictions can be timed alone.
@@ -162,27 +169,28 @@ class Client:
             ServiceError: If the upload fails.
         """
         with self._preparing:
-            sharing: dict[str, list[ServerStep]] = {}
-            for step in self.bundle.server_steps:
-                sharing.setdefault(step.circuit.key_set, []).append(step)
-            self._key_sets = [self._prepare_key_set(steps) for steps in sharing.values()]
+            self._prepared.prepare(self.bundle)
 
-    def predict(self, image: Path | str | Image, region: Region | None = None) -> Prediction:
+    def predict(self, image: Path | str | Image | FloatArray, region: Region | None = None) -> Prediction:
         """Return the answer for one picture.
 
         Args:
-            image: A file that `cryptml.images.load_image` reads, or a picture read already.
+            image: A file that `cryptml.images.load_image` reads; a picture read already; or its (rows, columns) pixels in [0, 1].
             region: What to look at; the largest centred square if None.
 
         Raises:
             ImageError: If picture or region is unusable; nothing has been sent then.
             CryptmlError: As `prepare`, or if the service fails.
         """
-        picture = image if isinstance(image, Image) else load_image(Path(image))
+        picture = picture_of(image)
         return self.predict_region(crop(picture, region or central_region(picture), self.bundle.front_end.side))
 
-    def predict_region(self, region: FloatArray) -> Prediction:
+    def predict_region(self, region: FloatArray, *, jobs: JobBook | None = None) -> Prediction:
         """Return the answer for (side, side) float32 pixels in [0, 1], already cropped and reduced.
+
+        Args:
+            region: The pixels.
+            jobs: Remembers the jobs of a client with ``background``, for a program that goes on where this one ended.
 
         Raises:
             SpotCheckFailed: If a spot check fails before it, or has failed: then nothing is asked any more.
@@ -201,11 +209,12 @@ class Client:
             except SpotCheckFailed:
                 self._write_down_failure()
                 raise
-            answer, evaluator = self._ask(region)
+            answer, evaluator = self._ask(region, jobs)
         named = self.bundle.positive
         positive = None if named is None else (named, float(answer.probabilities[self.bundle.classes.index(named)]))
         sent, received = evaluator.upload_bytes, evaluator.download_bytes
-        return Prediction(answer, self.bundle.split.letters, sent, received, asked, positive)
+        classes = tuple(self.bundle.classes)
+        return Prediction(answer, self.bundle.split.letters, sent, received, asked, positive, classes)
 
     def _write_down_failure(self) -> None:
         """Once; in vain where the folder cannot be written."""
@@ -220,29 +229,39 @@ class Client:
         """Spot checks that the service has passed so far."""
         return self._spot_checking.passed
 
-    def _ask(self, region: FloatArray) -> tuple[Answer, RemoteEvaluator]:
+    def _ask(self, region: FloatArray, jobs: JobBook | None = None) -> tuple[Answer, RemoteEvaluator]:
         try:
-            return self._ask_once(region)
+            return self._ask_once(region, jobs)
         except ServiceRefused as refusal:
             now = time.monotonic()
             if refusal.kind != UNKNOWN_KEYS or now - self._sent_again < SENT_AGAIN_SECONDS:
                 raise
             self._sent_again = now
         self.prepare()  # the service forgot the keys; it gets them once more
-        return self._ask_once(region)
+        return self._ask_once(region, jobs)
 
-    def _ask_once(self, region: FloatArray) -> tuple[Answer, RemoteEvaluator]:
-        evaluator = self._evaluator()
+    def _ask_once(self, region: FloatArray, jobs: JobBook | None) -> tuple[Answer, RemoteEvaluator]:
+        evaluator = self._evaluator(jobs)
         return run_split(self.bundle, region, evaluator), evaluator
 
     def predict_regions(
-        self, regions: Iterable[FloatArray], *, in_flight: int = 4
+        self,
+        regions: Iterable[FloatArray],
+        *,
+        in_flight: int = 4,
+        jobs: Callable[[int], JobBook] | None = None,
+        waiting: Callable[[ServiceError], None] | None = None,
     ) -> Iterator[Prediction | CryptmlError]:
         """Yield the answers for many regions in their order, several of them on their way at once.
+
+        A service that goes away is waited for as long as the client's patience lasts; a region whose connection broke is asked about
+        again, and may count twice against a quota.
 
         Args:
             regions: (side, side) float32 pixels in [0, 1] each; read as they are needed.
             in_flight: That are asked about at once, 1 to `MOST_IN_FLIGHT`.
+            jobs: Gives what remembers the jobs of a region, by its place from 0; see `predict_region`.
+            waiting: Told why, each time that the service is waited for.
 
         Yields:
             An answer, or the error that took its place: one that fails does not keep the others from theirs.
@@ -255,46 +274,25 @@ class Client:
             raise SettingError(f"{in_flight} pictures cannot be in flight; give 1 to {MOST_IN_FLIGHT}")
         if not self.prepared:
             self.prepare()
-        with ThreadPoolExecutor(in_flight, thread_name_prefix="cryptml") as threads:
-            waiting: deque[Future[Prediction]] = deque()
-            try:
-                for region in regions:
-                    waiting.append(threads.submit(self.predict_region, region))
-                    if len(waiting) >= in_flight:
-                        yield outcome_of(waiting.popleft())
-                while waiting:
-                    yield outcome_of(waiting.popleft())
-            finally:
-                for each in waiting:
-                    each.cancel()
 
-    def _evaluator(self) -> RemoteEvaluator:
+        def question(place: int, region: FloatArray) -> Callable[[], Prediction]:
+            ask = (
+                partial(self.predict_region, region)
+                if jobs is None
+                else partial(self.predict_region, region, jobs=jobs(place))
+            )
+            return partial(self._transport.persist, ask, waiting)
+
+        yield from outcomes((question(place, region) for place, region in enumerate(regions)), in_flight)
+
+    def _evaluator(self, jobs: JobBook | None) -> RemoteEvaluator:
         return RemoteEvaluator(
             self._transport,
             self.bundle.model,
-            self._circuits,
-            self._digests,
+            self._prepared.circuits,
+            self._prepared.digests,
             native=self._native,
             jobs=self._progress if self._background else None,
             job_seconds=self._timeout,
+            book=jobs,
         )
-
-    def _prepare_key_set(self, steps: list[ServerStep]) -> KeySet:
-        """Make or find the key set of the circuits that share it, and see to it that the service has its evaluation half."""
-        step, total = steps[0], len(self.bundle.server_steps)
-        numbers = ", ".join(str(each.index + 1) for each in steps)
-        name = f"segment{'s' if len(steps) > 1 else ''} {numbers} of {total}"
-        with self._progress.stage(f"opening keys for {name}"):
-            key_set = self._keys.load(step.circuit)
-        if key_set is None:
-            with self._progress.stage(f"making keys for {name}"):
-                key_set = KeySet.generate(step.circuit)
-                self._keys.save(step.circuit, key_set)
-        for each in steps:
-            self._circuits[each.index] = ClientCircuit(each.circuit, key_set)
-            self._digests[each.index] = key_set.digest
-        upload = KeyUpload(self._transport, self.bundle.model, step, key_set, self._progress)
-        if not upload.is_stored():
-            with self._progress.stage(f"uploading evaluation keys for {name}"):
-                upload.send()
-        return key_set

@@ -9,16 +9,18 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from cryptml.bundle import ServerStep
-from cryptml.errors import RangeError, ServiceError
+from cryptml.errors import RangeError, ServiceError, ServiceRefused
 from cryptml.fhe.client import ClientCircuit
 from cryptml.fhe.parameters import OVERHEAD_BYTES
 from cryptml.files import sha256
 from cryptml.networks.extent import IntArray
 from cryptml.runtime import Timings
 from cryptml_client.http.answers import OCTETS
-from cryptml_client.jobs import RemoteJob
+from cryptml_client.jobs import JobBook, RemoteJob
 from cryptml_client.progress import Progress
 from cryptml_client.transport import Transport
+
+UNKNOWN_JOB = "unknown-job"
 
 
 class RemoteEvaluator:
@@ -32,6 +34,7 @@ class RemoteEvaluator:
         native: Held while native code encrypts or decrypts, which is not safe in several threads.
         jobs: What is told of the progress of jobs; None for evaluations that are waited for in one request.
         job_seconds: For which a job is waited for.
+        book: Of the jobs, if another program is to find them; without it they are deleted when nobody waits for them any more.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class RemoteEvaluator:
         native: threading.Lock,
         jobs: Progress | None = None,
         job_seconds: float = 900.0,
+        book: JobBook | None = None,
     ) -> None:
         self._transport = transport
         self._model = model
@@ -52,6 +56,7 @@ class RemoteEvaluator:
         self._native = native
         self._jobs = jobs
         self._job_seconds = job_seconds
+        self._book = book
         self.upload_bytes = 0
         self.download_bytes = 0
 
@@ -95,13 +100,33 @@ class RemoteEvaluator:
             return self._transport.request(
                 "POST", path, content=ciphertext, headers=headers, limit=limit, kind=OCTETS, counts=True
             )
+        found = self._book.find(step.index) if self._book is not None else None
+        if found is not None:
+            try:
+                return self._fetch(RemoteJob(self._transport, {"job": found}), self._jobs, limit)
+            except ServiceRefused as refusal:
+                if refusal.kind != UNKNOWN_JOB:
+                    raise  # it is there no more: it expired, or its answer was fetched
         job = RemoteJob.submit(self._transport, path, ciphertext, headers)
+        if self._book is not None:
+            self._book.note(step.index, job.name)
+        return self._fetch(job, self._jobs, limit)
+
+    def _fetch(self, job: RemoteJob, progress: Progress, limit: int) -> tuple[bytes, Mapping[str, str]]:
+        """Wait for a job, and leave it at the service only where another program can find it: neither fetched nor refused."""
+        left = False
         try:
-            job.wait(self._jobs, self._job_seconds)
+            job.wait(progress, self._job_seconds)
             return job.result(limit)
-        finally:  # fetched, or not wanted any more: the service need not keep it, nor work on it
-            with suppress(ServiceError):
-                job.delete()
+        except (ServiceRefused, RangeError):
+            raise
+        except BaseException:
+            left = self._book is not None
+            raise
+        finally:
+            if not left:
+                with suppress(ServiceError):
+                    job.delete()
 
 
 def _evaluation_ms(server_timing: str) -> float:

@@ -176,7 +176,12 @@ def _ask(scanning: Scan, listener: Listener) -> list[TileAnswer]:
                 bar(len(answers))
     except SpotCheckFailed:  # there is nothing to go on from
         raise
-    except (CryptmlError, KeyboardInterrupt):
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"{len(answers)} of {scanning.total} squares are answered and kept in {scanning.journal}: the same command with `resume` asks "
+            "for the rest"
+        ) from None
+    except CryptmlError:
         if answers:
             listener.note(f"{len(answers)} of {scanning.total} squares are answered; `resume` goes on from there")
         raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from cryptml.errors import ServiceError, ServiceProtocolError, ServiceTimeout
 from cryptml_client.http.answers import JSON, OCTETS, parse
@@ -25,8 +25,23 @@ MOST_EXPECTED = 1e9
 """Seconds; a service that expects more says nothing."""
 
 
+class JobBook(Protocol):
+    """Remembers the jobs of one picture where another program finds them: they are left at the service when this one ends."""
+
+    def find(self, segment: int) -> str | None:
+        """Return the name of a segment's job that an earlier program asked for, None where there was none."""
+        ...
+
+    def note(self, segment: int, job: str) -> None:
+        """Remember a segment's job."""
+        ...
+
+
 class RemoteJob:
     """A job, as its client sees it.
+
+    Attributes:
+        name: At the service, 32 hexadecimal digits.
 
     Args:
         transport: To the service.
@@ -41,6 +56,7 @@ class RemoteJob:
         name = document.get("job") if isinstance(document, Mapping) else None
         if not isinstance(name, str) or len(name) != 32 or set(name) - set("0123456789abcdef"):
             raise ServiceProtocolError("the service answers with something that is no job; check the address")
+        self.name = name
         self._path = f"/v1/jobs/{name}"
 
     @classmethod

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cryptml.errors import ImageError, JournalError, RangeError
+from cryptml.errors import CryptmlError, ImageError, JournalError, RangeError
 from cryptml.files import sha256
 from cryptml.images import Image, Region, crop
 from cryptml.journal import Journal
+from cryptml.networks.boundary import FloatArray
 from cryptml_client.client import Client
 from cryptml_client.prediction import Prediction
 from cryptml_client.trust.spot_checking import SpotCheckFailed
@@ -119,6 +120,11 @@ class Scan:
             )
 
     @property
+    def journal(self) -> Path:
+        """The file that holds the answers so far."""
+        return self._path
+
+    @property
     def total(self) -> int:
         """Squares in all, answered or not."""
         return len(self._regions)
@@ -150,7 +156,7 @@ class Scan:
                     continue
                 square = crop(self._image, region, bundle.front_end.side)
                 try:
-                    answer = TileAnswer.of(region, self._client.predict_region(square))
+                    answer = TileAnswer.of(region, self._ask(square))
                 except SpotCheckFailed:
                     self.discard()  # none of the answers is one to go on from
                     raise
@@ -161,6 +167,13 @@ class Scan:
                 yield answer
         if impossible is not None and not any(step.circuit.approximate for step in bundle.server_steps):
             raise impossible  # such a network has no range to leave
+
+    def _ask(self, square: FloatArray) -> Prediction:
+        """Ask about a square; a service that goes away is waited for."""
+        (found,) = self._client.predict_regions([square], in_flight=1)
+        if isinstance(found, CryptmlError):
+            raise found
+        return found
 
     def discard(self) -> None:
         """Remove the journal: the answers are elsewhere, or not wanted any more."""

@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 
 import httpcore
 import httpx
-import tenacity
 
 from cryptml import __version__
 from cryptml.errors import (
@@ -32,7 +31,7 @@ from cryptml_client.http.connections import Connections
 from cryptml_client.http.deadlines import ending_at
 from cryptml_client.http.failures import Failures
 from cryptml_client.http.proxies import choose_proxy
-from cryptml_client.http.retries import pause_before_retry, was_put_off
+from cryptml_client.http.retries import retrying, was_put_off
 
 MAX_JSON_BYTES = 16 << 20
 
@@ -83,7 +82,7 @@ class Transport:
             _require_safe(token, parsed)
         self._url = str(parsed).rstrip("/")
         between = choose_proxy(parsed, proxy)
-        self._failures = Failures(self._url, between)
+        self._failures = Failures(self._url, between, with_token=token is not None)
         self._timeout = timeout_seconds
         self._patience = patience_seconds
         self.leaving = threading.Event()
@@ -152,7 +151,7 @@ class Transport:
             raise ServiceProtocolError(f"{self._url} answers HEAD {path} with a page of HTML; check the address")
         return True, 0
 
-    def persist(self, attempt: Callable[[], T]) -> T:
+    def persist(self, attempt: Callable[[], T], waiting: Callable[[ServiceError], None] | None = None) -> T:
         """Return what an attempt returns; where it fails in a way that may help itself, after another one, for as long as patience goes.
 
         The pauses are those that the service asks for, or grow, and are never quite the same: clients that failed together do not come
@@ -160,19 +159,12 @@ class Transport:
 
         Args:
             attempt: Safe to make again, whatever came of the last one.
+            waiting: Told what the last attempt failed with, before each pause.
 
         Raises:
             ServiceError: Of the last attempt.
         """
-        return self._retrying(self._is_retryable, self._patience)(attempt)
-
-    def _retrying(self, helps: Callable[[BaseException], bool], seconds: float) -> tenacity.Retrying:
-        return tenacity.Retrying(
-            retry=tenacity.retry_if_exception(helps),
-            stop=tenacity.stop_before_delay(seconds),
-            wait=pause_before_retry,
-            reraise=True,
-        )
+        return retrying(self._is_retryable, self._patience, waiting)(attempt)
 
     def _is_retryable(self, error: BaseException) -> bool:
         # An address where nothing ever answered is more likely wrong than away.
@@ -217,7 +209,7 @@ class Transport:
         send = partial(self._send, method, path, limit, content, headers, query, kind, end)
         if once:
             return send()
-        return self._retrying(was_put_off if counts else self._is_retryable, min(self._patience, within))(send)
+        return retrying(was_put_off if counts else self._is_retryable, min(self._patience, within))(send)
 
     def _send(
         self,

@@ -51,12 +51,16 @@ class KeyUpload:
         self._path = f"/v1/models/{model}/evaluation-keys/{keys.digest}"
         self._query = {"segment": step.index}
         self._circuit = sha256(step.circuit.client_specs)
-        self._data = keys.evaluation_keys
+        self._keys = keys
         self._progress = progress
         self._offset: int | None = None
         self._there = 0
         self._disagreements = 0
         self._most = part_bytes
+
+    @property
+    def _data(self) -> bytes:
+        return self._keys.evaluation_keys  # serialised for an upload alone, not for the question whether they are there
 
     def is_stored(self) -> bool:
         """Return whether the service has the keys; if not, learn how much of them.

@@ -27,25 +27,43 @@ class KeySet:
     Attributes:
         name: `CircuitSpec.key_set` of the circuits that they were made for.
         keys: Concrete's key set, secret keys included.
+        noted_digest: `digest`, where it is known from when they were made; compared when the evaluation keys are serialised.
     """
 
     name: str
     keys: fhe.Keys
+    noted_digest: str | None = None
 
     @staticmethod
     def generate(spec: CircuitSpec) -> KeySet:
-        """Make fresh keys; seconds to a minute, from the operating system's randomness.
+        """Make fresh keys; seconds to minutes, from the operating system's randomness.
+
+        Native code makes them, and signals wait for its end: `cryptml_client.keys.making` makes them in a process of its own.
 
         Raises:
             CircuitError: If the circuit's specification is not one that an honest build makes.
         """
-        client = _native_client(spec)
-        client.keygen(force=True)
-        return KeySet(spec.key_set, client.keys)
+        return KeySet.generate_native(spec.key_set, spec.parameters.native)
 
     @staticmethod
-    def deserialise(spec: CircuitSpec, data: bytes) -> KeySet:
+    def generate_native(name: str, native: bytes) -> KeySet:
+        """Make fresh keys as `generate`, for `CircuitParameters.native` of a circuit that was checked.
+
+        Raises:
+            CircuitError: If that is not one of Concrete's specifications.
+        """
+        client = _native_client(native, f"key set {name[:8]}")
+        client.keygen(force=True)
+        return KeySet(name, client.keys)
+
+    @staticmethod
+    def deserialise(spec: CircuitSpec, data: bytes, noted_digest: str | None = None) -> KeySet:
         """Read what `serialise` wrote.
+
+        Args:
+            spec: Of the circuit.
+            data: The keys.
+            noted_digest: Their `digest`, from whoever wrote them, which spares to serialise them once more for it.
 
         Raises:
             KeySetError: If it cannot be read.
@@ -53,7 +71,7 @@ class KeySet:
         from cryptml.fhe.concrete import fhe
 
         try:
-            return KeySet(spec.key_set, fhe.Keys.deserialize(data))
+            return KeySet(spec.key_set, fhe.Keys.deserialize(data), noted_digest)
         except (RuntimeError, ValueError) as error:
             raise KeySetError("the key file's content is malformed; delete it to make new keys") from error
 
@@ -63,8 +81,17 @@ class KeySet:
 
     @cached_property
     def evaluation_keys(self) -> bytes:
-        """The serialised evaluation keys, which the server gets: they compute, they do not decrypt."""
-        return self._serialise_evaluation_keys()
+        """The serialised evaluation keys, which the server gets: they compute, they do not decrypt.
+
+        Raises:
+            KeySetError: If they are others than were noted.
+        """
+        serialised = self._serialise_evaluation_keys()
+        if self.noted_digest is not None and hashlib.sha256(serialised).hexdigest() != self.noted_digest:
+            raise KeySetError(
+                "the key file was altered: it holds other evaluation keys than it says; delete it to make new keys"
+            )
+        return serialised
 
     @cached_property
     def digest(self) -> str:
@@ -72,6 +99,8 @@ class KeySet:
 
         Hundreds of megabytes are serialised for it and dropped again, so that they need not stand beside `serialise`.
         """
+        if self.noted_digest is not None:
+            return self.noted_digest
         return hashlib.sha256(self.__dict__.get("evaluation_keys") or self._serialise_evaluation_keys()).hexdigest()
 
     def _serialise_evaluation_keys(self) -> bytes:
@@ -94,7 +123,7 @@ class ClientCircuit:
         if keys.name != spec.key_set:
             raise KeySetError(f"the keys were made for another circuit than segment {spec.segment}; make new ones")
         self.spec = spec
-        self._client = _native_client(spec)
+        self._client = _native_client(spec.parameters.native, f"segment {spec.segment}")
         self._client.keys = keys.keys
 
     def takes(self, values: IntArray) -> bool:
@@ -153,14 +182,13 @@ class ClientCircuit:
         return self.spec.check_answer(self.spec.codec.decode(decrypted))
 
 
-def _native_client(spec: CircuitSpec) -> fhe.Client:
+def _native_client(native: bytes, what: str) -> fhe.Client:
     """Return Concrete's client for what was checked of a specification, written anew, never for the bytes that a service sent."""
     from cryptml.fhe.concrete import fhe
 
-    native = spec.parameters.native
     try:
         return fhe.Client(fhe.ClientSpecs.deserialize(native))
     except (RuntimeError, ValueError, TypeError, KeyError) as error:
         raise CircuitError(
-            f"the client specification of segment {spec.segment} is not one of Concrete's; build the bundle again"
+            f"the client specification of {what} is not one of Concrete's; build the bundle again"
         ) from error

@@ -1,9 +1,10 @@
-"""Concrete, imported without torch and z3: what this package uses of it comes from here.
+"""Concrete, imported without torch, z3 and other packages that compile: what this package uses of it comes from here.
 
 Concrete's Python front end imports torch for two functions that evaluate convolutions and pooling in the clear while a circuit is
 compiled, and z3 to find the widths of its integers then. Clients and workers compile nothing, their installations hold neither
 (docs/installing.md), and torch would be most of the time of the import and of its memory (`python -m benchmarks.concrete_import`).
-Nor is `pkg_resources` imported, by which the namespace `concrete` is declared: `pkgutil` does the same in no time.
+Nor are networkx, SciPy and jsonpickle imported before they are needed, which would be half of the rest; nor `pkg_resources`, by which the
+namespace `concrete` is declared: `pkgutil` does the same in no time.
 """
 
 from __future__ import annotations
@@ -17,20 +18,25 @@ from contextlib import contextmanager
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import module_from_spec
-from types import ModuleType
+from itertools import chain
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from cryptml.errors import CircuitError
 from cryptml.installations import advice
 
-LATE = {
-    "concrete.fhe.extensions.convolution": "torch",
-    "concrete.fhe.extensions.maxpool": "torch",
-    "concrete.fhe.mlir.processors.assign_bit_widths": "z3",
-    "concrete.fhe.representation.graph": "z3",
-    "concrete.fhe.representation.node": "z3",
+LATE: dict[str, tuple[str, ...]] = {
+    "concrete.fhe.compilation.server": ("jsonpickle",),
+    "concrete.fhe.compilation.utils": ("networkx",),
+    "concrete.fhe.extensions.convolution": ("torch",),
+    "concrete.fhe.extensions.maxpool": ("torch",),
+    "concrete.fhe.mlir.converter": ("networkx",),
+    "concrete.fhe.mlir.processors.assign_bit_widths": ("z3",),
+    "concrete.fhe.representation.graph": ("z3", "networkx", "scipy.special"),
+    "concrete.fhe.representation.node": ("z3",),
+    "concrete.fhe.tracing.tracer": ("networkx",),
 }
-"""Modules of Concrete, and what they import to compile with."""
+"""Modules of Concrete, and what they import that whoever encrypts or evaluates does not need."""
 
 
 class _Late:
@@ -64,13 +70,17 @@ def _needed(package: str) -> ModuleType:
 class _Loader(Loader):
     """Runs a module whose own import of a package gives something else; what other modules import stays as it is."""
 
-    def __init__(self, loader: Loader, late: _Late) -> None:
+    def __init__(self, loader: Loader, late: Mapping[str, _Late]) -> None:
         self._loader = loader
         self._late = late
 
     def exec_module(self, module: ModuleType) -> None:
         def found(name: str, *more: Any, **named: Any) -> Any:
-            return self._late if name == self._late.package else builtins.__import__(name, *more, **named)
+            late = self._late.get(name)
+            if late is None:
+                return builtins.__import__(name, *more, **named)
+            _, _, inner = name.partition(".")  # an import of a package's module gives the package
+            return SimpleNamespace(**{inner: late}) if inner else late
 
         module.__dict__["__builtins__"] = {**vars(builtins), "__import__": found}  # kept by what runs the module's code
         self._loader.exec_module(module)
@@ -83,17 +93,17 @@ class _Finder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        late = self._packages.get(LATE.get(fullname, ""))
-        spec = PathFinder.find_spec(fullname, path, target) if late is not None else None
-        if late is not None and spec is not None and spec.loader is not None:
+        late = {name: self._packages[name] for name in LATE.get(fullname, ()) if name in self._packages}
+        spec = PathFinder.find_spec(fullname, path, target) if late else None
+        if spec is not None and spec.loader is not None:
             spec.loader = _Loader(spec.loader, late)
         return spec
 
 
 @contextmanager
 def _without_what_compiles() -> Iterator[None]:
-    """Let Concrete's modules import torch and z3 later, unless they are here already."""
-    packages = {name: _Late(name) for name in set(LATE.values()) if name not in sys.modules}
+    """Let Concrete's modules import later what compiles, unless it is here already."""
+    packages = {name: _Late(name) for name in set(chain.from_iterable(LATE.values())) if name not in sys.modules}
     finder = _Finder(packages)
     sys.meta_path.insert(0, finder)
     try:

@@ -10,7 +10,7 @@ from cryptml.images.description import Description
 from cryptml.images.frames import FrameChoice
 from cryptml.images.image import Image, image_from_array
 from cryptml.images.limits import MAX_FILE_BYTES, MAX_PIXELS
-from cryptml.images.reading import describe_file, load_frames, load_image
+from cryptml.images.reading import describe_file, load_frames, load_image, picture_of
 from cryptml.images.regions import Region, brightest_region, central_region, crop, reduce_area
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "image_from_array",
     "load_frames",
     "load_image",
+    "picture_of",
     "reduce_area",
     "tile_breast",
 ]

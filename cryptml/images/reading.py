@@ -7,11 +7,13 @@ from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 
+import numpy as np
+
 from cryptml.errors import ImageError
 from cryptml.images.decoding.pool import DECODERS
 from cryptml.images.description import Description
 from cryptml.images.frames import FrameChoice
-from cryptml.images.image import Image
+from cryptml.images.image import Floats, Image, image_from_array
 from cryptml.images.kinds import kind_of
 
 
@@ -48,6 +50,17 @@ def load_image(path: str | PathLike[str], frame: FrameChoice | None = None) -> I
             raise ImageError("one picture is needed; choose one of its frames, or their brightest values")
         [places] = DECODERS.places(file, frame)
         return DECODERS.read(file, places)
+
+
+def picture_of(picture: str | PathLike[str] | Image | Floats) -> Image:
+    """Return a picture as it is, of (rows, columns) pixels in [0, 1], or of a file.
+
+    Raises:
+        ImageError: As `load_image` and `image_from_array`.
+    """
+    if isinstance(picture, Image):
+        return picture
+    return image_from_array(picture) if isinstance(picture, np.ndarray) else load_image(picture)
 
 
 def load_frames(path: str | PathLike[str], frame: FrameChoice | None = None) -> Iterator[tuple[int | None, Image]]:

@@ -35,6 +35,7 @@ class Child:
         memory_bytes: Killed when it holds more; None for no limit.
         environment: All of it but the threads; None for this process's own.
         failure: What is raised where it does not answer.
+        new_session: Whether signals to this process's group, such as Ctrl-C, leave it alone: its owner ends it.
 
     The process starts at once and imports while its owner does something else.
     """
@@ -47,13 +48,16 @@ class Child:
         memory_bytes: int | None = None,
         environment: Mapping[str, str] | None = None,
         failure: type[CryptmlError] = MeasurementError,
+        new_session: bool = False,
     ) -> None:
         self._module = module
         self._memory = memory_bytes
         self._failure = failure
         self._outgrown = 0
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 (a file, not a pipe that could fill; closed by `stop`)
-        self._process, self._connection = spawn(module, threads=threads, environment=environment, output=self._said)
+        self._process, self._connection = spawn(
+            module, threads=threads, environment=environment, output=self._said, new_session=new_session
+        )
         if memory_bytes is not None:
             threading.Thread(target=self._watch, daemon=True).start()
 
@@ -132,11 +136,15 @@ class Child:
         finally:
             watch.cancel()
 
-    def stop(self) -> None:
-        """End the process, in the middle of a request too; an idle one ends by itself when the connection closes."""
+    def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
+        """End the process, in the middle of a request too; an idle one ends by itself when the connection closes.
+
+        Args:
+            grace_seconds: What it gets for that.
+        """
         self._connection.close()
         try:
-            self._process.wait(GRACE_SECONDS)
+            self._process.wait(grace_seconds)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

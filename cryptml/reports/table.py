@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from cryptml.errors import printable
-from cryptml.fhe.settings import power
-from cryptml.networks.network import Network
-from cryptml.profiler.plan.listing import describe_layers
 from cryptml.splits import Side, Split
+
+if TYPE_CHECKING:
+    from cryptml.networks.network import Network
 
 STYLES = {Side.CLIENT: "bold cyan", Side.SERVER: "bold magenta"}
 UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -38,6 +38,8 @@ def plain_table(title: str, columns: Sequence[tuple[str, str]], rows: Sequence[S
 
 def network_table(network: Network, split: Split) -> Table:
     """Return the layers with output shape, bits, parameters, bootstraps and side."""
+    from cryptml.profiler.plan.listing import describe_layers  # here, because most tables need no network
+
     rows = [
         (
             row["name"],
@@ -114,6 +116,8 @@ def _span(names: Sequence[str]) -> str:
 
 def circuits_table(circuits: Iterable[Mapping[str, Any]]) -> Table:
     """Return what each circuit of a bundle costs, by its description in the manifest."""
+    from cryptml.fhe.settings import power
+
     rows = [
         (
             f"{circuit['start']}-{circuit['stop']}",

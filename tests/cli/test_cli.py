@@ -164,7 +164,10 @@ def test_build_serve_predict(picture: Path, tmp_path: Path, tiny_service: Any) -
     assert "stored there" in ok("keys", "make", "--server", tiny_service.url, "--keys", str(tmp_path / "keys")).replace(
         "\n", " "
     )
-    ok("keys", "delete", entry["key_set"], "--keys", str(tmp_path / "keys"))
+    (use,) = entry["uses"]
+    assert (use["service"], use["model"]) == (tiny_service.url, "tiny")
+    assert tiny_service.url in ok("keys", "list", "--keys", str(tmp_path / "keys"))
+    ok("keys", "delete", entry["key_set"], "--keys", str(tmp_path / "keys"), "--yes")
     assert json.loads(ok("keys", "list", "--keys", str(tmp_path / "keys"), "--json")) == []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import tomllib
 from importlib.metadata import PackageNotFoundError
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -143,7 +144,7 @@ def test_a_module_that_is_missed_later_is_named_with_its_extra(
     assert sentence in " ".join(capsys.readouterr().err.split())
 
 
-@pytest.mark.parametrize("package", sorted(set(concrete.LATE.values())))
+@pytest.mark.parametrize("package", sorted(set(chain.from_iterable(concrete.LATE.values()))))
 def test_what_stands_for_a_package_says_what_is_missing(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     late = concrete._Late(package)

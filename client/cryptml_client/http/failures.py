@@ -18,7 +18,9 @@ from cryptml.errors import (
 from cryptml_client.http.answers import JSON, TOO_LARGE, described, kind_of_head, media_type, refusal
 from cryptml_client.http.proxies import NONE, Proxy
 from cryptml_client.http.streams import Unreachable, Untrusted
+from cryptml_client.http.tokens import NO_TOKEN, REFUSED
 
+UNAUTHORISED = 401
 PROXY_AUTHENTICATION = 407
 UNAVAILABLE = (429, 502, 503, 504)
 """What a proxy in front, or the service in need, answers for a while."""
@@ -35,10 +37,12 @@ class Failures:
     Args:
         url: Its address.
         proxy: On the way to it; None for none.
+        with_token: Whether a token is sent to it.
     """
 
-    def __init__(self, url: str, proxy: Proxy | None) -> None:
+    def __init__(self, url: str, proxy: Proxy | None, *, with_token: bool = False) -> None:
         self._url = url
+        self._with_token = with_token
         self._proxy = proxy
         self._way = "" if proxy is None else f", through the proxy {proxy}"
 
@@ -130,11 +134,17 @@ class Failures:
             )
         if status == PROXY_AUTHENTICATION and self._proxy is not None:
             return self._proxy_refuses(status)
+        said: ServiceRefused | None
         if method == "HEAD" and 400 <= status < 600:  # has no body by definition
-            return ServiceRefused(
-                status, printable(answer.reason_phrase)[:200], what, answer.headers, kind=kind_of_head(answer)
-            )
-        said = refusal(answer, body)
+            title = printable(answer.reason_phrase)[:200]
+            said = ServiceRefused(status, title, what, answer.headers, kind=kind_of_head(answer))
+        else:
+            said = refusal(answer, body)
+        if (
+            said is not None and status == UNAUTHORISED
+        ):  # a service says the same whatever was sent, so that nobody learns by guessing
+            detail = REFUSED if self._with_token else NO_TOKEN
+            return ServiceRefused(status, said.title, detail, answer.headers, kind=said.kind)
         if said is not None:
             return said
         if status == TOO_LARGE:

@@ -3,12 +3,36 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import tenacity
 
-from cryptml.errors import (
-    ServiceRefused,
-)
+from cryptml.errors import ServiceError, ServiceRefused
+
+
+def retrying(
+    helps: Callable[[BaseException], bool], seconds: float, waiting: Callable[[ServiceError], None] | None = None
+) -> tenacity.Retrying:
+    """Return what makes an attempt again.
+
+    Args:
+        helps: Whether another attempt may, after an error.
+        seconds: In which the last attempt begins.
+        waiting: Told what an attempt failed with, before each pause.
+    """
+
+    def told(state: tenacity.RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome is not None else None
+        if waiting is not None and isinstance(error, ServiceError):
+            waiting(error)
+
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception(helps),
+        stop=tenacity.stop_before_delay(seconds),
+        wait=pause_before_retry,
+        before_sleep=told,
+        reraise=True,
+    )
 
 
 def was_put_off(error: BaseException) -> bool:

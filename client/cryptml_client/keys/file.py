@@ -10,9 +10,11 @@ import os
 import re
 import secrets
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -82,31 +84,20 @@ class KeySetFile:
         Raises:
             KeySetError: If others can, or it is none.
         """
-        try:
-            # A pipe under that name would hold whoever waits for it to be opened.
-            with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as stream:
-                mode = os.fstat(stream.fileno()).st_mode
-                if not stat.S_ISREG(mode):
-                    raise KeySetError(f"{path} is not a plain file; move it away to make new keys")
-                if mode & 0o077:
-                    raise KeySetError(
-                        f"{path} can be read by others (mode {mode & 0o077:03o} for them); run chmod 600 on it"
-                    )
-                magic = stream.readline(len(MAGIC))
-                line = stream.readline(MAX_HEAD_BYTES)
-                payload = stream.read()
-        except OSError as error:
-            raise KeySetError(f"{path} cannot be read ({error.strerror})") from error
-        foreign = f"{path.name} is not a key file of this version; delete it to make new keys"
-        if magic != MAGIC:
-            raise KeySetError(foreign)
-        try:
-            head = read_json(line, path.name, KeySetError)
-        except KeySetError as error:
-            raise KeySetError(foreign) from error
-        if not _is_head(head):
-            raise KeySetError(foreign)
-        return KeySetFile(path, head, payload)
+        with _opened(path) as stream:
+            head = _read_head(path, stream)
+            return KeySetFile(path, head, stream.read())
+
+    @staticmethod
+    def read_head(path: Path) -> tuple[dict[str, Any], int]:
+        """Return the head alone, and how many bytes follow it.
+
+        Raises:
+            KeySetError: As `read`.
+        """
+        with _opened(path) as stream:
+            head = _read_head(path, stream)
+            return head, os.fstat(stream.fileno()).st_size - stream.tell()
 
     @property
     def encrypted(self) -> bool:
@@ -165,6 +156,39 @@ def seal(key_set: str, evaluation_keys: str, payload: bytes, passphrase: Passphr
         head |= {"sha256": None, "cipher": cipher}
         payload = AESGCM(passphrase.key(salt)).encrypt(nonce, payload, key_set.encode())
     return MAGIC + json.dumps(head).encode() + b"\n", payload
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a plain file that only its owner can read."""
+    try:
+        # A pipe under that name would hold whoever waits for it to be opened.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as stream:
+            mode = os.fstat(stream.fileno()).st_mode
+            if not stat.S_ISREG(mode):
+                raise KeySetError(f"{path} is not a plain file; move it away to make new keys")
+            if mode & 0o077:
+                raise KeySetError(
+                    f"{path} can be read by others (mode {mode & 0o077:03o} for them); run chmod 600 on it"
+                )
+            yield stream
+    except OSError as error:
+        raise KeySetError(f"{path} cannot be read ({error.strerror})") from error
+
+
+def _read_head(path: Path, stream: BinaryIO) -> dict[str, Any]:
+    """Read magic and head, up to the payload."""
+    foreign = f"{path.name} is not a key file of this version; delete it to make new keys"
+    if stream.readline(len(MAGIC)) != MAGIC:
+        raise KeySetError(foreign)
+    try:
+        head = read_json(stream.readline(MAX_HEAD_BYTES), path.name, KeySetError)
+    except KeySetError as error:
+        raise KeySetError(foreign) from error
+    if not _is_head(head):
+        raise KeySetError(foreign)
+    found: dict[str, Any] = head
+    return found
 
 
 def _is_head(head: Any) -> bool:

@@ -7,24 +7,24 @@ same key parameters where a bundle asks to share keys: of any service.
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-from platformdirs import user_data_path
+from typing import TYPE_CHECKING
 
 from cryptml.errors import KeySetError
-from cryptml.fhe.circuit import CircuitSpec
-from cryptml.fhe.client import KeySet
 from cryptml.files import write_bytes
 from cryptml_client.keys.file import KeySetFile, Passphrase, WrongPassphrase, seal
+from cryptml_client.keys.folder import SUFFIX, KeyFolder, default_folder
 from cryptml_client.keys.folder_lock import LOCK_SECONDS, locked_folder
+from cryptml_client.keys.making import MadeKeys
 
-SUFFIX = ".keys"
+if TYPE_CHECKING:
+    from cryptml.fhe.circuit import CircuitSpec
+    from cryptml.fhe.client import KeySet
 
-_left = re.compile(r"\.[0-9a-f]{64}\.keys\.[a-z0-9_]{8}")
-"""How `write_bytes` names a key file until it is whole: what is so named while nobody writes was left by a program that was killed."""
+LEAST_DIGITS = 8
+"""Of a key set's name, to say which one is meant."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class KeyStore:
         lock_seconds: For which another program that writes into the folder is waited for.
 
     Raises:
-        KeySetError: If the passphrase is empty.
+        KeySetError: If the passphrase is empty, or there is no folder of the user's and none is given.
     """
 
     def __init__(
@@ -65,8 +65,8 @@ class KeyStore:
         self._folder = folder if folder is not None else default_folder()
         self._passphrase = Passphrase(passphrase) if passphrase is not None else None
         self._notify = notify if notify is not None else _discard_note
-        self._warned = False
         self._lock_seconds = lock_seconds
+        self._place = KeyFolder(self._folder, self._notify)
 
     @property
     def folder(self) -> Path:
@@ -80,7 +80,9 @@ class KeyStore:
             KeySetError: If the file is damaged, foreign, open to others, or locked by another passphrase; if it lies in the clear, there
                 is a passphrase, and it cannot be encrypted.
         """
-        self._examine()
+        from cryptml.fhe.client import KeySet  # here, because listing and deleting keys needs none of it
+
+        self._place.examine()
         path = self._path(spec)
         if not path.exists():
             self._encrypt_all()
@@ -88,11 +90,17 @@ class KeyStore:
         file = KeySetFile.read(path)
         if file.head["key_set"] != spec.key_set:
             raise KeySetError(f"{path.name} holds keys for another circuit; delete it to make new ones")
-        keys = KeySet.deserialise(spec, file.open(self._passphrase))
-        if keys.digest != file.head["evaluation_keys"]:
-            raise KeySetError(f"{path.name} was altered; delete it to make new keys")
+        keys = KeySet.deserialise(spec, file.open(self._passphrase), file.head["evaluation_keys"])
         self._encrypt_all()
         return keys
+
+    def require_writable(self) -> None:
+        """Refuse a folder that cannot be written now, rather than after keys were made for it.
+
+        Raises:
+            KeySetError: If it cannot be made or written, or others can write into it.
+        """
+        self._place.require_writable()
 
     def save(self, spec: CircuitSpec, keys: KeySet) -> Path:
         """Write keys for a circuit, mode 0600, whole or not at all.
@@ -101,11 +109,15 @@ class KeyStore:
             KeySetError: If they cannot be written, or are too large for one encrypted file.
         """
         digest = keys.digest  # before the payload, so that memory never holds both serialised
-        lines, payload = seal(spec.key_set, digest, keys.serialise(), self._passphrase)
+        return self.save_made(spec, MadeKeys(digest, keys.serialise()))
+
+    def save_made(self, spec: CircuitSpec, made: MadeKeys) -> Path:
+        """Write keys that were just made, as `save`."""
+        lines, payload = seal(spec.key_set, made.evaluation_keys, made.payload, self._passphrase)
         path = self._path(spec)
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._examine()
+            self._place.examine()
             with locked_folder(self._folder, self._lock_seconds):
                 self._write(path, lines, payload)
         except OSError as error:
@@ -121,24 +133,37 @@ class KeyStore:
         Raises:
             KeySetError: If one is damaged.
         """
-        self._examine()
-        for path in self._paths():
-            file = KeySetFile.read(path)
-            head = file.head
-            yield StoredKeys(path, head["key_set"], head["evaluation_keys"], file.encrypted, len(file.payload))
+        self._place.examine()
+        for path in self._place.paths():
+            head, size = KeySetFile.read_head(path)
+            yield StoredKeys(path, head["key_set"], head["evaluation_keys"], head["cipher"] is not None, size)
 
-    def delete(self, key_set: str) -> None:
-        """Delete a key set by its name, or all whose names begin so; damaged files too.
+    def find(self, key_set: str) -> Path | None:
+        """Return the file of the one key set that a name, or its first digits, means; damaged files too; None where there is none.
 
         Raises:
-            KeySetError: If there are none.
+            KeySetError: If it is too short to mean one, or several begin so.
         """
-        found = [path for path in self._paths() if key_set and path.name.startswith(key_set)]
-        if not found:
+        require_digits(key_set)
+        found = [path for path in self._place.paths() if path.name.startswith(key_set)]
+        if len(found) > 1:
+            raise KeySetError(f"{len(found)} key sets begin with {key_set}; give more digits of the one that is meant")
+        return found[0] if found else None
+
+    def delete(self, key_set: str) -> None:
+        """Delete a key set by its name, or how that begins; a damaged file too.
+
+        Raises:
+            KeySetError: If there is none, several begin so, or it is too short.
+        """
+        found = self.find(key_set)
+        if found is None:
             raise KeySetError(f"there is no key set {key_set!r} in {self._folder}; cryptml keys list shows them")
-        for path in found:
-            path.unlink()
-        self._remove_left()
+        try:
+            found.unlink()
+        except OSError as error:
+            raise KeySetError(f"{found} cannot be deleted ({error.strerror}); mend that and try again") from error
+        self._place.remove_left()
 
     def change_passphrase(self, new: str | None) -> int:
         """Encrypt every key file under another passphrase, or none.
@@ -156,8 +181,8 @@ class KeyStore:
             KeySetError: If there is no file, one does not open with the store's passphrase, or one cannot be written.
         """
         wanted = Passphrase(new) if new is not None else None
-        self._examine()
-        paths = self._paths()
+        self._place.examine()
+        paths = self._place.paths()
         if not paths:
             raise KeySetError(f"there are no keys in {self._folder}; cryptml keys make makes them")
         changed = 0
@@ -198,7 +223,7 @@ class KeyStore:
         """
         if self._passphrase is None:
             return
-        for path in self._paths():
+        for path in self._place.paths():
             try:
                 file = KeySetFile.read(path)
                 if file.encrypted:
@@ -228,42 +253,6 @@ class KeyStore:
             f"the keys in {path.name} lay in the clear and are encrypted now; their old blocks may remain on the disk until it reuses them"
         )
 
-    def _examine(self) -> None:
-        """Refuse a folder whose files others can replace, and remove what a killed program left in it."""
-        try:
-            mode = self._folder.stat().st_mode & 0o777
-        except OSError:
-            return  # there is none, or whoever reads in it says so
-        if mode & 0o022:
-            raise KeySetError(
-                f"{self._folder} can be written by others (mode {mode:03o}), who could replace the keys; run chmod 700 on it"
-            )
-        if mode & 0o055 and not self._warned:
-            self._warned = True
-            self._notify(
-                f"others can see which keys lie in {self._folder} (mode {mode:03o}), not the keys; chmod 700 keeps that from them"
-            )
-        self._remove_left()
-
-    def _remove_left(self) -> None:
-        try:
-            if not any(_left.fullmatch(name) for name in os.listdir(self._folder)):  # noqa: PTH208 (names are what is wanted)
-                return
-            with locked_folder(self._folder, seconds=0) as alone:
-                if not alone:
-                    return  # one of them is being written
-                for name in filter(_left.fullmatch, os.listdir(self._folder)):  # noqa: PTH208
-                    (self._folder / name).unlink()
-                    self._notify(
-                        f"{name} was removed: an interrupted program had left it, with keys or a part of them; its blocks may remain on "
-                        "the disk until it reuses them"
-                    )
-        except OSError as error:
-            raise KeySetError(
-                f"an interrupted program left keys in {self._folder} that cannot be removed ({error.strerror}); remove the files whose "
-                "names begin with a dot"
-            ) from error
-
     def _write(self, path: Path, *parts: bytes) -> None:
         """Write a file in place of the old one, and see to it that the old one is not found again after a crash."""
         write_bytes(path, *parts, mode=0o600)
@@ -273,16 +262,20 @@ class KeyStore:
         finally:
             os.close(descriptor)
 
-    def _paths(self) -> Sequence[Path]:
-        return sorted(path for path in self._folder.glob(f"*{SUFFIX}") if not path.name.startswith("."))
-
     def _path(self, spec: CircuitSpec) -> Path:
         return self._folder / f"{spec.key_set}{SUFFIX}"
 
 
-def default_folder() -> Path:
-    """Return where keys lie unless told otherwise."""
-    return user_data_path("cryptml") / "keys"
+def require_digits(key_set: str) -> None:
+    """Refuse a beginning of a key set's name that is too short to mean one.
+
+    Raises:
+        KeySetError: If it is.
+    """
+    if len(key_set) < LEAST_DIGITS:
+        raise KeySetError(
+            f"{key_set!r} has {len(key_set)} digits of a key set's name; give {LEAST_DIGITS} or more, as cryptml keys list shows them"
+        )
 
 
 def _discard_note(_: str) -> None:

@@ -72,7 +72,7 @@ def digest(
 
 def _accepted(keys: Path | None) -> AcceptedBundles:
     from cryptml_client import AcceptedBundles
-    from cryptml_client.keys.store import default_folder
+    from cryptml_client.keys.folder import default_folder
     from cryptml_client.trust.pinning import FILE
 
     return AcceptedBundles((keys if keys is not None else default_folder()) / FILE)

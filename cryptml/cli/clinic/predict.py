@@ -8,19 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cryptml.cli.console import ConsoleListener, Stages, bar, err, note, out, print_json
+from cryptml.cli.clinic.batch_options import BatchOptions
+from cryptml.cli.console import ConsoleListener, Stages, bar, err, note, out, print_json, say
 from cryptml.cli.options.acceptance import SpotChecks
 from cryptml.cli.options.connection import ConnectionOptions
 from cryptml.cli.options.groups import with_option_groups
 from cryptml.cli.options.pictures import PictureOptions
 from cryptml.cli.spelling import as_options
-from cryptml.errors import ImageError
-from cryptml.images import Region
-from cryptml.networks import load_network
-from cryptml.reports.table import bytes_text, milliseconds_text, plain_table
+from cryptml.errors import ImageError, printable
 
 if TYPE_CHECKING:
-    from cryptml_client.asking import PictureAnswer
+    from cryptml_client.batch.run import RunAnswer
 
 
 @with_option_groups
@@ -30,46 +28,55 @@ def predict(
     ],
     connection: ConnectionOptions,
     pictures: PictureOptions,
+    batch: BatchOptions,
     roi: Annotated[str | None, typer.Option(help="X,Y,SIZE in pixels; the largest centred square otherwise.")] = None,
     spot_checks: SpotChecks = 0.0,
     clear_check: Annotated[
         str | None, typer.Option(help="Network to compare with in the clear: a folder or a name.")
     ] = None,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for each answer.")] = 900.0,
-    background: Annotated[
-        bool, typer.Option("--background", help="Ask for jobs, which survive broken connections and restarts.")
-    ] = False,
-    in_flight: Annotated[int, typer.Option(min=1, max=256, help="Pictures asked about at once.")] = 1,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line and picture.")] = False,
 ) -> None:
     """Predict each picture: client layers here, server layers on ciphertexts; exit 1 if one fails."""
-    from cryptml_client.asking import PictureRequest, answer_pictures, read_pictures
+    from cryptml.images import Region
+    from cryptml.images.decoding.pool import DECODERS
+
+    settings = batch.settings({"roi": roi, "frame": pictures.frame, "clear_check": clear_check})
+    DECODERS.begin()  # it imports what decodes while this process imports what asks
+    from cryptml_client.asking import PictureRequest, read_pictures
+    from cryptml_client.batch.run import Run
+
+    from cryptml.networks import load_network
 
     region = Region.parse(roi) if roi is not None else None
     expected = load_network(clear_check) if clear_check is not None else None
     request = PictureRequest(images, pictures.frames, pictures.views, region)
     stages = Stages()
-    with connection.connect(stages, timeout_seconds=timeout, spot_checks=spot_checks, background=background) as client:
+    asking = {"timeout_seconds": timeout, "patience_seconds": batch.patience, "background": batch.background}
+    with connection.connect(stages, spot_checks=spot_checks, **asking) as client:
         asked = list(read_pictures(request, client.bundle.front_end.side, ConsoleListener()))
         readable = sum(not isinstance(each.square, ImageError) for each in asked)
         if readable:
             client.prepare()
-        stages.quiet = in_flight > 1
+        run = Run(client, asked, settings, expected=expected, listener=ConsoleListener(stages))
+        stages.quiet = len(asked) > 1
         failed = False
-        with bar("asking the service", readable) if in_flight > 1 else nullcontext((None, None)) as (shown, task):
-            for found in answer_pictures(client, asked, in_flight=in_flight, expected=expected):
+        with bar("asking the service", readable) if len(asked) > 1 else nullcontext((None, None)) as (shown, task):
+            for found in run.answers():
                 if shown is not None and task is not None and not isinstance(found.asked.square, ImageError):
                     shown.advance(task)
                 _report(found, json=json)
                 failed = failed or not found.as_it_should_be
         if spot_checks:
             note(f"{client.spot_checks_passed} spot checks were answered as the model's bundle says")
+    if settings.csv is not None and not json:
+        say(f"answers written to {settings.csv}; research use only, not a medical device")
     if failed:
         raise typer.Exit(1)
 
 
-def _report(found: PictureAnswer, *, json: bool) -> None:
-    document = found.to_json()
+def _report(found: RunAnswer, *, json: bool) -> None:
+    document = dict(found.document)
     error = document.get("error")
     if error is not None:
         document["error"] = as_options(error)
@@ -78,22 +85,17 @@ def _report(found: PictureAnswer, *, json: bool) -> None:
     if error is not None:
         err.print(f"error: {as_options(error)}", style="red", markup=False, soft_wrap=True)
     elif not json:
-        _show(found.asked.name, document)
+        out.print(printable(f"{found.asked.name}: {_line(document)}"), markup=False, soft_wrap=True)
 
 
-def _show(name: str, result: dict[str, Any]) -> None:
-    rows = [(stage.replace("_", " "), milliseconds_text(value)) for stage, value in result["timings_ms"].items()]
-    rows += [("sent", bytes_text(result["upload_bytes"])), ("received", bytes_text(result["download_bytes"]))]
-    rows.append(("picture", result["source"]))
-    if result["matches_clear"] is not None:
-        question = "the clear answer, up to rounding" if result["approximate"] else "equals the clear answer"
-        rows.append((question, "yes" if result["matches_clear"] else "NO"))
-    title = f"{name}: {result['label']} ({result['probability']:.3f}){_positive(result)}, split {result['split']}"
-    out.print(plain_table(title, [("stage", "left"), ("", "right")], rows))
-
-
-def _positive(result: dict[str, Any]) -> str:
-    """Name the positive class and its probability, where the network has one."""
-    if result["positive"] is None:
-        return ""
-    return f", probability of {result['positive']} {result['positive_probability']:.3f}"
+def _line(result: dict[str, Any]) -> str:
+    """Return label and probabilities by the names of their classes, and what a comparison found."""
+    label, positive = result["label"], result["positive"]
+    text = f"{label}, probability of {label} {result['probability']:.3f}"
+    if positive not in (None, label):
+        text += f", of {positive} {result['positive_probability']:.3f}"
+    if result["matches_clear"] is None:
+        return text
+    if not result["matches_clear"]:
+        return f"{text}; DIFFERS from the clear answer"
+    return f"{text}; {'the clear answer, up to rounding' if result['approximate'] else 'equals the clear answer'}"

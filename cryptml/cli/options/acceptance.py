@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cryptml.bundle.manifest import grouped
 from cryptml.cli.console import err, note
 from cryptml.reports.table import plain_table
 
@@ -47,6 +46,8 @@ def person() -> Confirm | None:
 
 def _confirm(bundle: ClientBundle, known: str | None) -> bool:
     from cryptml_client.trust.pinning import describe_bundle
+
+    from cryptml.bundle.manifest import grouped
 
     title = "A model that was not used before" if known is None else "The model has changed"
     digits = grouped(bundle.digest).split(" ")

@@ -14,6 +14,28 @@ from cryptml.cli.options.credentials import CaFile, PassphraseFile, ProxyAddress
 
 if TYPE_CHECKING:
     from cryptml_client import Client
+    from cryptml_client.transport import Transport
+
+REACH_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class ReachOptions:
+    """How services are reached that were used before."""
+
+    token_file: TokenFile = None
+    ca_file: CaFile = None
+    proxy: ProxyAddress = None
+
+    def transport(self, url: str) -> Transport:
+        """Return a connection to a service, which is to be closed.
+
+        Raises:
+            CryptmlError: If one of the options cannot be used.
+        """
+        from cryptml_client.transport import Transport
+
+        return Transport(url, REACH_SECONDS, read_token(self.token_file), ca_file=self.ca_file, proxy=self.proxy)
 
 
 @dataclass(frozen=True)

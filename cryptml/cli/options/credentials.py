@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from cryptml_client.http.tokens import TOKEN_VARIABLE
+from cryptml_client.keys.given import PASSPHRASE_VARIABLE
 
 from cryptml.errors import SettingError
 
-PASSPHRASE_VARIABLE = "CRYPTML_PASSPHRASE"  # noqa: S105 (a name)
 NEW_PASSPHRASE_VARIABLE = "CRYPTML_NEW_PASSPHRASE"  # noqa: S105 (a name)
-TOKEN_VARIABLE = "CRYPTML_TOKEN"  # noqa: S105 (a name)
 MAX_BYTES = 4096
 PassphraseFile = Annotated[
     Path | None,

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -62,7 +63,7 @@ class DecoderPool:
             NoPicture: If that is nothing that people look at.
             ImageError: If it cannot be read.
         """
-        return self._ask({"do": "describe", "path": str(path)}, lambda reply, _: _description(reply))
+        return self._ask({"do": "describe", "path": str(path.absolute())}, lambda reply, _: _description(reply))
 
     def listed(self, path: Path) -> list[tuple[str, ...]] | None:
         """Return the files that a DICOMDIR lists, as names of folders and of a file below its own; None for another file.
@@ -70,7 +71,7 @@ class DecoderPool:
         Raises:
             ImageError: If it cannot be read.
         """
-        return self._ask({"do": "listed", "path": str(path)}, lambda reply, _: _listed(reply))
+        return self._ask({"do": "listed", "path": str(path.absolute())}, lambda reply, _: _listed(reply))
 
     def places(self, path: Path, choice: FrameChoice | None) -> list[range]:
         """Return the frames of each picture that a choice makes of a file, their places from 0.
@@ -91,7 +92,15 @@ class DecoderPool:
             ImageError: If it cannot be read, or there are several and none was chosen.
         """
         chosen = None if places is None else [places[0], places[-1]]
-        return self._ask({"do": "read", "path": str(path), "places": chosen}, _picture)
+        return self._ask({"do": "read", "path": str(path.absolute()), "places": chosen}, _picture)
+
+    def begin(self) -> None:
+        """Start a process that will be needed: it imports while its owner does something else."""
+        with self._lock:
+            if self._idle:
+                return
+            with suppress(OSError):  # whoever reads a picture is told
+                self._idle.append(self._started())
 
     def close(self) -> None:
         """End the processes that nobody uses."""
@@ -131,6 +140,9 @@ class DecoderPool:
                 if child.alive and not child.says_more:
                     return child
                 child.stop()
+        return self._started()
+
+    def _started(self) -> Child:
         return Child(self._module, threads=1, environment=reduced_environment(), failure=ImageError)
 
     def _give_back(self, child: Child) -> None:

@@ -3,64 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import PIL.Image
 import pytest
-from cryptml_client import Client, Prediction, SpotCheckFailed
+from cryptml_client import Prediction, SpotCheckFailed
 from cryptml_client.asking import AskedPicture, PictureRequest, answer_pictures, read_pictures
 from cryptml_client.heat_map import PRIVATE, ScanRequest, scan_mammogram
+from cryptml_client.jobs import JobBook
 
 from cryptml.bundle import ClientBundle
-from cryptml.errors import CryptmlError, ImageError, JournalError, RangeError, ServiceTimeout, SettingError
+from cryptml.errors import ImageError, JournalError, RangeError, ServiceTimeout, SettingError
 from cryptml.images import Region
 from cryptml.images.study import ViewChoice
-from cryptml.listening import SilentListener
 from cryptml.networks import FloatArray, Network
 from cryptml.networks.rounding.envelope import matches_clear
-from cryptml.runtime import ClearEvaluator, run_split
 from cryptml.splits import Split
 from tests.conftest import BuildTiny
+from tests.service.client.clear_client import Heard, client_of
 
 SIDE = 8
-
-
-class ClearClient:
-    """What the calls use of a `Client`; ``errors`` take the place of answers, in their order, None for an answer."""
-
-    def __init__(self, bundle: ClientBundle, network: Network, errors: Iterable[CryptmlError | None] = ()) -> None:
-        self.bundle, self.prepared, self.asked = bundle, False, 0
-        self._network, self._errors = network, iter(errors)
-
-    def prepare(self) -> None:
-        self.prepared = True
-
-    def predict_region(self, region: FloatArray) -> Prediction:
-        self.asked += 1
-        error = next(self._errors, None)
-        if error is not None:
-            raise error
-        answer = run_split(self.bundle, region, ClearEvaluator(self._network))
-        return Prediction(answer, self.bundle.split.letters, 10, 20)
-
-    def predict_regions(self, regions: Iterable[FloatArray], *, in_flight: int) -> Iterator[Prediction | CryptmlError]:
-        assert in_flight == 1
-        for each in regions:
-            try:
-                yield self.predict_region(each)
-            except CryptmlError as error:
-                yield error
-
-
-class Heard(SilentListener):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
 
 
 @pytest.fixture(scope="module")
@@ -77,11 +41,6 @@ def folder(tmp_path: Path) -> Path:
         PIL.Image.fromarray(pixels).save(tmp_path / f"{name}.png")
     (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes()[:60])
     return tmp_path
-
-
-def client_of(bundle: ClientBundle, network: Network, *errors: CryptmlError | None) -> tuple[ClearClient, Client]:
-    found = ClearClient(bundle, network, errors)
-    return found, cast("Client", found)
 
 
 def read(folder: Path, **more: Any) -> list[AskedPicture]:
@@ -114,7 +73,11 @@ def test_an_answer_of_another_network_is_seen(folder: Path, bundle: ClientBundle
     stub, client = client_of(bundle, tiny)
     asked = read(folder)[:1]
     other = stub.predict_region
-    stub.predict_region = lambda region: other(1 - region)  # type: ignore[method-assign]
+
+    def inverted(region: FloatArray, *, jobs: JobBook | None = None) -> Prediction:
+        return other(1 - region, jobs=jobs)
+
+    stub.predict_region = inverted  # type: ignore[method-assign]
     (found,) = answer_pictures(client, asked, expected=tiny)
     assert (found.matches_clear, found.as_it_should_be) == (False, False)
 
@@ -187,6 +150,11 @@ def test_a_scan_that_breaks_off_goes_on(mammogram: Path, bundle: ClientBundle, t
         scan_mammogram(client, ScanRequest(mammogram, out), listener=heard)
     assert [note.partition(" of ")[0] for note in heard.notes] == ["2"]
     assert "`resume` goes on from there" in heard.notes[0]
+    _, client = client_of(bundle, tiny, KeyboardInterrupt())
+    with pytest.raises(
+        KeyboardInterrupt, match=r"2 of \d+ squares are answered and kept in .*: the same command with `resume`"
+    ):
+        scan_mammogram(client, ScanRequest(mammogram, out, resume=True))
     stub, client = client_of(bundle, tiny)
     found = scan_mammogram(client, ScanRequest(mammogram, out, resume=True))
     assert stub.asked == len(found.answers) - 2

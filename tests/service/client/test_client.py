@@ -43,6 +43,7 @@ def test_predictions_equal_the_clear_network(
             assert set(document) == {
                 "label",
                 "probability",
+                "probabilities",
                 "logits",
                 "split",
                 "timings_ms",
@@ -341,8 +342,15 @@ class TestKeyStore:
         store.save(circuit, keys)
         (entry,) = store.list()
         assert entry.evaluation_keys == keys.digest
-        with pytest.raises(KeySetError, match="there is no key set 'zz'"):
-            store.delete("zz")
+        with pytest.raises(KeySetError, match="there is no key set 'zzzzzzzz'"):
+            store.delete("zzzzzzzz")
+        with pytest.raises(KeySetError, match="has 7 digits of a key set's name; give 8 or more"):
+            store.delete(entry.key_set[:7])
+        other = entry.path.with_name(f"{entry.key_set[:8]}{'0' * 56}.keys")
+        other.write_bytes(b"damaged")
+        with pytest.raises(KeySetError, match="2 key sets begin with"):
+            store.delete(entry.key_set[:8])
+        store.delete(other.stem)
         store.delete(entry.key_set[:8])
         assert list(store.list()) == []
 

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,47 +28,16 @@ from cryptml.networks import FloatArray
 from cryptml.runtime import ClearEvaluator, run_split
 from cryptml.verification.local_service import local_service
 from tests.bounds import ENDS_SECONDS
+from tests.service.client.scripted import scripted
 
 BUSY = json.dumps({"title": "Too busy", "detail": "try later"}).encode()
 
 
-@contextmanager
-def scripted(*answers: tuple[int, bytes, dict[str, str]]) -> Iterator[tuple[str, list[str]]]:
-    """A service that gives these answers one after the other, and the last one for ever; gives its address and what it was asked."""
-    asked: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def handle_one(self) -> None:
-            status, body, headers = answers[min(len(asked), len(answers) - 1)]
-            asked.append(f"{self.command} {self.path}")
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            if status == 0:
-                self.connection.shutdown(socket.SHUT_RDWR)
-                return
-            self.send_response(status)
-            for name, value in {
-                "Content-Type": "application/json",
-                "Content-Length": str(len(body)),
-                **headers,
-            }.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_GET = do_POST = do_HEAD = do_DELETE = handle_one  # noqa: N815
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", asked
-    server.shutdown()
-    server.server_close()
-
-
 def test_a_busy_service_is_asked_again_when_it_says() -> None:
-    with scripted((503, BUSY, {"Retry-After": "1"}), (503, BUSY, {}), (200, b"{}", {})) as (url, asked):
+    with scripted((503, BUSY, {"Retry-After": "1"}), (503, BUSY, {"Retry-After": "0"}), (200, b"{}", {})) as (
+        url,
+        asked,
+    ):
         started = time.monotonic()
         with Transport(url, 10, patience_seconds=30) as transport:
             assert transport.get_json("/v1/models") == {}
@@ -142,7 +110,8 @@ def test_a_cancelled_client_deletes_its_job_and_closes(tmp_path: Path) -> None:
         evaluator = RemoteEvaluator(
             inner._transport, "tiny", {}, {0: "0"}, native=threading.Lock(), jobs=inner._progress
         )
-        inner.predict_region = lambda _: evaluator._ask(step, b"x")  # type: ignore[method-assign, assignment, return-value]
+        answer: Any = lambda _: evaluator._ask(step, b"x")  # noqa: E731
+        inner.predict_region = answer  # type: ignore[method-assign]
         anyio.run(ask, asking, asked)
         assert inner._transport._http.is_closed
         assert asked[-1] == f"DELETE {job}"

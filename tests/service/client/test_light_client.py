@@ -36,6 +36,8 @@ PROGRAM = """
 import json, sys
 before = set(sys.modules)
 import cryptml_client, cryptml.images
+for name in cryptml_client.__all__:
+    getattr(cryptml_client, name)
 names = {name for name in set(sys.modules) - before}
 print(json.dumps(sorted(names)))
 """

@@ -175,7 +175,7 @@ def test_list_and_delete_remove_it_too(folder: Path) -> None:
     assert (result.exit_code, left.exists()) == (0, False)
     left.write_bytes(b"secret")
     (path,) = folder.glob("*.keys")
-    assert runner.invoke(app, ["keys", "delete", path.name[:9], "--keys", str(folder)]).exit_code == 0
+    assert runner.invoke(app, ["keys", "delete", path.name[:9], "--keys", str(folder), "--yes"]).exit_code == 0
     assert list(folder.iterdir()) == []
 
 

@@ -1,0 +1,1 @@
+"""Many pictures in one run that can be interrupted, and the table of their answers."""
