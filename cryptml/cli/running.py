@@ -12,9 +12,12 @@ import typer
 from rich.text import Text
 
 from cryptml.cli.console import err
-from cryptml.cli.spelling import told
+from cryptml.cli.spelling import as_options, told
 from cryptml.errors import CryptmlError, printable
 from cryptml.installations import advice, extra_of
+
+INTERRUPTED = 130
+"""As shells have it for SIGINT."""
 
 
 def run_app(app: typer.Typer) -> None:
@@ -36,8 +39,13 @@ def run_app(app: typer.Typer) -> None:
         _leave("memory does not suffice; close other programs or use a smaller network", 1)
     except ModuleNotFoundError as error:
         _leave(_missing(error.name or str(error)), 1)
-    except KeyboardInterrupt:
-        _leave("interrupted", 130)
+    except KeyboardInterrupt as stop:
+        _leave(_interrupted(stop), INTERRUPTED)
+    except SystemExit as left:  # typer leaves by itself, without a word, where it is interrupted
+        stopped = _interruption(left)
+        if stopped is None:
+            raise
+        _leave(_interrupted(stopped), INTERRUPTED)
 
 
 def _missing(module: str) -> str:
@@ -46,6 +54,19 @@ def _missing(module: str) -> str:
     if extra is None:
         return f"the package {package} is missing; install CRYPTML with its dependencies again"
     return f"the package {package} of the installation cryptml[{extra}] is missing; {advice(extra)}"
+
+
+def _interruption(error: BaseException) -> KeyboardInterrupt | None:
+    """Return the interruption that an error came of, None where it came of something else."""
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, KeyboardInterrupt):
+        found = found.__cause__ or found.__context__
+    return found
+
+
+def _interrupted(stop: KeyboardInterrupt) -> str:
+    """Return one line: what is kept and how to go on, where the interrupted work said so."""
+    return as_options(f"interrupted; {stop}" if stop.args else "interrupted")
 
 
 def _interrupt(_number: int, _frame: object) -> NoReturn:

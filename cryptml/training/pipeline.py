@@ -20,6 +20,7 @@ from cryptml.networks.checkpoint import save_checkpoint
 from cryptml.networks.front_ends import FrontEnd
 from cryptml.networks.network import Network
 from cryptml.networks.storage import NETWORK_FILE, save_network
+from cryptml.training.checkpoints.session import head_of, unfinished
 from cryptml.training.cross_validation import CrossValidation, cross_validate, prepare_folds
 from cryptml.training.evaluation.fidelity import Fidelity, measure_fidelity
 from cryptml.training.evaluation.measures import Evaluation, evaluate_probabilities
@@ -62,33 +63,45 @@ class TrainingResult:
 
 
 def train(
-    request: TrainingRequest, out: Path, *, force: bool = False, listener: Listener | None = None
+    request: TrainingRequest,
+    out: Path,
+    *,
+    force: bool = False,
+    resume: bool = False,
+    listener: Listener | None = None,
 ) -> TrainingResult:
     """Train on a data set's training subset, choose the epoch by its validation subset, evaluate on its test subset.
+
+    Until it is finished, its state is kept in a folder beside ``out``, whose name ends in ``.unfinished``.
 
     Args:
         request: What to train, and how.
         out: Folder for the network; made where it is missing.
         force: Replace a network that is there.
+        resume: Go on with an interrupted training of the same, to the same result; begin where there is none.
         listener: Hears of decisions and progress.
 
     Raises:
         SettingError: If the folder holds a network, or what is asked for does not go together.
         DatasetError: If the data cannot be loaded, or lack what the training needs.
         NetworkError: If the network cannot be cut or compiled, or diverges.
+        JournalError: If an unfinished training is there and ``resume`` is not asked for, or it is of something else, or damaged.
+        Interrupted: At Ctrl-C or SIGTERM, with what was kept.
     """
     if (out / NETWORK_FILE).exists() and not force:
         raise SettingError(f"{out} holds a network; choose another folder or pass `force` to replace it")
     listener = listener if listener is not None else SilentListener()
-    with as_training_wants_it():
-        architecture = load_architecture(request.network)
-        settings = request.settings(recipe(architecture))
-        out.mkdir(parents=True, exist_ok=True)  # now rather than after the training
+    architecture = load_architecture(request.network)
+    settings = request.settings(recipe(architecture))
+    with as_training_wants_it(), unfinished(out, resume=resume) as checkpoints:
         data = load_data(request.dataset, architecture.side, request.patients_from_name, listener)
         data = data if request.positive is None else data.with_positive(request.positive)
         settings = request.augmented(settings, data.augmentation)
         description = DataDescription.of(data)
         _tell(description, settings, listener, chosen=request.positive is not None)
+        checkpoints.begin(head_of(request, architecture, settings, data))
+        if checkpoints.epochs:
+            listener.remark(f"going on after {checkpoints.epochs} finished epochs")
         examples = make_examples(data, architecture.front_end, settings, listener)
         validated = _cross_validated(request, architecture, examples, settings, listener)
         trained = _trained(architecture, examples, settings, listener)
@@ -174,6 +187,7 @@ def _write(
     description: DataDescription,
 ) -> None:
     out = result.folder
+    out.mkdir(parents=True, exist_ok=True)
     save_network(trained.network, out, architecture=architecture.spec)
     if architecture.is_design:
         write_bytes(out / DESIGN_FILE, Path(request.network).read_bytes())
