@@ -51,9 +51,7 @@ def build_bundle(
     progress: BuildProgress | None = None,
     measure: Measure | None = None,
 ) -> ServerBundle:
-    """Write ``out/client`` and ``out/server``: beside, and put there whole once all of it is finished.
-
-    A service that serves what was there goes on with what it loaded; it takes the new bundle when it is started again.
+    """Write ``out/client`` and ``out/server``: beside, and put there whole once all of it is finished (`cryptml.bundle.placing`).
 
     Args:
         network: What to deploy.

@@ -25,7 +25,7 @@ from cryptml.training.cross_validation import CrossValidation, cross_validate, p
 from cryptml.training.evaluation.fidelity import Fidelity, measure_fidelity
 from cryptml.training.evaluation.measures import Evaluation, evaluate_probabilities
 from cryptml.training.evaluation.study import FIGURES_FILE
-from cryptml.training.examples import Examples, predict_program
+from cryptml.training.examples import Examples, predict_program, require_training_subsets
 from cryptml.training.model_card import ModelCard, describe_layers, render_model_card
 from cryptml.training.progress import EpochProgress
 from cryptml.training.qat import TrainedNetwork, train_network
@@ -97,6 +97,7 @@ def train(
         data = load_data(request.dataset, architecture.side, request.patients_from_name, listener)
         data = data if request.positive is None else data.with_positive(request.positive)
         settings = request.augmented(settings, data.augmentation)
+        require_training_subsets(data)
         description = DataDescription.of(data)
         _tell(description, settings, listener, chosen=request.positive is not None)
         checkpoints.begin(head_of(request, architecture, settings, data))
@@ -144,7 +145,7 @@ def _trained(
 ) -> TrainedNetwork:
     total = settings.epochs + (teacher_epochs(settings) if settings.distil else 0)
     with _epochs(listener, f"training {architecture.name}", total) as progress:
-        return train_network(architecture, examples.subset("train"), examples.subset("validation"), settings, progress)
+        return train_network(architecture, *examples.for_training(), settings, progress)
 
 
 def _judged(
