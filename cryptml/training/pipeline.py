@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +19,7 @@ from cryptml.networks.architectures.registry import DESIGN_FILE, Architecture, l
 from cryptml.networks.checkpoint import save_checkpoint
 from cryptml.networks.front_ends import FrontEnd
 from cryptml.networks.network import Network
+from cryptml.networks.shipped import DEFAULT_SPLITS, FOR_TESTS, FOR_TESTS_SAID
 from cryptml.networks.storage import NETWORK_FILE, save_network
 from cryptml.training.checkpoints.session import head_of, unfinished
 from cryptml.training.cross_validation import CrossValidation, cross_validate, prepare_folds
@@ -93,19 +94,22 @@ def train(
     listener = listener if listener is not None else SilentListener()
     architecture = load_architecture(request.network)
     settings = request.settings(recipe(architecture))
+    name = request.named(out, architecture.name)
     with as_training_wants_it(), unfinished(out, resume=resume) as checkpoints:
         data = load_data(request.dataset, architecture.side, request.patients_from_name, listener)
         data = data if request.positive is None else data.with_positive(request.positive)
         settings = request.augmented(settings, data.augmentation)
         require_training_subsets(data)
         description = DataDescription.of(data)
+        _tell_of_name(name, architecture, listener)
         _tell(description, settings, listener, chosen=request.positive is not None)
-        checkpoints.begin(head_of(request, architecture, settings, data))
+        checkpoints.begin({"name": name, **head_of(request, architecture, settings, data)})
         if checkpoints.epochs:
             listener.remark(f"going on after {checkpoints.epochs} finished epochs")
         examples = make_examples(data, architecture.front_end, settings, listener)
         validated = _cross_validated(request, architecture, examples, settings, listener)
         trained = _trained(architecture, examples, settings, listener)
+        trained = replace(trained, network=replace(trained.network, name=name))
         result = _judged(trained, data, examples, request, settings, validated, out)
         _write(result, trained, architecture, request, settings, description)
     _warn_of_chance(result, listener)
@@ -200,7 +204,9 @@ def _write(
         front_end=architecture.front_end,
         layers=describe_layers(trained.network),
         data=description,
-        command=request.command_line(settings, DESIGN_FILE if architecture.is_design else request.network),
+        command=request.command_line(
+            settings, DESIGN_FILE if architecture.is_design else request.network, trained.network.name
+        ),
         settings=settings,
         fidelity=result.fidelity,
         figures=result.figures,
@@ -209,6 +215,17 @@ def _write(
         date=datetime.now(UTC).date().isoformat(),
     )
     write_bytes(out / CARD_FILE, render_model_card(card).encode())
+
+
+def _tell_of_name(name: str, architecture: Architecture, listener: Listener) -> None:
+    """Say what services and clients will call the network, and whether its architecture is worth the time."""
+    listener.remark(f"the network's name is {name}; choose another with `name`")
+    if name in DEFAULT_SPLITS:
+        listener.note(
+            f"a shipped network is called {name} too; leave out `name`, or choose another, to tell them apart"
+        )
+    if architecture.spec in FOR_TESTS:
+        listener.note(f"{architecture.spec} {FOR_TESTS_SAID}; choose another `network` for answers that count")
 
 
 def _tell(data: DataDescription, settings: TrainingSettings, listener: Listener, *, chosen: bool) -> None:
