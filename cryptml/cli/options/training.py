@@ -66,7 +66,8 @@ class TrainingOptions:
     p_error: Annotated[
         float,
         typer.Option(
-            help="Probability that one programmable bootstrap fails in circuits whose answers are simulated; trains the same."
+            help="Probability that one programmable bootstrap fails in circuits whose answers are simulated; trains the same.",
+            show_default="2^-40",
         ),
     ] = DEFAULT_P_ERROR
     folds: Annotated[
