@@ -30,6 +30,7 @@ def train(
     network: str = "reference",
     *,
     force: bool = False,
+    resume: bool = False,
     listener: Listener | None = None,
     **options: Unpack[TrainArguments],
 ) -> TrainingResult:
@@ -40,6 +41,7 @@ def train(
         out: Folder for the network.
         network: An architecture's name, a design's ``.json`` file, or ``module:function``.
         force: Replace a network that is there.
+        resume: Go on with a training of the same that was interrupted; begin where there is none.
         listener: Hears of decisions and progress; nobody does if None.
         options: See `cryptml.arguments.TrainArguments`: ``epochs``, ``folds``, ``seed`` and so on.
 
@@ -50,7 +52,8 @@ def train(
     from cryptml.training.pipeline import train as train_network
     from cryptml.training.request import TrainingRequest
 
-    return train_network(TrainingRequest(dataset, network, **options), Path(out), force=force, listener=listener)
+    request = TrainingRequest(dataset, network, **options)
+    return train_network(request, Path(out), force=force, resume=resume, listener=listener)
 
 
 def profile(

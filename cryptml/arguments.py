@@ -31,6 +31,7 @@ class TrainArguments(TypedDict, total=False):
         p_error: Probability that one programmable bootstrap fails in circuits whose answers are simulated; trains the same.
         folds: Of a cross-validation beside the training, per patient where known; 0 for none.
         patients_from_name: Of ``folder:PATH``: a regular expression whose first group is the patient in a file's name.
+        name: What services and clients call the network, 1 to 64 lower-case letters, digits and dashes; that of the folder if None.
     """
 
     seed: int
@@ -45,6 +46,7 @@ class TrainArguments(TypedDict, total=False):
     p_error: float
     folds: int
     patients_from_name: str | None
+    name: str | None
 
 
 class ProfileArguments(TypedDict, total=False):

@@ -1,8 +1,8 @@
-"""How long work reports what it does, to a terminal, a notebook or not at all."""
+"""How long work reports what it does, to a terminal, a notebook or not at all, and what it kept where it is interrupted."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
@@ -68,3 +68,25 @@ class SilentListener:
 
 def _unheard(done: int, total: int | None = None, what: str | None = None) -> None:
     """Discard it."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A `KeyboardInterrupt` whose text says what was kept and how to go on; attributes stand in it as in a `CryptmlError`."""
+
+
+@contextmanager
+def saying(kept: str | Callable[[], str]) -> Iterator[None]:
+    """Let an interruption of the block say what was kept; one that says so already stays as it is.
+
+    Args:
+        kept: What the command line says behind "interrupted; ", or what returns it.
+
+    Raises:
+        Interrupted: In the place of a `KeyboardInterrupt`.
+    """
+    try:
+        yield
+    except Interrupted:
+        raise
+    except KeyboardInterrupt as error:
+        raise Interrupted(kept if isinstance(kept, str) else kept()) from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from cryptml.bundle.client import SCHEMA as CLIENT_SCHEMA
 from cryptml.bundle.client import WEIGHTS_FILE, circuit_file
 from cryptml.bundle.manifest import MANIFEST, created_with, describe_files
+from cryptml.bundle.placing import place
 from cryptml.bundle.server import SCHEMA as SERVER_SCHEMA
 from cryptml.bundle.server import ServerBundle, circuit_folder_name
 from cryptml.bundle.spot_checks import FILE as SPOT_CHECKS_FILE
@@ -51,7 +51,7 @@ def build_bundle(
     progress: BuildProgress | None = None,
     measure: Measure | None = None,
 ) -> ServerBundle:
-    """Write ``out/client`` and ``out/server``.
+    """Write ``out/client`` and ``out/server``: beside, and put there whole once all of it is finished (`cryptml.bundle.placing`).
 
     Args:
         network: What to deploy.
@@ -78,9 +78,9 @@ def build_bundle(
     _require_free(out, force=force)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as name:
-        work = Path(name)
-        (work / "client").mkdir()
-        (work / "server").mkdir()
+        work = Path(name) / "new"
+        for half in ("client", "server"):
+            (work / half).mkdir(parents=True)
         specs: list[CircuitSpec] = []
         memory: list[Mapping[str, int] | None] = []
         by_segment = {**dict.fromkeys(split.server_segments, settings), **(chosen or {})}
@@ -95,16 +95,8 @@ def build_bundle(
             _write_spot_checks(work / "client", network, split, spot_checks, specs)
         manifest = _write_client(work / "client", network, split, specs)
         _write_server(work / "server", network, split, specs, sha256(manifest), memory)
-        _replace(out, work)
+        place(work, out, Path(name) / "old")
     return ServerBundle.load(out)
-
-
-def _replace(out: Path, work: Path) -> None:
-    if out.exists():
-        shutil.rmtree(out)
-    out.mkdir()
-    for half in ("client", "server"):
-        (work / half).replace(out / half)
 
 
 def _write_spot_checks(folder: Path, network: Network, split: Split, count: int, specs: list[CircuitSpec]) -> None:

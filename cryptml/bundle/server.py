@@ -10,6 +10,8 @@ from typing import Any
 from cryptml.bundle.manifest import MANIFEST, check_files, require_same_toolchain
 from cryptml.errors import BundleError
 from cryptml.files import MAX_JSON_BYTES, parse_json, read_bounded, sha256
+from cryptml.networks.kinds import BUNDLE, mistaken
+from cryptml.networks.storage import shipped_networks
 
 SCHEMA = "server-bundle.schema.json"
 
@@ -73,8 +75,14 @@ class ServerBundle:
         Raises:
             BundleError: If either half is missing, altered or of another version, or they do not belong together.
         """
+        wrong = mistaken(folder, BUNDLE)
+        if wrong is not None:
+            raise BundleError(wrong)
         if not folder.is_dir():
-            raise BundleError(f"there is no bundle at {folder}; build one with cryptml build")
+            shipped = str(folder) in shipped_networks()
+            network = str(folder) if shipped else "NETWORK"
+            what = f"{folder} is a shipped network, not a bundle" if shipped else f"there is no bundle at {folder}"
+            raise BundleError(f"{what}; build one with cryptml build {network} --out BUNDLE")
         manifest = read_bounded(folder / "server" / MANIFEST, MAX_JSON_BYTES, BundleError)
         document = parse_json(manifest, SCHEMA, "the server bundle's manifest", BundleError)
         require_same_toolchain(document["created_with"])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -29,6 +31,9 @@ from cryptml.listening import Bar
 PIPED_WIDTH = 200
 """Columns where stdout is no terminal: wider than any table of ours, so that none is cut in a file or a pipe."""
 
+LINE_SECONDS = 30.0
+"""Between two lines about long work, where stderr is no terminal."""
+
 out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDTH)
 err = Console(stderr=True, highlight=False)
 
@@ -47,6 +52,64 @@ def print_json(document: Any) -> None:
     """Write one JSON document on one line to stdout, whatever the terminal's width."""
     out.file.write(json.dumps(document, allow_nan=False) + "\n")
     out.file.flush()
+
+
+class Lines:
+    """In a bar's place where nobody watches live: a line from time to time, whether anything is heard or not.
+
+    Args:
+        what: Is done.
+        total: Steps; None where they are not known.
+    """
+
+    def __init__(self, what: str, total: float | None = None) -> None:
+        self._what, self._done, self._total = what, 0.0, total
+        self._began = time.monotonic()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._speak, daemon=True)
+
+    def __enter__(self) -> Lines:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def update(
+        self,
+        _task: object = None,
+        *,
+        completed: float | None = None,
+        total: float | None = None,
+        advance: float | None = None,
+        description: str | None = None,
+    ) -> None:
+        """Hear of steps, as `rich.progress.Progress.update` does."""
+        self._what = self._what if description is None else description
+        self._total = self._total if total is None else total
+        self._done = (self._done if completed is None else completed) + (advance or 0)
+
+    def advance(self, _task: object = None, advance: float = 1) -> None:
+        """Hear of further steps, as `rich.progress.Progress.advance` does."""
+        self._done += advance
+
+    @property
+    def line(self) -> str:
+        """What is done, how much of it, and about how long the rest takes."""
+        passed = time.monotonic() - self._began
+        if not self._total:
+            return f"{self._what}: {_span(passed)} so far ..."
+        left = f", about {_span(passed / self._done * (self._total - self._done))} left" if self._done else ""
+        return f"{self._what}: {self._done:g} of {self._total:g} after {_span(passed)}{left} ..."
+
+    def _speak(self) -> None:
+        while not self._over.wait(LINE_SECONDS):
+            err.print(printable(self.line), style="dim", markup=False, soft_wrap=True)
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 class Stages:
@@ -68,7 +131,8 @@ class Stages:
             return
         if not err.is_terminal:
             err.print(f"{what} ...", style="dim", markup=False)
-            yield
+            with Lines(what):
+                yield
             return
         with Progress(
             SpinnerColumn(),
@@ -137,8 +201,12 @@ class ConsoleListener:
 
 
 @contextmanager
-def bar(what: str, total: int) -> Iterator[tuple[Progress, Any]]:
-    """Show a progress bar on stderr; gives the progress and its task."""
+def bar(what: str, total: int) -> Iterator[tuple[Any, Any]]:
+    """Show a progress bar on stderr, or `Lines` where that is no terminal; gives the progress and its task."""
+    if not err.is_terminal:
+        with Lines(what, total) as lines:
+            yield lines, 0
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -9,6 +9,7 @@ from cryptml.errors import NetworkError
 from cryptml.files import MAX_JSON_BYTES, parse_json, read_bounded, sha256, to_json_bytes, write_bytes
 from cryptml.networks.boundary import Boundary
 from cryptml.networks.front_ends import restore_front_end
+from cryptml.networks.kinds import NETWORK, mistaken
 from cryptml.networks.network import Network
 from cryptml.networks.tensors import MAX_WEIGHTS_BYTES, layer_entries, pack_layers, unpack_layers
 
@@ -34,7 +35,8 @@ def resolve_network(name_or_folder: str | Path) -> Path:
     folder = Path(name_or_folder)
     if not (folder / NETWORK_FILE).is_file():
         raise NetworkError(
-            f"{str(name_or_folder)!r} is neither a shipped network ({', '.join(shipped_networks())}) nor a folder with a "
+            mistaken(folder, NETWORK)
+            or f"{str(name_or_folder)!r} is neither a shipped network ({', '.join(shipped_networks())}) nor a folder with a "
             f"{NETWORK_FILE}; train one with cryptml train"
         )
     return folder

@@ -13,6 +13,7 @@ from cryptml.errors import printable
 from cryptml.profiler.plan.choice import Choice
 from cryptml.profiler.plan.costs import Link
 from cryptml.profiler.plan.sharing import answers_won
+from cryptml.profiler.plan.spread import spread_text
 from cryptml.reports.table import bytes_text, duration_text, plain_table, split_text
 from cryptml.splits import Split
 
@@ -65,6 +66,8 @@ def summary_table(document: Mapping[str, Any]) -> Table:
             f"{names[name]} {error['median']:.1%}, worst {error['worst']:.1%}" for name, error in fit["errors"].items()
         ]
         rows.append(("estimates", f"median error of {'; '.join(judged)} on {fit['points']} measured ones"))
+    spread = spread_text(document)
+    rows += [("spread", spread)] if spread is not None else []
     cells = [(name, printable(text)) for name, text in rows]
     table = plain_table(f"Profile of network {document['network']['name']}", [("", "left"), ("", "left")], cells)
     table.show_header = False

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich import box
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -16,12 +17,43 @@ if TYPE_CHECKING:
     from cryptml.networks.network import Network
 
 STYLES = {Side.CLIENT: "bold cyan", Side.SERVER: "bold magenta"}
+MOST_COLUMNS = 10_000
+MOST_LINES = 120
+"""That a table which is too wide may become."""
+
 UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+class _Whole(Table):
+    """A table that loses nothing where it is too wide: as long as it has few rows, each becomes lines of heading and cell."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Render as a table where it fits, or where there are too many rows for anything else."""
+        wide = options.update(max_width=MOST_COLUMNS)
+        fits = self.__rich_measure__(console, wide).maximum <= options.max_width
+        if (
+            fits
+            or not all(column.no_wrap for column in self.columns)
+            or self.row_count * len(self.columns) > MOST_LINES
+        ):
+            yield from super().__rich_console__(console, options)
+            return
+        yield Text.assemble((str(self.title or ""), "bold"), "\n")
+        indent = max(len(str(column.header)) for column in self.columns[1:]) + 2 if len(self.columns) > 1 else 0
+        for row in zip(*(list(column.cells) for column in self.columns), strict=True):
+            yield Text.assemble(f"{self.columns[0].header} ", _as_text(row[0]))
+            for column, cell in zip(self.columns[1:], row[1:], strict=True):
+                yield Text.assemble(f"  {column.header!s:<{indent}}", _as_text(cell))
+        yield Text("")
+
+
+def _as_text(cell: object) -> Text:
+    return cell if isinstance(cell, Text) else Text(str(cell))
 
 
 def plain_table(title: str, columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[str | Text]]) -> Table:
     """Return a table; columns are (heading, ``left`` or ``right``); control characters in cells are dropped."""
-    table = Table(
+    table = _Whole(
         title=Text(printable(title)),
         title_justify="left",
         title_style="bold",

@@ -8,9 +8,8 @@ from cryptml.training.evaluation.fidelity import Fidelity, RoundingEffect, measu
 from cryptml.training.evaluation.judgement import Judgement, judge
 from cryptml.training.evaluation.measures import Evaluation, Measures, evaluate, evaluate_probabilities
 from cryptml.training.examples import Examples, predict_program
-from cryptml.training.fit import Epoch, History
 from cryptml.training.model_card import ModelCard, describe_layers, render_model_card
-from cryptml.training.progress import EpochProgress
+from cryptml.training.progress import Epoch, EpochProgress, History
 from cryptml.training.qat import TrainedNetwork, check_convertible, train_network
 from cryptml.training.recipes import recipe, recipe_behind
 from cryptml.training.settings import TrainingSettings

@@ -111,6 +111,15 @@ class Examples:
         inputs = pictures if self.inputs is self.pictures else self.inputs[chosen]
         return Examples(self.dataset.take(indices), inputs, pictures, self.labels[chosen], self.front_end)
 
+    def for_training(self) -> tuple[Examples, Examples]:
+        """Return those that are learned from, and those that tell the best epoch.
+
+        Raises:
+            DatasetError: If one of the two subsets is empty.
+        """
+        require_training_subsets(self.dataset)
+        return self.subset("train"), self.subset("validation")
+
     def subset(self, name: str) -> Examples:
         """Return those of one subset of the data set.
 
@@ -141,6 +150,25 @@ class Examples:
         """Return (classes,) float32, n / (classes * count): every class weighs the same in all, and 1 on average."""
         counts = torch.bincount(self.labels, minlength=self.classes)
         return len(self.labels) / (self.classes * counts.to(torch.float32))
+
+
+def require_training_subsets(dataset: Dataset) -> None:
+    """Refuse a data set without pictures to train on, or without others that tell the best epoch.
+
+    Raises:
+        DatasetError: Naming how many pictures are in which subset.
+    """
+    missing = [name for name in ("train", "validation") if name not in dataset.subsets]
+    if missing:
+        counts = ", ".join(f"{dataset.subsets.count(name)} in {name}" for name in dict.fromkeys(dataset.subsets))
+        instead = (
+            f"write {missing[0]} for some {dataset.unit}s in the column subset of the index, or leave it empty, and they are divided"
+            if dataset.sources
+            else "choose a larger set"
+        )
+        raise DatasetError(
+            f"{dataset.name} has {counts} and none in {' and '.join(missing)}, which a training needs; {instead}"
+        )
 
 
 def predict_program(network: Network, inputs: Tensor) -> FloatArray:

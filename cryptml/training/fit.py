@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +15,12 @@ from cryptml.errors import NetworkError
 from cryptml.networks.modules import module_state
 from cryptml.networks.modules.blocks import value_of
 from cryptml.networks.modules.rounded_accumulator import BinnedAccumulator
+from cryptml.training.checkpoints.state import Running, read_numbers, require_part, split_state
+from cryptml.training.checkpoints.store import next_slot
 from cryptml.training.evaluation.auc import RocAuc
 from cryptml.training.examples import Examples, predict
 from cryptml.training.lowering import Lowering
-from cryptml.training.progress import EpochProgress
+from cryptml.training.progress import Epoch, EpochProgress, History
 from cryptml.training.settings import TrainingSettings
 
 WARM_UP = 0.2
@@ -56,49 +57,6 @@ SMOOTHING = 8
 
 TIE = 1e-9
 """Means that differ by less are equal: the later epoch is kept, but patience does not begin anew."""
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One pass over the training set.
-
-    Attributes:
-        number: From 1.
-        loss: Mean over the regions trained on.
-        validation_auc: After the pass, 0 to 1; None without validation examples.
-    """
-
-    number: int
-    loss: float
-    validation_auc: float | None
-
-
-@dataclass(frozen=True)
-class History:
-    """What happened in one training.
-
-    Attributes:
-        epochs: In order; fewer than the settings allow where the training stopped early.
-        best: Number of the epoch whose weights were kept.
-    """
-
-    epochs: tuple[Epoch, ...]
-    best: int
-
-    @property
-    def best_auc(self) -> float | None:
-        """Validation AUC of the weights that were kept; None without validation examples."""
-        return self.epochs[self.best - 1].validation_auc
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the history as JSON values."""
-        return {
-            "best": self.best,
-            "epochs": [
-                {"number": epoch.number, "loss": epoch.loss, "validation_auc": epoch.validation_auc}
-                for epoch in self.epochs
-            ],
-        }
 
 
 @contextmanager
@@ -151,16 +109,26 @@ def fit(
         NetworkError: If the loss stops being a finite number.
     """
     state = _Fit(module, train, settings, loss, by_validation=validation is not None and settings.keep == "best")
+    kept = next_slot()
     with seeded(settings.seed):
-        for number in range(1, settings.epochs + 1):
+        earlier = kept.load()
+        if earlier is not None:
+            state.resume(earlier)
+            _tell(progress, state.epochs, settings)
+        while not state.ended:
+            number = len(state.epochs) + 1
             mean = state.train_epoch(number)
             auc = None if validation is None else _auc(module, validation)
             state.epochs.append(Epoch(number, mean, auc))
-            if progress is not None:
-                progress(number, settings.epochs, mean, auc)
-            if state.judge(number, auc):
-                break
+            _tell(progress, state.epochs, settings)
+            state.judge(number, auc)
+            kept.keep(number, state.take, ended=state.ended)
     return state.finish()
+
+
+def _tell(progress: EpochProgress | None, epochs: list[Epoch], settings: TrainingSettings) -> None:
+    if progress is not None:
+        progress(epochs[-1].number, settings.epochs, epochs[-1].loss, epochs[-1].validation_auc)
 
 
 class _Fit:
@@ -184,8 +152,43 @@ class _Fit:
         )
         self.epochs: list[Epoch] = []
         self._counted: list[float] = []
-        self._best, self._gained, self._best_smooth = 0, 0, -math.inf
+        self._best, self._gained, self._best_smooth, self.ended = 0, 0, -math.inf, False
         self._weights = module_state.take(module)
+        self._running = Running(module, self._optimiser, self._schedule, self._generator)
+
+    def take(self) -> dict[str, Tensor]:
+        """Return all that the next epoch depends on, and what was found so far; see `resume`."""
+        judged = {
+            "losses": [each.loss for each in self.epochs],
+            "aucs": [math.nan if each.validation_auc is None else each.validation_auc for each in self.epochs],
+            "counted": self._counted,
+            "judged": [self._best, self._gained, self._best_smooth, self.ended],
+        }
+        weights = {f"best.{name}": tensor.contiguous() for name, tensor in self._weights.items()}
+        numbers = {f"fit.{name}": torch.tensor(each, dtype=torch.float64) for name, each in judged.items()}
+        return self._running.take() | weights | numbers
+
+    def resume(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go on where `take` was called.
+
+        Raises:
+            JournalError: If the tensors are not of this training.
+        """
+        self._module.train()
+        with torch.no_grad():
+            self._module(self._train.inputs[:2, 0])  # settles the shapes of scales
+        numbers, rest = split_state(tensors, "fit.")
+        weights, state = split_state(rest, "best.")
+        losses, aucs, counted, judged = read_numbers(numbers, self._settings.epochs)
+        self._running.put(state)
+        require_part(weights, self._module, self._weights)
+        self.epochs = [
+            Epoch(number, loss, None if math.isnan(auc) else auc)
+            for number, (loss, auc) in enumerate(zip(losses, aucs, strict=True), start=1)
+        ]
+        self._counted, self._weights = counted, weights
+        self._best, self._gained, self._best_smooth = int(judged[0]), int(judged[1]), judged[2]
+        self.ended = bool(judged[3])
 
     def train_epoch(self, number: int) -> float:
         """Train for one epoch, and return the mean loss.
@@ -208,19 +211,20 @@ class _Fit:
             )
         return mean
 
-    def judge(self, number: int, auc: float | None) -> bool:
-        """Keep the weights if they are the best so far, and return whether nothing better is to be hoped for."""
+    def judge(self, number: int, auc: float | None) -> None:
+        """Keep the weights if they are the best so far; the training has ended where nothing better is to be hoped for."""
+        self.ended = number == self._settings.epochs
         final = self._lowering.done and all(each.active for each in self._rounding)
         if not self._by_validation or not final:
             self._best = self._gained = number
-            return False
+            return
         self._counted.append(auc or 0.0)
         smooth = sum(self._counted[-SMOOTHING:]) / len(self._counted[-SMOOTHING:])
         if smooth >= self._best_smooth - TIE:
             self._best, self._weights = number, module_state.take(self._module)
         if smooth > self._best_smooth + TIE:
             self._gained, self._best_smooth = number, smooth
-        return number - self._gained >= self._settings.patience
+        self.ended |= number - self._gained >= self._settings.patience
 
     def finish(self) -> History:
         """Give the module the weights that were kept, and return what happened."""

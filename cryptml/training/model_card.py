@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from cryptml.datasets.description import DataDescription
 from cryptml.networks.front_ends import FrontEnd
 from cryptml.networks.network import Network
+from cryptml.networks.shipped import DEFAULT_SPLITS, FOR_TESTS, FOR_TESTS_SAID
 from cryptml.splits import Segment
 from cryptml.training.cross_validation import CrossValidation
 from cryptml.training.evaluation.fidelity import Fidelity
@@ -95,8 +96,8 @@ class ModelCard:
 def render_model_card(card: ModelCard) -> str:
     """Return the card as Markdown that ends in a newline."""
     sections = (
-        (f"# {card.name}", f"Architecture `{card.architecture}`, trained on {card.date}."),
-        ("## Intended use", INTENDED_USE),
+        (f"# {card.name}", f"Architecture `{card.architecture}`, trained on {card.date}.{_named(card)}"),
+        ("## Intended use", f"{INTENDED_USE}{_for_tests(card.architecture)}"),
         ("## Network", _network(card)),
         ("## Data", _data(card.data)),
         ("## Training", _training(card)),
@@ -105,6 +106,17 @@ def render_model_card(card: ModelCard) -> str:
         ("## Software", _table(("package", "version"), sorted(card.versions.items()))),
     )
     return "\n\n".join(f"{heading}\n\n{text}" for heading, text in sections) + "\n"
+
+
+def _named(card: ModelCard) -> str:
+    """Say that a network of a shipped architecture has weights of its own, where its name says so."""
+    if card.architecture not in DEFAULT_SPLITS or card.name == card.architecture:
+        return ""
+    return f" Its weights are its own, not those of the shipped network `{card.architecture}`."
+
+
+def _for_tests(architecture: str) -> str:
+    return f"\n\nThe architecture `{architecture}` {FOR_TESTS_SAID}." if architecture in FOR_TESTS else ""
 
 
 def _network(card: ModelCard) -> str:
@@ -147,11 +159,11 @@ def _results(card: ModelCard) -> str:
         row for name, evaluation in card.figures.items() for row in _figure_rows(f"{name}, integer program", evaluation)
     ]
     if card.cross_validation is not None:
-        title = f"{card.cross_validation.folds}-fold cross-validation by {card.data.unit}"
+        title = f"{card.cross_validation.folds}-fold cross-validation per {card.data.unit}"
         rows += _figure_rows(f"{title}, integer program", card.cross_validation.quantised)
         rows += _figure_rows(f"{title}, float teacher", card.cross_validation.teacher)
     of = f"of {card.data.positive}" if card.data.positive else "of each class against the others, averaged,"
-    note = f"AUC {of} with its 95 % percentile bootstrap interval, resampled by {card.data.unit}."
+    note = f"AUC {of} with its 95 % percentile bootstrap interval, resampled per {card.data.unit}."
     without = dict.fromkeys(
         figure.patient_level_refused for figure in card.figures.values() if figure.patient_level_refused
     )

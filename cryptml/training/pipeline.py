@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -19,12 +19,14 @@ from cryptml.networks.architectures.registry import DESIGN_FILE, Architecture, l
 from cryptml.networks.checkpoint import save_checkpoint
 from cryptml.networks.front_ends import FrontEnd
 from cryptml.networks.network import Network
+from cryptml.networks.shipped import DEFAULT_SPLITS, FOR_TESTS, FOR_TESTS_SAID
 from cryptml.networks.storage import NETWORK_FILE, save_network
+from cryptml.training.checkpoints.session import head_of, unfinished
 from cryptml.training.cross_validation import CrossValidation, cross_validate, prepare_folds
 from cryptml.training.evaluation.fidelity import Fidelity, measure_fidelity
 from cryptml.training.evaluation.measures import Evaluation, evaluate_probabilities
 from cryptml.training.evaluation.study import FIGURES_FILE
-from cryptml.training.examples import Examples, predict_program
+from cryptml.training.examples import Examples, predict_program, require_training_subsets
 from cryptml.training.model_card import ModelCard, describe_layers, render_model_card
 from cryptml.training.progress import EpochProgress
 from cryptml.training.qat import TrainedNetwork, train_network
@@ -62,36 +64,52 @@ class TrainingResult:
 
 
 def train(
-    request: TrainingRequest, out: Path, *, force: bool = False, listener: Listener | None = None
+    request: TrainingRequest,
+    out: Path,
+    *,
+    force: bool = False,
+    resume: bool = False,
+    listener: Listener | None = None,
 ) -> TrainingResult:
     """Train on a data set's training subset, choose the epoch by its validation subset, evaluate on its test subset.
+
+    Until it is finished, its state is kept in a folder beside ``out``, whose name ends in ``.unfinished``.
 
     Args:
         request: What to train, and how.
         out: Folder for the network; made where it is missing.
         force: Replace a network that is there.
+        resume: Go on with an interrupted training of the same, to the same result; begin where there is none.
         listener: Hears of decisions and progress.
 
     Raises:
         SettingError: If the folder holds a network, or what is asked for does not go together.
         DatasetError: If the data cannot be loaded, or lack what the training needs.
         NetworkError: If the network cannot be cut or compiled, or diverges.
+        JournalError: If an unfinished training is there and ``resume`` is not asked for, or it is of something else, or damaged.
+        Interrupted: At Ctrl-C or SIGTERM, with what was kept.
     """
     if (out / NETWORK_FILE).exists() and not force:
         raise SettingError(f"{out} holds a network; choose another folder or pass `force` to replace it")
     listener = listener if listener is not None else SilentListener()
-    with as_training_wants_it():
-        architecture = load_architecture(request.network)
-        settings = request.settings(recipe(architecture))
-        out.mkdir(parents=True, exist_ok=True)  # now rather than after the training
+    architecture = load_architecture(request.network)
+    settings = request.settings(recipe(architecture))
+    name = request.named(out, architecture.name)
+    with as_training_wants_it(), unfinished(out, resume=resume) as checkpoints:
         data = load_data(request.dataset, architecture.side, request.patients_from_name, listener)
         data = data if request.positive is None else data.with_positive(request.positive)
         settings = request.augmented(settings, data.augmentation)
+        require_training_subsets(data)
         description = DataDescription.of(data)
+        _tell_of_name(name, architecture, listener)
         _tell(description, settings, listener, chosen=request.positive is not None)
+        checkpoints.begin({"name": name, **head_of(request, architecture, settings, data)})
+        if checkpoints.epochs:
+            listener.remark(f"going on after {checkpoints.epochs} finished epochs")
         examples = make_examples(data, architecture.front_end, settings, listener)
         validated = _cross_validated(request, architecture, examples, settings, listener)
         trained = _trained(architecture, examples, settings, listener)
+        trained = replace(trained, network=replace(trained.network, name=name))
         result = _judged(trained, data, examples, request, settings, validated, out)
         _write(result, trained, architecture, request, settings, description)
     _warn_of_chance(result, listener)
@@ -131,7 +149,7 @@ def _trained(
 ) -> TrainedNetwork:
     total = settings.epochs + (teacher_epochs(settings) if settings.distil else 0)
     with _epochs(listener, f"training {architecture.name}", total) as progress:
-        return train_network(architecture, examples.subset("train"), examples.subset("validation"), settings, progress)
+        return train_network(architecture, *examples.for_training(), settings, progress)
 
 
 def _judged(
@@ -174,6 +192,7 @@ def _write(
     description: DataDescription,
 ) -> None:
     out = result.folder
+    out.mkdir(parents=True, exist_ok=True)
     save_network(trained.network, out, architecture=architecture.spec)
     if architecture.is_design:
         write_bytes(out / DESIGN_FILE, Path(request.network).read_bytes())
@@ -185,7 +204,9 @@ def _write(
         front_end=architecture.front_end,
         layers=describe_layers(trained.network),
         data=description,
-        command=request.command_line(settings, DESIGN_FILE if architecture.is_design else request.network),
+        command=request.command_line(
+            settings, DESIGN_FILE if architecture.is_design else request.network, trained.network.name
+        ),
         settings=settings,
         fidelity=result.fidelity,
         figures=result.figures,
@@ -194,6 +215,17 @@ def _write(
         date=datetime.now(UTC).date().isoformat(),
     )
     write_bytes(out / CARD_FILE, render_model_card(card).encode())
+
+
+def _tell_of_name(name: str, architecture: Architecture, listener: Listener) -> None:
+    """Say what services and clients will call the network, and whether its architecture is worth the time."""
+    listener.remark(f"the network's name is {name}; choose another with `name`")
+    if name in DEFAULT_SPLITS:
+        listener.note(
+            f"a shipped network is called {name} too; leave out `name`, or choose another, to tell them apart"
+        )
+    if architecture.spec in FOR_TESTS:
+        listener.note(f"{architecture.spec} {FOR_TESTS_SAID}; choose another `network` for answers that count")
 
 
 def _tell(data: DataDescription, settings: TrainingSettings, listener: Listener, *, chosen: bool) -> None:

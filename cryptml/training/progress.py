@@ -1,8 +1,10 @@
-"""How a training reports what it has done, without knowing who listens."""
+"""What a training has done, by epochs, and how it reports them without knowing who listens."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 EpochProgress = Callable[[int, int, float, float | None], None]
 """Called after each epoch with its number (from 1), the number of epochs in all, the mean training loss and the
@@ -24,3 +26,46 @@ def later(progress: EpochProgress | None, *, done: int, total: int) -> EpochProg
         progress(done + epoch, total, loss, validation_auc)
 
     return report
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass over the training set.
+
+    Attributes:
+        number: From 1.
+        loss: Mean over the regions trained on.
+        validation_auc: After the pass, 0 to 1; None without validation examples.
+    """
+
+    number: int
+    loss: float
+    validation_auc: float | None
+
+
+@dataclass(frozen=True)
+class History:
+    """What happened in one training.
+
+    Attributes:
+        epochs: In order; fewer than the settings allow where the training stopped early.
+        best: Number of the epoch whose weights were kept.
+    """
+
+    epochs: tuple[Epoch, ...]
+    best: int
+
+    @property
+    def best_auc(self) -> float | None:
+        """Validation AUC of the weights that were kept; None without validation examples."""
+        return self.epochs[self.best - 1].validation_auc
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the history as JSON values."""
+        return {
+            "best": self.best,
+            "epochs": [
+                {"number": epoch.number, "loss": epoch.loss, "validation_auc": epoch.validation_auc}
+                for epoch in self.epochs
+            ],
+        }

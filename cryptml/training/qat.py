@@ -16,8 +16,8 @@ from cryptml.networks.conversion.settling import settle
 from cryptml.networks.network import Network
 from cryptml.training.evaluation.agreement import check_agreement
 from cryptml.training.examples import Examples
-from cryptml.training.fit import History, balanced_cross_entropy, fit, seeded
-from cryptml.training.progress import EpochProgress, later
+from cryptml.training.fit import balanced_cross_entropy, fit, seeded
+from cryptml.training.progress import EpochProgress, History, later
 from cryptml.training.settings import TrainingSettings
 from cryptml.training.teachers.distillation import distil_from
 from cryptml.training.teachers.network_teacher import TrainedTeacher, teacher_epochs, train_teacher

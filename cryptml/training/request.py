@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from cryptml.errors import SettingError
 from cryptml.networks.rounding.noise import DEFAULT_P_ERROR
+from cryptml.networks.shipped import DEFAULT_SPLITS
 from cryptml.training.settings import TrainingSettings
+
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+"""Of networks, in files and addresses."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,7 @@ class TrainingRequest:
         p_error: Probability that one programmable bootstrap fails in circuits whose answers are simulated; trains the same.
         folds: Of a cross-validation beside the training, per patient where known; 0 for none.
         patients_from_name: See `cryptml.datasets.LoadOptions`.
+        name: Of the network, as services and clients know it; see `named`.
     """
 
     dataset: str
@@ -46,6 +53,28 @@ class TrainingRequest:
     p_error: float = DEFAULT_P_ERROR
     folds: int = 0
     patients_from_name: str | None = None
+    name: str | None = None
+
+    def named(self, out: Path, architecture: str) -> str:
+        """Return the network's name: what was given, or the folder's, or what follows from these; of none of our own by accident.
+
+        Args:
+            out: Folder of the network.
+            architecture: Its name.
+
+        Raises:
+            SettingError: If what was given cannot be a network's name.
+        """
+        if self.name is not None:
+            if not NAME.fullmatch(self.name):
+                raise SettingError(
+                    f"`name` {self.name[:80]!r} cannot be a network's name; write 1 to 64 lower-case letters, digits and dashes, and "
+                    "no dash first"
+                )
+            return self.name
+        folder = re.sub(r"[^a-z0-9]+", "-", out.absolute().name.lower()).strip("-")[:64].strip("-")
+        found = folder or architecture
+        return f"own-{found}"[:64] if found in DEFAULT_SPLITS else found
 
     def settings(self, recipe: TrainingSettings) -> TrainingSettings:
         """Return a network's own settings with what is given instead; what the data decide is still open.
@@ -88,12 +117,13 @@ class TrainingRequest:
             )
         return replace(settings, augmentation=kind, views=1)
 
-    def command_line(self, settings: TrainingSettings, network: str) -> str:
+    def command_line(self, settings: TrainingSettings, network: str, named: str) -> str:
         """Return the command that repeats the training, without the local path of the data.
 
         Args:
             settings: That it was made with.
             network: What to name as its network.
+            named: The network's name.
         """
         name, colon, _ = self.dataset.partition(":")
         written = f"{name}:PATH" if colon and name != "phantom" else self.dataset
@@ -107,4 +137,5 @@ class TrainingRequest:
         options += ["--positive", shlex.quote(self.positive)] if self.positive is not None else []
         expression = self.patients_from_name
         options += ["--patients-from-name", shlex.quote(expression)] if expression is not None else []
+        options += ["--name", named]
         return f"cryptml train --dataset {written} --network {network} --out DIR {' '.join(options)}"

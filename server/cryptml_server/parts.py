@@ -14,6 +14,7 @@ from cryptml_server.base.draining import Draining
 from cryptml_server.base.errors import ServerError
 from cryptml_server.base.metrics import Metrics
 from cryptml_server.base.models import ModelRegistry
+from cryptml_server.base.served_bundles import drop_bundles, keep_bundles
 from cryptml_server.base.settings import Settings
 from cryptml_server.database import Database, DatabaseUnavailable
 from cryptml_server.database.administration import open_database as open_database
@@ -71,13 +72,14 @@ class Parts:
             OSError: If the data folder cannot be written.
             SettingError: If the database or a cluster cannot be used.
         """
-        registry = ModelRegistry(settings.bundles)
+        ModelRegistry(settings.bundles)  # refused before anything is touched
         files = KeyFiles(
             settings.data / "evaluation-keys",
             object_store=settings.object_store,
             cache_bytes=settings.stored_key_bytes,
         )  # first: a second service in this folder stops here, before it touches the first one's database
         try:
+            registry = ModelRegistry(keep_bundles(settings.bundles, settings.data))
             database = open_database(settings)
         except BaseException:
             files.close()
@@ -136,6 +138,7 @@ class Parts:
             await self.pool.stop()
             await run_in_threadpool(_leave, self.replica)
             await run_in_threadpool(self.database.close)
+            await run_in_threadpool(drop_bundles, settings.data)
             self.files.close()
 
 

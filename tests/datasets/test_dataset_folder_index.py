@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cryptml.datasets import LoadOptions, load_dataset
+from cryptml.datasets.folder.index import read_index
 from cryptml.errors import CryptmlError, DatasetError
 
 
@@ -286,3 +287,25 @@ def test_copies_of_a_picture_are_on_one_side_of_every_fold(tmp_path: Path) -> No
         assert not {data.images[place].tobytes() for place in learned} & {
             data.images[place].tobytes() for place in judged
         }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "file;label\na.png;x\n",
+        "sep=;\nfile;label\na.png;x\n",
+        '"sep=;"\r\nfile;label\r\na.png;x\r\n',
+        "file\tlabel\na.png\tx\n",
+    ],
+)
+def test_other_separators_than_commas_are_read(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.png").touch()
+    (tmp_path / "index.csv").write_bytes(text.encode())
+    index = read_index(tmp_path / "index.csv")
+    assert (index.problems, [row.label for row in index.rows.values()]) == ((), ["x"])
+
+
+def test_lines_with_another_separator_than_the_heading_are_said_to_have_it(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    (tmp_path / "index.csv").write_text("file,label\na.png;x\n")
+    assert read_index(tmp_path / "index.csv").problems == ("line 2 has semicolons where the heading has commas",)

@@ -127,6 +127,7 @@ def test_a_folder_or_a_shipped_name_is_resolved(folder: Path) -> None:
 
 
 def test_neither_name_nor_folder_is_refused_with_what_there_is(tmp_path: Path) -> None:
+    (tmp_path / "other").touch()
     for missing in (tmp_path, tmp_path / "nowhere"):
         message = refusal(missing)
         assert "neither a shipped network" in message

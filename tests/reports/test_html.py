@@ -336,3 +336,12 @@ def test_one_key_set_stands_beside_one_for_each(browser: Browser, tmp_path: Path
     search(browser, "CCCSC")
     browser.evaluate("document.querySelector('#splits tbody tr').click()")
     assert texts(browser, "#key-sets") == []
+
+
+def test_a_profile_measured_beside_other_work_says_so(browser: Browser, tmp_path: Path) -> None:
+    report = sample_report(3)
+    for samples, said in (([100.0, 101.0, 100.0], False), ([100.0, 200.0, 101.0], True), ([1.0, 9.0, 1.0], False)):
+        for segment in report["segments"]:
+            segment["server"]["samples"]["evaluate_ms"] = samples
+        open_page(browser, tmp_path, [report])
+        assert ("the machine did other work meanwhile" in texts(browser, "#notes")[0]) == said

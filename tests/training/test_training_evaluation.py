@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from cryptml.networks.network import probabilities
 from cryptml.training import TrainedNetwork, evaluate, evaluate_probabilities
 from cryptml.training.evaluation.auc import RocAuc
 from cryptml.training.evaluation.measures import as_network_says
+from cryptml.training.examples import require_training_subsets
 
 
 def dataset(labels: list[int], patients: str, classes: tuple[str, ...] = ("normal", "lesion")) -> Dataset:
@@ -153,5 +155,13 @@ def test_the_network_says_which_class_is_positive(trained: TrainedNetwork) -> No
     turned = dataset([0, 1, 1], "abc", CLASSES[::-1])
     found = as_network_says(network, turned)
     assert (found.classes, found.positive_class, found.labels.tolist()) == (CLASSES, "malignant", [1, 0, 0])
-    with pytest.raises(DatasetError, match="call the classes of the set as the network does"):
+    with pytest.raises(DatasetError, match="a network is judged on pictures of its own classes"):
         as_network_says(network, dataset([0, 1], "ab", ("ill", "well")))
+
+
+@pytest.mark.parametrize(("only", "lacking"), [("train", "validation"), ("validation", "train")])
+def test_a_set_without_pictures_to_train_on_or_to_choose_by_is_said_to_be_so(
+    few: Dataset, only: str, lacking: str
+) -> None:
+    with pytest.raises(DatasetError, match=rf"phantom has 96 in {only} and none in {lacking}, which a training needs"):
+        require_training_subsets(replace(few, subsets=(only,) * len(few)))

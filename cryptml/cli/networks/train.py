@@ -24,11 +24,14 @@ def train(
     data: DataOptions,
     options: TrainingOptions,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing network.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was interrupted.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Train on a data set's training subset, choose the epoch by its validation subset, evaluate on its test subset.
 
     What is not given is as the network was tuned with; its model card shows all of it. Some networks keep the last epoch instead.
+
+    Interrupted, it leaves a folder OUT.unfinished, with which the same command with --resume comes to the same network.
     """
     from cryptml.training.pipeline import train as train_network
     from cryptml.training.request import TrainingRequest
@@ -42,7 +45,7 @@ def train(
         patients_from_name=data.patients_from_name,
         **given,
     )
-    result = train_network(request, out_folder, force=force, listener=ConsoleListener())
+    result = train_network(request, out_folder, force=force, resume=resume, listener=ConsoleListener())
     if json:
         print_json(result.document)
         return

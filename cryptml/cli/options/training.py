@@ -18,9 +18,16 @@ class TrainingOptions:
     network: Annotated[
         str,
         typer.Option(
-            help="conv, deep, reference, scatter, tiny, a design's .json file, or module:function for your own."
+            help="conv, deep, reference, scatter, a design's .json file, or module:function for your own; tiny is the test network, "
+            "worse than a logistic regression."
         ),
     ] = "reference"
+    name: Annotated[
+        str | None,
+        typer.Option(
+            help="What services and clients call the network: lower-case letters, digits, dashes; that of the folder if not given."
+        ),
+    ] = None
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0
     epochs: Annotated[int | None, typer.Option(min=1, help="Most passes over the training set.")] = None
     teacher: Annotated[
@@ -59,7 +66,8 @@ class TrainingOptions:
     p_error: Annotated[
         float,
         typer.Option(
-            help="Probability that one programmable bootstrap fails in circuits whose answers are simulated; trains the same."
+            help="Probability that one programmable bootstrap fails in circuits whose answers are simulated; trains the same.",
+            show_default="2^-40",
         ),
     ] = DEFAULT_P_ERROR
     folds: Annotated[

@@ -45,7 +45,7 @@ def audit(
     ] = True,
     encrypted_queries: Annotated[int, typer.Option(min=0, help="Most queries on ciphertexts.")] = 100,
     p_error: Annotated[
-        float, typer.Option(help="Probability that one programmable bootstrap fails.")
+        float, typer.Option(help="Probability that one programmable bootstrap fails.", show_default="2^-40")
     ] = DEFAULT_P_ERROR,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

@@ -32,6 +32,9 @@ COLUMNS = (
 )
 """Columns that are read; ``file`` is needed, others than these are passed over."""
 
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+"""What may stand between fields; of equals the first."""
+
 ROI = ("roi_x", "roi_y", "roi_size")
 MAX_BYTES = 64 << 20
 """Of an index."""
@@ -103,7 +106,9 @@ class Index:
 
 
 def read_index(file: Path) -> Index:
-    """Read an index: UTF-8, with or without a byte order mark; commas or semicolons, whichever the heading has.
+    """Read an index: UTF-8, with or without a byte order mark; commas, semicolons or tabs, whichever the heading has.
+
+    A first line such as ``sep=;``, which Excel writes and heeds, says the separator.
 
     Args:
         file: Of at most `MAX_BYTES`.
@@ -113,10 +118,9 @@ def read_index(file: Path) -> Index:
     """
     try:
         text = read_bounded(file, MAX_BYTES, DatasetError).decode("utf-8-sig")
-        heading = text.partition("\n")[0]
-        separator = ";" if heading.count(";") > heading.count(",") else ","
+        separator, skipped = _separator(text)
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-        lines = [(reader.line_num, fields) for fields in reader if any(map(str.strip, fields))]
+        lines = [(reader.line_num, fields) for fields in reader if any(map(str.strip, fields))][skipped:]
     except (UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"{file} is not a readable CSV table ({error}); save it as CSV in UTF-8") from error
     names = [name.strip().casefold() for name in lines[0][1]] if lines else []
@@ -128,6 +132,10 @@ def read_index(file: Path) -> Index:
         )
     root, rows, problems = file.parent.resolve(), {}, []
     for line, fields in lines[1:]:
+        other = next((each for each in SEPARATORS if len(fields) == 1 < len(names) and each in fields[0]), None)
+        if other is not None:
+            problems.append(f"line {line} has {SEPARATORS[other]} where the heading has {SEPARATORS[separator]}")
+            continue
         if len(fields) > len(names):
             problems.append(f"line {line} has {len(fields)} fields for {len(names)} columns")
             continue
@@ -139,6 +147,15 @@ def read_index(file: Path) -> Index:
             rows[row.file] = row
         problems += found
     return Index(file, frozenset(names) & frozenset(COLUMNS), rows, tuple(problems))
+
+
+def _separator(text: str) -> tuple[str, int]:
+    """Return what stands between fields, and how many lines say that and nothing else."""
+    first = text.partition("\n")[0].rstrip("\r").strip('"')
+    if first.casefold().startswith("sep=") and first[4:] in SEPARATORS:
+        return first[4:], 1
+    counts = {each: text.partition("\n")[0].count(each) for each in SEPARATORS}
+    return max(SEPARATORS, key=lambda each: counts[each]), 0
 
 
 def _read_row(

@@ -10,3 +10,10 @@ DEFAULT_SPLITS: Mapping[str, str] = {
     "tiny": "CCSSS",
 }
 """The split that each is shown and measured with unless another is asked for."""
+
+FOR_TESTS = frozenset({"tiny"})
+"""Of these networks, and architectures: quick to train and to compile, and worse than a logistic regression."""
+
+FOR_TESTS_SAID = (
+    "is the test network: quick to train and to compile, for tests and tutorials, and worse than a logistic regression"
+)

@@ -10,7 +10,8 @@ from typing import Any
 
 from cryptml.errors import ReportError
 from cryptml.files import parse_json, read_bounded, sha256, to_json_bytes, write_bytes
-from cryptml.networks.storage import NETWORK_FILE, resolve_network
+from cryptml.networks.kinds import REPORT, mistaken
+from cryptml.networks.storage import NETWORK_FILE, resolve_network, shipped_networks
 from cryptml.profiler.plan.costs import CostModel, Link, SegmentCost
 from cryptml.splits import Segment, enumerate_segments
 
@@ -31,6 +32,13 @@ def load_report(path: Path) -> dict[str, Any]:
     Raises:
         ReportError: If it is malformed, of another version, or contradicts itself; names every problem found.
     """
+    wrong = mistaken(path, REPORT)
+    if wrong is None and not path.exists() and str(path) in shipped_networks():
+        wrong = (
+            f"{path} is a shipped network, not a report; measure one with split-profiler run {path} --out REPORT.json"
+        )
+    if wrong is not None:
+        raise ReportError(wrong)
     return parse_report(read_bounded(path, MAX_REPORT_BYTES, ReportError), path.name)
 
 

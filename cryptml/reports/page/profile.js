@@ -278,7 +278,21 @@ function drawHeader() {
     + `${percent(report.fit.errors.evaluate_ms.median)}, worst ${percent(report.fit.errors.evaluate_ms.worst)}).`;
   byId("notes").textContent = `Latency of a split is composed from its segments.${fit} Peak memory counts the baseline of the process: `
     + `client ${size(report.baselines.client_bytes)}, server ${size(report.baselines.server_bytes)}.`
+    + spreadNote(report)
     + (network.layers.length > 12 ? " More than 12 layers: only the splits that the report lists are shown." : "");
+}
+
+// As cryptml/profiler/plan/spread.py has it, numbers too.
+function spreadNote(report) {
+  const middle = (values) => {
+    const sorted = [...values].sort((one, other) => one - other), half = sorted.length >> 1;
+    return sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+  };
+  const measured = report.segments.map((segment) => segment.server.samples.evaluate_ms).filter((each) => each.length > 1 && middle(each) >= 20);
+  if (!measured.length) return "";
+  const spread = middle(measured.map((each) => (Math.max(...each) - Math.min(...each)) / middle(each)));
+  return spread < 0.25 ? "" : ` Warning: evaluations of one segment differ by ${percent(spread)} of their median: the machine did other work `
+    + "meanwhile; measure again while it is idle.";
 }
 
 function select(split) {

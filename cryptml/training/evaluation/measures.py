@@ -124,7 +124,8 @@ def as_network_says(network: Network, dataset: Dataset) -> Dataset:
     if set(network.classes) != set(dataset.classes):
         raise DatasetError(
             f"{dataset.name} has the classes {', '.join(dataset.classes)}, and network {network.name!r} {', '.join(network.classes)}; "
-            "call the classes of the set as the network does (folders, or the column label of an index)"
+            "a network is judged on pictures of its own classes: choose such a set, or, if yours are the same by other names, call "
+            "them as the network does (folders, or the column label of an index)"
         )
     found = dataset.in_order(network.classes)
     return found if network.positive_class is None else found.with_positive(network.positive_class)

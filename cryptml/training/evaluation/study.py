@@ -14,6 +14,8 @@ from cryptml.errors import DatasetError, SettingError
 from cryptml.files import MAX_JSON_BYTES, read_bounded, read_json
 from cryptml.listening import Listener, SilentListener
 from cryptml.networks import FloatArray, Network, load_network, resolve_network
+from cryptml.networks.shipped import FOR_TESTS, FOR_TESTS_SAID
+from cryptml.networks.storage import architecture_of
 from cryptml.training.evaluation.baseline import Baseline, fit_baseline
 from cryptml.training.evaluation.judgement import Judgement, judge
 from cryptml.training.evaluation.measures import as_network_says, predict_integers
@@ -157,6 +159,9 @@ def judge_network(request: JudgementRequest, *, listener: Listener | None = None
     network = load_network(request.network)
     data = load_data(request.dataset, network.front_end.side, request.patients_from_name, listener)
     data = as_network_says(network, data)
+    architecture = architecture_of(request.network)
+    if architecture in FOR_TESTS:
+        listener.note(f"{architecture} {FOR_TESTS_SAID}")
     warning = division_warning(resolve_network(request.network), data)
     if warning is not None:
         listener.note(f"warning: {warning}")

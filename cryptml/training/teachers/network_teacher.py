@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from cryptml.networks.boundary import FloatArray
 from cryptml.training.examples import BATCH, Examples
-from cryptml.training.fit import Batch, History, balanced_cross_entropy, fit, seeded
-from cryptml.training.progress import EpochProgress, later
+from cryptml.training.fit import Batch, balanced_cross_entropy, fit, seeded
+from cryptml.training.progress import EpochProgress, History, later
 from cryptml.training.settings import MOST_EPOCHS, TrainingSettings
 from cryptml.training.teachers.kernel_teacher import fit_kernel_machine
 

@@ -22,6 +22,7 @@ import pytest
 from cryptml_server.base.draining import Draining
 from cryptml_server.base.errors import ServerError, Unavailable, WorkerLost
 from cryptml_server.base.models import Circuit, ModelRegistry
+from cryptml_server.base.served_bundles import COPIES
 from cryptml_server.database import Database
 from cryptml_server.operations.readiness import Readiness
 from cryptml_server.workers.loads import MOST_AGAIN_SECONDS, CircuitLoads
@@ -173,7 +174,7 @@ def test_a_circuit_that_does_not_load_is_said_refused_and_tried_again(
         assert "did not load" in refused.json()["detail"]
         assert str(tmp_path) not in refused.text
         assert int(refused.headers["retry-after"]) > 0
-        damage(other.folder, whole)
+        damage(tmp_path / "data" / COPIES / "1", whole)
         wait_until(http, 200)
         answered = clinics[1].ask(http)
         assert answered.status_code == 200

@@ -12,10 +12,12 @@ from cryptml_server.base.settings_sources import read_settings
 from cryptml_server.operations.doctor.computing import check_cluster, check_cores, check_memory, check_worker
 from cryptml_server.operations.doctor.deployment import Check, Deployment, Finding, reason_of
 from cryptml_server.operations.doctor.network import check_metrics, check_open_files, check_port, check_tls
+from cryptml_server.operations.doctor.running import check_running
 from cryptml_server.operations.doctor.storage import check_bundles, check_data, check_database, check_object_store
 
 CHECKS: tuple[Check, ...] = (
     check_bundles,
+    check_running,
     check_data,
     check_database,
     check_object_store,
