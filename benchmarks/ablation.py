@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from cryptml.datasets import load_dataset
 from cryptml.errors import CircuitError, CryptmlError, NetworkError
-from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.backends.compilation import compile_integer_program
 from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS
 from cryptml.networks import Standardisation
 from cryptml.networks.architectures import reference

@@ -81,7 +81,7 @@ def compare(network: str, split: str, against: Path, pairs: int) -> str:
         SystemExit: If the two do not say the same where nothing rounds.
     """
     from cryptml.bundle.build import build_bundle
-    from cryptml.fhe.backends.integer import compile_integer_program
+    from cryptml.fhe.backends.compilation import compile_integer_program
     from cryptml.networks import load_network
     from cryptml.splits import Split
     from cryptml.verification.local_service import local_service

@@ -13,7 +13,7 @@ import numpy as np
 
 from cryptml.datasets import load_dataset
 from cryptml.errors import CryptmlError
-from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.backends.compilation import compile_integer_program
 from cryptml.fhe.settings import CompilerSettings
 from cryptml.networks import load_network
 from cryptml.networks.network import probabilities

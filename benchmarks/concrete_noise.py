@@ -21,7 +21,7 @@ from scipy.stats import norm
 
 from cryptml.cli.console import bar
 from cryptml.datasets import load_dataset
-from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.backends.compilation import compile_integer_program
 from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS
 from cryptml.networks import FloatArray, IntArray, load_network
 from cryptml.networks.conversion.grid import to_boundary

@@ -21,7 +21,7 @@ from cryptml_client import Client, KeyStore
 from cryptml.bundle.build import build_bundle
 from cryptml.cli.console import bar
 from cryptml.datasets import load_dataset
-from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.backends.compilation import compile_integer_program
 from cryptml.fhe.settings import CompilerSettings, Rounding
 from cryptml.networks import load_network
 from cryptml.networks.network import probabilities

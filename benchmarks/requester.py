@@ -12,7 +12,7 @@ from cryptml_server.tenancy.tenants import Quotas, TenantStore
 from cryptml.bundle import ClientBundle
 from cryptml.bundle.build import build_bundle
 from cryptml.bundle.server import ServerBundle
-from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.backends.compilation import compile_integer_program
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
 from cryptml.networks import load_network

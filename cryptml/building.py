@@ -12,7 +12,7 @@ from cryptml.bundle.client import ClientBundle
 from cryptml.bundle.server import ServerBundle
 from cryptml.errors import ReportError, SettingError
 from cryptml.exposure.statement import exposed_text, held_by_client
-from cryptml.fhe.compilation import load_backend
+from cryptml.fhe.backends.registry import load_backend
 from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS, CompilerSettings, Rounding
 from cryptml.listening import Listener, SilentListener
 from cryptml.networks import load_network

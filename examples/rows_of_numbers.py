@@ -21,7 +21,7 @@ from torch import nn
 
 from cryptml.bundle.build import build_bundle
 from cryptml.datasets.base import Dataset
-from cryptml.fhe.compilation import load_backend
+from cryptml.fhe.backends.registry import load_backend
 from cryptml.networks import Network, Standardisation
 from cryptml.networks.architectures.registry import Architecture
 from cryptml.networks.modules.blocks import input_grid, linear, signed_activation, votes

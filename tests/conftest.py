@@ -17,7 +17,7 @@ warnings.filterwarnings("ignore", module="brevitas|torch")
 
 from cryptml.bundle.build import build_bundle
 from cryptml.bundle.server import ServerBundle
-from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.backends.compilation import compile_integer_program
 from cryptml.networks import Boundary, FloatArray, IntArray, Network, Standardisation, load_network
 from cryptml.networks.layers import Activation, Layer, Linear
 from cryptml.splits import Split

@@ -14,7 +14,7 @@ from cryptml_client import KeyStore
 from cryptml.bundle import ClientBundle, ServerStep
 from cryptml.bundle.build import build_bundle
 from cryptml.errors import CryptmlError
-from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.backends.compilation import compile_integer_program
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.files import sha256
 from cryptml.networks import FloatArray, IntArray, Network, load_network

@@ -11,7 +11,7 @@ from concrete import fhe
 from benchmarks.side_by_side.contender import Answered, Sizes
 from cryptml.errors import MeasurementError
 from cryptml.fhe.backends.base import configuration
-from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.backends.compilation import compile_integer_program
 from cryptml.fhe.backends.toolchain import linkable
 from cryptml.fhe.parameters import CircuitParameters
 from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS

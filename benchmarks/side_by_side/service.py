@@ -10,7 +10,7 @@ from cryptml_client import Client, KeyStore
 
 from benchmarks.side_by_side.contender import Answered, Sizes
 from cryptml.bundle.build import build_bundle
-from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.backends.compilation import compile_integer_program
 from cryptml.networks import load_network
 from cryptml.networks.boundary import FloatArray
 from cryptml.splits import Split

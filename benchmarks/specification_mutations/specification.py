@@ -56,7 +56,7 @@ def record() -> None:
     """Build the shipped networks and keep their circuits' descriptions."""
     from cryptml.bundle import ClientBundle
     from cryptml.bundle.build import build_bundle
-    from cryptml.fhe.backends.integer import compile_integer_program
+    from cryptml.fhe.backends.compilation import compile_integer_program
     from cryptml.networks import load_network
     from cryptml.networks.shipped import DEFAULT_SPLITS
     from cryptml.splits import Split

@@ -21,7 +21,7 @@ from cryptml.exposure.results import (
     learned_for_certain,
 )
 from cryptml.fhe.backends.base import Compiled
-from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.backends.compilation import compile_integer_program
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.fhe.server import ServerCircuit, load_evaluation_keys
 from cryptml.fhe.settings import CompilerSettings

@@ -15,7 +15,7 @@ from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from cryptml.errors import CircuitError, NetworkError, SettingError
-from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.backends.compilation import compile_integer_program
 from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS
 from cryptml.networks.architectures.design import Design
 from cryptml.networks.architectures.registry import DESIGN, Architecture

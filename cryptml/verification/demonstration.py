@@ -11,7 +11,7 @@ from cryptml_client import Client, KeyStore, Prediction, Progress
 
 from cryptml.bundle.build import build_bundle
 from cryptml.errors import ImageError
-from cryptml.fhe.compilation import load_backend
+from cryptml.fhe.backends.registry import load_backend
 from cryptml.images import Region, brightest_region, crop, load_image
 from cryptml.networks import FloatArray, Network, load_network
 from cryptml.networks.rounding.envelope import matches_clear

@@ -117,7 +117,7 @@ def run_split_over_http(
 ) -> dict[str, Any]:
     """Run one split and return its samples; the answers are compared with the clear network's."""
     from cryptml.bundle.build import build_bundle
-    from cryptml.fhe.backends.integer import compile_integer_program
+    from cryptml.fhe.backends.compilation import compile_integer_program
     from cryptml.fhe.settings import CompilerSettings
     from cryptml.profiler.plan.circuit_settings import settings_in
 

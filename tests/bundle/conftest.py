@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cryptml.bundle.build import build_bundle
-from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.backends.compilation import compile_integer_program
 from cryptml.networks import Network
 from cryptml.splits import Split
 from tests.bundle.bundle_samples import sample_network

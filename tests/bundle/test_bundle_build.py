@@ -14,7 +14,7 @@ from cryptml.bundle import ClientBundle, ClientStep, ServerBundle
 from cryptml.bundle.build import build_bundle
 from cryptml.errors import BundleError, CircuitError, SettingError, SplitError
 from cryptml.fhe.backends.base import SERVER_FILES, Compiled
-from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.backends.compilation import compile_integer_program
 from cryptml.fhe.settings import CompilerSettings
 from cryptml.networks import Network
 from cryptml.runtime import ClearEvaluator, run_split

@@ -13,8 +13,8 @@ import torch
 from cryptml.errors import CircuitError, SettingError
 from cryptml.fhe.backends import concrete_ml
 from cryptml.fhe.backends.concrete_ml import ConcreteMLBackend
+from cryptml.fhe.backends.registry import load_backend
 from cryptml.fhe.client import ClientCircuit, KeySet
-from cryptml.fhe.compilation import load_backend
 from cryptml.fhe.server import ServerCircuit, load_evaluation_keys
 from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS
 from cryptml.images.textures import random_textures

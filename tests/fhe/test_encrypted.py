@@ -15,7 +15,7 @@ from cryptml.bundle import ClientBundle, ServerStep
 from cryptml.bundle.build import build_bundle
 from cryptml.bundle.server import ServerBundle
 from cryptml.errors import CiphertextError, CircuitError, KeySetError
-from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.backends.compilation import compile_integer_program
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.fhe.server import ServerCircuit, load_evaluation_keys
 from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS, CompilerSettings, Grouping

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cryptml.errors import RangeError
-from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.backends.compilation import compile_integer_program
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.fhe.server import ServerCircuit, load_evaluation_keys
 from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS, CompilerSettings, Rounding

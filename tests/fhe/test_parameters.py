@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from cryptml.errors import CircuitError
 from cryptml.fhe.backends.base import configuration
-from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.backends.compilation import compile_integer_program
 from cryptml.fhe.backends.toolchain import linkable
 from cryptml.fhe.bounds import MAX_SPECS_BYTES
 from cryptml.fhe.parameters import CircuitParameters, InsecureParameters

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from cryptml.bundle import ClientBundle
 from cryptml.bundle.build import build_bundle
 from cryptml.errors import CircuitError
-from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.backends.compilation import compile_integer_program
 from cryptml.fhe.backends.sharing import compile_sharing
 from cryptml.fhe.circuit import CircuitSpec
 from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS, CompilerSettings

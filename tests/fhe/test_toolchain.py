@@ -12,7 +12,7 @@ import pytest
 
 from cryptml.errors import CircuitError
 from cryptml.fhe.backends import toolchain
-from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.backends.compilation import compile_integer_program
 from cryptml.fhe.concrete import server_module
 from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS
 from cryptml.networks import Boundary, Network, Standardisation

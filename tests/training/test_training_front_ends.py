@@ -15,7 +15,7 @@ from cryptml.bundle.build import build_bundle
 from cryptml.datasets import load_dataset
 from cryptml.datasets.base import Dataset
 from cryptml.errors import SettingError
-from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.backends.compilation import compile_integer_program
 from cryptml.networks import Scattering, Standardisation, load_network, save_network
 from cryptml.networks.architectures.registry import Architecture
 from cryptml.networks.modules.blocks import activation, input_grid, keep_taps, linear

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cryptml.exposure.audit import audit_segment
-from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.backends.compilation import compile_integer_program
 from cryptml.fhe.settings import CompilerSettings, Grouping, Rounding
 from cryptml.networks import Network, load_network
 from cryptml.processes.answering import answer, milliseconds_since

@@ -25,7 +25,7 @@ from cryptml.bundle.manifest import grouped
 from cryptml.bundle.server import ServerBundle
 from cryptml.cli.main import app
 from cryptml.errors import SettingError
-from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.backends.compilation import compile_integer_program
 from cryptml.networks import Network
 from cryptml.splits import Split
 from cryptml.verification.local_service import local_service

@@ -21,7 +21,7 @@ from cryptml.bundle.build import build_bundle
 from cryptml.bundle.server import ServerBundle
 from cryptml.bundle.spot_checks import FILE, MOST_CHECKS, SpotChecks, make_spot_checks
 from cryptml.errors import BundleError, RangeError, SettingError
-from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.backends.compilation import compile_integer_program
 from cryptml.networks import FloatArray, IntArray, Network
 from cryptml.networks.boundary import Boundary
 from cryptml.networks.layers import Linear

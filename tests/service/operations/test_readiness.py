@@ -32,7 +32,7 @@ from cryptml_server.workers.pool import WorkerPool
 from benchmarks.machine import children
 from benchmarks.postgresql import PostgreSQL, find_programs
 from cryptml.bundle.build import build_bundle
-from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.backends.compilation import compile_integer_program
 from cryptml.splits import Split
 from cryptml.verification.local_service import LocalService, local_service
 from tests.bounds import ENDS_SECONDS

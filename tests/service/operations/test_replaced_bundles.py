@@ -23,7 +23,7 @@ from benchmarks.machine import children
 from cryptml.bundle.build import build_bundle
 from cryptml.bundle.server import ServerBundle
 from cryptml.errors import BundleError, SettingError
-from cryptml.fhe.backends.integer import compile_integer_program
+from cryptml.fhe.backends.compilation import compile_integer_program
 from cryptml.networks import FloatArray, Network
 from cryptml.splits import Split
 from cryptml.verification.local_service import local_service

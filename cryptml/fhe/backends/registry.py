@@ -20,7 +20,7 @@ def load_backend(name: str, source: str, trusted: str | None = None) -> Backend:
         SettingError: If there is none of that name.
     """
     if name == "integer":
-        from cryptml.fhe.backends.integer import compile_integer_program
+        from cryptml.fhe.backends.compilation import compile_integer_program
 
         return compile_integer_program
     if name == "concrete-ml":
