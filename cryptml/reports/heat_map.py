@@ -1,4 +1,4 @@
-"""A network's opinion of every part of a mammogram, as a picture over it."""
+"""A network's probability for every square of a mammogram, as a picture over it."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def test_pruning_leaves_the_share_that_it_names() -> None:
     ("change", "message"),
     [
         ({"front_end": Scattering(16, 2, 4)}, "convolutions or pooling behind a front end that gives"),
-        ({"hidden": 1}, "lets 1 hidden neurons vote"),
+        ({"hidden": 1}, "needs 2 hidden neurons and .hidden. is 1"),
         ({"convolutions": (ConvolutionDesign(2, 7, 1),)}, "shrink to 0 rows"),
         ({"wavelets": True}, "wavelets with a kernel of 3 behind"),
         ({"wavelets": True, "convolutions": ()}, "wavelets with a kernel of 0 behind"),

@@ -63,7 +63,7 @@ class Failures:
         """
         kind = type(error).__name__
         again = (
-            f"try again, and if it does so again, have what stands between take requests of {sent} bytes"
+            f"try again; if this repeats, ask whoever runs the proxy in front of the service to allow requests of {sent} bytes"
             if sent >= MUCH_BYTES
             else "try again"
         )

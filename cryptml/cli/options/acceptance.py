@@ -25,7 +25,8 @@ AcceptDigest = Annotated[
 TrustFirstUse = Annotated[
     bool,
     typer.Option(
-        "--trust-first-use", help="Accept a model that was not used before unseen; a changed one is refused still."
+        "--trust-first-use",
+        help="Accept a model at its first use without comparing its digest; one that changes later is still refused.",
     ),
 ]
 SpotChecks = Annotated[

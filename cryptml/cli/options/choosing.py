@@ -15,25 +15,34 @@ if TYPE_CHECKING:
 class ConstraintOptions:
     """Bounds on a split; those of `cryptml.profiler.plan.choice.Constraints`."""
 
-    max_latency_ms: Annotated[float | None, typer.Option(help="Of one answer.")] = None
-    max_client_memory_mb: Annotated[float | None, typer.Option(help="Peak of the client's process, 10^6 bytes.")] = None
-    max_server_memory_mb: Annotated[float | None, typer.Option(help="Peak of the server's worker, 10^6 bytes.")] = None
-    max_bytes: Annotated[float | None, typer.Option(help="Ciphertext up and down, one answer.")] = None
+    max_latency_ms: Annotated[float | None, typer.Option(help="Latency of one answer, at most.")] = None
+    max_client_memory_mb: Annotated[
+        float | None, typer.Option(help="Peak memory of the client's process, at most, in 10^6 bytes.")
+    ] = None
+    max_server_memory_mb: Annotated[
+        float | None, typer.Option(help="Peak memory of the server's worker, at most, in 10^6 bytes.")
+    ] = None
+    max_bytes: Annotated[float | None, typer.Option(help="Ciphertext sent and received for one answer, at most.")] = (
+        None
+    )
     keep_secret: Annotated[
         str | None,
         typer.Option(
             metavar="LAYERS",
-            help="With commas: only these a client must not learn. Without it, none that has learned parameters, but for --expose.",
+            help="Layers that a client must not learn, with commas between. Default: all with learned parameters but those of --expose.",
         ),
     ] = None
     expose: Annotated[
         str | None,
-        typer.Option(metavar="LAYERS|all", help="With commas: these a client may learn. Nothing learned if not given."),
+        typer.Option(
+            metavar="LAYERS|all",
+            help="Layers that a client may learn, with commas between. Default: none with learned parameters.",
+        ),
     ] = None
     queries: Annotated[int, typer.Option(min=1, help="What a client may ask before it has learned a layer.")] = (
         1_000_000
     )
-    max_round_trips: Annotated[int | None, typer.Option(help="Encrypted exchanges of one answer.")] = None
+    max_round_trips: Annotated[int | None, typer.Option(help="Encrypted exchanges of one answer, at most.")] = None
 
     def constraints(self) -> Constraints:
         """Return them as the profiler takes them."""

@@ -43,7 +43,8 @@ class TrainingOptions:
     positive: Annotated[
         str | None,
         typer.Option(
-            help="The class that probabilities are said of, such as malignant; of two the second in alphabetical order, of more none."
+            help="The class whose probability is reported, such as malignant. Default: with two classes the second in alphabetical order, "
+            "with more none."
         ),
     ] = None
     augment: Annotated[

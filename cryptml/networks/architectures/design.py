@@ -114,7 +114,8 @@ class Design:
             raise NetworkError(f"a design's tables cannot hold {self.table!r}; choose {', '.join(TABLES)}")
         if self.votes and self.hidden < 2:
             raise NetworkError(
-                f"a design lets {self.hidden} hidden neurons vote; give it 2 or more, or weights in its last layer"
+                f'"votes", hidden outputs added up for each class, needs 2 hidden neurons and "hidden" is {self.hidden}; raise it, '
+                "or give the last layer weights"
             )
         begins = self.convolutions[0].kernel if self.convolutions else 0
         if self.wavelets and (shape[0] != 1 or begins < LEAST_SIDE):
@@ -165,7 +166,7 @@ class Design:
         """
         if self.votes and self.hidden < classes:
             raise NetworkError(
-                f"{self.hidden} hidden neurons cannot vote for {classes} classes; give one a class, or more"
+                f'"votes" adds up {self.hidden} hidden neurons for {classes} classes, which leaves a class none; raise "hidden"'
             )
         layers: OrderedDict[str, nn.Module] = OrderedDict(grid=input_grid(bits=self.input_bits))
         channels = features = self.front_end.shape[0]

@@ -127,7 +127,7 @@ class Composed:
     """Every split's cost: arrays with one entry a split, in the order C before S.
 
     Attributes:
-        layers: Letters of each split.
+        layers: How many the network has.
         parts: The sums.
         latency_ms: Client, server and network together.
         client_peak_bytes: Of the client's process.

@@ -1,4 +1,4 @@
-"""Learning from a teacher: its probabilities, and whom it thinks alike, say more than the labels do."""
+"""Learning from a teacher: its class probabilities, and which pictures it finds similar, hold more than the labels."""
 
 from __future__ import annotations
 

@@ -110,8 +110,8 @@ class JobClaims:
             )
         return bool(released.rowcount)
 
-    def disown(self, claims: set[str]) -> int:
-        """Let jobs wait again whose claims nobody knows of, since the database took them down and its word was lost on the way.
+    def release_unknown(self, claims: set[str]) -> int:
+        """Return jobs to the queue whose claim was committed, but whose commit was never confirmed to this replica.
 
         Returns:
             How many there were.

@@ -186,7 +186,7 @@ class Dispatcher:
             if turn.claim not in held:
                 turn.scope.cancel()
         strays = held - self._claims.keys()
-        if strays and (again := await run_in_threadpool(self._jobs.disown, strays)):
+        if strays and (again := await run_in_threadpool(self._jobs.release_unknown, strays)):
             _log.warning("%d jobs that were taken up unnoticed wait again", again)
 
     async def _ask(self, turn: _Turn, keys: str) -> None:

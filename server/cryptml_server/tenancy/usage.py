@@ -59,7 +59,7 @@ class UsageMeter:
 
     @asynccontextmanager
     async def evaluation(self, tenant: Tenant, circuit: Circuit) -> AsyncIterator[None]:
-        """Count one evaluation; it is taken back where it was not made, by no fault of its own.
+        """Count one evaluation; it is not counted if it failed for a reason that is not the client's (`ServerError.counts` is false).
 
         Raises:
             DailyQuotaExhausted: Beyond the day's quota, with the time until the next.

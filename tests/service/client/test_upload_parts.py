@@ -230,5 +230,8 @@ def test_a_connection_that_is_closed_in_the_middle_of_much_is_explained() -> Non
 
     with listening(good_at_first) as port, Transport(f"http://127.0.0.1:{port}", 10.0) as transport:
         transport.get_json("/v1/models")
-        with pytest.raises(ServiceUnavailable, match="have what stands between take requests of 2097152 bytes"):
+        with pytest.raises(
+            ServiceUnavailable,
+            match="ask whoever runs the proxy in front of the service to allow requests of 2097152 bytes",
+        ):
             transport.request("POST", "/v1/x", content=b"x" * (2 << 20), limit=10, counts=True)

@@ -250,7 +250,7 @@ def test_a_queue_that_is_full_of_one_tenants_jobs_takes_anothers(jobs: JobStore,
 def test_a_turn_that_lost_its_job_cannot_touch_it_again(jobs: JobStore, tenant: Tenant) -> None:
     submit(jobs, tenant)
     stale, _ = claim(jobs, tenant.id, CIRCUITS, "here") or pytest.fail("nothing to claim")
-    assert claims(jobs).disown({stale.claim or ""}) == 1
+    assert claims(jobs).release_unknown({stale.claim or ""}) == 1
     fresh, _ = claim(jobs, tenant.id, CIRCUITS, "here") or pytest.fail("nothing to claim")
     assert not claims(jobs).release(stale, begun=False)
     assert not claims(jobs).fail(stale, CircuitFailure("stale"), CIRCUIT)

@@ -22,7 +22,7 @@ class InvalidRequestTarget(RequestError):
 
 
 class MethodNotAllowed(RequestError):
-    """It asks an address for what that does not do."""
+    """The address does not support this HTTP method."""
 
     kind = "method-not-allowed"
 

@@ -54,7 +54,7 @@ class UnknownJob(NotFound):
 
 
 class CircuitNotServed(NotFound):
-    """The service has not had a job's circuit for long."""
+    """The circuit that a job needs has not been served for a long time."""
 
     kind = "not-served"
 
