@@ -1,4 +1,8 @@
-"""The kinds of layer by the names that files use."""
+"""The kinds of layer by the names that files use.
+
+A new kind is a file of this folder and a name here; then its files (`schemas/definitions.schema.json`), the modules that it comes from
+(`networks/conversion/stages.py`, `convert.py`), and what a client can learn of it (`exposure/knowledge.py`).
+"""
 
 from __future__ import annotations
 
