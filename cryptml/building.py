@@ -14,7 +14,8 @@ from cryptml.errors import ReportError, SettingError
 from cryptml.exposure.statement import exposed_text, held_by_client
 from cryptml.fhe.backends.registry import load_backend
 from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS, CompilerSettings, Rounding
-from cryptml.listening import Listener, SilentListener
+from cryptml.files import require_writable
+from cryptml.listening import Listener, SilentListener, saying
 from cryptml.networks import load_network
 from cryptml.networks.network import Network
 from cryptml.networks.shipped import DEFAULT_SPLITS
@@ -98,19 +99,22 @@ def build(request: BuildRequest, out: Path, *, force: bool = False, listener: Li
         ReportError: If the report is another network's, or no split keeps the constraints.
         SettingError: If what is asked for does not go together.
         SplitError: If the split does not fit the network.
+        Interrupted: At Ctrl-C or SIGTERM; nothing is kept.
     """
     listener = listener if listener is not None else SilentListener()
     network = load_network(request.network)
     report = _report(request)
     settings, measured = _settings(request, report)
     split = Split(_letters(request, report, len(network), listener)).require_length(len(network))
+    require_writable(out.absolute().parent, SettingError)
     held = held_by_client(network, split)
     if held:
         listener.note(exposed_text(held))
     if not split.server_segments:
         listener.note("nothing is encrypted with this split: clients hold the whole network, and no service is needed")
     what = f"compiling {len(split.server_segments)} server segments of {network.name}, split {split}"
-    with listener.stage(what):
+    kept = f"nothing of the build was kept, and {out} is as it was; the same command begins again"
+    with saying(kept), listener.stage(what):
         bundle = build_bundle(
             network,
             split,

@@ -32,6 +32,9 @@ MOST_VIOLATIONS = 20
 """Of a schema that are looked for, in all and in one array or object: each takes a kilobyte, and a document can hold a million."""
 MAX_INTEGER_DIGITS = 20
 
+_PROBED = 1 << 20
+"""Bytes that a disk must have room for before long work begins."""
+
 SYSTEM_NAMES = frozenset({"__macosx", "@eadir", "desktop.ini", "ehthumbs.db", "thumbs.db"})
 """Files and folders of operating systems, in lower case; names that begin with a dot are such too."""
 
@@ -173,6 +176,25 @@ def write_bytes(path: Path, *parts: bytes, mode: int = 0o644) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def require_writable(folder: Path, error: type[CryptmlError]) -> None:
+    """Refuse a folder in which nothing can be written, or the nearest one above it where it is still to be made; before long work.
+
+    Raises:
+        CryptmlError: As ``error``: it is no folder, belongs to others, is read-only, or its disk is full.
+    """
+    there = next(each for each in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(each))
+    try:
+        with tempfile.TemporaryFile(dir=there) as probe:
+            probe.write(bytes(_PROBED))
+            probe.flush()
+            os.fsync(probe.fileno())
+    except OSError as problem:
+        reason = problem.strerror if there.is_dir() else "it is no folder"
+        raise error(
+            f"nothing can be written in {there} ({reason}); choose another place, or make room or rights there"
+        ) from problem
 
 
 def to_json_bytes(document: Mapping[str, Any]) -> bytes:

@@ -70,6 +70,10 @@ def _unheard(done: int, total: int | None = None, what: str | None = None) -> No
     """Discard it."""
 
 
+NOTHING_KEPT = "nothing was kept, and no file was written; the same command begins again"
+"""Of short work."""
+
+
 class Interrupted(KeyboardInterrupt):
     """A `KeyboardInterrupt` whose text says what was kept and how to go on; attributes stand in it as in a `CryptmlError`."""
 

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+import warnings
 from typing import NoReturn
 
 import typer
@@ -22,6 +23,11 @@ INTERRUPTED = 130
 
 def run_app(app: typer.Typer) -> None:
     """Run an application and leave with its exit code."""
+    if any(
+        each.startswith("error") for each in sys.warnoptions
+    ):  # it would end this at a warning of a package that is used
+        os.environ["PYTHONWARNINGS"] = "ignore"  # of processes that are started from here too
+        warnings.simplefilter("ignore")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     signal.signal(signal.SIGTERM, _interrupt)  # so that what was started is stopped
     try:

@@ -9,6 +9,8 @@ from typing import Any
 
 from cryptml.errors import SettingError
 from cryptml.fhe.settings import DEFAULT_MAX_FAILURE, CompilerSettings, p_error_within
+from cryptml.files import require_writable
+from cryptml.listening import saying
 from cryptml.networks import load_network
 from cryptml.networks.network import Network
 from cryptml.networks.rounding.noise import DEFAULT_P_ERROR
@@ -128,16 +130,25 @@ def profile(
         JournalError: If what lies beside the report is another run's.
         MeasurementError: If not even the client's own layers can be run, or nothing starts.
         ReportError: If the machines of a cluster are not alike.
+        Interrupted: At Ctrl-C or SIGTERM, with what was kept.
     """
     request.check()
     if out.exists() and not force:
         raise SettingError(f"{out} exists; choose another file or pass `force` to replace it")
     network = load_network(request.network)
+    require_writable(out.absolute().parent, SettingError)
     out.parent.mkdir(parents=True, exist_ok=True)
     journal_path = out.with_name(f"{out.name}.unfinished")
-    document, journal = profile_network(
-        request.network, network, request.settings(network), journal_path, progress, resume=resume
-    )
+    with saying(lambda: _kept(journal_path)):
+        document, journal = profile_network(
+            request.network, network, request.settings(network), journal_path, progress, resume=resume
+        )
     save_report(out, document)
     journal.remove()
     return document
+
+
+def _kept(journal: Path) -> str:
+    if not journal.exists():
+        return "nothing was measured yet; the same command begins again"
+    return f"{journal} keeps what was measured; the same command with `resume` goes on from there"

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from cryptml.datasets import load_data
-from cryptml.files import to_json_bytes, write_bytes
-from cryptml.listening import Listener, SilentListener
+from cryptml.errors import SettingError
+from cryptml.files import require_writable, to_json_bytes, write_bytes
+from cryptml.listening import Listener, SilentListener, saying
 from cryptml.networks.architectures.design import Design
 from cryptml.networks.architectures.registry import load_architecture
 from cryptml.networks.front_ends import FrontEnd, restore_front_end
@@ -113,7 +114,9 @@ def search(
         SettingError: If the folder holds another search.
     """
     listener = listener if listener is not None else SilentListener()
-    with as_training_wants_it():
+    require_writable(out, SettingError)
+    kept = f"{out} keeps the designs that were finished; the same command goes on after them by itself"
+    with saying(kept), as_training_wants_it():
         price = PriceModel.fit([load_report(path) for path in request.profiles])
         training, front_end = request.training()
         data = load_data(request.dataset, request.side, request.patients_from_name, listener)

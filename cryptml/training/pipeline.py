@@ -13,7 +13,7 @@ from typing import Any
 from cryptml.datasets import Dataset, load_data
 from cryptml.datasets.description import DataDescription
 from cryptml.errors import SettingError
-from cryptml.files import to_json_bytes, write_bytes
+from cryptml.files import require_writable, to_json_bytes, write_bytes
 from cryptml.listening import Listener, SilentListener
 from cryptml.networks.architectures.registry import DESIGN_FILE, Architecture, load_architecture
 from cryptml.networks.checkpoint import save_checkpoint
@@ -95,6 +95,7 @@ def train(
     architecture = load_architecture(request.network)
     settings = request.settings(recipe(architecture))
     name = request.named(out, architecture.name)
+    require_writable(out, SettingError)
     with as_training_wants_it(), unfinished(out, resume=resume) as checkpoints:
         data = load_data(request.dataset, architecture.side, request.patients_from_name, listener)
         data = data if request.positive is None else data.with_positive(request.positive)

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 
 from cryptml.errors import SettingError
+from cryptml.files import require_writable
 from cryptml_server.app import create_app
 from cryptml_server.base.settings import Settings
 from cryptml_server.base.tls import tls_context
@@ -26,6 +27,7 @@ def run_service(settings: Settings, announce: Callable[[str], None]) -> None:
     configure_logging(settings)
     if settings.tls_certificate is not None and settings.tls_key is not None:
         tls_context(settings.tls_certificate, settings.tls_key)  # refused before anything is touched
+    require_writable(settings.data, SettingError)
     bound = _bind(settings.host, settings.port)  # before anything of a service that runs already is touched
     app = create_app(settings)
     address = f"[{settings.host}]" if ":" in settings.host else settings.host

@@ -12,7 +12,7 @@ from typing import Any
 from cryptml.datasets import Dataset, load_data
 from cryptml.errors import DatasetError, SettingError
 from cryptml.files import MAX_JSON_BYTES, read_bounded, read_json
-from cryptml.listening import Listener, SilentListener
+from cryptml.listening import NOTHING_KEPT, Listener, SilentListener, saying
 from cryptml.networks import FloatArray, Network, load_network, resolve_network
 from cryptml.networks.shipped import FOR_TESTS, FOR_TESTS_SAID
 from cryptml.networks.storage import architecture_of
@@ -138,6 +138,7 @@ class NetworkJudgement:
         return told if part.positive_label is None else f"{told}; positive: {part.positive_class}"
 
 
+@saying(NOTHING_KEPT)
 def judge_network(request: JudgementRequest, *, listener: Listener | None = None) -> NetworkJudgement:
     """Judge a network on a data set, beside a logistic regression on the same pictures.
 

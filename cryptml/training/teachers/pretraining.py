@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cryptml.errors import SettingError
-from cryptml.files import sha256, write_bytes
-from cryptml.listening import Listener, SilentListener
+from cryptml.files import require_writable, sha256, write_bytes
+from cryptml.listening import NOTHING_KEPT, Listener, SilentListener, saying
 from cryptml.networks.front_ends import Standardisation
 from cryptml.networks.front_ends.deep import CELLS, KERNELS, STEPS, WIDTHS, Weights, weights_digest
 from cryptml.training.fit import seeded
@@ -96,8 +96,9 @@ def pretrain_to(
     if out.exists() and not force:
         raise SettingError(f"{out} exists; choose another file or pass `force` to replace it")
     listener = listener if listener is not None else SilentListener()
+    require_writable(out.absolute().parent, SettingError)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with as_training_wants_it(), listener.bar("pretraining", steps) as bar:
+    with saying(NOTHING_KEPT), as_training_wants_it(), listener.bar("pretraining", steps) as bar:
         pretrained = pretrain(
             steps, seed, lambda step, total, loss, _auc: bar(step, total, f"pretraining: loss {loss:.3f}")
         )

@@ -47,6 +47,10 @@ def read_settings(given: Mapping[str, Any], *, file: Path | None = None, needs_b
         raise SettingError(
             f"the environment cannot be read: {error}; correct or unset the variable CRYPTML_..."
         ) from error
+    except RuntimeError as error:
+        raise SettingError(
+            "this user has no home folder for the service's data (HOME is not set); give `data`, such as /var/lib/cryptml"
+        ) from error
     if needs_bundles and not settings.bundles:
         raise SettingError("there is nothing to serve; name folders that cryptml build wrote")
     return settings
