@@ -10,7 +10,7 @@ from typing import Any
 from cryptml.bundle.manifest import MANIFEST, check_files, require_same_toolchain
 from cryptml.errors import BundleError
 from cryptml.files import MAX_JSON_BYTES, parse_json, read_bounded, sha256
-from cryptml.networks.kinds import BUNDLE, mistaken
+from cryptml.networks.path_kinds import BUNDLE, mistaken
 from cryptml.networks.storage import shipped_networks
 
 SCHEMA = "server-bundle.schema.json"

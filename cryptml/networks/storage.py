@@ -9,8 +9,8 @@ from cryptml.errors import NetworkError
 from cryptml.files import MAX_JSON_BYTES, parse_json, read_bounded, sha256, to_json_bytes, write_bytes
 from cryptml.networks.boundary import Boundary
 from cryptml.networks.front_ends import restore_front_end
-from cryptml.networks.kinds import NETWORK, mistaken
 from cryptml.networks.network import Network
+from cryptml.networks.path_kinds import NETWORK, mistaken
 from cryptml.networks.tensors import MAX_WEIGHTS_BYTES, layer_entries, pack_layers, unpack_layers
 
 NETWORK_FILE = "network.json"

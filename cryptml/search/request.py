@@ -19,7 +19,7 @@ from cryptml.search.price import PriceModel
 from cryptml.search.study import Found, Search, SearchSettings
 from cryptml.training import TrainingSettings, recipe_behind, teacher_epochs
 from cryptml.training.pipeline import make_examples
-from cryptml.training.surroundings import as_training_wants_it
+from cryptml.training.torch_settings import training_torch_settings
 
 FRONTIER_FILE = "frontier.json"
 DESIGNS = "designs"
@@ -116,7 +116,7 @@ def search(
     listener = listener if listener is not None else SilentListener()
     require_writable(out, SettingError)
     kept = f"{out} keeps the designs that were finished; the same command goes on after them by itself"
-    with saying(kept), as_training_wants_it():
+    with saying(kept), training_torch_settings():
         price = PriceModel.fit([load_report(path) for path in request.profiles])
         training, front_end = request.training()
         data = load_data(request.dataset, request.side, request.patients_from_name, listener)

@@ -33,8 +33,8 @@ from cryptml.training.qat import TrainedNetwork, train_network
 from cryptml.training.recipes import recipe
 from cryptml.training.request import TrainingRequest
 from cryptml.training.settings import TrainingSettings
-from cryptml.training.surroundings import as_training_wants_it
 from cryptml.training.teachers.network_teacher import teacher_epochs
+from cryptml.training.torch_settings import training_torch_settings
 
 CARD_FILE = "MODEL_CARD.md"
 
@@ -96,7 +96,7 @@ def train(
     settings = request.settings(recipe(architecture))
     name = request.named(out, architecture.name)
     require_writable(out, SettingError)
-    with as_training_wants_it(), unfinished(out, resume=resume) as checkpoints:
+    with training_torch_settings(), unfinished(out, resume=resume) as checkpoints:
         data = load_data(request.dataset, architecture.side, request.patients_from_name, listener)
         data = data if request.positive is None else data.with_positive(request.positive)
         settings = request.augmented(settings, data.augmentation)

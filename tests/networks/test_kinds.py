@@ -15,7 +15,7 @@ from cryptml.bundle.server import ServerBundle
 from cryptml.cli.main import app
 from cryptml.errors import BundleError, CryptmlError, NetworkError, ReportError
 from cryptml.networks import load_network, resolve_network
-from cryptml.networks.kinds import kind_of
+from cryptml.networks.path_kinds import kind_of
 from cryptml.profiler.plan.report import load_report
 from cryptml.splits import Split
 from tests.bundle.bundle_samples import sample_network

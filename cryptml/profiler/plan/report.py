@@ -10,7 +10,7 @@ from typing import Any
 
 from cryptml.errors import ReportError
 from cryptml.files import parse_json, read_bounded, sha256, to_json_bytes, write_bytes
-from cryptml.networks.kinds import REPORT, mistaken
+from cryptml.networks.path_kinds import REPORT, mistaken
 from cryptml.networks.storage import NETWORK_FILE, resolve_network, shipped_networks
 from cryptml.profiler.plan.costs import CostModel, Link, SegmentCost
 from cryptml.splits import Segment, enumerate_segments

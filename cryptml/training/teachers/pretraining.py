@@ -19,8 +19,8 @@ from cryptml.networks.front_ends import Standardisation
 from cryptml.networks.front_ends.deep import CELLS, KERNELS, STEPS, WIDTHS, Weights, weights_digest
 from cryptml.training.fit import seeded
 from cryptml.training.progress import EpochProgress
-from cryptml.training.surroundings import as_training_wants_it
 from cryptml.training.teachers.scenes import OF_MASS, PROPERTIES, draw_scenes
+from cryptml.training.torch_settings import training_torch_settings
 
 SIDE = 28
 """Of the scenes, in pixels."""
@@ -98,7 +98,7 @@ def pretrain_to(
     listener = listener if listener is not None else SilentListener()
     require_writable(out.absolute().parent, SettingError)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with saying(NOTHING_KEPT), as_training_wants_it(), listener.bar("pretraining", steps) as bar:
+    with saying(NOTHING_KEPT), training_torch_settings(), listener.bar("pretraining", steps) as bar:
         pretrained = pretrain(
             steps, seed, lambda step, total, loss, _auc: bar(step, total, f"pretraining: loss {loss:.3f}")
         )

@@ -1,4 +1,4 @@
-"""What torch is told while something is trained, and nobody else after it."""
+"""Settings of torch while something is trained; they are as before afterwards."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 
 @contextmanager
-def as_training_wants_it() -> Iterator[None]:
+def training_torch_settings() -> Iterator[None]:
     """One thread, as small networks want it and as is reproducible; no warnings of what Brevitas does with torch."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
