@@ -254,7 +254,7 @@ class TestEvaluate:
             "logistic regression",
             "Sensitivity for malignant",
             "expected calibration error",
-            "Reliability of network tiny, probability of malignant",
+            "Reliability of network network, probability of malignant",
             "95 % interval",
         ):
             assert words in text
