@@ -15,6 +15,7 @@ from cryptml.errors import DatasetError, NetworkError, SettingError
 from cryptml.listening import SilentListener
 from cryptml.networks import load_network
 from cryptml.networks.front_ends.deep import weights_digest
+from cryptml.networks.shipped import FOR_TESTS_SAID
 from cryptml.training import judge
 from cryptml.training.evaluation.measures import as_network_says, predict_integers
 from cryptml.training.evaluation.roc import RocLine
@@ -43,7 +44,7 @@ def test_network_and_baseline_are_judged_on_the_same_pictures() -> None:
     assert found.judgement == judge(found.predicted, part, (0.5,), 0)
     assert found.baseline is not None
     assert found.baseline.judgement == judge(found.baseline.predicted, part, (0.5,), 0)
-    assert (found.refused, heard.notes) == (None, [])
+    assert (found.refused, heard.notes) == (None, [f"tiny {FOR_TESTS_SAID}"])
     document = json.loads(json.dumps(found.to_json()))
     assert list(document)[-2:] == ["baseline", "baseline_refused"]
     assert document["baseline"]["strength"] == found.baseline.strength
