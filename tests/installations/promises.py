@@ -16,7 +16,7 @@ TRAINING = (
     "cryptml.networks.architectures",
     "cryptml.networks.checkpoint",
     "cryptml.networks.conversion",
-    "cryptml.networks.modules.module_state",
+    "cryptml.networks.quiet",
     "cryptml.networks.modules",
     "cryptml.reports.roc",
     "cryptml.reports.search",
