@@ -124,7 +124,7 @@ def test_a_service_that_is_told_to_end_while_it_starts_does(two_tables: Any, tmp
     with subprocess.Popen([*command, "--insecure-anonymous"], stdout=subprocess.PIPE, text=True) as process:
         try:
             deadline = time.monotonic() + PATIENCE_SECONDS
-            loads = (bundle / "server").resolve()
+            loads = (tmp_path / "data" / COPIES).resolve()  # the service keeps what it loads
             while not any(str(loads) in mapped(pid) for pid in children(process.pid)):
                 assert time.monotonic() < deadline
                 assert process.poll() is None
