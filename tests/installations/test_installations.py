@@ -145,7 +145,7 @@ def test_the_lock_and_cryptml_are_installed_and_nothing_else(each: Installation)
     found = {normal(name) for name in packages(each.environment)} - {"pip", "setuptools"}
     for_other_pythons = locked(each.name) - found
     assert found == (locked(each.name) | {"cryptml"}) - for_other_pythons
-    assert for_other_pythons <= {"exceptiongroup", "tomli"}
+    assert for_other_pythons == set()
     assert [name for name in HEAVY if list(each.environment.glob(f"lib/python3*/site-packages/{name}"))] == []
 
 
