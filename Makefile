@@ -46,7 +46,7 @@ help:
 	  '  ARGS="..."                   further arguments of "cryptml demo", pytest or the benchmark' \
 	  '  PARALLEL=n                   tests at once (2)' \
 	  '  VENV=/path/to/environment    where to make a client or a server (.venv-client, .venv-server)' \
-	  '  NEEDED_GB=n                  free disk space to insist on before an installation (12; client, server: 2)'
+	  '  NEEDED_GB=n                  free disk space to insist on before an installation (11; client, server: 2)'
 
 install:
 	@sh make/environment.sh install

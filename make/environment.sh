@@ -29,7 +29,7 @@ case ${1:-} in
         venv=.venv
         lock=constraints.txt
         size="2 to 5 minutes, 7.7 GB"
-        default_gb=12
+        default_gb=11
         ;;
 esac
 case $venv in
