@@ -8,9 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from typing_extensions import Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from cryptml.arguments import BuildArguments, ProfileArguments, ServeArguments, TrainArguments
 from cryptml.networks import Network, load_network

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import numpy as np
 from cryptml_server.base.settings import Settings
-from cryptml_server.parts import open_database
+from cryptml_server.database.administration import open_database
 from cryptml_server.tenancy.tenants import Quotas
 
 from benchmarks.requester import Requester, add_tenants, build, connect

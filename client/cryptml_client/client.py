@@ -49,7 +49,7 @@ class Client:
 
         client = Client("https://service.example", accept_digest=digest)  # the token comes from CRYPTML_TOKEN
         prediction = client.predict("picture.dcm")
-        print(prediction.answer.label, prediction.probabilities)
+        print(prediction.label, prediction.probabilities)
 
     Args:
         url: Of the service.

@@ -17,7 +17,7 @@ from cryptml_server.base.models import ModelRegistry
 from cryptml_server.base.served_bundles import drop_bundles, keep_bundles
 from cryptml_server.base.settings import Settings
 from cryptml_server.database import Database, DatabaseUnavailable
-from cryptml_server.database.administration import open_database as open_database
+from cryptml_server.database.administration import open_database
 from cryptml_server.http.routes.services import Services
 from cryptml_server.jobs.claims import JobClaims
 from cryptml_server.jobs.dispatcher import Dispatcher

@@ -8,7 +8,7 @@ import httpx
 import numpy as np
 from cryptml_server.base.models import Circuit, ModelRegistry
 from cryptml_server.base.settings import Settings
-from cryptml_server.parts import open_database
+from cryptml_server.database.administration import open_database
 from cryptml_server.tenancy.tenants import Quotas
 from cryptml_server.workers.protocol import EvaluationResult, Worker
 

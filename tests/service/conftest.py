@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cryptml_server.base.settings import Settings
 from cryptml_server.database import Database
-from cryptml_server.parts import open_database
+from cryptml_server.database.administration import open_database
 
 from benchmarks.postgresql import PostgreSQL, find_programs
 from cryptml.errors import SettingError

@@ -31,6 +31,7 @@ from cryptml_server.base.metrics import Metrics
 from cryptml_server.base.models import Circuit
 from cryptml_server.base.settings import Settings
 from cryptml_server.database import Database, DatabaseUnavailable, replicas
+from cryptml_server.database.administration import open_database
 from cryptml_server.http.routes.jobs import describe_job
 from cryptml_server.jobs.claims import MOST_BEGUN, JobClaims
 from cryptml_server.jobs.dispatcher import Dispatcher, DispatcherTimings
@@ -39,7 +40,6 @@ from cryptml_server.jobs.rows import DONE, FAILED, RUNNING, WAITING, Job
 from cryptml_server.jobs.service import JobService
 from cryptml_server.jobs.store import JobStore
 from cryptml_server.keys.store import StoredEvaluationKeys
-from cryptml_server.parts import open_database
 from cryptml_server.tenancy.tenants import Quotas, Tenant, TenantStore
 from cryptml_server.tenancy.usage import UsageMeter
 from cryptml_server.workers.loads import CircuitLoads

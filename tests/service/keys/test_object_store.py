@@ -18,10 +18,10 @@ from cryptml_server.base.errors import KeysUnreadable, NoRoomForKeys, ServerErro
 from cryptml_server.base.models import Circuit
 from cryptml_server.base.settings import Settings
 from cryptml_server.database import Database
+from cryptml_server.database.administration import open_database
 from cryptml_server.keys.files import EvaluationKeyFile, KeyFiles
 from cryptml_server.keys.object_store import MARK
 from cryptml_server.keys.store import KEY_THREADS, EvaluationKeyStore, in_key_thread
-from cryptml_server.parts import open_database
 from cryptml_server.tenancy.tenants import Quotas, Tenant, TenantStore
 
 from cryptml.errors import SettingError

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from cryptml_server.base.settings import Settings
 from cryptml_server.database import Database
+from cryptml_server.database.administration import open_database
 from cryptml_server.operations.doctor import CHECKS, Deployment, Finding, computing, examine, network, storage
-from cryptml_server.parts import open_database
 from cryptml_server.tenancy.tenants import TenantStore
 from typer.testing import CliRunner
 
