@@ -41,6 +41,11 @@ class Prediction:
         return self.answer.label
 
     @property
+    def probability(self) -> float:
+        """Of the most probable class, from 0 to 1."""
+        return float(self.answer.probabilities.max())
+
+    @property
     def probabilities(self) -> dict[str, float]:
         """Probability of each class by its name."""
         return {name: float(chance) for name, chance in zip(self.classes, self.answer.probabilities, strict=False)}
@@ -50,7 +55,7 @@ class Prediction:
         positive, chance = self.positive if self.positive is not None else (None, None)
         return {
             "label": self.answer.label,
-            "probability": round(float(self.answer.probabilities.max()), 6),
+            "probability": round(self.probability, 6),
             "positive": positive,
             "positive_probability": None if chance is None else round(chance, 6),
             "probabilities": {name: round(chance, 6) for name, chance in self.probabilities.items()},

@@ -38,14 +38,31 @@ out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPED_WIDT
 err = Console(stderr=True, highlight=False)
 
 
-def say(text: str) -> None:
+def say(text: str, style: str = "none") -> None:
     """Write one line to stdout as it is: names of files and classes are not markup."""
-    out.print(printable(text, lines=True), markup=False, soft_wrap=True)
+    _write(out, Text(printable(text, lines=True)), style)
 
 
 def note(text: str) -> None:
     """Write one line to stderr that its reader is to know of, whatever is shown besides."""
-    err.print(printable(text, lines=True), style="yellow", markup=False, soft_wrap=True)
+    _write(err, Text(printable(text, lines=True)), "yellow")
+
+
+def remark(text: str) -> None:
+    """Write one line to stderr that its reader may pass over."""
+    _write(err, Text(printable(text, lines=True)), "dim")
+
+
+def complain(text: str) -> None:
+    """Write one line to stderr about what went wrong."""
+    _write(err, Text("error: ", "bold red") + Text(printable(text, lines=True), "default"), "none")
+
+
+def _write(console: Console, text: Text, style: str) -> None:
+    # On one terminal both go through one console: only that one moves a bar that it shows out of the way.
+    shared = err if out.is_terminal and err.is_terminal else console
+    # A terminal breaks lines within words, which a person should not have to read; in a pipe a line stays one line.
+    shared.print(text, style=style, soft_wrap=not console.is_terminal)
 
 
 def print_json(document: Any) -> None:
@@ -105,7 +122,7 @@ class Lines:
 
     def _speak(self) -> None:
         while not self._over.wait(LINE_SECONDS):
-            err.print(printable(self.line), style="dim", markup=False, soft_wrap=True)
+            remark(self.line)
 
 
 def _span(seconds: float) -> str:
@@ -179,7 +196,7 @@ class ConsoleListener:
 
     def remark(self, text: str) -> None:
         """See `Listener.remark`."""
-        err.print(printable(as_options(text), lines=True), style="dim", markup=False, soft_wrap=True)
+        remark(as_options(text))
 
     def stage(self, what: str) -> AbstractContextManager[None]:
         """See `Listener.stage`."""

@@ -10,11 +10,10 @@ import warnings
 from typing import NoReturn
 
 import typer
-from rich.text import Text
 
-from cryptml.cli.console import err
+from cryptml.cli.console import complain
 from cryptml.cli.spelling import as_options, told
-from cryptml.errors import CryptmlError, printable
+from cryptml.errors import CryptmlError
 from cryptml.installations import advice, extra_of
 
 INTERRUPTED = 130
@@ -80,5 +79,5 @@ def _interrupt(_number: int, _frame: object) -> NoReturn:
 
 
 def _leave(message: str, code: int) -> None:
-    err.print(Text("error: ", "bold red") + Text(printable(message, lines=True), "default"), soft_wrap=True)
+    complain(message)
     sys.exit(code)

@@ -17,6 +17,9 @@ from cryptml.installations import require_installation
 if TYPE_CHECKING:
     from typer._click import Command, Context, HelpFormatter
 
+PLAIN: dict[str, Any] = {"add_completion": False, "pretty_exceptions_enable": False, "rich_markup_mode": None}
+"""How every command line here looks: help without frames, no options for a shell's completion."""
+
 
 @dataclass(frozen=True)
 class Verb:
@@ -81,12 +84,39 @@ class _Commands(MutableMapping[str, "Command"]):
     def _make(self, verb: Verb) -> Command:
         found = verb.load(self._program)
         if not isinstance(found, typer.Typer):
-            alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+            alone = typer.Typer(**PLAIN)
             alone.command(verb.name)(found)
             found = alone
         command = get_command(found)
         command.name = verb.name
         return command
+
+
+class _Group(TyperGroup):
+    """Says whole what its commands do; click cuts that off."""
+
+    def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:  # noqa: ARG002 (as the base has it)
+        """Write the first paragraph of each command's help."""
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, (command.help or "").split("\n\n")[0]) for name, command in self.commands.items()]
+            )
+
+
+def create_group(about: str, *, without_command: bool = False) -> typer.Typer:
+    """Return a verb that has verbs of its own, to which they are added with ``command``.
+
+    Args:
+        about: One sentence.
+        without_command: Do something of its own where no verb follows, instead of showing the help.
+    """
+    return typer.Typer(
+        cls=_Group,
+        help=about,
+        no_args_is_help=not without_command,
+        invoke_without_command=without_command,
+        **PLAIN,
+    )
 
 
 def create_app(program: str, verbs: Sequence[Verb], about: str) -> typer.Typer:
@@ -114,14 +144,7 @@ def create_app(program: str, verbs: Sequence[Verb], about: str) -> typer.Typer:
             with formatter.section("Commands"):
                 formatter.write_dl([(verb.name, verb.summary) for verb in verbs])
 
-    return typer.Typer(
-        cls=VerbGroup,
-        help=about,
-        no_args_is_help=True,
-        pretty_exceptions_enable=False,
-        add_completion=False,
-        rich_markup_mode=None,
-    )
+    return typer.Typer(cls=VerbGroup, help=about, no_args_is_help=True, **PLAIN)
 
 
 def _requiring(extra: str, what: str, callback: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,12 +9,11 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from cryptml.errors import printable
 from cryptml.profiler.plan.choice import Choice
 from cryptml.profiler.plan.costs import Link
 from cryptml.profiler.plan.sharing import answers_won
 from cryptml.profiler.plan.spread import spread_text
-from cryptml.reports.table import bytes_text, duration_text, plain_table, split_text
+from cryptml.reports.table import bytes_text, duration_text, facts_table, plain_table, split_text
 from cryptml.splits import Split
 
 
@@ -68,11 +67,7 @@ def summary_table(document: Mapping[str, Any]) -> Table:
         rows.append(("estimates", f"median error of {'; '.join(judged)} on {fit['points']} measured ones"))
     spread = spread_text(document)
     rows += [("spread", spread)] if spread is not None else []
-    cells = [(name, printable(text)) for name, text in rows]
-    table = plain_table(f"Profile of network {document['network']['name']}", [("", "left"), ("", "left")], cells)
-    table.show_header = False
-    table.columns[1].no_wrap = False
-    return table
+    return facts_table(f"Profile of network {document['network']['name']}", rows)
 
 
 def _answers(document: Mapping[str, Any]) -> str:

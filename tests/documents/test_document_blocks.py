@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.documents.document_blocks import SERVES, read_blocks, reader
+from tests.first_hour.scripts import TRANSCRIPTS
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs" / "tutorials").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted(set((ROOT / "docs" / "tutorials").glob("*.md")) - set(TRANSCRIPTS))]
+"""Transcripts are run by `tests.first_hour`."""
 
 NOT_RUN = {
     (

@@ -13,7 +13,7 @@ from typer.main import get_command
 
 from cryptml.cli.main import app as cryptml
 from cryptml.cli.split_profiler import app as split_profiler
-from tests.documents.document_blocks import read_blocks
+from tests.documents.document_blocks import Block, read_blocks
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -34,6 +34,13 @@ def written(text: str) -> Iterator[list[str]]:
                 yield [Path(words[0]).name, *words[1:]]
 
 
+def typed(block: Block) -> str:
+    """What is typed of a block: of a transcript, the lines behind a prompt."""
+    if block.language == "sh":
+        return block.text
+    return "".join(line[2:] for line in block.text.splitlines(keepends=True) if line.startswith("$ "))
+
+
 def described(words: list[str]) -> tuple[Any, list[str]]:
     """The command that words begin with, and the words behind its name."""
     command, rest = PROGRAMS[words[0]], words[1:]
@@ -49,8 +56,8 @@ def described(words: list[str]) -> tuple[Any, list[str]]:
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_commands_and_their_options_exist(path: Path) -> None:
     for block in read_blocks(path):
-        if block.language == "sh":
-            for words in written(block.text):
+        if block.language in {"sh", "console"}:
+            for words in written(typed(block)):
                 command, rest = described(words)
                 options = {option for each in command.params for option in (*each.opts, *each.secondary_opts)}
                 asked = {word.partition("=")[0] for word in rest if word.startswith("--")} - {"--help"}

@@ -12,6 +12,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,9 @@ from benchmarks.installations import clean_environment, copy_sources, disk_bytes
 from cryptml.cli import main, split_profiler
 from cryptml.networks import Network
 from tests.conftest import BuildTiny
+from tests.first_hour.comparing import require_same
+from tests.first_hour.scripts import CLINIC, give
+from tests.first_hour.session import session
 from tests.installations.promises import (
     HEAVY,
     IMPORT_ALL,
@@ -167,6 +171,7 @@ def test_importing_the_client_loads_nothing_heavy(client: Installation) -> None:
 def test_every_command_explains_itself(each: Installation) -> None:
     program = """
 import sys
+import tempfile
 from typer.main import get_command
 from typer.testing import CliRunner
 from cryptml.cli import main, split_profiler
@@ -230,6 +235,18 @@ def test_the_client_has_an_encrypted_answer_of_the_service(
     assert answer["label"] == tiny.classes[int(np.argmax(logits))]
     listed = client.run("cryptml", "keys", "list", "--keys", str(tmp_path / "keys"))
     assert listed.returncode == 0, listed.stderr
+
+
+@pytest.mark.timeout(600)
+def test_a_clinic_with_a_client_and_a_token_has_its_first_hour(client: Installation, service: Service) -> None:
+    """As its transcript says, which is a page of the documents."""
+    port = int(service.url.rpartition(":")[2])
+    with (
+        tempfile.TemporaryDirectory() as top,
+        session(give(CLINIC, Path(top), service.token_file.read_text()), client.environment / "bin", port) as one,
+    ):
+        one.environment.pop("PYTHONPATH", None)
+        require_same(CLINIC, one)
 
 
 def test_compiling_is_refused_in_one_sentence(client: Installation) -> None:

@@ -9,13 +9,14 @@ import typer
 
 from cryptml.bundle.manifest import grouped
 from cryptml.cli.console import out, print_json, say
+from cryptml.cli.verbs import create_group
 from cryptml.errors import SettingError
-from cryptml.reports.table import plain_table
+from cryptml.reports.table import facts_table, plain_table
 
 if TYPE_CHECKING:
     from cryptml_client import AcceptedBundles
 
-app = typer.Typer(help="List and forget accepted models; show a bundle's digest.", no_args_is_help=True)
+app = create_group("List and forget accepted models; show a bundle's digest.")
 Folder = Annotated[
     Path | None, typer.Option("--keys", help="Folder of the keys, beside which accepted models are listed.")
 ]
@@ -30,11 +31,14 @@ def list_accepted(
     if json:
         print_json([vars(each) for each in entries])
         return
+    if not entries:
+        say("no model was accepted yet; the first question to a service shows the digest of its model")
+        return
     rows = [
         (each.service, each.model, each.how, each.accepted_at, grouped(each.digest[:32]) + " ...") for each in entries
     ]
-    columns = [("service", "left"), ("model", "left"), ("accepted", "left"), ("at", "left"), ("digest", "left")]
-    out.print(plain_table("Accepted models", [(name, "left") for name, _ in columns], rows))
+    names = ("service", "model", "accepted", "at", "digest")
+    out.print(plain_table("Accepted models", [(name, "left") for name in names], rows))
 
 
 @app.command("forget")
@@ -66,7 +70,7 @@ def digest(
     if json:
         print_json({"model": found.model, "digest": found.digest})
         return
-    out.print(plain_table("What clinics see", [("of the model", "left"), ("", "left")], describe_bundle(found)))
+    out.print(facts_table("What clinics see", describe_bundle(found)))
     say(grouped(found.digest))
 
 

@@ -19,10 +19,11 @@ from cryptml.cli.options.credentials import (
     read_passphrase,
 )
 from cryptml.cli.options.groups import with_option_groups
+from cryptml.cli.verbs import create_group
 from cryptml.errors import SettingError
 from cryptml.reports.table import bytes_text, plain_table
 
-app = typer.Typer(help="Make, list, encrypt and delete this client's keys.", no_args_is_help=True)
+app = create_group("Make, list, encrypt and delete this client's keys.")
 Folder = Annotated[Path | None, typer.Option("--keys", help="Folder of the keys; the user's data folder by default.")]
 
 
@@ -68,6 +69,9 @@ def list_keys(keys: Folder = None, json: Annotated[bool, typer.Option("--json", 
                 for entry in found
             ]
         )
+        return
+    if not found:
+        say(f"no keys in {store.folder}; they are made when a service is asked for the first time")
         return
     rows = [
         (

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cryptml.cli.console import ConsoleListener, out, print_json
+from cryptml.cli.console import ConsoleListener, out, print_json, say
 from cryptml.images.study import StudyPicture, study_pictures
 from cryptml.reports.table import plain_table
 
@@ -27,7 +27,7 @@ def pictures(
             out.print(plain_table(f"Pictures of {path}", [*columns, ("encoded as", "left")], rows))
         for each in found:
             if each.problem is not None:
-                out.print(f"{each.name}: {each.problem}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+                say(f"{each.name}: {each.problem}", "yellow")
     if any(each.problem is not None for each in found):
         raise typer.Exit(1)
 

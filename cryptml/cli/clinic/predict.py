@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cryptml.cli.clinic.batch_options import BatchOptions
-from cryptml.cli.console import ConsoleListener, Stages, bar, err, note, out, print_json, say
+from cryptml.cli.console import ConsoleListener, Stages, bar, complain, note, print_json, say
 from cryptml.cli.options.acceptance import SpotChecks
 from cryptml.cli.options.connection import ConnectionOptions
 from cryptml.cli.options.groups import with_option_groups
 from cryptml.cli.options.pictures import PictureOptions
 from cryptml.cli.spelling import as_options
-from cryptml.errors import ImageError, printable
+from cryptml.errors import ImageError
 
 if TYPE_CHECKING:
     from cryptml_client.batch.run import RunAnswer
@@ -83,9 +83,9 @@ def _report(found: RunAnswer, *, json: bool) -> None:
     if json:
         print_json(document)
     if error is not None:
-        err.print(f"error: {as_options(error)}", style="red", markup=False, soft_wrap=True)
+        complain(as_options(error))
     elif not json:
-        out.print(printable(f"{found.asked.name}: {_line(document)}"), markup=False, soft_wrap=True)
+        say(f"{found.asked.name}: {_line(document)}")
 
 
 def _line(result: dict[str, Any]) -> str:

@@ -76,4 +76,4 @@ def _print(built: Built, *, spot_checks: int) -> None:
         )
     elif spot_checks and built.bundle.circuits:
         say("no spot checks: the network gives no defined answer about synthetic regions")
-    say(f"bundle written to {built.folder}; the digest that clinics compare:\n  {grouped(built.bundle.digest)}")
+    say(f"bundle written to {built.folder}; the digest that clinics compare:\n{grouped(built.bundle.digest)}")

@@ -12,16 +12,12 @@ from cryptml.cli.console import note, out, print_json, say
 from cryptml.cli.options.data import DataOptions
 from cryptml.cli.options.groups import with_option_groups
 from cryptml.cli.output_files import check_new_file, write_private
+from cryptml.cli.verbs import create_group
 from cryptml.datasets import describe_datasets
 from cryptml.datasets.description import DataDescription
 from cryptml.reports.table import plain_table
 
-app = typer.Typer(
-    help="List the data sets and how to write them; describe one.",
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    invoke_without_command=True,
-)
+app = create_group("List the data sets and how to write them; describe one.", without_command=True)
 
 SIDE = 128
 """Of pictures where nobody says for which network: that of regions of mini-MIAS."""
@@ -83,7 +79,9 @@ def _list(*, json: bool) -> None:
 def _show(found: DataDescription) -> None:
     """Print a description as tables."""
     positive = found.positive or "none; choose one with cryptml train --positive"
-    say(f"{found.name}: {found.size_words}; positive class: {positive}; augmentation by default: {found.augmentation}")
+    say(
+        f"{found.name}: {found.size_words}; positive class: {positive}; augmentation by default: {found.augmentation}\n"
+    )
     rows = [_row("pictures", subset, counts) for subset, counts in found.counts.items()]
     rows.append(_row("pictures", "all", _sums(found.counts)))
     if found.patient_counts is not None:

@@ -125,14 +125,16 @@ def _show(found: NetworkJudgement) -> None:
     if refused is not None:
         say(f"no figures per patient: {refused}\n")
     if judged.points:
-        headings = [("specificity, at least", "right")]
-        for name, _ in both:
-            headings += [(f"{name}: sensitivity", "right"), ("specificity", "right"), ("threshold", "right")]
-        points = [
-            (f"{row[0].wanted:g}", *(cell for point in row for cell in _point(point)))
-            for row in zip(*(each.points for _, each in both), strict=True)
-        ]
-        out.print(plain_table(f"Sensitivity for {positive}, thresholds chosen on these pictures", headings, points))
+        headings = [("of", "left"), ("wanted", "right"), ("sensitivity", "right")]
+        headings += [("specificity", "right"), ("threshold", "right")]
+        points = [_point(name, point) for name, each in both for point in each.points]
+        out.print(
+            plain_table(
+                f"Sensitivity for {positive} at a wanted specificity, thresholds chosen on these pictures",
+                headings,
+                points,
+            )
+        )
     of = f"probability of {positive}" if positive else "probability of the most probable class"
     figures = [(name, f"{each.calibration.brier:.3f}", f"{each.calibration.error:.3f}") for name, each in both]
     headings = [("of", "left"), ("Brier score", "right"), ("expected calibration error", "right")]
@@ -162,6 +164,6 @@ def _rows(name: str, judged: Judgement) -> list[tuple[str, ...]]:
     ]
 
 
-def _point(point: OperatingPoint) -> tuple[str, str, str]:
+def _point(name: str, point: OperatingPoint) -> tuple[str, ...]:
     threshold = "none" if point.threshold is None else f"{point.threshold:.3f}"
-    return f"{point.sensitivity:.3f}", f"{point.specificity:.3f}", threshold
+    return name, f"{point.wanted:g}", f"{point.sensitivity:.3f}", f"{point.specificity:.3f}", threshold

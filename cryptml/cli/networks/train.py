@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cryptml.cli.console import ConsoleListener, out, print_json, say
+from cryptml.cli.console import ConsoleListener, print_json, say
 from cryptml.cli.options.data import DataOptions
 from cryptml.cli.options.groups import with_option_groups
 from cryptml.cli.options.training import TrainingOptions
@@ -61,4 +61,4 @@ def train(
 def _print(name: str, figure: Evaluation, more: str = "") -> None:
     measures = figure.image_level
     of = f" of {figure.positive}" if figure.positive else ""
-    out.print(f"{name}: AUC{of} {measures.auc:.3f} (95 %: {measures.interval}){more}", markup=False, soft_wrap=True)
+    say(f"{name}: AUC{of} {measures.auc:.3f} (95 %: {measures.interval}){more}")

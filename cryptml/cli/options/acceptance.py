@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cryptml.cli.console import err, note
-from cryptml.reports.table import plain_table
+from cryptml.reports.table import facts_table
 
 if TYPE_CHECKING:
     from cryptml_client.trust.pinning import Confirm
@@ -55,9 +55,9 @@ def _confirm(bundle: ClientBundle, known: str | None) -> bool:
     rows = describe_bundle(bundle)
     if known is not None:
         rows.append(("digest before", grouped(known)))
-    err.print(plain_table(title, [("of the model", "left"), ("what the service offers", "left")], rows))
+    err.print(facts_table(title, rows))
     half = len(digits) // 2
-    err.print("Compare this digest with the one that the provider tells you by another channel:", soft_wrap=True)
+    err.print("Compare this digest with the one that the provider tells you by another channel:")
     err.print(f"\n    {' '.join(digits[:half])}\n    {' '.join(digits[half:])}\n", style="bold")
     accepted = typer.confirm("Is it the same?", default=False, err=True)
     if not accepted:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cryptml.cli.console import err, out, print_json, say
+from cryptml.cli.console import complain, out, print_json, say
 from cryptml.errors import SettingError
 from cryptml.profiler.plan.report import load_report
 from cryptml.reports.comparison import compare as compare_reports
@@ -39,6 +39,6 @@ def compare(
             say(f"page written to {html}")
     worse = regressions(comparison, fail_if_slower) if fail_if_slower is not None else []
     for line in worse:
-        err.print(line, style="red", markup=False, soft_wrap=True)
+        complain(line)
     if worse:
         raise typer.Exit(1)

@@ -62,7 +62,7 @@ def show(
     out.print(summary_table(document))
     out.print(profile_table(document, entries, link, wide=out.width >= WIDE))
     say("* on the frontier of latency, server memory and exposed parameters")
-    say("  exposed: parameters that the client holds, or recovers from answers with a known number of queries")
+    say("exposed: parameters that the client holds, or recovers from answers with a known number of queries")
     if not frontier and len(document["network"]["layers"]) > MAX_LISTED_LAYERS:
         say(f"above {MAX_LISTED_LAYERS} layers only the frontier is listed")
 
@@ -82,4 +82,4 @@ def _show_settings(document: dict[str, Any], *, json: bool) -> None:
         )
     out.print(compiler_settings_table(document))
     for line in compiler_settings_reasons(document):
-        out.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(line)

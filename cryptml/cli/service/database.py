@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from cryptml.cli.console import say
+from cryptml.cli.verbs import create_group
 
-app = typer.Typer(help="Keep a service's database in this version's form.", no_args_is_help=True)
+app = create_group("Keep a service's database in this version's form.")
 
 
 @app.callback()

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cryptml.cli.console import err, out, print_json, say
+from cryptml.cli.console import out, print_json, remark, say
 from cryptml.cli.options.groups import with_option_groups
+from cryptml.cli.verbs import create_group
 from cryptml.errors import SettingError
 from cryptml.profiler.plan.budgets import budget_of, budgets_of
 from cryptml.reports.table import bytes_text, plain_table
@@ -20,7 +21,7 @@ from cryptml.reports.table import bytes_text, plain_table
 if TYPE_CHECKING:
     from cryptml_server.operations.administration import Administration
 
-app = typer.Typer(help="Add, list and revoke those who may ask a service.", no_args_is_help=True)
+app = create_group("Add, list and revoke those who may ask a service.")
 
 Name = Annotated[str, typer.Argument(help="Of the tenant: small letters, digits and hyphens.")]
 
@@ -76,6 +77,9 @@ def list_tenants(data: Data = None, database: Address = None, json: Json = False
         entries = [each.to_json() for each in administration.tenants()]
     if json:
         print_json({"tenants": entries})
+        return
+    if not entries:
+        say("no tenants yet; cryptml tenants add NAME admits one")
         return
     columns = [
         ("tenant", "left"),
@@ -183,10 +187,7 @@ def revoke(name: Name, data: Data = None, database: Address = None) -> None:
 def _opened(data: Path | None, database: str | None, *, new: bool = False) -> AbstractContextManager[Administration]:
     from cryptml_server.operations.administration import administered
 
-    def notify(text: str) -> None:
-        err.print(text, style="dim", markup=False, soft_wrap=True)
-
-    return administered(data, database, new=new, notify=notify)
+    return administered(data, database, new=new, notify=remark)
 
 
 def _print_token(name: str, token: str, *, json: bool, **more: Any) -> None:
@@ -194,11 +195,8 @@ def _print_token(name: str, token: str, *, json: bool, **more: Any) -> None:
         print_json({"name": name, "token": token, **more})
         return
     out.print(token, markup=False, highlight=False, soft_wrap=True)
-    err.print(
-        f"this is the token of tenant {name}; it is shown once. Give it to the client as CRYPTML_TOKEN or --token-file",
-        style="dim",
-        markup=False,
-        soft_wrap=True,
+    remark(
+        f"this is the token of tenant {name}; it is shown once. Give it to the client as CRYPTML_TOKEN or --token-file"
     )
 
 
