@@ -22,6 +22,7 @@ from cryptml.networks import Boundary, FloatArray, IntArray, Network, Standardis
 from cryptml.networks.layers import Activation, Layer, Linear
 from cryptml.splits import Split
 from cryptml.verification.local_service import local_service
+from tests import measuring
 
 # What it learns of failed examples stays out of the working tree.
 set_hypothesis_home_dir(Path(tempfile.gettempdir()) / f"cryptml-hypothesis-{os.getuid()}")
@@ -40,6 +41,10 @@ LONGEST_FILES = (
     "test_installations.py",
 )
 """Begun first, so that no worker of a run has minutes to go when the others are done."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(measuring, "measuring")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
