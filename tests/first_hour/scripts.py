@@ -47,10 +47,10 @@ def give(page: Path, top: Path, token: str = "") -> Path:
 
 
 @contextmanager
-def typed_alone(page: Path, top: Path) -> Iterator[Session]:
-    """A session for a page in this environment, with a service of its own where the page takes one as given."""
+def typed_alone(page: Path, top: Path, programs: Path = PROGRAMS) -> Iterator[Session]:
+    """A session for a page with an environment's programs, and with a service where the page takes one as given."""
     if page != CLINIC:
-        with session(give(page, top), PROGRAMS) as one:
+        with session(give(page, top), programs) as one:
             yield one
         return
     bundle, data = top / "bundle", top / "data"
@@ -58,8 +58,8 @@ def typed_alone(page: Path, top: Path) -> Iterator[Session]:
         ["build", "tiny", "--split", "CCSSS", "--out", str(bundle), "--no-measure", "--spot-checks", "0"],
         ["tenants", "add", "clinic", "--data", str(data), "--json"],
     ):
-        done = subprocess.run([PROGRAMS / "cryptml", *command], capture_output=True, text=True, check=True)
+        done = subprocess.run([programs / "cryptml", *command], capture_output=True, text=True, check=True)
     folder = give(page, top, json.loads(done.stdout)["token"])
-    with session(top, PROGRAMS) as provider, session(folder, PROGRAMS, provider.port) as one:
+    with session(top, programs) as provider, session(folder, programs, provider.port) as one:
         provider.serve(f"cryptml serve {bundle} --data {data} --port {provider.port}")
         yield one
