@@ -119,3 +119,57 @@ def test_settings_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Settings, "__init__", lambda *_, **__: (_ for _ in ()).throw(RuntimeError("no home")))
     with pytest.raises(SettingError, match="has no home folder"):
         read_settings({})
+
+
+STRANGER = 54321
+"""A user whom the system does not know."""
+
+AS_STRANGER = [
+    *("setpriv", f"--reuid={STRANGER}", f"--regid={STRANGER}", "--clear-groups"),
+    *("--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"),
+]
+"""Reads what is there, as an installation can be read by all, and writes only where others may."""
+
+as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
+
+
+def stranger(*command: str, program: str = "from cryptml.cli.main import run; run()") -> tuple[int, str]:
+    done = subprocess.run(
+        [*AS_STRANGER, sys.executable, "-c", f"import sys; sys.argv[0] = 'cryptml'; {program}", *command],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=2 * ENDS_SECONDS,
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
+@as_root
+class TestAStranger:
+    """A real one, in real folders of others."""
+
+    @pytest.mark.parametrize(
+        ("command", "said"),
+        [
+            (("train", "--dataset", "phantom", "--network", "tiny", "--out", "{}/net"), "nothing can be written in {}"),
+            (("build", "tiny", "--split", "CCCCC", "--out", "{}/bundle"), "nothing can be written in {}"),
+            (("serve", "{}", "--data", "{}/data"), "nothing can be written in {}"),
+            (("serve", "{}"), "this user has no home folder"),
+        ],
+    )
+    def test_is_told_in_a_sentence_before_the_work(self, command: tuple[str, ...], said: str) -> None:
+        with tempfile.TemporaryDirectory() as top:
+            Path(top).chmod(0o755)
+            code, complaint = stranger(*(each.format(top) for each in command))
+            assert code == 1, complaint
+            assert complaint.startswith(f"error: {said.format(top)}"), complaint
+            assert len(complaint.splitlines()) == 1, complaint
+            assert list(Path(top).iterdir()) == []
+
+    def test_works_where_it_may_write(self) -> None:
+        with tempfile.TemporaryDirectory() as top:
+            Path(top).chmod(0o777)
+            code, complaint = stranger("build", "tiny", "--split", "CCCCC", "--out", f"{top}/bundle")
+            assert code == 0, complaint
+            assert (Path(top) / "bundle" / "client").stat().st_uid == STRANGER
