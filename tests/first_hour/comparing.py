@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from tests.first_hour.page import Block, Typed, read_blocks, read_files, words_of
 from tests.first_hour.scripts import GOLDEN
-from tests.first_hour.session import OTHERS, USUAL, Ran, Session
+from tests.first_hour.session import AWAY, OTHERS, USUAL, Ran, Session
 from tests.first_hour.terminal import Form
 
 RESUMED = " --resume"
+_MET = re.compile(rf"(probability of \w+ [\d.]+(?:, of \w+ [\d.]+)?) (?:(?!probability of).)*?; {AWAY}")
 
 
 def require_same(page: Path, one: Session) -> None:
@@ -59,6 +61,8 @@ def _complaints(ran: Ran, expected: str, interrupted: bool) -> list[str]:
     said = ran.typed.output
     found = [f"too wide: {line}" for line in said.splitlines() if ran.form.terminal and len(line) > ran.form.columns]
     now, before = words_of(said), words_of(expected)
+    if AWAY in " ".join(said.split()):  # what it met then is chance too
+        now, before = (words_of(_MET.sub(rf"\1 {AWAY}", " ".join(text.split()))) for text in (said, expected))
     if interrupted:  # how far it had come is chance
         now, before = (words_of(text.rpartition("error: ")[2]) for text in (said, expected))
     elif RESUMED in ran.typed.command:  # and so is how much was left

@@ -20,6 +20,9 @@ PORT = "8000"
 SERVES = "at http://"
 """What a service says that is ready."""
 
+AWAY = "the service is waited for"
+"""What a client says whose service is not there, behind what it met."""
+
 _DELETED = re.compile(r"(?<=^cryptml keys delete )[0-9a-f]{8}")
 _KEY_SET = re.compile(r"key set\s+([0-9a-f]{8})")
 QUESTION = re.compile(r"\[y/N\]: (\w+)$", re.MULTILINE)
@@ -134,8 +137,10 @@ class Session:
             if block.restarts is not None:
                 text = block.restarts
                 running.wait_for(lambda: text in running.text, f"it says {text!r}")
-                for title in list(self._others):
-                    self._restart(title)
+                ended = [(title, self._end(title)) for title in list(self._others)]
+                running.wait_for(lambda: AWAY in " ".join(running.text.split()), f"it says {AWAY!r}")
+                for title, command in ended:
+                    self._leave_running(title, Typed(command, ""))
             status = running.finish()
         finally:
             running.kill()
@@ -156,9 +161,6 @@ class Session:
         running.interrupt()
         running.finish()
         return command
-
-    def _restart(self, title: str) -> None:
-        self._leave_running(title, Typed(self._end(title), ""))
 
 
 def _free_port() -> int:
