@@ -15,10 +15,10 @@ from cryptml.networks.architectures.registry import Architecture
 from cryptml.networks.conversion import convert, read_stages
 from cryptml.networks.conversion.comparison import require_same
 from cryptml.networks.conversion.settling import settle
-from cryptml.networks.conversion.shapes import remedy_of, shapes_of
 from cryptml.networks.modules.rounded_accumulator import BinnedAccumulator
 from cryptml.networks.network import Network
 from cryptml.networks.sequences import flat_children
+from cryptml.networks.sequences.shapes import remedy_of, shapes_of
 from cryptml.training.evaluation.agreement import check_agreement
 from cryptml.training.examples import Examples
 from cryptml.training.fit import balanced_cross_entropy, fit, seeded
@@ -119,11 +119,29 @@ def check_convertible(architecture: Architecture, classes: tuple[str, ...], inpu
     Raises:
         NetworkError: With every reason why the network cannot be cut or compiled.
     """
-    module = _build(architecture, len(classes), seed=0)
+    module, seen = untrained(architecture, len(classes), inputs)
     front_end = architecture.front_end
+    with torch.no_grad():
+        settle(module, front_end)
+        network = convert(module, name=architecture.name, front_end=front_end, classes=classes)
+        require_same(module, network, seen[:NOISE_INPUTS])
+    return network
+
+
+def untrained(architecture: Architecture, classes: int, inputs: Tensor | None = None) -> tuple[nn.Sequential, Tensor]:
+    """Return a network that has seen some inputs and learned nothing, and these inputs.
+
+    Args:
+        architecture: What to build.
+        classes: How many outputs it has.
+        inputs: See `check_convertible`.
+
+    Raises:
+        NetworkError: If one of its modules does not take what the one before it gives, whatever it raises.
+    """
+    module = _build(architecture, classes, seed=0)
     with seeded(0), torch.no_grad():
-        noise = torch.randn(NOISE_INPUTS, *front_end.shape)
-        seen = noise if inputs is None else inputs
+        seen = torch.randn(NOISE_INPUTS, *architecture.front_end.shape) if inputs is None else inputs
         for each in module.modules():
             if isinstance(each, nn.modules.batchnorm._BatchNorm):
                 each.momentum = None  # type: ignore[assignment]  # averages of all that was seen, not a tenth of it
@@ -134,13 +152,10 @@ def check_convertible(architecture: Architecture, classes: tuple[str, ...], inpu
             raise
         except (Exception, SystemExit) as error:  # noqa: BLE001 (of a user's code)
             _refuse_forward(architecture, module, error)
-        for each in module.modules():
-            if isinstance(each, BinnedAccumulator):
-                each.advance(1.0)
-        settle(module, front_end)
-        network = convert(module, name=architecture.name, front_end=front_end, classes=classes)
-        require_same(module, network, seen[:NOISE_INPUTS])
-    return network
+    for each in module.modules():
+        if isinstance(each, BinnedAccumulator):
+            each.advance(1.0)
+    return module.eval(), seen
 
 
 def _refuse_forward(architecture: Architecture, module: nn.Sequential, error: BaseException) -> NoReturn:

@@ -20,9 +20,9 @@ from cryptml.errors import NetworkError
 from cryptml.networks import Network, Standardisation
 from cryptml.networks.architectures.registry import Architecture, load_architecture
 from cryptml.networks.conversion import read_stages
-from cryptml.networks.conversion.probing import why_no_table
 from cryptml.networks.modules import ResidualBlock, RoundedAccumulator
 from cryptml.networks.sequences import as_sequential
+from cryptml.networks.sequences.probing import why_no_table
 from cryptml.splits import Segment
 from cryptml.training import check_convertible
 

@@ -64,9 +64,9 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def interrupt(request: TrainingRequest, out: Path, epochs: int = 2, **more: bool) -> Interrupted:
+def interrupt(request: TrainingRequest, out: Path, epochs: int = 2, resume: bool = False) -> Interrupted:
     with pytest.raises(Interrupted) as caught:
-        train(request, out, listener=Impatient(epochs), **more)
+        train(request, out, listener=Impatient(epochs), resume=resume)
     return caught.value
 
 

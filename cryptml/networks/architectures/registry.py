@@ -7,15 +7,16 @@ import inspect
 import re
 import sys
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import nn
 
 from cryptml.errors import NetworkError, said_by
 from cryptml.networks.architectures import conv, deep, reference, scatter, tiny
+from cryptml.networks.architectures.adjustments import Adjustment, adjusted
 from cryptml.networks.architectures.design import Design
 from cryptml.networks.front_ends import FRONT_ENDS, FrontEnd, Standardisation
 from cryptml.networks.sequences import as_sequential
@@ -38,11 +39,13 @@ class Architecture:
         spec: What was asked for: a name, or ``module:function``.
         front_end: What its input goes through on the client, in the clear.
         build: Returns a fresh `torch.nn.Sequential` of Brevitas layers for a number of classes.
+        adjustments: That ``build`` makes to what was written, in order to make it cheaper.
     """
 
     spec: str
     front_end: FrontEnd
     build: Callable[[int], nn.Sequential]
+    adjustments: tuple[Adjustment, ...] = ()
 
     @property
     def side(self) -> int:
@@ -53,6 +56,22 @@ class Architecture:
     def is_design(self) -> bool:
         """Whether it is a `Design`, which numbers describe and no code."""
         return self.spec == DESIGN
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is a user's own function."""
+        return ":" in self.spec
+
+    def adjusted(self, adjustments: Sequence[Adjustment]) -> Architecture:
+        """Return the same with changes that its networks are built with, beside those that it has."""
+        if not adjustments:
+            return self
+        build = self.build
+        return replace(
+            self,
+            build=lambda classes: adjusted(build(classes), adjustments),
+            adjustments=(*self.adjustments, *adjustments),
+        )
 
     @property
     def name(self) -> str:

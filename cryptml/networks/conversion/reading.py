@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from brevitas import nn as qnn
 from torch import nn
@@ -22,12 +22,12 @@ from cryptml.networks.conversion.kinds import (
     RISING,
     instead_of,
 )
-from cryptml.networks.conversion.probing import why_no_table
-from cryptml.networks.conversion.shapes import Shape
 from cryptml.networks.conversion.windows import NO_PADS, Pads, same_padding_problem
 from cryptml.networks.modules.blocks import ResidualBlock
 from cryptml.networks.modules.rounded_accumulator import BinnedAccumulator
 from cryptml.networks.sequences.parts import LogitPair
+from cryptml.networks.sequences.probing import why_no_table
+from cryptml.networks.sequences.shapes import Shape
 
 FOLLOW = "follow it with brevitas.nn.QuantReLU or QuantIdentity, whose table takes it in"
 
@@ -43,6 +43,7 @@ class Stage:
         reads: Shape that its first module reads, without the batch axis; None where it is not known.
         pads: Zeros that a module in front of a convolution adds.
         paired: Whether the single logit that it gives becomes two.
+        module: Name of the module that the layer is named after, in its Sequential.
         gives: Place, among the network's modules, of the one whose result is the layer's; None where no module gives it.
     """
 
@@ -52,6 +53,7 @@ class Stage:
     reads: Shape | None = None
     pads: Pads = NO_PADS
     paired: bool = False
+    module: str = ""
     gives: int | None = None
 
 
@@ -123,7 +125,7 @@ class Reader:
     def _add(self, kind: str, name: str, modules: tuple[nn.Module, ...], reads: Shape | None, at: int | None) -> None:
         called = _CALLED.get(kind, kind)
         reads = reads if self._pads == NO_PADS else self._padded
-        self._stages.append(Stage(kind, self._name(called, name), modules, reads, self._pads, gives=at))
+        self._stages.append(Stage(kind, self._name(called, name), modules, reads, self._pads, module=name, gives=at))
         self._pads = NO_PADS
 
     def _keep(self, name: str, module: nn.Module, reads: Shape | None) -> None:
@@ -197,7 +199,7 @@ class Reader:
         where = f"{name} ({type(module).__name__})"
         if isinstance(module, LogitPair) and not self._pending and self._stages and self._stages[-1].kind == "linear":
             last = self._stages.pop()
-            self._stages.append(Stage(last.kind, last.name, last.modules, last.reads, last.pads, paired=True, gives=at))
+            self._stages.append(replace(last, paired=True, gives=at))
             return
         self._drop_pending()
         if isinstance(module, CONVOLUTIONS):

@@ -14,9 +14,9 @@ from cryptml.errors import NetworkError, Problem
 from cryptml.networks.conversion.checks import grid_problems
 from cryptml.networks.conversion.kinds import ARRANGING, CLOSING, CONVOLUTIONS, PASSING
 from cryptml.networks.conversion.reading import Reader, Stage
-from cryptml.networks.conversion.shapes import Shape, shapes_of
 from cryptml.networks.modules.blocks import ResidualBlock
 from cryptml.networks.sequences import flat_children, is_plain
+from cryptml.networks.sequences.shapes import Shape, shapes_of
 
 __all__ = ["Reading", "Stage", "read_branch", "read_network", "read_stages"]
 

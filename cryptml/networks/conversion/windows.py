@@ -26,7 +26,7 @@ def spread(shape: Shape) -> Shape:
 
 
 @dataclass(frozen=True)
-class Window:
+class SlidingWindow:
     """How a module walks over its input.
 
     Attributes:
@@ -40,15 +40,15 @@ class Window:
     padding: Pair = (0, 0)
 
 
-def pooling_window(module: nn.Module, reads: Shape | None) -> Window:
+def pooling_window(module: nn.Module, reads: Shape | None) -> SlidingWindow:
     """Return the window of an average or a maximum; of one axis, a window of one row."""
     wanted = adaptive_size(module, reads) if hasattr(module, "output_size") else None
     if wanted is not None and reads is not None:
         kernel = tuple(has // wants for has, wants in zip(reads[1:], wanted, strict=True))
-        return Window(as_pair(kernel), as_pair(kernel))
+        return SlidingWindow(as_pair(kernel), as_pair(kernel))
     one_axis = isinstance(module, (nn.AvgPool1d, nn.MaxPool1d))
     kernel, stride, padding = (_axes(value, one_axis) for value in (module.kernel_size, module.stride, module.padding))
-    return Window(kernel, stride, (0, padding[1]) if one_axis else padding)
+    return SlidingWindow(kernel, stride, (0, padding[1]) if one_axis else padding)
 
 
 def _axes(value: int | tuple[int, ...], one_axis: bool) -> Pair:
@@ -59,7 +59,7 @@ def _axes(value: int | tuple[int, ...], one_axis: bool) -> Pair:
 
 def convolution_window(
     name: str, module: nn.Module, weight: IntArray, reads: Shape | None, pads: Pads
-) -> tuple[IntArray, Window]:
+) -> tuple[IntArray, SlidingWindow]:
     """Return weights (out, in / groups, rows, columns) and the window of a convolution that pads both ends alike and is dense.
 
     A dilated kernel is one with zeros between its taps, and zeros at one end of an axis alone are a kernel with zeros at its other
@@ -88,7 +88,7 @@ def convolution_window(
     padding = (max(sides[0]), max(sides[1]))
     ends = [(padding[axis] - sides[axis][0], padding[axis] - sides[axis][1]) for axis in (0, 1)]
     kernel = np.pad(dense, ((0, 0), (0, 0), *ends))
-    return kernel, Window((kernel.shape[2], kernel.shape[3]), stride, padding)
+    return kernel, SlidingWindow((kernel.shape[2], kernel.shape[3]), stride, padding)
 
 
 def _own_padding(name: str, module: nn.Module, axis: int, length: int, stride: int, reads: Shape | None) -> Pair:
