@@ -516,8 +516,8 @@ def test_layers_that_do_not_fit_in_size_are_refused() -> None:
 
 
 def test_a_network_that_ends_in_a_picture_is_refused() -> None:
-    module = nn.Sequential(input_grid(2), convolution(1, 2, 8, bits=2))
-    assert "ends in shape (2, 1, 1) for 2 classes" in str(refusal(module))
+    module = nn.Sequential(input_grid(2), convolution(1, 2, 7, bits=2))
+    assert "ends in shape (2, 2, 2) for 2 classes" in str(refusal(module))
 
 
 def test_the_largest_difference_sees_another_network() -> None:

@@ -95,6 +95,24 @@ class OwnResidual(nn.Module):
         return self.grid(self.norm(self.conv(x))) + self.grid(x)
 
 
+class Noise(nn.Module):
+    """Does something in training alone."""
+
+    def forward(self, x: Any) -> Any:
+        return x + torch.randn_like(x) if self.training else x
+
+
+class OwnLogit(nn.Module):
+    """One number a picture."""
+
+    def __init__(self, _classes: int) -> None:
+        super().__init__()
+        self.grid, self.fc = grid(), dense(64, 1)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.fc(self.grid(x).flatten(1)).squeeze(1)
+
+
 class OwnNetwork(nn.Module):
     """A network that is no Sequential, with functions, a parameter and a shape of the batch."""
 
@@ -192,6 +210,14 @@ BUILT: dict[str, Build] = {
     ),
     "no Sequential": OwnNetwork,
     "single logit": lambda c: nn.Sequential(grid(), nn.Flatten(), dense(64, 6), relu(), dense(6, 1)),
+    "a single logit without an axis": OwnLogit,
+    "what works in training alone": lambda c: nn.Sequential(
+        grid(), Noise(), conv(1, 4, 3), relu(), Noise(), *end(144, c)
+    ),
+    "ends in a convolution": lambda c: nn.Sequential(grid(), conv(1, 4, 3), relu(), conv(4, c, 6), nn.Flatten()),
+    "ends in an average": lambda c: nn.Sequential(
+        grid(), conv(1, 4, 3), relu(), conv(4, c, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    ),
     "pruned": pruned,
     "rounded behind an average": lambda c: nn.Sequential(
         *(grid(), conv(1, 4, 3, bias=True), nn.AvgPool2d(2), RoundedAccumulator(4, bits=4), relu(), *end(36, c))

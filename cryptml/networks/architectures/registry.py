@@ -20,7 +20,7 @@ from cryptml.networks.architectures.adjustments import Adjustment, adjusted
 from cryptml.networks.architectures.design import Design
 from cryptml.networks.front_ends import FRONT_ENDS, FrontEnd, Standardisation
 from cryptml.networks.sequences import as_sequential
-from cryptml.networks.sequences.parts import LogitPair
+from cryptml.networks.sequences.parts import Arrangement, LogitPair
 
 DEFAULT_SIDE = 32
 DESIGN_ENDING = ".json"
@@ -157,7 +157,10 @@ def _built(function: Callable[..., object], arguments: tuple[int, ...], spec: st
     if not isinstance(module, nn.Module):
         raise NetworkError(f"network {spec!r} returns a {type(module).__name__}; return a torch.nn.Sequential")
     flat = as_sequential(module)
-    last = next((each for each in reversed(list(flat._modules.values())) if not isinstance(each, nn.Flatten)), None)
+    last = next(
+        (each for each in reversed(list(flat._modules.values())) if not isinstance(each, (nn.Flatten, Arrangement))),
+        None,
+    )
     if classes == 2 and getattr(last, "out_features", None) == 1:
         return nn.Sequential(OrderedDict([*flat._modules.items(), ("pair", LogitPair())]))
     return flat

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from cryptml.errors import Problem
 from cryptml.networks.conversion.kinds import AVERAGES, CLOSING, CONVOLUTIONS
@@ -46,6 +47,10 @@ def weight_problems(where: str, module: nn.Module) -> Iterator[Problem]:
             where, "its weights are not quantised", "give it a weight_quant, such as Int8WeightPerChannelFloat"
         )
         return
+    if is_parametrized(module, "bias"):
+        yield Problem(
+            where, "its bias is parametrised, and cannot be moved to integers", "parametrise the weights alone"
+        )
     if float(module.quant_weight_zero_point().abs().max()) != 0:
         yield Problem(where, "its weights have a zero point", "use a symmetric weight quantiser")
     if isinstance(module, CONVOLUTIONS) and module.padding_mode != "zeros":

@@ -52,6 +52,8 @@ def require_same(module: nn.Sequential, network: Network, inputs: Tensor) -> Non
         if problem is not None:
             raise NetworkError("the network computes something else than the integers made of it:", [problem])
         integers, last = _integers(boundary, expected, found), index + 1
+    if last < len(network):
+        integers = network.run(integers, Segment(last, len(network)))
     problem = _difference(network.boundaries[-1], integers, whole, "network")
     if problem is not None:
         raise NetworkError("the network computes something else than its modules one after the other:", [problem])

@@ -18,7 +18,7 @@ from cryptml.networks.conversion.stages import read_branch, read_stages
 from cryptml.networks.conversion.tables import grid_of, reals_of, require_plain_rounding, with_table
 from cryptml.networks.conversion.windows import pooling_window
 from cryptml.networks.front_ends import FrontEnd
-from cryptml.networks.layers import MAX_TABLE_BITS, Layer, MaxPooling, Residual
+from cryptml.networks.layers import MAX_TABLE_BITS, Layer, Linear, MaxPooling, Residual
 from cryptml.networks.modules.blocks import ResidualBlock, value_of
 from cryptml.networks.modules.rounded_accumulator import BinnedAccumulator, IntegerBins
 from cryptml.networks.network import Network
@@ -50,6 +50,7 @@ def convert(module: nn.Sequential, *, name: str, front_end: FrontEnd, classes: S
         first = Boundary(front_end.shape, low, high, (scale,))
         require_plain_rounding(grid, first)
         layers, boundaries = _convert_stages(stages, first, ends_on_grid=False)
+        _end_flat(layers, boundaries)
     return Network(name, front_end, tuple(layers), tuple(boundaries), tuple(classes))
 
 
@@ -97,6 +98,17 @@ def _convert_stages(
     if problems:
         raise NetworkError("the network cannot be compiled:", problems)
     return layers, boundaries
+
+
+def _end_flat(layers: list[Layer], boundaries: list[Boundary]) -> None:
+    """Let a network that ends in one map of a single value a class end in these values."""
+    last = boundaries[-1]
+    if last.shape[1:] != (1, 1):
+        return
+    names = {layer.name for layer in layers}
+    name = next(each for each in ("logits", *(f"logits{number}" for number in range(len(names)))) if each not in names)
+    layers.append(Linear(name, np.eye(last.channels, dtype=np.int64), np.zeros(last.channels, np.int64)))
+    boundaries.append(Boundary((last.channels,), last.low, last.high, last.scale, last.zero))
 
 
 def _convert_stage(stage: Stage, before: Boundary, bins: IntegerBins | None) -> tuple[Layer, Boundary]:

@@ -26,7 +26,7 @@ from cryptml.networks.conversion.windows import NO_PADS, Pads, same_padding_prob
 from cryptml.networks.modules.blocks import ResidualBlock
 from cryptml.networks.modules.rounded_accumulator import BinnedAccumulator
 from cryptml.networks.sequences.parts import LogitPair
-from cryptml.networks.sequences.probing import why_no_table
+from cryptml.networks.sequences.probing import does_nothing, why_no_table
 from cryptml.networks.sequences.shapes import Shape
 
 FOLLOW = "follow it with brevitas.nn.QuantReLU or QuantIdentity, whose table takes it in"
@@ -100,8 +100,11 @@ class Reader:
             self._close(name, module, reads, at)
         elif isinstance(module, BinnedAccumulator):
             self._round(name, module, reads)
-        elif isinstance(module, CHANNELWISE) or self._is_table(module, reads):
+        elif isinstance(module, CHANNELWISE):
             self._keep(name, module, reads)
+        elif self._is_table(module, shape := reads or self._guess()):
+            if not does_nothing(module, shape):
+                self._keep(name, module, reads)
         elif isinstance(module, AVERAGES):
             self._average(name, module, reads, at)
         elif isinstance(module, MAXIMA):
@@ -140,17 +143,16 @@ class Reader:
             self._problem(where, "it does not follow a convolution or linear layer", "put it directly behind one")
         self._keep(name, module, reads)
 
-    def _is_table(self, module: nn.Module, reads: Shape | None) -> bool:
+    def _is_table(self, module: nn.Module, reads: Shape) -> bool:
         """Whether a module that is not known treats every value by itself."""
-        if isinstance(module, (*_STRUCTURED, *REPLACEMENTS, nn.ZeroPad2d, nn.Sequential)):
-            return False
-        if reads is None:
-            channels = next(
-                (_channels(stage.modules[-1]) for stage in self._stages[::-1] if _channels(stage.modules[-1])), 1
-            )
-            linear = bool(self._stages) and any(stage.kind == "linear" for stage in self._stages)
-            reads = (channels,) if linear else (channels, 6, 6)
-        return why_no_table(module, reads) is None
+        return not isinstance(module, (*_STRUCTURED, *REPLACEMENTS, nn.ZeroPad2d, nn.Sequential)) and (
+            why_no_table(module, reads) is None
+        )
+
+    def _guess(self) -> Shape:
+        """Return a shape that a module may read, where none is known."""
+        channels = next((_channels(each.modules[-1]) for each in self._stages[::-1] if _channels(each.modules[-1])), 1)
+        return (channels,) if any(each.kind == "linear" for each in self._stages) else (channels, 6, 6)
 
     def _close(self, name: str, module: nn.Module, reads: Shape | None, at: int) -> None:
         self._problems += grid_problems(name, module)

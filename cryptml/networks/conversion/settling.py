@@ -51,7 +51,8 @@ def _settle(stages: Sequence[Stage], scale: Tensor) -> None:
                 last.follow(scale)
             scale = scale * last.quant_weight().scale.reshape(-1)
             if last.bias is not None:
-                last.bias.copy_(torch.round(last.bias / scale) * scale)
+                kept = getattr(last, "bias_orig", last.bias)  # of a pruned bias, what its next product is made of
+                kept.copy_(torch.round(kept / scale) * scale)
         elif stage.kind == "pooling":
             count = math.prod(pooling_window(last, stage.reads).kernel)
             granule, scale = granule * count, scale / count

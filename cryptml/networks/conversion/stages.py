@@ -75,7 +75,7 @@ def read_network(module: nn.Module, shape: Shape | None = None) -> Reading:
     else:
         problems += grid_problems(*children[start])
         stages = _read(children, shapes, problems, start + 1)
-    if stages and stages[-1].kind not in ("linear", "convolution", "residual", "activation"):
+    if stages and shape is None and stages[-1].kind in ("pooling", "maximum"):
         problems.append(
             Problem(stages[-1].name, f"the network ends in {stages[-1].kind}", "end with one value a class")
         )

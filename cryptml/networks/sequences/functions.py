@@ -79,8 +79,10 @@ def module_of(node: fx.Node, data: Data) -> nn.Module | None:
 def _arrangement(name: str, node: fx.Node) -> nn.Module | None:
     given: list[Any] = [*node.args[1:], *node.kwargs.values()]
     flat: list[Any] = [each for entry in given for each in (entry if isinstance(entry, (tuple, list)) else [entry])]
-    if name in ("contiguous", "squeeze") and not given:
-        return None if name == "contiguous" else Arrangement((-1,))
+    if name == "contiguous":
+        return None
+    if name == "squeeze":
+        return Arrangement((-1,))  # of an axis of one, which is all that a network has to lose
     if name in ("view", "reshape"):
         rest = flat[1:]  # the first is the batch
         return Arrangement(tuple(each if isinstance(each, int) else -1 for each in rest))

@@ -44,6 +44,16 @@ def why_no_table(module: nn.Module, shape: tuple[int, ...]) -> str | None:
     return None
 
 
+def does_nothing(module: nn.Module, shape: tuple[int, ...]) -> bool:
+    """Whether a module that is a table (`why_no_table`) gives what it is given, in evaluation."""
+    mode = module.training
+    x = torch.randn(BATCH, *_narrowed(shape), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        same = bool(torch.equal(_run(module.eval(), x), x))
+    module.train(mode)
+    return same
+
+
 def _narrowed(shape: tuple[int, ...]) -> tuple[int, ...]:
     """Return fewer rows and columns where there are very many; a table knows of none."""
     channels, *lengths = shape
