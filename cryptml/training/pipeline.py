@@ -17,7 +17,7 @@ from cryptml.files import require_writable, to_json_bytes, write_bytes
 from cryptml.listening import Listener, SilentListener
 from cryptml.networks.architectures.registry import DESIGN_FILE, Architecture, load_architecture
 from cryptml.networks.checkpoint import save_checkpoint
-from cryptml.networks.front_ends import FrontEnd
+from cryptml.networks.front_ends import FrontEnd, Views
 from cryptml.networks.network import Network
 from cryptml.networks.shipped import DEFAULT_SPLITS, FOR_TESTS, FOR_TESTS_SAID
 from cryptml.networks.storage import NETWORK_FILE, save_network
@@ -105,7 +105,9 @@ def train(
     with training_torch_settings(), unfinished(out, resume=resume) as checkpoints:
         data = load_data(request.dataset, architecture.side, request.patients_from_name, listener)
         data = data if request.positive is None else data.with_positive(request.positive)
-        settings = request.augmented(settings, data.augmentation)
+        # Turned or moved as a whole, a region of several views would have them in each other's places.
+        views = isinstance(architecture.front_end, Views)
+        settings = request.augmented(settings, "none" if views else data.augmentation)
         require_training_subsets(data)
         description = DataDescription.of(data)
         _tell_of_name(name, architecture, listener)

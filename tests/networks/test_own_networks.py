@@ -17,9 +17,10 @@ from torch import nn
 from torch.nn.utils import prune
 
 from cryptml.errors import NetworkError
-from cryptml.networks import Network, Standardisation
+from cryptml.networks import Network, Standardisation, Views
 from cryptml.networks.architectures.registry import Architecture, load_architecture
 from cryptml.networks.conversion import read_stages
+from cryptml.networks.front_ends import restore_front_end
 from cryptml.networks.modules import ResidualBlock, RoundedAccumulator
 from cryptml.networks.sequences import as_sequential
 from cryptml.networks.sequences.probing import why_no_table
@@ -249,6 +250,42 @@ def test_a_pooling_in_front_of_a_table_is_computed_behind_it() -> None:
         == maximum.bootstraps(network.boundaries[2].extent())
         == 4 * 3 * (8 * 2 + 3 * 2)
     )
+
+
+def test_several_views_are_channels() -> None:
+    front_end = Views(2 * SIDE)
+    assert front_end.shape == (4, SIDE, SIDE)
+    architecture = Architecture(
+        "own", front_end, lambda c: nn.Sequential(grid(), conv(4, 3, 3, stride=2), relu(), *end(27, c))
+    )
+    network = check_convertible(architecture, ("a", "b"))
+    regions = np.random.default_rng(0).random((5, 2 * SIDE, 2 * SIDE), dtype=np.float32)
+    logits = network.logits(regions)
+    swapped = regions[:, :, [*range(SIDE, 2 * SIDE), *range(SIDE)]]  # left and right views change places
+    assert len(np.unique(logits, axis=0)) == 5
+    assert not np.array_equal(network.logits(swapped), logits)
+
+
+@pytest.mark.parametrize("across", [1, 2, 4])
+def test_each_view_is_standardised_by_itself(across: int) -> None:
+    regions = np.random.default_rng(0).random((3, 8, 8), dtype=np.float32)
+    front_end = Views(8, across)
+    found = front_end.apply(regions)
+    length = 8 // across
+    for row in range(across):
+        for column in range(across):
+            square = regions[:, row * length : (row + 1) * length, column * length : (column + 1) * length]
+            expected = Standardisation(length).apply(np.ascontiguousarray(square))[:, 0]
+            np.testing.assert_array_equal(found[:, row * across + column], expected)
+    assert restore_front_end(front_end.to_json()) == front_end
+
+
+@pytest.mark.parametrize(("side", "across"), [(8, 0), (8, 9), (9, 2), (0, 2), (8192, 2)])
+def test_views_that_cannot_be_are_refused(side: int, across: int) -> None:
+    with pytest.raises(NetworkError):
+        Views(side, across)
+    with pytest.raises(NetworkError, match="do not fit"):
+        Views(8).apply(np.zeros((1, 4, 4), np.float32))
 
 
 class Hostile(nn.Module):
