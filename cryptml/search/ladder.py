@@ -25,11 +25,13 @@ class Step:
         widest: Bits of a table's input that are left as they are.
         rounded: Bits that wider accumulators are rounded to.
         quantised: Most bits of weights and grids; None leaves them as they are.
+        keeps: Whether accumulators that the network rounds by itself are left to it.
     """
 
     widest: int
     rounded: int
     quantised: int | None = None
+    keeps: bool = False
 
     def adjustments(self, module: nn.Sequential, inputs: list[TableInput]) -> list[Adjustment]:
         """Return what has to be changed, each module once.
@@ -41,7 +43,7 @@ class Step:
         found: dict[tuple[str, str], Adjustment] = {}
         modules = dict(module.named_modules())
         for each in inputs:
-            if each.bits <= self.widest:
+            if each.bits <= self.widest or (self.keeps and each.rounding is not None):
                 continue
             if each.accumulator is not None:
                 found[ROUNDING, each.accumulator] = Adjustment(
@@ -69,7 +71,7 @@ def _lower(found: dict[tuple[str, str], Adjustment], kind: str, name: str, bits:
         found[kind, name] = Adjustment(kind, name, bits, before)
 
 
-UNTIMED = (Step(WIDEST_EXACT, 5), Step(5, 5), Step(4, 4), Step(3, 3))
+UNTIMED = tuple(Step(widest, bits, keeps=True) for widest, bits in ((WIDEST_EXACT, 5), (5, 5), (4, 4), (3, 3)))
 """Where no time is given: the first that compiles."""
 
 TIMED = (

@@ -123,6 +123,20 @@ def test_an_ordinary_network_is_rounded_where_it_has_to_be_and_every_change_is_s
     assert "accumulators behind module 1, which act1 reads: rounded from" in notes[0]
 
 
+def test_rounding_that_was_written_is_left_alone_where_no_time_is_given() -> None:
+    def written(classes: int) -> nn.Sequential:
+        net = plain(classes)
+        net.insert(2, RoundedAccumulator(2, bits=7))
+        return net
+
+    reads = table_inputs(untrained(Architecture("own", Standardisation(SIDE), written), 2)[0], (1, SIDE, SIDE))
+    assert [(each.bits, each.rounding is not None) for each in reads[:1]] == [(7, True)]
+    untimed = [each.layer for each in UNTIMED[0].adjustments(written(2), reads)]
+    timed = [each.layer for each in TIMED[0].adjustments(written(2), reads)]
+    assert untimed == ["act2", "act3"]
+    assert timed == ["act1", "act2", "act3"]
+
+
 def test_less_time_is_kept_by_fewer_bits() -> None:
     free, _ = draft(plain)
     half, _ = draft(plain, max_evaluate_ms=free.evaluate_ms / 3)
