@@ -233,6 +233,28 @@ def test_ordinary_networks_are_the_integers_that_they_compute(build: Build) -> N
     assert len(np.unique(network.run(network.quantise(pictures)), axis=0)) > 1
 
 
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_any_convolution_that_torch_computes_is_its_integers(data: st.DataObject) -> None:
+    """Kernel, stride, dilation, padding, groups and axes in any combination; the conversion compares both layer by layer."""
+    one_axis = data.draw(st.booleans())
+    numbers = st.integers(1, 3)
+    kernel = data.draw(numbers if one_axis else st.tuples(numbers, numbers))
+    stride = data.draw(numbers if one_axis else st.just(data.draw(numbers)))
+    dilation = data.draw(numbers if one_axis else st.tuples(numbers, numbers))
+    padding = data.draw(st.sampled_from(["same", 0, 1, 2]))
+    groups = data.draw(st.sampled_from([1, 2]))
+    kind = qnn.QuantConv1d if one_axis else qnn.QuantConv2d
+    more = {"stride": stride, "dilation": dilation, "padding": padding, "groups": groups}
+    layer = kind(8 if one_axis else 2, 4, kernel, bias=False, weight_bit_width=3, **more)
+    first = [nn.Flatten(1, 2), grid(3)] if one_axis else [grid(3), conv(1, 2, 1), relu()]
+    parts = [*first, layer, relu()]
+    with torch.no_grad():
+        shape = nn.Sequential(*parts).train()(torch.randn(4, 1, SIDE, SIDE)).shape
+    network = converted(lambda c: nn.Sequential(*parts, *end(int(np.prod(shape[1:])), c)))
+    assert int(np.prod(network.boundaries[-2].shape)) == int(np.prod(shape[1:]))
+
+
 def test_a_single_logit_becomes_two_that_add_up_to_nothing() -> None:
     network = converted(BUILT["single logit"])
     logits = network.logits(np.random.default_rng(0).random((8, SIDE, SIDE), dtype=np.float32))

@@ -98,6 +98,11 @@ class ConcreteMLBackend:
         except CircuitError:
             compiled.discard()
             raise
+        except (Exception, SystemExit) as error:  # of modules that are not what the import is for
+            compiled.discard()
+            raise CircuitError(
+                f"Concrete ML's circuit for segment {segment} cannot be compared with Brevitas ({said_by(error)}); use `backend` integer"
+            ) from error
         return compiled
 
     def _integers(self, network: Network, segment: Segment) -> IntArray:
@@ -185,6 +190,10 @@ def _segment_module(module: nn.Sequential, network: Network, segment: Segment) -
     _make_permanent(module)
     _, stages = read_stages(module, network.front_end.shape)
     reads = network.boundaries[segment.start]
+    if segment.stop > len(stages) or any(stage.paired for stage in stages[segment.start : segment.stop]):
+        raise CircuitError(
+            f"Concrete ML cannot read segment {segment}: its logits are not those of a module but made of them; use `backend` integer"
+        )
     parts: list[nn.Module] = [_boundary_quantiser(reads)]
     for index in range(segment.start, segment.stop):
         if network.layers[index].kind == "linear" and len(network.boundaries[index].shape) > 1:
