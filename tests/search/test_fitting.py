@@ -15,6 +15,10 @@ from brevitas import nn as qnn
 from torch import nn
 
 from cryptml.errors import NetworkError, SettingError
+from cryptml.fhe.backends.compilation import compile_integer_program
+from cryptml.fhe.client import ClientCircuit, KeySet
+from cryptml.fhe.server import ServerCircuit, load_evaluation_keys
+from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS
 from cryptml.listening import SilentListener
 from cryptml.networks import Standardisation, load_network
 from cryptml.networks.architectures.adjustments import Adjustment, adjusted, width_of
@@ -23,11 +27,12 @@ from cryptml.networks.checkpoint import load_checkpoint
 from cryptml.networks.conversion import largest_difference
 from cryptml.networks.conversion.accumulators import table_inputs
 from cryptml.networks.modules import ResidualBlock, RoundedAccumulator
+from cryptml.networks.rounding.envelope import split_envelope
 from cryptml.profiler.plan.report import load_report
 from cryptml.search.fitting import Draft, fitted, train
 from cryptml.search.ladder import MILLIONS, TIMED, UNTIMED, millions_of
 from cryptml.search.price import RECORDED, PriceModel
-from cryptml.splits import Segment
+from cryptml.splits import Segment, Split
 from cryptml.training import check_convertible, untrained
 from cryptml.training.request import TrainingRequest
 
@@ -233,6 +238,28 @@ def test_training_keeps_the_changes_and_builds_the_network_from_them_again(tmp_p
     card = (tmp_path / "net" / "MODEL_CARD.md").read_text()
     assert "--max-evaluate-ms 3000" in card
     assert all(str(each) in card for each in drafts[0].adjustments)
+
+
+@pytest.mark.encrypted
+def test_a_fitted_network_answers_within_what_its_rounding_may_change(tmp_path: Path) -> None:
+    def wide(classes: int) -> nn.Sequential:
+        return nn.Sequential(
+            *(grid(), nn.Flatten(), qnn.QuantLinear(SIDE * SIDE, 3, bias=True, weight_bit_width=4), relu(3)),
+            qnn.QuantLinear(3, classes, bias=True, weight_bit_width=3),
+        )
+
+    found, _ = draft(wide, max_evaluate_ms=60)
+    assert found.table_bits <= 5
+    segment = Segment(0, len(found.network))
+    compiled = compile_integer_program(found.network, segment, DEFAULT_COMPILER_SETTINGS)
+    compiled.move_to(tmp_path / "circuit")
+    keys = KeySet.generate(compiled.spec)
+    client, evaluation_keys = ClientCircuit(compiled.spec, keys), load_evaluation_keys(keys.evaluation_keys)
+    server = ServerCircuit(tmp_path / "circuit")
+    values = found.network.quantise(np.random.default_rng(0).random((3, SIDE, SIDE), dtype=np.float32))
+    for each in values:
+        answer = client.decrypt(server.evaluate(client.encrypt(each[None]), evaluation_keys))
+        assert split_envelope(found.network, Split("S" * len(found.network)), each[None]).holds(answer)
 
 
 def test_a_time_below_nothing_is_refused(tmp_path: Path) -> None:
