@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 from collections.abc import Callable
@@ -88,6 +89,7 @@ class Heard(SilentListener):
         self.notes.append(text)
 
 
+@functools.cache
 def draft(build: Callable[[int], nn.Sequential], **options: Any) -> tuple[Draft, list[str]]:
     heard = Heard()
     architecture = Architecture("own:net", Standardisation(SIDE), build)
