@@ -32,7 +32,7 @@ def train(
     listener: Listener | None = None,
     **options: Unpack[TrainArguments],
 ) -> TrainingResult:
-    """Train a quantised network and write it with its model card; see `cryptml.training.pipeline.train`.
+    """Train a quantised network and write it with its model card; see `cryptml.search.fitting.train`.
 
     Args:
         dataset: Such as ``mias:PATH``, ``folder:PATH`` or ``phantom``.
@@ -47,7 +47,7 @@ def train(
         CryptmlError: With what is wrong and what to do.
         TypeError: If there is no such option.
     """
-    from cryptml.training.pipeline import train as train_network
+    from cryptml.search.fitting import train as train_network
     from cryptml.training.request import TrainingRequest
 
     request = TrainingRequest(dataset, network, **options)

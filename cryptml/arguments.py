@@ -5,6 +5,7 @@ A type checker and an editor know them from here. Tests hold them to the request
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypedDict
 
@@ -32,6 +33,9 @@ class TrainArguments(TypedDict, total=False):
         folds: Of a cross-validation beside the training, per patient where known; 0 for none.
         patients_from_name: Of ``folder:PATH``: a regular expression whose first group is the patient in a file's name.
         name: What services and clients call the network, 1 to 64 lower-case letters, digits and dashes; that of the folder if None.
+        max_evaluate_ms: Most that one evaluation may take with all layers on the server; the network is changed until it fits.
+        as_is: Change nothing of a network of one's own; refuse it where it does not build.
+        profiles: Reports measured on the machine whose time counts; the recorded ones if none.
     """
 
     seed: int
@@ -47,6 +51,9 @@ class TrainArguments(TypedDict, total=False):
     folds: int
     patients_from_name: str | None
     name: str | None
+    max_evaluate_ms: float | None
+    as_is: bool
+    profiles: Sequence[Path]
 
 
 class ProfileArguments(TypedDict, total=False):

@@ -190,3 +190,10 @@ def printable(text: str, *, lines: bool = False) -> str:
         lines: Whether line breaks stay.
     """
     return "".join(character for character in text if character.isprintable() or (lines and character == "\n"))
+
+
+def said_by(error: BaseException) -> str:
+    """Return what foreign code raised, for a sentence: the kind of error and its first line, such as ``KeyError: 3``."""
+    lines = str(error).strip().splitlines()
+    name = type(error).__name__
+    return printable(f"{name}: {lines[0][:300]}" if lines else name)

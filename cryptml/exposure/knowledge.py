@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cryptml.networks.boundary import Boundary
-from cryptml.networks.layers import Convolution, Layer, Residual, SumPooling, extents
+from cryptml.networks.layers import Convolution, Layer, Linear, Residual, SumPooling, extents
 from cryptml.networks.network import Network
 from cryptml.splits import Segment
 
@@ -42,6 +42,8 @@ class PublicLayer:
     def of(layer: Layer, reads: tuple[int, ...], writes: tuple[int, ...]) -> PublicLayer:
         """Strip a layer of its learned integers."""
         kernel, stride, padding, groups = (1, 1), (1, 1), (0, 0), 1
+        if isinstance(layer, Convolution) and layer.reads is not None:
+            return PublicLayer(Linear.kind, True, reads, writes)  # of values in another order: any matrix
         if isinstance(layer, Convolution):
             kernel = (layer.weight.shape[2], layer.weight.shape[3])
             stride, padding, groups = layer.stride, layer.padding, layer.groups

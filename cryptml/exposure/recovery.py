@@ -28,7 +28,7 @@ def affine_share(network: Network, segment: Segment, surrogate: AffineSurrogate)
     last = layers[-1]
     if len(plan.rest) == 1 and isinstance(last, Linear):
         return _share([(operator.weight, last.weight), (offset[0], last.bias)])
-    if len(plan.rest) == 1 and isinstance(last, Convolution):
+    if len(plan.rest) == 1 and isinstance(last, Convolution) and plan.window is not None:
         weight, seen = _grouped(operator, last), _observable(plan, last)
         bias = np.broadcast_to(last.bias[:, None, None], offset[0].shape)
         spread = np.broadcast_to(seen, last.weight.shape)
@@ -102,7 +102,7 @@ def same_index_model(network: Network, segment: Segment, surrogate: Surrogate) -
     ):
         return False
     conv = linear[-1]
-    if len(plan.rest) != 1 or not isinstance(conv, Convolution):
+    if len(plan.rest) != 1 or not isinstance(conv, Convolution) or plan.window is None:
         return False
     operator = Operator(plan.window, surrogate.kernel, plan.writes)
     guessed = _grouped(operator, conv)

@@ -2,7 +2,7 @@
 
 from cryptml.networks.boundary import Boundary, FloatArray
 from cryptml.networks.extent import Extent, IntArray
-from cryptml.networks.front_ends import Deep, FrontEnd, Scattering, Standardisation
+from cryptml.networks.front_ends import Deep, FrontEnd, Scattering, Standardisation, Views
 from cryptml.networks.network import Network, probabilities
 from cryptml.networks.storage import load_network, resolve_network, save_network, shipped_networks
 
@@ -16,6 +16,7 @@ __all__ = [
     "Network",
     "Scattering",
     "Standardisation",
+    "Views",
     "load_network",
     "probabilities",
     "resolve_network",

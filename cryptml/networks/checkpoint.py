@@ -11,10 +11,11 @@ from torch import nn
 
 from cryptml.errors import NetworkError
 from cryptml.files import read_bounded, write_bytes
+from cryptml.networks.architectures.adjustments import Adjustment
 from cryptml.networks.architectures.registry import ARCHITECTURES, DESIGN, DESIGN_FILE, load_architecture
 from cryptml.networks.modules import module_state
 from cryptml.networks.network import Network
-from cryptml.networks.storage import architecture_of, resolve_network
+from cryptml.networks.storage import adjustments_of, architecture_of, resolve_network
 from cryptml.networks.tensors import MAX_WEIGHTS_BYTES
 
 CHECKPOINT_FILE = "brevitas.safetensors"
@@ -50,7 +51,8 @@ def load_checkpoint(name_or_folder: str, network: Network, trusted: str | None =
             f"pass `architecture` {architecture} if you trust it"
         )
     data = read_bounded(folder / CHECKPOINT_FILE, MAX_WEIGHTS_BYTES, NetworkError)
-    module = load_architecture(spec).build(len(network.classes))
+    adjustments = [Adjustment.from_json(each) for each in adjustments_of(name_or_folder)]
+    module = load_architecture(spec).adjusted(adjustments).build(len(network.classes))
     module.eval()
     with torch.no_grad():
         module(torch.zeros(1, *network.front_end.shape))  # settles the shapes of scales, which loading compares

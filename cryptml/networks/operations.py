@@ -48,12 +48,30 @@ class Operations(Protocol[TensorT]):
         """Sum every window of each channel of (batch, channels, rows, columns); ``bounds`` as in `convolve`."""
         ...
 
+    def max_windows(
+        self,
+        x: TensorT,
+        kernel: tuple[int, int],
+        stride: tuple[int, int],
+        padding: tuple[int, int],
+        extent: tuple[int, int],
+    ) -> TensorT:
+        """Return the largest value of every window of each channel of (batch, channels, rows, columns).
+
+        ``extent`` are the least and the largest value that can occur; the least stands beyond the edges.
+        """
+        ...
+
     def look_up(self, x: TensorT, tables: IntArray, bins: Bins) -> TensorT:
         """Replace each value of channel c by ``tables[c, bin]``; tables are (1 or channels, bins.count)."""
         ...
 
     def flatten(self, x: TensorT) -> TensorT:
         """Reshape (batch, ...) to (batch, features), last axis fastest."""
+        ...
+
+    def arrange(self, x: TensorT, shape: tuple[int, ...]) -> TensorT:
+        """Reshape (batch, ...) to (batch, *shape), last axis fastest."""
         ...
 
     def add(self, x: TensorT, y: TensorT, *, bounds: tuple[int, int]) -> TensorT:
@@ -100,6 +118,23 @@ class NumpyOperations:
         """See `Operations.sum_windows`."""
         windows = _windows(x, kernel)[:, :, :: stride[0], :: stride[1]]
         return np.asarray(windows.sum(axis=(-2, -1)), dtype=np.int64)
+
+    def max_windows(
+        self,
+        x: IntArray,
+        kernel: tuple[int, int],
+        stride: tuple[int, int],
+        padding: tuple[int, int],
+        extent: tuple[int, int],
+    ) -> IntArray:
+        """See `Operations.max_windows`."""
+        padded = np.pad(x, ((0, 0), (0, 0), (padding[0],) * 2, (padding[1],) * 2), constant_values=extent[0])
+        windows = _windows(padded, kernel)[:, :, :: stride[0], :: stride[1]]
+        return np.asarray(windows.max(axis=(-2, -1)), dtype=np.int64)
+
+    def arrange(self, x: IntArray, shape: tuple[int, ...]) -> IntArray:
+        """See `Operations.arrange`."""
+        return x.reshape(len(x), *shape)
 
     def look_up(self, x: IntArray, tables: IntArray, bins: Bins) -> IntArray:
         """See `Operations.look_up`."""

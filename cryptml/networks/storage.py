@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from cryptml.errors import NetworkError
 from cryptml.files import MAX_JSON_BYTES, parse_json, read_bounded, sha256, to_json_bytes, write_bytes
@@ -42,13 +44,20 @@ def resolve_network(name_or_folder: str | Path) -> Path:
     return folder
 
 
-def save_network(network: Network, folder: Path, *, architecture: str | None) -> None:
+def save_network(
+    network: Network,
+    folder: Path,
+    *,
+    architecture: str | None,
+    adjustments: Sequence[Mapping[str, Any]] = (),
+) -> None:
     """Write a network to a folder, which may hold other files.
 
     Args:
         network: What to write.
         folder: Made where it is missing.
         architecture: The spec that the Brevitas network was built from, if any.
+        adjustments: Changes that were made to it, as JSON values (`cryptml.networks.architectures.adjustments`).
 
     Raises:
         NetworkError: If `load_network` would not read it, for example because of a name; nothing is written then.
@@ -65,6 +74,7 @@ def save_network(network: Network, folder: Path, *, architecture: str | None) ->
         "boundaries": [boundary.to_json() for boundary in network.boundaries],
         "layers": layer_entries(network.layers),
         "weights": {"sha256": sha256(weights)},
+        **({"adjustments": [dict(each) for each in adjustments]} if adjustments else {}),
     }
     data = to_json_bytes(document)
     parse_json(data, SCHEMA, f"network {network.name!r}", NetworkError)
@@ -100,3 +110,9 @@ def architecture_of(name_or_folder: str) -> str | None:
     """Return the architecture that a saved network was built from, None where it was not recorded."""
     data = read_bounded(resolve_network(name_or_folder) / NETWORK_FILE, MAX_JSON_BYTES, NetworkError)
     return parse_json(data, SCHEMA, NETWORK_FILE, NetworkError)["architecture"]
+
+
+def adjustments_of(name_or_folder: str) -> list[Mapping[str, Any]]:
+    """Return the changes that a saved network's architecture was built with, as JSON values."""
+    data = read_bounded(resolve_network(name_or_folder) / NETWORK_FILE, MAX_JSON_BYTES, NetworkError)
+    return list(parse_json(data, SCHEMA, NETWORK_FILE, NetworkError).get("adjustments", []))

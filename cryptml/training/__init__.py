@@ -10,7 +10,7 @@ from cryptml.training.evaluation.measures import Evaluation, Measures, evaluate,
 from cryptml.training.examples import Examples, predict_program
 from cryptml.training.model_card import ModelCard, describe_layers, render_model_card
 from cryptml.training.progress import Epoch, EpochProgress, History
-from cryptml.training.qat import TrainedNetwork, check_convertible, train_network
+from cryptml.training.qat import TrainedNetwork, check_convertible, train_network, untrained
 from cryptml.training.recipes import recipe, recipe_behind
 from cryptml.training.settings import TrainingSettings
 from cryptml.training.teachers.network_teacher import TrainedTeacher, build_teacher, teacher_epochs, train_teacher
@@ -53,4 +53,5 @@ __all__ = [
     "teacher_epochs",
     "train_network",
     "train_teacher",
+    "untrained",
 ]

@@ -67,6 +67,7 @@ class ModelCard:
     Attributes:
         name: Of the network.
         architecture: Its specification.
+        adjustments: What was changed of it before it was trained, in words.
         front_end: What the region goes through on the client, in the clear.
         layers: In order.
         data: What it was trained on.
@@ -81,6 +82,7 @@ class ModelCard:
 
     name: str
     architecture: str
+    adjustments: tuple[str, ...]
     front_end: FrontEnd
     layers: tuple[LayerDescription, ...]
     data: DataDescription
@@ -151,7 +153,9 @@ def _data(data: DataDescription) -> str:
 
 def _training(card: ModelCard) -> str:
     settings = _table(("setting", "value"), list(card.settings.to_json().items()))
-    return f"```sh\n{card.command.strip()}\n```\n\n{settings}"
+    changes = "".join(f"\n- {each}" for each in card.adjustments)
+    said = f"\n\nBefore it was trained, the network as it was written was changed to fit:\n{changes}" if changes else ""
+    return f"```sh\n{card.command.strip()}\n```{said}\n\n{settings}"
 
 
 def _results(card: ModelCard) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from cryptml.files import require_writable, to_json_bytes, write_bytes
 from cryptml.listening import Listener, SilentListener
 from cryptml.networks.architectures.registry import DESIGN_FILE, Architecture, load_architecture
 from cryptml.networks.checkpoint import save_checkpoint
-from cryptml.networks.front_ends import FrontEnd
+from cryptml.networks.front_ends import FrontEnd, Views
 from cryptml.networks.network import Network
 from cryptml.networks.shipped import DEFAULT_SPLITS, FOR_TESTS, FOR_TESTS_SAID
 from cryptml.networks.storage import NETWORK_FILE, save_network
@@ -40,6 +40,10 @@ CARD_FILE = "MODEL_CARD.md"
 
 CHANCE = 0.5
 """AUC of who guesses."""
+
+
+Prepare = Callable[[Architecture, Dataset], Architecture]
+"""Returns the architecture to train in the place of what was asked for."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ def train(
     force: bool = False,
     resume: bool = False,
     listener: Listener | None = None,
+    prepare: Prepare | None = None,
 ) -> TrainingResult:
     """Train on a data set's training subset, choose the epoch by its validation subset, evaluate on its test subset.
 
@@ -81,6 +86,7 @@ def train(
         force: Replace a network that is there.
         resume: Go on with an interrupted training of the same, to the same result; begin where there is none.
         listener: Hears of decisions and progress.
+        prepare: May change the network before it is trained, given the data, as `cryptml.search.fitting.train` does.
 
     Raises:
         SettingError: If the folder holds a network, or what is asked for does not go together.
@@ -99,11 +105,14 @@ def train(
     with training_torch_settings(), unfinished(out, resume=resume) as checkpoints:
         data = load_data(request.dataset, architecture.side, request.patients_from_name, listener)
         data = data if request.positive is None else data.with_positive(request.positive)
-        settings = request.augmented(settings, data.augmentation)
+        # Turned or moved as a whole, a region of several views would have them in each other's places.
+        views = isinstance(architecture.front_end, Views)
+        settings = request.augmented(settings, "none" if views else data.augmentation)
         require_training_subsets(data)
         description = DataDescription.of(data)
         _tell_of_name(name, architecture, listener)
         _tell(description, settings, listener, chosen=request.positive is not None)
+        architecture = architecture if prepare is None else prepare(architecture, data)
         checkpoints.begin({"name": name, **head_of(request, architecture, settings, data)})
         if checkpoints.epochs:
             listener.remark(f"going on after {checkpoints.epochs} finished epochs")
@@ -194,7 +203,8 @@ def _write(
 ) -> None:
     out = result.folder
     out.mkdir(parents=True, exist_ok=True)
-    save_network(trained.network, out, architecture=architecture.spec)
+    adjustments = [each.to_json() for each in architecture.adjustments]
+    save_network(trained.network, out, architecture=architecture.spec, adjustments=adjustments)
     if architecture.is_design:
         write_bytes(out / DESIGN_FILE, Path(request.network).read_bytes())
     save_checkpoint(trained.module, out)
@@ -202,6 +212,7 @@ def _write(
     card = ModelCard(
         name=trained.network.name,
         architecture=architecture.spec,
+        adjustments=tuple(map(str, architecture.adjustments)),
         front_end=architecture.front_end,
         layers=describe_layers(trained.network),
         data=description,

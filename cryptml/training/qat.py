@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from typing import NoReturn
 
 import torch
 from torch import Tensor, nn
 
 from cryptml.datasets.base import Dataset
-from cryptml.errors import DatasetError, NetworkError, SettingError
+from cryptml.errors import DatasetError, NetworkError, SettingError, said_by
 from cryptml.networks.architectures.registry import Architecture
 from cryptml.networks.conversion import convert, read_stages
+from cryptml.networks.conversion.comparison import require_same
 from cryptml.networks.conversion.settling import settle
+from cryptml.networks.modules.rounded_accumulator import BinnedAccumulator
 from cryptml.networks.network import Network
+from cryptml.networks.sequences import flat_children
+from cryptml.networks.sequences.shapes import remedy_of, shapes_of
 from cryptml.training.evaluation.agreement import check_agreement
 from cryptml.training.examples import Examples
 from cryptml.training.fit import balanced_cross_entropy, fit, seeded
@@ -114,24 +119,62 @@ def check_convertible(architecture: Architecture, classes: tuple[str, ...], inpu
     Raises:
         NetworkError: With every reason why the network cannot be cut or compiled.
     """
-    module = _build(architecture, len(classes), seed=0)
+    module, seen = untrained(architecture, len(classes), inputs)
     front_end = architecture.front_end
-    try:
-        with seeded(0), torch.no_grad():
-            seen = torch.randn(NOISE_INPUTS, *front_end.shape) if inputs is None else inputs
-            for each in module.modules():
-                if isinstance(each, nn.modules.batchnorm._BatchNorm):
-                    each.momentum = None  # type: ignore[assignment]  # averages of all that was seen, not a tenth of it
+    with torch.no_grad():
+        settle(module, front_end)
+        network = convert(module, name=architecture.name, front_end=front_end, classes=classes)
+        require_same(module, network, seen[:NOISE_INPUTS])
+    return network
+
+
+def untrained(architecture: Architecture, classes: int, inputs: Tensor | None = None) -> tuple[nn.Sequential, Tensor]:
+    """Return a network that has seen some inputs and learned nothing, and these inputs.
+
+    Args:
+        architecture: What to build.
+        classes: How many outputs it has.
+        inputs: See `check_convertible`.
+
+    Raises:
+        NetworkError: If one of its modules does not take what the one before it gives, whatever it raises.
+    """
+    module = _build(architecture, classes, seed=0)
+    with seeded(0), torch.no_grad():
+        seen = torch.randn(NOISE_INPUTS, *architecture.front_end.shape) if inputs is None else inputs
+        for each in module.modules():
+            if isinstance(each, nn.modules.batchnorm._BatchNorm):
+                each.momentum = None  # type: ignore[assignment]  # averages of all that was seen, not a tenth of it
+        try:
             for _ in range(FORWARD_PASSES):
                 module.train()(seen)
-        settle(module, front_end)
-        return convert(module, name=architecture.name, front_end=front_end, classes=classes)
-    except RuntimeError as error:  # a module does not take what the one before it gives
-        read_stages(module)  # says more where it finds a reason
-        raise NetworkError(
-            f"network {architecture.spec!r} does not take inputs of shape {front_end.shape} ({error}), which its front end gives for "
-            f"a side of {front_end.side} pixels; make its layers fit, or set the function's attribute side or front_end"
-        ) from error
+        except NetworkError:
+            raise
+        except (Exception, SystemExit) as error:  # noqa: BLE001 (of a user's code)
+            _refuse_forward(architecture, module, error)
+    for each in module.modules():
+        if isinstance(each, BinnedAccumulator):
+            each.advance(1.0)
+    return module.eval(), seen
+
+
+def _refuse_forward(architecture: Architecture, module: nn.Sequential, error: BaseException) -> NoReturn:
+    """Say which module does not take what the one before it gives.
+
+    Raises:
+        NetworkError: Always.
+    """
+    front_end = architecture.front_end
+    read_stages(module.eval())  # says more where it finds a reason
+    _, broken = shapes_of(flat_children(module), front_end.shape)
+    said = said_by(error) if broken is None else f"{broken.where}: {broken.what}"
+    remedy = remedy_of(said)
+    if "fit" in remedy:
+        remedy += ", or set the function's attribute front_end, or side"
+    raise NetworkError(
+        f"network {architecture.spec!r} does not take inputs of shape {front_end.shape}, which its front end gives for a side of "
+        f"{front_end.side} pixels ({said}); {remedy}"
+    ) from error
 
 
 def _build(architecture: Architecture, classes: int, seed: int) -> nn.Sequential:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cryptml.networks.architectures.registry import Architecture
-from cryptml.networks.front_ends import Deep, FrontEnd, Scattering, Standardisation
+from cryptml.networks.front_ends import Deep, FrontEnd, Scattering, Standardisation, Views
 from cryptml.training.settings import TrainingSettings
 
 _BEHIND_FEATURES = TrainingSettings(
@@ -29,10 +29,10 @@ RECIPES = {
 }
 """Settings by the architecture's name; others take those of `TrainingSettings`, without a teacher."""
 
-BEHIND = {Scattering.kind: "scatter", Deep.kind: "deep", Standardisation.kind: "reference"}
+BEHIND = {Scattering.kind: "scatter", Deep.kind: "deep", Standardisation.kind: "reference", Views.kind: "reference"}
 """Whose settings designs take, by what is before them."""
 
-RANGE_WEIGHT = {Scattering.kind: 10.0, Deep.kind: 10.0, Standardisation.kind: 1.0}
+RANGE_WEIGHT = {Scattering.kind: 10.0, Deep.kind: 10.0, Standardisation.kind: 1.0, Views.kind: 1.0}
 """For designs, whose tables may have a range; negacyclic ones, which all of these networks have, do not look at it."""
 
 

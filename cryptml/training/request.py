@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,10 @@ class TrainingRequest:
         folds: Of a cross-validation beside the training, per patient where known; 0 for none.
         patients_from_name: See `cryptml.datasets.LoadOptions`.
         name: Of the network, as services and clients know it; see `named`.
+        max_evaluate_ms: Most that one evaluation may take with all layers on the server, in milliseconds: the network is changed until
+            it fits (`cryptml.search.fitting`).
+        as_is: Change nothing of the network; refuse it where it does not build, or takes longer than that.
+        profiles: Reports measured on the machine whose time counts; the recorded ones if none.
     """
 
     dataset: str
@@ -54,6 +59,9 @@ class TrainingRequest:
     folds: int = 0
     patients_from_name: str | None = None
     name: str | None = None
+    max_evaluate_ms: float | None = None
+    as_is: bool = False
+    profiles: Sequence[Path] = ()
 
     def named(self, out: Path, architecture: str) -> str:
         """Return the network's name: what was given, or the folder's, or what follows from these; of none of our own by accident.
@@ -137,5 +145,8 @@ class TrainingRequest:
         options += ["--positive", shlex.quote(self.positive)] if self.positive is not None else []
         expression = self.patients_from_name
         options += ["--patients-from-name", shlex.quote(expression)] if expression is not None else []
+        options += ["--max-evaluate-ms", f"{self.max_evaluate_ms:g}"] if self.max_evaluate_ms is not None else []
+        options += ["--as-is"] if self.as_is else []
+        options += [part for _ in self.profiles for part in ("--profile", "PROFILE")]
         options += ["--name", named]
         return f"cryptml train --dataset {written} --network {network} --out DIR {' '.join(options)}"

@@ -103,3 +103,60 @@ def test_rounded_accumulators_are_refused_by_name() -> None:
     scatter = load_network("scatter")
     with pytest.raises(CircuitError, match=r"segment 0-2: it has rounded accumulators.*use `backend` integer"):
         ConcreteMLBackend("scatter")(scatter, Segment(0, 2), DEFAULT_COMPILER_SETTINGS)
+
+
+def saved(module: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Network:
+    """Return the network of a module whose checkpoint lies in a folder; the back end gets the module itself."""
+    module.train()
+    with torch.no_grad():
+        module(torch.randn(16, 1, 8, 8))
+    network = convert(module, name="own", front_end=Standardisation(8), classes=("no", "yes"))
+    save_network(network, folder, architecture=None)
+    monkeypatch.setattr(concrete_ml, "load_checkpoint", lambda *_: module)
+    return network
+
+
+def small(outputs: int) -> Any:
+    from brevitas import nn as qnn
+    from torch import nn
+
+    from cryptml.networks.modules.blocks import activation, input_grid, linear
+
+    conv = qnn.QuantConv2d(1, 2, 4, stride=4, bias=False, weight_bit_width=2)
+    return nn.Sequential(input_grid(bits=2), conv, activation(bits=2), nn.Flatten(), linear(8, outputs, bits=2))
+
+
+def test_pruning_is_made_permanent_before_the_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch.nn.utils import prune
+
+    module = small(2)
+    prune.l1_unstructured(module[1], "weight", 16)
+    prune.random_unstructured(module[4], "bias", 1)
+    network = saved(module, tmp_path, monkeypatch)
+    compiled = ConcreteMLBackend(str(tmp_path))(network, Segment(0, 2), DEFAULT_COMPILER_SETTINGS)
+    compiled.discard()
+    assert not any(prune.is_pruned(each) for each in module.modules())
+    assert int((module[1].weight == 0).sum()) == 16
+
+
+@pytest.mark.parametrize("error", [KeyError(140), ZeroDivisionError("by nought"), SystemExit(3)])
+def test_whatever_the_import_raises_is_said_with_its_kind(
+    error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise error
+
+    network = saved(small(2), tmp_path, monkeypatch)
+    monkeypatch.setattr("concrete.ml.torch.compile.compile_brevitas_qat_model", fails)
+    with pytest.raises(CircuitError, match=rf"segment 0-3 \({type(error).__name__}: .*\); use `backend` integer"):
+        ConcreteMLBackend(str(tmp_path))(network, Segment(0, 3), DEFAULT_COMPILER_SETTINGS)
+
+
+def test_logits_that_no_module_gives_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch import nn
+
+    from cryptml.networks.sequences.parts import LogitPair
+
+    network = saved(nn.Sequential(*small(1), LogitPair()), tmp_path, monkeypatch)
+    with pytest.raises(CircuitError, match="segment 2-3: its logits are not those of a module"):
+        ConcreteMLBackend(str(tmp_path))(network, Segment(2, 3), DEFAULT_COMPILER_SETTINGS)

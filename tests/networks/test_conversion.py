@@ -297,9 +297,10 @@ def test_all_reasons_come_at_once_each_with_its_replacement() -> None:
     many = nn.Sequential(
         OrderedDict(
             start=nn.Conv2d(1, 2, 3),
-            pool=nn.MaxPool2d(2),
+            pool=nn.MaxPool2d(2, ceil_mode=True),
             relu=nn.ReLU(),
-            dilated=channelwise(2, 2, 2, dilation=2),
+            own_input=channelwise(2, 2, 2, input_quant=Int8ActPerTensorFloat),
+            own_output=channelwise(2, 2, 2, output_quant=Int8ActPerTensorFloat),
             shifted=qnn.QuantIdentity(act_quant=ShiftedUint8ActPerTensorFloat, return_quant_tensor=True),
             scales=qnn.QuantReLU(
                 act_quant=Uint8ActPerTensorFloat,
@@ -314,12 +315,12 @@ def test_all_reasons_come_at_once_each_with_its_replacement() -> None:
             bare=qnn.QuantLinear(2, 2, bias=False, weight_quant=None),
             skewed=qnn.QuantLinear(2, 2, bias=False, weight_quant=ShiftedUint8WeightPerTensorFloat),
             mirrored=channelwise(2, 2, 1, padding_mode="reflect"),
-            named=channelwise(2, 2, 1, padding="same"),
+            strided=channelwise(2, 2, 1, padding="same", stride=2),
             adaptive=nn.AdaptiveAvgPool2d(1),
-            inner=nn.Sequential(),
+            inner=nn.Sequential(nn.Conv3d(1, 1, 1)),
             layer_norm=nn.LayerNorm(2),
             soft=nn.Softmax(1),
-            odd=nn.PixelShuffle(1),
+            odd=nn.PixelShuffle(2),
             dense=nn.Linear(2, 2),
             loose=nn.BatchNorm2d(2),
             trailing=nn.AvgPool2d(2, padding=1),
@@ -331,19 +332,23 @@ def test_all_reasons_come_at_once_each_with_its_replacement() -> None:
     found = problems_of(many)
     expected = {
         "start (Conv2d)": ["does not begin with its input grid", "begin with brevitas", "use brevitas.nn.QuantConv2d"],
-        "pool (MaxPool2d)": ["no integer form", "use torch.nn.AvgPool2d"],
+        "pool (MaxPool2d)": ["ceil_mode", "pool whole windows only"],
         "relu (ReLU)": ["no quantised activation follows it", "follow it with brevitas.nn.QuantReLU"],
-        "dilated (QuantConv2d)": ["dilation (2, 2)", "use dilation 1"],
+        "own_input (QuantConv2d)": [
+            "its own input_quant rounds what the layer reads",
+            "QuantIdentity with that quantiser in front of",
+        ],
+        "own_output (QuantConv2d)": ["its own output_quant rounds what the layer gives", "with that quantiser behind"],
         "shifted (QuantIdentity)": ["its zero point is", "use a symmetric quantiser"],
         "scales (QuantReLU)": ["it has 2 scales", "one scale for the whole tensor"],
         "wide (QuantReLU)": ["12 bits wide", "use 1 to 8 bits"],
         "off (QuantIdentity)": ["its quantiser is off", "give it an act_quant"],
         "bare (QuantLinear)": ["weights are not quantised", "give it a weight_quant"],
         "skewed (QuantLinear)": ["weights have a zero point", "use a symmetric weight quantiser"],
-        "mirrored (QuantConv2d)": ["mode 'reflect'", "pad with a number of zeros"],
-        "named (QuantConv2d)": ["padding 'same'", "pad with a number of zeros"],
-        "adaptive (AdaptiveAvgPool2d)": ["no integer form", "the window written out"],
-        "inner (Sequential)": ["no integer form", "into the outer Sequential"],
+        "mirrored (QuantConv2d)": ["mode 'reflect'", "pad with zeros"],
+        "strided (QuantConv2d)": ["depend on the size of its input", "write the padding as a number"],
+        "adaptive (AdaptiveAvgPool2d)": ["its windows are not whole", "the window written out"],
+        "inner_0 (Conv3d)": ["no integer form", "QuantConv2d"],
         "layer_norm (LayerNorm)": ["no integer form", "use torch.nn.BatchNorm2d"],
         "soft (Softmax)": ["no integer form", "leave it out"],
         "odd (PixelShuffle)": ["no integer form", "QuantConv2d, QuantHardTanh"],
@@ -364,9 +369,11 @@ def test_a_float_convolution_is_named_as_such_behind_an_input_grid() -> None:
 
 
 def test_faults_inside_a_block_are_found() -> None:
-    block = ResidualBlock(nn.Sequential(nn.MaxPool2d(2), nn.ReLU()), nn.Identity(), nn.Sequential(nn.Conv2d(1, 1, 1)))
+    block = ResidualBlock(
+        nn.Sequential(nn.Conv3d(1, 1, 1), nn.ReLU()), nn.Identity(), nn.Sequential(nn.Conv2d(1, 1, 1))
+    )
     found = problems_of(nn.Sequential(input_grid(2), block))
-    assert found.keys() == {"1.0 (MaxPool2d)", "1.1 (ReLU)", "1.0 (Conv2d)", "1.grid (Identity)"}
+    assert found.keys() == {"1.0 (Conv3d)", "1.1 (ReLU)", "1.0 (Conv2d)", "1.grid (Identity)"}
     assert "does not end on an integer grid; use brevitas.nn.QuantIdentity" in found["1.grid (Identity)"]
 
 
@@ -404,7 +411,7 @@ def test_accumulators_too_wide_for_a_table_are_refused_with_their_width() -> Non
     module = nn.Sequential(input_grid(8), nn.Flatten(), plain_linear(64, 2, bits=8), activation(2), plain_linear(2, 2))
     error = refusal(warmed(lambda: module))
     assert [problem.where for problem in error.problems] == ["act1"]
-    assert "bits where a table of Concrete has 16 at most; use fewer weights a neuron" in str(error)
+    assert "bits where a table of Concrete has 16 at most; put a RoundedAccumulator behind its" in str(error)
     width = int(str(error).split("its input needs ")[1].split()[0])
     assert 17 <= width <= 8 + 8 + 6
 
@@ -445,7 +452,9 @@ def test_branches_on_two_grids_are_refused(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(
         convert_module,
         "read_branch",
-        lambda block, name: read_branch(block, name) if name == "body" else (Stage("activation", "other", (other,)),),
+        lambda block, name, shape: (
+            read_branch(block, name, shape) if name == "body" else (Stage("activation", "other", (other,)),)
+        ),
     )
     error = refusal(module)
     assert [problem.where for problem in error.problems] == ["block"]
@@ -502,14 +511,13 @@ def test_layers_that_do_not_fit_in_size_are_refused() -> None:
         )
     )
     error = refusal(warmed(lambda: module))
-    assert [problem.where for problem in error.problems] == ["end"]
-    assert "takes 2 values but gets 8" in str(error)
-    assert "change the layers' sizes" in str(error)
+    assert [problem.where for problem in error.problems] == ["end (QuantLinear)"]
+    assert "it reads a tensor of shape (2, 2, 2); put torch.nn.Flatten in front of it" in str(error)
 
 
 def test_a_network_that_ends_in_a_picture_is_refused() -> None:
-    module = nn.Sequential(input_grid(2), convolution(1, 2, 8, bits=2))
-    assert "ends in shape (2, 1, 1) for 2 classes" in str(refusal(module))
+    module = nn.Sequential(input_grid(2), convolution(1, 2, 7, bits=2))
+    assert "ends in shape (2, 2, 2) for 2 classes" in str(refusal(module))
 
 
 def test_the_largest_difference_sees_another_network() -> None:

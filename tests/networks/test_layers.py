@@ -21,6 +21,7 @@ from cryptml.networks.layers import (
     Convolution,
     Layer,
     Linear,
+    MaxPooling,
     Residual,
     SumPooling,
     restore_layer,
@@ -261,7 +262,7 @@ def test_a_layer_cannot_be_changed_from_outside() -> None:
 
 
 def test_kinds_are_those_of_the_layers() -> None:
-    assert {layer.kind for layer in layers_of_all_kinds()} == set(LAYER_KINDS)
+    assert {layer.kind for layer in (*layers_of_all_kinds(), MaxPooling("max", (2, 2), (2, 2)))} == set(LAYER_KINDS)
 
 
 def test_what_the_package_names_is_there() -> None:

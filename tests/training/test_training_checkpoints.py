@@ -13,7 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from brevitas import nn as qnn
 from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.nn.utils import prune
 
 from cryptml.errors import CryptmlError, JournalError
 from cryptml.files import sha256, write_bytes
@@ -24,7 +27,23 @@ from cryptml.training.recipes import recipe
 from cryptml.training.request import TrainingRequest
 
 TINY = TrainingRequest("phantom:images=120", "tiny", epochs=3, views=2, name="same")
+
+
+def shared(classes: int) -> nn.Sequential:
+    """One convolution and one quantiser, each used twice, and a pruned layer."""
+    layer = qnn.QuantConv2d(1, 1, 3, bias=False, weight_bit_width=2)
+    act = qnn.QuantReLU(bit_width=2, return_quant_tensor=True)
+    last = qnn.QuantLinear(16, classes, bias=True, weight_bit_width=2)
+    prune.random_unstructured(last, "weight", 0.5)
+    grid = qnn.QuantIdentity(bit_width=2, return_quant_tensor=True)
+    return nn.Sequential(grid, layer, nn.BatchNorm2d(1), act, layer, nn.BatchNorm2d(1), act, nn.Flatten(), last)
+
+
+shared.side = 8  # type: ignore[attr-defined]
 REQUESTS = {
+    "modules used twice": TrainingRequest(
+        "phantom:images=60", f"{__name__}:shared", epochs=6, views=1, teacher=False, name="same"
+    ),
     "a teacher that is trained, and folds": replace(TINY, teacher=True, folds=2, epochs=2),
     "bins and a committee": TrainingRequest("phantom:images=60", "scatter", epochs=3, views=1, name="same"),
     "lowered bits": TrainingRequest(
@@ -64,9 +83,9 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def interrupt(request: TrainingRequest, out: Path, epochs: int = 2, **more: bool) -> Interrupted:
+def interrupt(request: TrainingRequest, out: Path, epochs: int = 2, resume: bool = False) -> Interrupted:
     with pytest.raises(Interrupted) as caught:
-        train(request, out, listener=Impatient(epochs), **more)
+        train(request, out, listener=Impatient(epochs), resume=resume)
     return caught.value
 
 

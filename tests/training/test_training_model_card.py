@@ -31,6 +31,7 @@ def card_of(trained: TrainedNetwork, dataset: Dataset) -> ModelCard:
     settings = TrainingSettings(seed=17)
     return ModelCard(
         name="tiny",
+        adjustments=(),
         architecture="tiny",
         front_end=Standardisation(8),
         layers=describe_layers(trained.network),

@@ -14,6 +14,7 @@ from cryptml.cli.options.groups import with_option_groups
 from cryptml.cli.options.training import TrainingOptions
 
 if TYPE_CHECKING:
+    from cryptml.search.fitting import Draft
     from cryptml.training import Evaluation
 
 
@@ -33,19 +34,27 @@ def train(
 
     Interrupted, it leaves a folder OUT.unfinished, with which the same command with --resume comes to the same network.
     """
-    from cryptml.training.pipeline import train as train_network
+    from cryptml.search.fitting import train as train_network
     from cryptml.training.request import TrainingRequest
 
     given = asdict(options)
-    augment, lowered_bits = given.pop("augment"), given.pop("lower_bits")
+    augment, lowered_bits, profiles = given.pop("augment"), given.pop("lower_bits"), given.pop("profile")
     request = TrainingRequest(
         dataset,
         augmentation=None if augment is None else augment.value,
         lowered_bits=lowered_bits,
+        profiles=tuple(profiles or ()),
         patients_from_name=data.patients_from_name,
         **given,
     )
-    result = train_network(request, out_folder, force=force, resume=resume, listener=ConsoleListener())
+    result = train_network(
+        request,
+        out_folder,
+        force=force,
+        resume=resume,
+        listener=ConsoleListener(),
+        heard=None if json else _print_draft,
+    )
     if json:
         print_json(result.document)
         return
@@ -56,6 +65,12 @@ def train(
         _print(f"{folds}, quantised", result.cross_validation.quantised)
         _print(f"{folds}, float teacher", result.cross_validation.teacher)
     say(f"network and model card written to {out_folder}")
+
+
+def _print_draft(draft: Draft) -> None:
+    from cryptml.reports.draft import draft_table
+
+    out.print(draft_table(draft))
 
 
 def _print(name: str, figure: Evaluation, more: str = "") -> None:

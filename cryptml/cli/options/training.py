@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -71,6 +72,26 @@ class TrainingOptions:
             show_default="2^-40",
         ),
     ] = DEFAULT_P_ERROR
+    max_evaluate_ms: Annotated[
+        float | None,
+        typer.Option(
+            min=1,
+            help="Most that one evaluation may take, all layers on the server: accumulators are rounded and bits lowered until the "
+            "network fits, each change printed.",
+        ),
+    ] = None
+    as_is: Annotated[
+        bool,
+        typer.Option(
+            "--as-is", help="Change nothing of your own network: refuse it, with layer and width, if it does not build."
+        ),
+    ] = False
+    profile: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Profile measured on the machine whose time counts; may be given again. Default: the recorded ones."
+        ),
+    ] = None
     folds: Annotated[
         int, typer.Option(min=0, help="Also cross-validate, per patient where known, teacher beside network.")
     ] = 0

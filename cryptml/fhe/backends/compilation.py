@@ -64,6 +64,33 @@ class ConcreteOperations:
         ones = np.ones((channels, 1, *kernel), dtype=np.int64)
         return _assume(fhe.conv(x, ones, strides=stride, group=channels), bounds)
 
+    def max_windows(
+        self,
+        x: fhe.Tracer,
+        kernel: tuple[int, int],
+        stride: tuple[int, int],
+        padding: tuple[int, int],
+        extent: tuple[int, int],
+    ) -> fhe.Tracer:
+        """See `Operations.max_windows`; padded values are moved so that what is added beyond the edges, 0, is the least."""
+        low, high = extent
+        moved = low if any(padding) else 0
+        x = _assume(x - moved, (0, high - low)) if moved else x
+        x = _pad(x, *padding)
+        x = _assume(x + moved, extent) if moved else x
+        for axis in (3, 2):  # columns first
+            length, size, step = x.shape[axis], kernel[axis - 2], stride[axis - 2]
+            stop = (length - size) // step * step + 1
+            found = _part(x, axis, 0, stop, step)
+            for start in range(1, size):
+                found = _larger(_part(x, axis, start, start + stop, step), found, extent)
+            x = found
+        return x
+
+    def arrange(self, x: fhe.Tracer, shape: tuple[int, ...]) -> fhe.Tracer:
+        """See `Operations.arrange`."""
+        return x.reshape((1, *shape))
+
     def look_up(self, x: fhe.Tracer, tables: IntArray, bins: Bins) -> fhe.Tracer:
         """See `Operations.look_up`."""
         padded = np.pad(tables, ((0, 0), (0, (1 << bins.bits) - bins.count)), mode="edge")
@@ -108,6 +135,20 @@ def _assume(x: fhe.Tracer, bounds: tuple[int, int]) -> fhe.Tracer:
     evaluate = node.evaluator
     node.evaluator = lambda *values: np.clip(evaluate(*values), low, high)
     return fhe.hint(x, bit_width=bits_for(low, high))
+
+
+def _part(x: fhe.Tracer, axis: int, start: int, stop: int, step: int) -> fhe.Tracer:
+    """Return every ``step``-th row (axis 2) or column (axis 3)."""
+    chosen = slice(start, min(stop, x.shape[axis]), step)
+    return x[:, :, chosen, :] if axis == 2 else x[:, :, :, chosen]
+
+
+def _larger(one: fhe.Tracer, other: fhe.Tracer, extent: tuple[int, int]) -> fhe.Tracer:
+    """Return the larger of two values each, by one table on their difference."""
+    span = extent[1] - extent[0]
+    difference = _assume(one - other + span, (0, 2 * span))
+    entries = np.maximum(np.arange(1 << bits_for(0, 2 * span)) - span, 0)
+    return _assume(other + fhe.LookupTable(entries)[difference], extent)
 
 
 def _pad(x: fhe.Tracer, rows: int, columns: int) -> fhe.Tracer:

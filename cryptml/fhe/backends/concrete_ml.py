@@ -19,8 +19,9 @@ from brevitas.quant import Int8ActPerTensorFloat, Uint8ActPerTensorFloat
 from concrete import fhe
 from numpy.typing import NDArray
 from torch import nn
+from torch.nn.utils import prune
 
-from cryptml.errors import CircuitError
+from cryptml.errors import CircuitError, said_by
 from cryptml.fhe.backends.base import Compiled, configuration, require_key_parameters
 from cryptml.fhe.backends.toolchain import linkable
 from cryptml.fhe.circuit import CircuitSpec, Codec
@@ -31,6 +32,7 @@ from cryptml.networks.boundary import Boundary, FloatArray
 from cryptml.networks.checkpoint import load_checkpoint
 from cryptml.networks.conversion import read_stages
 from cryptml.networks.extent import IntArray, bits_for
+from cryptml.networks.layers import Convolution, MaxPooling
 from cryptml.networks.modules.blocks import value_of
 from cryptml.networks.network import Network
 from cryptml.splits import Segment
@@ -96,6 +98,11 @@ class ConcreteMLBackend:
         except CircuitError:
             compiled.discard()
             raise
+        except (Exception, SystemExit) as error:  # of modules that are not what the import is for
+            compiled.discard()
+            raise CircuitError(
+                f"Concrete ML's circuit for segment {segment} cannot be compared with Brevitas ({said_by(error)}); use `backend` integer"
+            ) from error
         return compiled
 
     def _integers(self, network: Network, segment: Segment) -> IntArray:
@@ -112,6 +119,16 @@ def _require_readable(network: Network, segment: Segment) -> None:
         raise CircuitError(
             f"Concrete ML cannot read segment {segment}: it has rounded accumulators, which the import does not know; use "
             "`backend` integer"
+        )
+    odd = [
+        layer.name
+        for layer in network.segment_layers(segment)
+        if isinstance(layer, MaxPooling) or (isinstance(layer, Convolution) and layer.reads is not None)
+    ]
+    if odd:
+        raise CircuitError(
+            f"Concrete ML cannot read segment {segment}: layers {', '.join(odd)} pool maxima or arrange values, which the import is not "
+            "asked for; use `backend` integer"
         )
     scales = len(network.boundaries[segment.start].scale)
     if len(set(network.boundaries[segment.start].scale)) != 1:
@@ -145,17 +162,9 @@ def _imported(
                 configuration=_configuration(settings, keys_of),
                 p_error=settings.p_error,
             )
-    except (
-        RuntimeError,
-        ValueError,
-        AssertionError,
-        TypeError,
-        NotImplementedError,
-        KeyError,
-        IndexError,
-    ) as error:
+    except (Exception, SystemExit) as error:  # foreign code, which raises whatever it meets
         raise CircuitError(
-            f"Concrete ML cannot compile segment {segment} ({_first_line(error)}); use `backend` integer"
+            f"Concrete ML cannot compile segment {segment} ({said_by(error)}); use `backend` integer"
         ) from error
 
 
@@ -178,8 +187,13 @@ def _configuration(settings: CompilerSettings, keys_of: CircuitSpec | None) -> f
 
 def _segment_module(module: nn.Sequential, network: Network, segment: Segment) -> nn.Sequential:
     """Return the Brevitas modules of a segment behind a quantiser that is the segment's first boundary."""
-    _, stages = read_stages(module)
+    _make_permanent(module)
+    _, stages = read_stages(module, network.front_end.shape)
     reads = network.boundaries[segment.start]
+    if segment.stop > len(stages) or any(stage.paired for stage in stages[segment.start : segment.stop]):
+        raise CircuitError(
+            f"Concrete ML cannot read segment {segment}: its logits are not those of a module but made of them; use `backend` integer"
+        )
     parts: list[nn.Module] = [_boundary_quantiser(reads)]
     for index in range(segment.start, segment.stop):
         if network.layers[index].kind == "linear" and len(network.boundaries[index].shape) > 1:
@@ -189,6 +203,16 @@ def _segment_module(module: nn.Sequential, network: Network, segment: Segment) -
     if hasattr(last, "return_quant_tensor"):
         last.return_quant_tensor = False  # the exporter takes plain tensors alone as outputs
     return nn.Sequential(*parts).eval()
+
+
+def _make_permanent(module: nn.Module) -> None:
+    """Put the products of weights and masks in the place of pruned weights: an export knows no pruning."""
+    for each in module.modules():
+        pruned = {
+            hook._tensor_name for hook in each._forward_pre_hooks.values() if isinstance(hook, prune.BasePruningMethod)
+        }
+        for name in pruned:
+            prune.remove(each, name)  # type: ignore[no-untyped-call]
 
 
 def _boundary_quantiser(reads: Boundary) -> nn.Module:
@@ -269,7 +293,3 @@ def _require_exact(
             f"(grid step {float(np.max(writes.scale)):.3g}) on {float(wrong.any(axis=axes).mean()):.1%} of {len(integers)} inputs; "
             "use `backend` integer"
         )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -6,17 +6,21 @@ import importlib
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import nn
 
-from cryptml.errors import NetworkError
+from cryptml.errors import NetworkError, said_by
 from cryptml.networks.architectures import conv, deep, reference, scatter, tiny
+from cryptml.networks.architectures.adjustments import Adjustment, adjusted
 from cryptml.networks.architectures.design import Design
 from cryptml.networks.front_ends import FRONT_ENDS, FrontEnd, Standardisation
+from cryptml.networks.sequences import as_sequential
+from cryptml.networks.sequences.parts import Arrangement, LogitPair
 
 DEFAULT_SIDE = 32
 DESIGN_ENDING = ".json"
@@ -35,11 +39,13 @@ class Architecture:
         spec: What was asked for: a name, or ``module:function``.
         front_end: What its input goes through on the client, in the clear.
         build: Returns a fresh `torch.nn.Sequential` of Brevitas layers for a number of classes.
+        adjustments: That ``build`` makes to what was written, in order to make it cheaper.
     """
 
     spec: str
     front_end: FrontEnd
     build: Callable[[int], nn.Sequential]
+    adjustments: tuple[Adjustment, ...] = ()
 
     @property
     def side(self) -> int:
@@ -50,6 +56,22 @@ class Architecture:
     def is_design(self) -> bool:
         """Whether it is a `Design`, which numbers describe and no code."""
         return self.spec == DESIGN
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is a user's own function."""
+        return ":" in self.spec
+
+    def adjusted(self, adjustments: Sequence[Adjustment]) -> Architecture:
+        """Return the same with changes that its networks are built with, beside those that it has."""
+        if not adjustments:
+            return self
+        build = self.build
+        return replace(
+            self,
+            build=lambda classes: adjusted(build(classes), adjustments),
+            adjustments=(*self.adjustments, *adjustments),
+        )
 
     @property
     def name(self) -> str:
@@ -71,7 +93,8 @@ def load_architecture(spec: str) -> Architecture:
 
     Args:
         spec: A name in `ARCHITECTURES`, a `Design` file that ends in ``.json``, or ``module:function``. The function takes the number
-            of classes, or nothing; its attribute ``front_end``, where set, is its `FrontEnd`; otherwise regions are standardised, at
+            of classes, or nothing, and returns a module, whose forward is followed where it is no Sequential; a single logit stands for
+            two classes. Its attribute ``front_end``, where set, is its `FrontEnd`; otherwise regions are standardised, at
             a side of its attribute ``side``, where set, or of 32. Its module may lie in the working directory. It runs with the
             caller's rights: never pass a spec that came over a network.
 
@@ -92,9 +115,10 @@ def load_architecture(spec: str) -> Architecture:
     try:
         with _importing_from_here():
             function = getattr(importlib.import_module(module_name), function_name)
-    except (ImportError, AttributeError, ValueError, TypeError, SyntaxError) as error:
+    except (Exception, SystemExit) as error:  # a user's module may raise anything
         raise NetworkError(
-            f"network {spec!r} cannot be imported ({error}); check the module's path and name"
+            f"network {spec!r} cannot be imported ({said_by(error)}); check the module's path and name, and what it does when it is "
+            "imported"
         ) from error
     if not callable(function):
         raise NetworkError(
@@ -103,19 +127,43 @@ def load_architecture(spec: str) -> Architecture:
     front_end = _front_end_of(function, spec)
     try:
         takes_classes = bool(inspect.signature(function).parameters)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise NetworkError(
             f"network {spec!r} does not say what it takes ({error}); name a function that returns a Sequential"
         ) from error
 
     def build(classes: int) -> nn.Sequential:
         with _importing_from_here():
-            module = function(classes) if takes_classes else function()
-        if not isinstance(module, nn.Sequential):
-            raise NetworkError(f"network {spec!r} returns a {type(module).__name__}; return a torch.nn.Sequential")
-        return module
+            return _built(function, (classes,) if takes_classes else (), spec, classes)
 
     return Architecture(spec, front_end, build)
+
+
+def _built(function: Callable[..., object], arguments: tuple[int, ...], spec: str, classes: int) -> nn.Sequential:
+    """Return a user's network as one Sequential with a logit a class.
+
+    Raises:
+        NetworkError: If the function raises anything, returns no module, or one that cannot be followed.
+    """
+    try:
+        module = function(*arguments)
+    except NetworkError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise NetworkError(
+            f"network {spec!r} cannot be built ({said_by(error)}); name a function that takes the number of classes, or nothing, and "
+            "returns the network"
+        ) from error
+    if not isinstance(module, nn.Module):
+        raise NetworkError(f"network {spec!r} returns a {type(module).__name__}; return a torch.nn.Sequential")
+    flat = as_sequential(module)
+    last = next(
+        (each for each in reversed(list(flat._modules.values())) if not isinstance(each, (nn.Flatten, Arrangement))),
+        None,
+    )
+    if classes == 2 and getattr(last, "out_features", None) == 1:
+        return nn.Sequential(OrderedDict([*flat._modules.items(), ("pair", LogitPair())]))
+    return flat
 
 
 @contextmanager

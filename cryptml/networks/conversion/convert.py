@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,13 +11,14 @@ from torch import nn
 from cryptml.errors import NetworkError, Problem
 from cryptml.networks.bins import Bins
 from cryptml.networks.boundary import Boundary, FloatArray
-from cryptml.networks.conversion.grid import Reals, to_boundary
-from cryptml.networks.conversion.stages import Stage, read_branch, read_stages
+from cryptml.networks.conversion.affine import bins_behind, convert_affine, convert_pooling, rounding_behind
+from cryptml.networks.conversion.grid import to_boundary
+from cryptml.networks.conversion.reading import Stage
+from cryptml.networks.conversion.stages import read_branch, read_stages
 from cryptml.networks.conversion.tables import grid_of, reals_of, require_plain_rounding, with_table
-from cryptml.networks.extent import IntArray
+from cryptml.networks.conversion.windows import pooling_window
 from cryptml.networks.front_ends import FrontEnd
-from cryptml.networks.layers import MAX_TABLE_BITS, Convolution, Layer, Linear, Residual, SumPooling
-from cryptml.networks.modules.binned_linear import BinnedLinear
+from cryptml.networks.layers import MAX_TABLE_BITS, Layer, Linear, MaxPooling, Residual
 from cryptml.networks.modules.blocks import ResidualBlock, value_of
 from cryptml.networks.modules.rounded_accumulator import BinnedAccumulator, IntegerBins
 from cryptml.networks.network import Network
@@ -45,11 +45,12 @@ def convert(module: nn.Sequential, *, name: str, front_end: FrontEnd, classes: S
     module.eval()
     with torch.no_grad():
         module(torch.zeros(1, *front_end.shape))  # lets pruned and lazily scaled layers settle
-        grid, stages = read_stages(module)
+        grid, stages = read_stages(module, front_end.shape)
         scale, low, high = grid_of(grid)
         first = Boundary(front_end.shape, low, high, (scale,))
         require_plain_rounding(grid, first)
         layers, boundaries = _convert_stages(stages, first, ends_on_grid=False)
+        _end_flat(layers, boundaries)
     return Network(name, front_end, tuple(layers), tuple(boundaries), tuple(classes))
 
 
@@ -75,15 +76,22 @@ def _convert_stages(
     problems: list[Problem] = []
     bins: IntegerBins | None = None
     for index, stage in enumerate(stages):
-        shifted = _feeds_table(stages, index, ends_on_grid=ends_on_grid)
         try:
-            if stage.kind != "activation":
-                bins = _bins_behind(stages, index, boundaries[-1])
-            layer, after = _convert_stage(stage, boundaries[-1], shifted=shifted, bins=bins)
+            if stage.kind in ("convolution", "linear"):
+                bins = bins_behind(stages, index, boundaries[-1])
+                layer, after = convert_affine(
+                    stage,
+                    boundaries[-1],
+                    shifted=_feeds_table(stages, index, ends_on_grid=ends_on_grid),
+                    bins=bins,
+                    granule=rounding_behind(stages, index)[1],
+                )
+            else:
+                layer, after = _convert_stage(stage, boundaries[-1], bins)
         except NetworkError as error:
             problems += error.problems or [Problem(stage.name, str(error), "change the layers' sizes so that they fit")]
             break  # what follows has no boundary to stand on
-        if stage.kind == "activation":
+        if stage.kind not in ("convolution", "linear", "pooling"):
             bins = None  # they were of the accumulators that this table read
         layers.append(layer)
         boundaries.append(after)
@@ -92,87 +100,45 @@ def _convert_stages(
     return layers, boundaries
 
 
-def _convert_stage(
-    stage: Stage, before: Boundary, *, shifted: bool, bins: IntegerBins | None
-) -> tuple[Layer, Boundary]:
+def _end_flat(layers: list[Layer], boundaries: list[Boundary]) -> None:
+    """Let a network that ends in one map of a single value a class end in these values."""
+    last = boundaries[-1]
+    if last.shape[1:] != (1, 1):
+        return
+    names = {layer.name for layer in layers}
+    name = next(each for each in ("logits", *(f"logits{number}" for number in range(len(names)))) if each not in names)
+    layers.append(Linear(name, np.eye(last.channels, dtype=np.int64), np.zeros(last.channels, np.int64)))
+    boundaries.append(Boundary((last.channels,), last.low, last.high, last.scale, last.zero))
+
+
+def _convert_stage(stage: Stage, before: Boundary, bins: IntegerBins | None) -> tuple[Layer, Boundary]:
     match stage.kind:
-        case "convolution" | "linear":
-            return _convert_affine(stage, before, shifted=shifted, bins=bins)
         case "pooling":
-            return _convert_pooling(stage, before)
+            return convert_pooling(stage, before)
+        case "maximum":
+            return _convert_maximum(stage, before)
         case "activation":
             return _convert_activation(stage, before, bins)
         case _:
             return _convert_residual(stage, before)
 
 
-def _bins_behind(stages: Sequence[Stage], index: int, before: Boundary) -> IntegerBins | None:
-    """Return the bins that round the accumulators of stage ``index``, None where nothing does."""
-    rounding = stages[index + 1].modules[0] if index + 1 < len(stages) else None
-    layer = stages[index].modules[0]
-    if isinstance(layer, BinnedLinear) and layer.bins is not rounding:
-        problem = Problem(
-            stages[index].name,
-            "its scales follow another accumulator than the one behind it",
-            "put the module that it was given as bins directly behind it, and copy both together",
-        )
-        raise NetworkError("", [problem])
-    return rounding.integer_bins(_step(stages[index], before)) if isinstance(rounding, BinnedAccumulator) else None
-
-
-def _step(stage: Stage, before: Boundary) -> Reals:
-    """Return what accumulators of a convolution or linear layer count in: 1 or (channels,) real numbers."""
-    in_scale = np.asarray(before.scale)
-    if in_scale.size != 1 or any(before.zero):
+def _convert_maximum(stage: Stage, before: Boundary) -> tuple[Layer, Boundary]:
+    window = pooling_window(stage.modules[0], stage.reads)
+    layer = MaxPooling(stage.name, window.kernel, window.stride, window.padding)
+    bits = layer.table_bits(before.extent())
+    if bits > MAX_TABLE_BITS:
         raise NetworkError(
             "",
             [
                 Problem(
                     stage.name,
-                    "it reads accumulators of another linear layer with a scale a channel",
-                    "put an activation between them, or give the first weights one scale (PerTensor)",
+                    f"the differences of its values need {bits} bits where a table of Concrete has {MAX_TABLE_BITS} at most",
+                    "put it behind a quantised activation of fewer bits",
                 )
             ],
         )
-    weight_scale: Reals = stage.modules[0].quant_weight().scale.detach().numpy().astype(np.float64).reshape(-1)
-    return in_scale * weight_scale
-
-
-def _convert_affine(
-    stage: Stage, before: Boundary, *, shifted: bool, bins: IntegerBins | None
-) -> tuple[Layer, Boundary]:
-    module = stage.modules[0]
-    scale = _step(stage, before)
-    weight = module.quant_weight().int().numpy().astype(np.int64)
-    bias = np.zeros(len(weight), np.int64)
-    if module.bias is not None:
-        bias = np.rint(module.bias.detach().numpy().astype(np.float64) / scale).astype(np.int64)
-    if bins is not None:
-        weight = weight * bins.factor.reshape(-1, *[1] * (weight.ndim - 1))
-        bias = bias * bins.factor
-        scale = scale / bins.factor
-
-    def layer_with(bias: IntArray) -> Layer:
-        if stage.kind == "linear":
-            return Linear(stage.name, weight, bias)
-        return Convolution(stage.name, weight, bias, _pair(module.stride), _pair(module.padding), int(module.groups))
-
-    layer = layer_with(bias)
-    zero = np.zeros(1, np.int64)
-    if bins is not None:
-        zero = bins.shift
-        layer = layer_with(bias + zero)
-    elif shifted:
-        zero = -layer.propagate(before.extent()).low
-        layer = layer_with(bias + zero)
-    return layer, to_boundary(layer, before, scale, zero)
-
-
-def _convert_pooling(stage: Stage, before: Boundary) -> tuple[Layer, Boundary]:
-    module = stage.modules[0]
-    layer = SumPooling(stage.name, _pair(module.kernel_size), _pair(module.stride))
-    window = math.prod(layer.kernel)
-    return layer, to_boundary(layer, before, np.asarray(before.scale) / window, np.asarray(before.zero) * window)
+    return layer, to_boundary(layer, before, np.asarray(before.scale), np.asarray(before.zero))
 
 
 def _convert_activation(stage: Stage, before: Boundary, rounded: IntegerBins | None) -> tuple[Layer, Boundary]:
@@ -190,7 +156,8 @@ def _convert_activation(stage: Stage, before: Boundary, rounded: IntegerBins | N
                 Problem(
                     stage.name,
                     f"its input needs {before.bits} bits where a table of Concrete has {MAX_TABLE_BITS} at most",
-                    "use fewer weights a neuron, fewer weight bits or fewer input bits before it",
+                    "put a RoundedAccumulator behind its convolution or linear layer, or use fewer weights a neuron, fewer weight bits or "
+                    "fewer input bits before it",
                 )
             ],
         )
@@ -204,7 +171,7 @@ def _convert_residual(stage: Stage, before: Boundary) -> tuple[Layer, Boundary]:
         raise TypeError(type(block).__name__)
     branches = {}
     for branch in ("body", "shortcut"):
-        branches[branch] = _convert_stages(read_branch(block, branch), before, ends_on_grid=True)
+        branches[branch] = _convert_stages(read_branch(block, branch, stage.reads), before, ends_on_grid=True)
     (body, body_boundaries), (shortcut, shortcut_boundaries) = branches["body"], branches["shortcut"]
     if body_boundaries[-1].scale != shortcut_boundaries[-1].scale:
         raise NetworkError(f"block {stage.name!r} adds two grids; end both branches with one quantiser")
@@ -220,7 +187,3 @@ def _feeds_table(stages: Sequence[Stage], index: int, *, ends_on_grid: bool) -> 
         if stage.kind != "pooling":
             return False
     return not ends_on_grid
-
-
-def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))

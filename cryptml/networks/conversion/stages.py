@@ -1,149 +1,114 @@
-"""Cut a Brevitas sequence into placeable stages, or say everything that stands in the way."""
+"""Cut a Brevitas network into placeable stages, or say everything that stands in the way."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from brevitas import nn as qnn
 from torch import nn
 
 from cryptml.errors import NetworkError, Problem
-from cryptml.networks.modules.blocks import Modulus, ResidualBlock
-from cryptml.networks.modules.dropout import CentredDropout
-from cryptml.networks.modules.rounded_accumulator import BinnedAccumulator
+from cryptml.networks.conversion.checks import grid_problems
+from cryptml.networks.conversion.kinds import ARRANGING, CLOSING, CONVOLUTIONS, PASSING
+from cryptml.networks.conversion.reading import Reader, Stage
+from cryptml.networks.modules.blocks import ResidualBlock
+from cryptml.networks.sequences import flat_children, is_plain
+from cryptml.networks.sequences.shapes import Shape, shapes_of
 
-CLOSING = (qnn.QuantReLU, qnn.QuantIdentity, qnn.QuantHardTanh, qnn.QuantSigmoid, qnn.QuantTanh)
-"""Activations that end on an integer grid."""
+__all__ = ["Reading", "Stage", "read_branch", "read_network", "read_stages"]
 
-CHANNELWISE = (
-    nn.BatchNorm2d,
-    nn.BatchNorm1d,
-    nn.ReLU,
-    nn.ReLU6,
-    nn.LeakyReLU,
-    nn.ELU,
-    nn.GELU,
-    nn.SiLU,
-    nn.Sigmoid,
-    nn.Tanh,
-    nn.Hardtanh,
-    nn.Hardswish,
-    Modulus,
-)
-"""What a table can hold: maps of one value at a time, the same or one a channel. They need a closing activation."""
-
-PASSING = (nn.Flatten, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Identity, CentredDropout)
-"""Nothing happens to the values in evaluation."""
-
-REPLACEMENTS = {
-    nn.Conv2d: "use brevitas.nn.QuantConv2d",
-    nn.Linear: "use brevitas.nn.QuantLinear",
-    nn.MaxPool2d: "use torch.nn.AvgPool2d: a maximum costs several bootstraps a value",
-    nn.AdaptiveAvgPool2d: "use torch.nn.AvgPool2d with the window written out",
-    qnn.TruncAvgPool2d: "use torch.nn.AvgPool2d: the division moves into the scale, nothing is truncated",
-    nn.Softmax: "leave it out: the client applies it to the decrypted logits",
-    nn.LayerNorm: "use torch.nn.BatchNorm2d: statistics of an encrypted tensor are out of reach",
-    nn.GroupNorm: "use torch.nn.BatchNorm2d: statistics of an encrypted tensor are out of reach",
-    nn.Sequential: "put its modules into the outer Sequential, or into a ResidualBlock",
-}
+Named = Sequence[tuple[str, nn.Module]]
 
 
 @dataclass(frozen=True)
-class Stage:
-    """The modules of one layer.
+class Reading:
+    """A network as it was read.
 
     Attributes:
-        kind: ``convolution``, ``linear``, ``activation``, ``pooling`` or ``residual``.
-        name: The layer's name.
-        modules: For an activation all modules of the table, in order; otherwise one.
+        children: All modules that run, in order, with their names.
+        start: Place of the input grid among them.
+        stages: In order.
     """
 
-    kind: str
-    name: str
-    modules: tuple[nn.Module, ...]
+    children: tuple[tuple[str, nn.Module], ...]
+    start: int
+    stages: tuple[Stage, ...]
+
+    @property
+    def grid(self) -> nn.Module:
+        """The input quantiser."""
+        return self.children[self.start][1]
 
 
-def read_stages(module: nn.Module) -> tuple[nn.Module, tuple[Stage, ...]]:
+def read_stages(module: nn.Module, shape: Shape | None = None) -> tuple[nn.Module, tuple[Stage, ...]]:
     """Return the input quantiser and the stages after it.
+
+    Args:
+        module: A `torch.nn.Sequential`, in evaluation mode; others may lie in it.
+        shape: Of its input, without the batch axis. Where it is not known, what depends on sizes is refused: strided padding "same",
+            adaptive averages.
 
     Raises:
         NetworkError: With every `Problem` of the network, each with what to use instead.
     """
-    if not isinstance(module, nn.Sequential):
+    found = read_network(module, shape)
+    return found.grid, found.stages
+
+
+def read_network(module: nn.Module, shape: Shape | None = None) -> Reading:
+    """Return the input quantiser, the stages after it and where they come from; see `read_stages`."""
+    if not isinstance(module, nn.Sequential) or not is_plain(module):
         raise NetworkError(f"the network is a {type(module).__name__}; write it as one torch.nn.Sequential")
-    children = list(module.named_children())
-    problems = []
-    if not children or not isinstance(children[0][1], qnn.QuantIdentity):
-        first = f"{children[0][0]} ({type(children[0][1]).__name__})" if children else "network"
+    children = flat_children(module)
+    shapes, broken = shapes_of(children, shape) if shape is not None else ([None] * len(children), None)
+    start = next((at for at, (_, each) in enumerate(children) if not isinstance(each, (*ARRANGING, *PASSING))), 0)
+    problems = _tied(children)
+    if not children or not isinstance(children[start][1], qnn.QuantIdentity):
+        first = f"{children[start][0]} ({type(children[start][1]).__name__})" if children else "network"
         problems.append(
             Problem(first, "the network does not begin with its input grid", "begin with brevitas.nn.QuantIdentity")
         )
-        stages = _read(children, problems)
+        stages = _read(children, shapes, problems)
     else:
-        problems += _grid_problems(children[0][0], children[0][1])
-        stages = _read(children[1:], problems)
-    if stages and stages[-1].kind not in ("linear", "convolution", "residual", "activation"):
+        problems += grid_problems(*children[start])
+        stages = _read(children, shapes, problems, start + 1)
+    if stages and shape is None and stages[-1].kind in ("pooling", "maximum"):
         problems.append(
             Problem(stages[-1].name, f"the network ends in {stages[-1].kind}", "end with one value a class")
         )
     if not stages and not problems:
         problems.append(Problem("network", "there is no layer after the input grid", "add layers"))
+    if broken is not None and not problems:
+        problems.append(broken)
     if problems:
         raise NetworkError("the network cannot be cut into layers:", problems)
-    return children[0][1], stages
+    return Reading(tuple(children), start, stages)
 
 
-def read_branch(block: ResidualBlock, name: str) -> tuple[Stage, ...]:
+def read_branch(block: ResidualBlock, name: str, shape: Shape | None = None) -> tuple[Stage, ...]:
     """Return the stages of a block's branch (``body`` or ``shortcut``), its grid included as the last stage."""
-    branch = getattr(block, name)
-    return _read([*branch.named_children(), ("grid", block.grid)], [])
+    children = _branch(block, name)
+    shapes = shapes_of(children, shape)[0] if shape is not None else [None] * len(children)
+    return _read(children, shapes, [])
 
 
-def _read(children: list[tuple[str, nn.Module]], problems: list[Problem]) -> tuple[Stage, ...]:
-    stages: list[Stage] = []
-    pending: list[tuple[str, nn.Module]] = []
-    names = _Names()
-    for name, module in children:
-        where = f"{name} ({type(module).__name__})"
-        if isinstance(module, PASSING):
-            continue
-        if isinstance(module, CLOSING):
-            problems += _grid_problems(name, module)
-            stages.append(Stage("activation", names.of("act", name), (*(inner for _, inner in pending), module)))
-            pending.clear()
-            continue
-        if isinstance(module, BinnedAccumulator) and (
-            pending or not stages or stages[-1].kind not in ("convolution", "linear")
-        ):
-            problems.append(
-                Problem(where, "it does not follow a convolution or linear layer", "put it directly behind one")
-            )
-        if isinstance(module, (*CHANNELWISE, BinnedAccumulator)):
-            pending.append((name, module))
-            continue
-        problems += _dangling(pending)
-        pending.clear()
-        if isinstance(module, qnn.QuantConv2d):
-            problems += _weight_problems(where, module)
-            stages.append(Stage("convolution", names.of("conv", name), (module,)))
-        elif isinstance(module, qnn.QuantLinear):
-            problems += _weight_problems(where, module)
-            stages.append(Stage("linear", names.of("linear", name), (module,)))
-        elif type(module) is nn.AvgPool2d:
-            problems += _pooling_problems(where, module)
-            stages.append(Stage("pooling", names.of("pool", name), (module,)))
-        elif isinstance(module, ResidualBlock):
-            problems += _block_problems(name, module)
-            stages.append(Stage("residual", names.of("block", name), (module,)))
-        else:
-            known = ", ".join(
-                sorted({cls.__name__ for cls in (*CLOSING, nn.AvgPool2d, qnn.QuantConv2d, qnn.QuantLinear)})
-            )
-            instead = REPLACEMENTS.get(type(module), f"use {known} or a ResidualBlock")
-            problems.append(Problem(where, "this kind of module has no integer form", instead))
-    problems += _dangling(pending)
+def _branch(block: ResidualBlock, name: str) -> list[tuple[str, nn.Module]]:
+    return [*flat_children(getattr(block, name)), ("grid", block.grid)]
+
+
+def _read(
+    children: Named, shapes: Sequence[Shape | None], problems: list[Problem], start: int = 0
+) -> tuple[Stage, ...]:
+    reader = Reader(problems)
+    for at in range(start, len(children)):
+        name, module = children[at]
+        if isinstance(module, ResidualBlock):
+            problems += _block_problems(name, module, shapes[at])
+        reader.take(name, module, shapes[at], at)
+    stages = reader.finish()
     problems += [
         Problem(
             f"layer {stage.name!r}", "its name cannot be written to a file", "use 1 to 64 of a-z, A-Z, 0-9, _ and -"
@@ -151,80 +116,35 @@ def _read(children: list[tuple[str, nn.Module]], problems: list[Problem]) -> tup
         for stage in stages
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", stage.name.rpartition(".")[2])  # a dot follows the block's name
     ]
-    return tuple(stages)
+    return stages
 
 
-class _Names:
-    """Layer names: the module's own, or kind and number where a Sequential only counts."""
-
-    def __init__(self) -> None:
-        self._counts: dict[str, int] = {}
-
-    def of(self, kind: str, name: str) -> str:
-        self._counts[kind] = self._counts.get(kind, 0) + 1
-        return f"{kind}{self._counts[kind]}" if name.isdigit() else name
-
-
-def _block_problems(name: str, block: ResidualBlock) -> list[Problem]:
+def _block_problems(name: str, block: ResidualBlock, shape: Shape | None) -> list[Problem]:
     """Return what is wrong in either branch, the grid that closes both included, each once."""
     problems: list[Problem] = []
-    closing = [("grid", block.grid)] if isinstance(block.grid, CLOSING) else []
-    for branch in (block.body, block.shortcut):
-        _read([(f"{name}.{inner}", child) for inner, child in [*branch.named_children(), *closing]], problems)
-    if not closing:
-        problems += _grid_problems(f"{name}.grid", block.grid)
+    closes = isinstance(block.grid, CLOSING)
+    for branch in ("body", "shortcut"):
+        children = _branch(block, branch) if closes else flat_children(getattr(block, branch))
+        shapes = shapes_of(children, shape)[0] if shape is not None else [None] * len(children)
+        _read([(f"{name}.{inner}", child) for inner, child in children], shapes, problems)
+    if not closes:
+        problems += grid_problems(f"{name}.grid", block.grid)
     return list(dict.fromkeys(problems))
 
 
-def _dangling(pending: list[tuple[str, nn.Module]]) -> Iterator[Problem]:
-    for name, module in pending:
-        yield Problem(
+def _tied(children: Named) -> list[Problem]:
+    """Return what is wrong with modules that are used twice."""
+    uses = Counter(id(module) for _, module in children)
+    layers = {
+        id(module): (name, module)
+        for name, module in children
+        if uses[id(module)] > 1 and isinstance(module, (*CONVOLUTIONS, qnn.QuantLinear)) and module.bias is not None
+    }
+    return [
+        Problem(
             f"{name} ({type(module).__name__})",
-            "no quantised activation follows it before the next layer",
-            "follow it with brevitas.nn.QuantReLU or QuantIdentity, whose table takes it in",
+            "it is used twice and has a bias, which cannot stand on the grids of both accumulators",
+            "give it bias=False, or use two modules",
         )
-
-
-def _grid_problems(name: str, module: nn.Module) -> Iterator[Problem]:
-    where = f"{name} ({type(module).__name__})"
-    if not isinstance(module, CLOSING):
-        yield Problem(where, "it does not end on an integer grid", "use brevitas.nn.QuantIdentity")
-        return
-    if not module.is_act_quant_enabled:
-        yield Problem(where, "its quantiser is off", "give it an act_quant, such as Uint8ActPerTensorFloat")
-        return
-    scale, zero, bits = module.quant_act_scale(), module.quant_act_zero_point(), module.quant_act_bit_width()
-    if scale.numel() != 1:
-        yield Problem(
-            where, f"it has {scale.numel()} scales", "use one scale for the whole tensor (PerTensor quantiser)"
-        )
-    if float(zero.abs().max()) != 0:
-        yield Problem(where, f"its zero point is {float(zero.abs().max())}", "use a symmetric quantiser (zero point 0)")
-    if not 1 <= float(bits) <= 8:
-        yield Problem(where, f"it is {float(bits):g} bits wide", "use 1 to 8 bits")
-
-
-def _weight_problems(where: str, module: nn.Module) -> Iterator[Problem]:
-    if not module.is_weight_quant_enabled:
-        yield Problem(
-            where, "its weights are not quantised", "give it a weight_quant, such as Int8WeightPerChannelFloat"
-        )
-        return
-    if float(module.quant_weight_zero_point().abs().max()) != 0:
-        yield Problem(where, "its weights have a zero point", "use a symmetric weight quantiser")
-    if isinstance(module, qnn.QuantConv2d):
-        if module.padding_mode != "zeros" or isinstance(module.padding, str):
-            yield Problem(
-                where, f"padding {module.padding!r}, mode {module.padding_mode!r}", "pad with a number of zeros"
-            )
-        if set(module.dilation) != {1}:
-            yield Problem(where, f"dilation {module.dilation}", "use dilation 1 and a larger kernel or stride")
-
-
-def _pooling_problems(where: str, module: nn.AvgPool2d) -> Iterator[Problem]:
-    if set(_pair(module.padding)) != {0} or module.ceil_mode or module.divisor_override is not None:
-        yield Problem(where, "padding, ceil_mode or divisor_override is set", "pool whole windows only")
-
-
-def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))
+        for name, module in layers.values()
+    ]

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from torch import nn
 
-from cryptml.errors import NetworkError, Problem
+from cryptml.errors import NetworkError, Problem, said_by
 from cryptml.networks.bins import Bins
 from cryptml.networks.boundary import Boundary
 from cryptml.networks.conversion.grid import Reals, to_boundary
-from cryptml.networks.conversion.stages import Stage
+from cryptml.networks.conversion.reading import Stage
 from cryptml.networks.extent import IntArray
 from cryptml.networks.layers import Activation, Layer
 from cryptml.networks.modules.blocks import value_of
@@ -30,14 +28,14 @@ def with_table(stage: Stage, before: Boundary, bins: Bins, values: Reals) -> tup
     """Return the layer whose table holds what the stage's modules make of (numbers, channels) values, one for each number of a bin."""
     scale, _, _ = grid_of(stage.modules[-1])
     try:
-        table = _tabulate(stage.modules, values, before, scale)
-    except (RuntimeError, ValueError) as error:
+        table = _tabulate(stage, values, before, scale)
+    except (Exception, SystemExit) as error:  # a user's module may raise anything
         raise NetworkError(
             "",
             [
                 Problem(
                     stage.name,
-                    f"its modules do not take {before.channels} channels of shape {before.shape} ({error})",
+                    f"its modules do not take {before.channels} channels of shape {before.shape} ({said_by(error)})",
                     "let them follow their convolution or linear layer directly, and put Flatten after the activation",
                 )
             ],
@@ -60,14 +58,16 @@ def with_table(stage: Stage, before: Boundary, bins: Bins, values: Reals) -> tup
     return layer, to_boundary(layer, before, np.asarray([scale]), np.zeros(1, np.int64))
 
 
-def _tabulate(modules: Sequence[nn.Module], values: Reals, before: Boundary, scale: float) -> IntArray:
+def _tabulate(stage: Stage, values: Reals, before: Boundary, scale: float) -> IntArray:
     """Return (channels, len(values)): what the modules make of (len(values), channels) values, on the grid of ``scale``."""
     channels = values.shape[1]
     x = torch.from_numpy(values.astype(np.float32))
-    if len(before.shape) == 3:
-        x = x[:, :, None, None]
-    for module in modules:
+    shape = before.shape if stage.reads is None or stage.reads[0] != channels else stage.reads
+    x = x.reshape(*x.shape, *[1] * (len(shape) - 1))
+    for module in stage.modules:
         x = value_of(module(x))
+    if not bool(torch.isfinite(x).all()):
+        raise NetworkError("they make no finite number of a value that can occur")
     outputs = np.rint(x.numpy().reshape(len(values), channels).T.astype(np.float64) / scale)
     if bool((outputs == outputs[:1]).all()):
         outputs = outputs[:1]

@@ -9,8 +9,9 @@ from cryptml.networks.front_ends.base import FrontEnd
 from cryptml.networks.front_ends.deep import Deep
 from cryptml.networks.front_ends.scattering import Scattering
 from cryptml.networks.front_ends.standardisation import Standardisation
+from cryptml.networks.front_ends.views import Views
 
-FRONT_ENDS = (Standardisation, Scattering, Deep)
+FRONT_ENDS = (Standardisation, Scattering, Deep, Views)
 """All that a client can run."""
 
 

@@ -5,6 +5,7 @@ from cryptml.networks.layers.base import MAX_TABLE_BITS, Layer
 from cryptml.networks.layers.chain import extents, propagate_all, run_all
 from cryptml.networks.layers.convolution import Convolution
 from cryptml.networks.layers.linear import Linear
+from cryptml.networks.layers.maximum import MaxPooling
 from cryptml.networks.layers.pooling import SumPooling
 from cryptml.networks.layers.registry import LAYER_KINDS, restore_layer
 from cryptml.networks.layers.residual import Residual
@@ -16,6 +17,7 @@ __all__ = [
     "Convolution",
     "Layer",
     "Linear",
+    "MaxPooling",
     "Residual",
     "SumPooling",
     "extents",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -25,6 +26,7 @@ class Convolution(Layer):
         stride: Rows, columns; 1 or more.
         padding: Zeros added at each side of the rows, of the columns.
         groups: Divides both channel counts.
+        reads: (channels, rows, columns) that the values are arranged in first, last axis fastest; None for the shape that they have.
     """
 
     weight: IntArray
@@ -32,6 +34,7 @@ class Convolution(Layer):
     stride: tuple[int, int] = (1, 1)
     padding: tuple[int, int] = (0, 0)
     groups: int = 1
+    reads: tuple[int, int, int] | None = None
     kind: ClassVar[str] = "convolution"
 
     def __post_init__(self) -> None:
@@ -51,6 +54,7 @@ class Convolution(Layer):
         bounds: tuple[int, int],
     ) -> TensorT:
         """See `Layer.forward`."""
+        x = x if self.reads is None else operations.arrange(x, self.reads)
         return operations.convolve(
             x, self.weight, self.bias, stride=self.stride, padding=self.padding, groups=self.groups, bounds=bounds
         )
@@ -58,6 +62,7 @@ class Convolution(Layer):
     def propagate(self, extent: Extent) -> Extent:
         """See `Layer.propagate`; a padded tap may be 0 beside its channel's own range."""
         outputs, inputs, height, width = self.weight.shape
+        extent = self._arranged(extent)
         if len(extent.shape) != 3 or extent.shape[0] != inputs * self.groups:
             raise NetworkError(
                 f"layer {self.name!r} takes ({inputs * self.groups}, rows, columns) but gets {extent.shape}"
@@ -88,6 +93,15 @@ class Convolution(Layer):
             highs.append(bounds[1])
         return Extent((outputs, rows, columns), np.concatenate(lows), np.concatenate(highs))
 
+    def _arranged(self, extent: Extent) -> Extent:
+        """Return the extent of the values in the shape that is read."""
+        if self.reads is None:
+            return extent
+        if math.prod(self.reads) != math.prod(extent.shape):
+            raise NetworkError(f"layer {self.name!r} arranges {extent.shape} as {self.reads}; give as many values")
+        low, high = (each.reshape(self.reads) for each in (extent.per_value_low, extent.per_value_high))
+        return Extent(self.reads, low.min((1, 2)), high.max((1, 2)))
+
     def products(self, extent: Extent) -> int:
         """See `Layer.products`."""
         _, rows, columns = self.propagate(extent).shape
@@ -100,7 +114,8 @@ class Convolution(Layer):
 
     def attributes(self) -> dict[str, Any]:
         """See `Layer.attributes`."""
-        return {"stride": list(self.stride), "padding": list(self.padding), "groups": self.groups}
+        arranged = {} if self.reads is None else {"reads": list(self.reads)}
+        return {"stride": list(self.stride), "padding": list(self.padding), "groups": self.groups, **arranged}
 
     def tensors(self) -> dict[str, IntArray]:
         """See `Layer.tensors`."""
@@ -111,4 +126,5 @@ class Convolution(Layer):
         """See `Layer.restore`."""
         weight, bias = weight_and_bias(name, tensors, axes=4)
         stride, padding = tuple(attributes["stride"]), tuple(attributes["padding"])
-        return cls(name, weight, bias, stride, padding, attributes["groups"])
+        reads = attributes.get("reads")
+        return cls(name, weight, bias, stride, padding, attributes["groups"], None if reads is None else tuple(reads))

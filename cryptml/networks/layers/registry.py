@@ -15,11 +15,12 @@ from cryptml.networks.layers.activation import Activation
 from cryptml.networks.layers.base import Layer
 from cryptml.networks.layers.convolution import Convolution
 from cryptml.networks.layers.linear import Linear
+from cryptml.networks.layers.maximum import MaxPooling
 from cryptml.networks.layers.pooling import SumPooling
 from cryptml.networks.layers.residual import Residual
 
 LAYER_KINDS: Mapping[str, type[Layer]] = {
-    kind.kind: kind for kind in (Convolution, Linear, Activation, SumPooling, Residual)
+    kind.kind: kind for kind in (Convolution, Linear, Activation, SumPooling, MaxPooling, Residual)
 }
 
 

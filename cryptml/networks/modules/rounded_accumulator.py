@@ -104,18 +104,25 @@ class BinnedAccumulator(nn.Module):
         """Put the bins elsewhere for good, (channels,) each."""
         raise NotImplementedError
 
-    def settle(self, step: Tensor) -> None:
+    def settle(self, step: Tensor, granule: int = 1) -> None:
         """Move the bins to where integers can put them, in place: see `IntegerBins`.
 
         Args:
             step: Of the accumulator, 1 or (channels,) values.
+            granule: See `integer_bins`.
         """
         steps = step.detach().numpy().astype(np.float64)
-        low, width = self.integer_bins(steps).real(steps)
+        low, width = self.integer_bins(steps, granule).real(steps)
         self.put(torch.from_numpy(low), torch.from_numpy(width))
 
-    def integer_bins(self, step: Reals) -> IntegerBins:
-        """Return the integers that come nearest to the bins of accumulators that count in steps of 1 or (channels,) sizes."""
+    def integer_bins(self, step: Reals, granule: int = 1) -> IntegerBins:
+        """Return the integers that come nearest to the bins of accumulators.
+
+        Args:
+            step: What they count in: 1 or (channels,) sizes.
+            granule: How many accumulators of the layer an average between it and the bins adds up: each of them is shifted by the same,
+                so that bins move by multiples of it.
+        """
         low, width = (each.detach().numpy().astype(np.float64) for each in self.grid())
         if not self.ready:  # never trained: any bins will do
             low, width = np.zeros_like(low), np.zeros_like(width)
@@ -123,6 +130,7 @@ class BinnedAccumulator(nn.Module):
         if self.steps is not None and np.allclose(width / step, self.steps, rtol=STEP_TOLERANCE):
             # The layer in front made its steps so large.
             shift = np.rint(self.steps * count / 2 - (low + width * count / 2) / step - 0.5).astype(np.int64)
+            shift = np.rint(shift / granule).astype(np.int64) * granule
             return IntegerBins(count, self.steps.bit_length() - 1, np.ones_like(shift), shift, self.negacyclic)
         # No bin is narrower than a step, not even that of a channel that never moves.
         ratio = np.maximum(width / step, 1.0)
@@ -132,6 +140,7 @@ class BinnedAccumulator(nn.Module):
         while dropped and not (factor % 2).any():  # the same bins with smaller weights
             dropped, factor = dropped - 1, factor // 2
         shift = np.rint(-low / step * factor - 0.5).astype(np.int64)
+        shift = np.rint(shift / granule).astype(np.int64) * granule
         return IntegerBins(count, dropped, factor, shift, self.negacyclic)
 
 

@@ -135,6 +135,22 @@ class IntervalOperations:
         low, high = (_NUMPY.sum_windows(values, kernel, stride, bounds=bounds) for values in (x.low, x.high))
         return Interval(low, high)
 
+    def max_windows(
+        self,
+        x: Interval,
+        kernel: tuple[int, int],
+        stride: tuple[int, int],
+        padding: tuple[int, int],
+        extent: tuple[int, int],
+    ) -> Interval:
+        """See `Operations.max_windows`."""
+        low, high = (_NUMPY.max_windows(values, kernel, stride, padding, extent) for values in (x.low, x.high))
+        return Interval(low, high)
+
+    def arrange(self, x: Interval, shape: tuple[int, ...]) -> Interval:
+        """See `Operations.arrange`."""
+        return Interval(_NUMPY.arrange(x.low, shape), _NUMPY.arrange(x.high, shape))
+
     def look_up(self, x: Interval, tables: IntArray, bins: Bins) -> Interval:
         """See `Operations.look_up`."""
         reach = 1 if self.blurred and bins.dropped_bits else 0

@@ -73,6 +73,7 @@ def head_of(
         **settings.to_json(),
         "folds": request.folds,
         "p_error": request.p_error,
+        "adjustments": [each.to_json() for each in architecture.adjustments],
         "positive": data.positive_class,
         "classes": list(data.classes),
         "pictures": data.digest,

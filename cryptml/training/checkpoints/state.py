@@ -160,7 +160,7 @@ def require_part(weights: Tensors, module: nn.Module, needed: Iterable[str]) -> 
 
 
 def _named(module: nn.Module) -> Iterator[tuple[str, str, Tensor]]:
-    for path, part in module.named_modules():
+    for path, part in module.named_modules(remove_duplicate=False):  # one that is used twice has two names
         for kind in (part._parameters, part._buffers):
             for name, tensor in kind.items():
                 if tensor is not None:

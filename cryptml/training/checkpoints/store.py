@@ -13,6 +13,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load, save
+from torch import Tensor
 
 from cryptml.errors import JournalError
 from cryptml.files import MAX_JSON_BYTES, parse_json, read_bounded, sha256, to_json_bytes, write_bytes
@@ -129,7 +130,7 @@ class Checkpoints:
         Raises:
             OSError: If it cannot be written; the state before stays.
         """
-        data = save(dict(tensors))
+        data = save(_apart(tensors))
         file = f"fit-{number}.{epochs}.safetensors"
         entry = {"file": file, "sha256": sha256(data), "epochs": epochs}
         write_bytes(self.folder / file, data, mode=0o600)
@@ -249,3 +250,14 @@ def next_slot() -> Slot:
     """Return the place of the training that begins now."""
     checkpoints = _KEEPING.get()
     return Slot(None) if checkpoints is None else checkpoints.next()
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors of which no two share memory: of a module that a network uses twice, both names hold the same."""
+    seen: set[int] = set()
+    found: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        place = tensor.untyped_storage().data_ptr()
+        found[name] = tensor.clone() if place in seen else tensor
+        seen.add(place)
+    return found
