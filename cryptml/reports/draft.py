@@ -30,7 +30,8 @@ def draft_table(draft: Draft) -> Table:
         for row in draft.rows()
     ]
     title = (
-        f"{draft.network.name}, untrained: {draft.bootstraps} PBS, about {draft.evaluate_ms / 1e3:.2f} s an evaluation, evaluation keys of "
-        f"{draft.key_bytes / 1e6:.1f} MB, input {draft.input_bytes / 1e3:.1f} kB, answer {draft.output_bytes / 1e3:.1f} kB"
+        f"Untrained, all layers on the server: {draft.bootstraps} PBS, about {draft.evaluate_ms / 1e3:.2f} s an evaluation, "
+        f"evaluation keys of {draft.key_bytes / 1e6:.1f} MB, input {draft.input_bytes / 1e3:.1f} kB, answer "
+        f"{draft.output_bytes / 1e3:.1f} kB"
     )
     return plain_table(title, columns, rows)

@@ -20,7 +20,8 @@ GOLDEN = Path(__file__).parent / "golden"
 TUTORIALS = ROOT / "docs" / "tutorials"
 OWN_PICTURES = TUTORIALS / "first-hour.md"
 CLINIC = TUTORIALS / "first-hour-clinic.md"
-TRANSCRIPTS = (OWN_PICTURES, CLINIC)
+OWN_NETWORK = TUTORIALS / "first-hour-own-network.md"
+TRANSCRIPTS = (OWN_PICTURES, CLINIC, OWN_NETWORK)
 
 PROGRAMS = Path(sys.executable).parent
 """Of the environment that this runs in."""
@@ -36,7 +37,7 @@ def give(page: Path, top: Path, token: str = "") -> Path:
     """
     folder = top / "hour"
     folder.mkdir()
-    if page == OWN_PICTURES:
+    if page in {OWN_PICTURES, OWN_NETWORK}:
         shutil.copy(ROOT / "examples" / "make_pictures.py", folder)
     if page == CLINIC:
         (folder / "clinic.token").write_text(token)

@@ -10,16 +10,18 @@ import pytest
 
 from tests.first_hour.comparing import require_same
 from tests.first_hour.page import Typed, read_blocks, words_of, written
-from tests.first_hour.scripts import OWN_PICTURES, typed_alone
+from tests.first_hour.scripts import OWN_NETWORK, OWN_PICTURES, typed_alone
 from tests.first_hour.terminal import Form, Running
 
 
 @pytest.mark.encrypted
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_a_folder_of_pictures_from_its_description_to_encrypted_answers() -> None:
-    with tempfile.TemporaryDirectory() as top, typed_alone(OWN_PICTURES, Path(top)) as one:
-        require_same(OWN_PICTURES, one)
+@pytest.mark.parametrize("page", [OWN_PICTURES, OWN_NETWORK], ids=lambda page: page.stem)
+def test_what_is_said_is_what_the_page_says(page: Path) -> None:
+    """The clinic's page is run with a client's installation, in `tests.installations`."""
+    with tempfile.TemporaryDirectory() as top, typed_alone(page, Path(top)) as one:
+        require_same(page, one)
 
 
 class TestPages:

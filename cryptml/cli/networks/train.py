@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cryptml.cli.console import ConsoleListener, print_json, say
+from cryptml.cli.console import ConsoleListener, out, print_json, say
 from cryptml.cli.options.data import DataOptions
 from cryptml.cli.options.groups import with_option_groups
 from cryptml.cli.options.training import TrainingOptions
