@@ -18,6 +18,8 @@ TRAINING = (
     "cryptml.networks.conversion",
     "cryptml.networks.quiet",
     "cryptml.networks.modules",
+    "cryptml.networks.sequences",
+    "cryptml.reports.draft",
     "cryptml.reports.roc",
     "cryptml.reports.search",
     "cryptml.search",

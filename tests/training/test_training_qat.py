@@ -96,7 +96,7 @@ def test_a_network_that_cannot_be_cut_is_refused_with_every_reason_before_traini
     bad = Architecture(
         "bad",
         Standardisation(8),
-        lambda classes: nn.Sequential(nn.Conv2d(1, 2, 2), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(18, 2)),
+        lambda classes: nn.Sequential(nn.Conv2d(1, 2, 2), nn.GroupNorm(1, 2), nn.Flatten(), nn.Linear(98, 2)),
     )
     with pytest.raises(NetworkError) as caught:
         train_network(bad, *halves(few), SHORT)
