@@ -14,7 +14,8 @@ from scipy.fft import dctn
 from cryptml.errors import NetworkError
 from cryptml.networks import FloatArray, Scattering, Standardisation
 from cryptml.networks.front_ends import FRONT_ENDS, restore_front_end
-from cryptml.networks.front_ends.scattering import FLOOR, LEVELS, wavelets
+from cryptml.networks.front_ends.scattering import FLOOR, LEVELS
+from cryptml.networks.front_ends.wavelets import wavelets
 
 SIDE = 32
 SCATTERING = Scattering(SIDE, octaves=3, directions=4)
