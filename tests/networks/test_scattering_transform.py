@@ -33,14 +33,17 @@ def test_features_are_those_of_whole_maps(
 ) -> None:
     front_end = Scattering(side, octaves, directions, cells, (directions - 1) // 2 if components else None)
     pictures = smooth_noise(2, side, seed)
-    np.testing.assert_allclose(front_end.apply(pictures), direct(front_end, pictures), atol=1e-5)
+    # Where wavelets are longer than a cell, averages of next to nothing are float32 noise on either way.
+    np.testing.assert_allclose(front_end.apply(pictures), direct(front_end, pictures), atol=5e-5)
 
 
 @pytest.mark.parametrize("make", [smooth_noise, noise])
 def test_few_quantised_inputs_of_the_shipped_network_move(make: Callable[[int, int], FloatArray]) -> None:
     """By one step of the grid, where a feature lies within 1e-5 of an edge between two."""
     pictures, grid = make(24, SHIPPED.side), load_network("scatter").boundaries[0]
-    moved = grid.quantise(direct(SHIPPED, pictures)) - grid.quantise(SHIPPED.apply(pictures))
+    before, after = direct(SHIPPED, pictures), SHIPPED.apply(pictures)
+    np.testing.assert_allclose(after, before, atol=1e-5)
+    moved = grid.quantise(before) - grid.quantise(after)
     assert np.abs(moved).max() <= 1
     assert np.count_nonzero(moved) <= 1e-3 * moved.size
 

@@ -27,7 +27,7 @@ ALIASES = (-1, 0, 1)
 """Periods of the spectrum over which a wavelet is summed, each way; with `ROUND_AT` directions or more, those further off add less than
 1e-6 of its peak."""
 
-NEGLIGIBLE = 3e-5
+NEGLIGIBLE = 1e-5
 """Of a wavelet's peak in frequency: rows and columns with less are left out, which changes features by less than 1e-5."""
 
 Filters = NDArray[np.float32]
