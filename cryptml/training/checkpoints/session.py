@@ -72,6 +72,8 @@ def head_of(
         "front end": json.dumps(architecture.front_end.to_json()),
         **settings.to_json(),
         "folds": request.folds,
+        "repeats": request.repeats,
+        "refit": request.refits(settings),
         "p_error": request.p_error,
         "positive": data.positive_class,
         "classes": list(data.classes),
