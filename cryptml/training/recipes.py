@@ -24,6 +24,9 @@ _BEHIND_PICTURES = replace(_BEHIND_FEATURES, epochs=500, learning_rate=5e-3, wei
 RECIPES = {
     "conv": _BEHIND_PICTURES,
     "deep": _BEHIND_FEATURES,
+    "line": TrainingSettings(
+        epochs=20, batch=128, learning_rate=1e-5, weight_decay=0.0, keep="last", distil=False, start="linear"
+    ),
     "reference": _BEHIND_PICTURES,
     "scatter": replace(_BEHIND_FEATURES, teacher="panel"),
 }

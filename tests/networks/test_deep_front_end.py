@@ -126,11 +126,24 @@ def test_averages_with_the_mirror_image_know_what_is_up() -> None:
     assert front_end.apply(regions[:0]).shape == (0, 448)
 
 
+@pytest.mark.parametrize("symmetries", ["none", "square"])
+def test_one_cell_is_the_mean_of_all(symmetries: str) -> None:
+    regions = np.random.default_rng(0).random((5, 20, 20), np.float32)
+    found = Deep(20, symmetries, 1).apply(regions)
+    assert found.shape == (5, 112)
+    whole = Deep(20, symmetries).apply(regions).reshape(5, 112, CELLS**2).mean(axis=2)
+    np.testing.assert_allclose(found, whole, atol=1e-5)
+    with pytest.raises(NetworkError, match="cannot have 3 cells"):
+        Deep(20, symmetries, 3)
+
+
+@pytest.mark.parametrize("cells", [1, 2])
 @pytest.mark.parametrize("symmetries", ["none", "mirror", "square"])
-def test_symmetries_are_written_and_read(symmetries: str) -> None:
-    front_end = Deep(20, symmetries)
+def test_symmetries_are_written_and_read(symmetries: str, cells: int) -> None:
+    front_end = Deep(20, symmetries, cells)
     document = front_end.to_json()
     assert ("symmetries" in document) == (symmetries != "none")
+    assert ("cells" in document) == (cells == 1)
     assert restore_front_end(document) == front_end
     assert ("mirror image" in front_end.description) == (symmetries != "none")
 

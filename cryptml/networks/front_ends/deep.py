@@ -57,10 +57,12 @@ class Deep:
     Attributes:
         side: Rows and columns of the region that it takes, in pixels.
         symmetries: One of `SYMMETRIES`.
+        cells: `CELLS`, or 1 for the mean of all cells, which makes features four times fewer.
     """
 
     side: int
     symmetries: str = "none"
+    cells: int = CELLS
     kind: ClassVar[str] = "deep"
 
     def __post_init__(self) -> None:
@@ -68,13 +70,15 @@ class Deep:
             raise NetworkError(
                 f"a deep front end cannot average over symmetries {self.symmetries!r}; choose {', '.join(SYMMETRIES)}"
             )
+        if self.cells not in (1, CELLS):
+            raise NetworkError(f"a deep front end cannot have {self.cells} cells each way; choose 1 or {CELLS}")
         if not LEAST_SIDE <= self.side <= MOST_SIDE:
             raise NetworkError(f"a deep front end with side {self.side}; side lies in [{LEAST_SIDE}, {MOST_SIDE}]")
 
     @property
     def shape(self) -> tuple[int]:
         """Shape of what it gives, (features,): of the first convolution, the second, the third, each by map and cell."""
-        return (sum(WIDTHS) * CELLS**2,)
+        return (sum(WIDTHS) * self.cells**2,)
 
     @property
     def description(self) -> str:
@@ -94,12 +98,15 @@ class Deep:
         for start in range(0, len(regions), batch):
             shown = _images(standard[start : start + batch], images)
             each = features(shown.reshape(-1, 1, self.side, self.side), shipped_weights())
-            found[start : start + batch] = each.reshape(images, -1, *self.shape).mean(axis=0)
+            averages = each.reshape(images, -1, sum(WIDTHS), CELLS**2).mean(axis=0)
+            kept = averages if self.cells == CELLS else averages.mean(axis=2)
+            found[start : start + batch] = kept.reshape(-1, *self.shape)
         return found
 
     def to_json(self) -> dict[str, Any]:
-        """Return the front end as JSON values; the weights by their digest, and the symmetries where there are any."""
-        averaged = {} if self.symmetries == "none" else {"symmetries": self.symmetries}
+        """Return the front end as JSON values; the weights by their digest; symmetries and cells where they are not as at first."""
+        averaged: dict[str, Any] = {} if self.symmetries == "none" else {"symmetries": self.symmetries}
+        averaged |= {} if self.cells == CELLS else {"cells": self.cells}
         return {"kind": self.kind, "side": self.side, "weights": weights_digest(), **averaged}
 
     @staticmethod
@@ -114,7 +121,7 @@ class Deep:
                 f"the network's deep front end has the weights {data['weights'][:12]}..., this package has {weights_digest()[:12]}...; "
                 "use the version of CRYPTML that the network was trained with"
             )
-        return Deep(data["side"], data.get("symmetries", "none"))
+        return Deep(data["side"], data.get("symmetries", "none"), data.get("cells", CELLS))
 
 
 _SYMMETRIES_SAID = {

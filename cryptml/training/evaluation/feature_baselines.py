@@ -54,7 +54,7 @@ def fit_feature_baselines(rows: FloatArray, dataset: Dataset) -> dict[str, Fitte
         return {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        regression = _regression(_strength(rows, dataset)).fit(rows, dataset.labels)
+        regression = regression(chosen_strength(rows, dataset)).fit(rows, dataset.labels)
     machine = make_pipeline(StandardScaler(), SVC(C=COST, gamma=REACH / rows.shape[1], class_weight="balanced"))
     machine.fit(rows, dataset.labels)
     return {
@@ -67,7 +67,7 @@ def fit_feature_baselines(rows: FloatArray, dataset: Dataset) -> dict[str, Fitte
     }
 
 
-def _regression(strength: float) -> Any:
+def regression(strength: float) -> Any:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -75,7 +75,7 @@ def _regression(strength: float) -> Any:
     return make_pipeline(StandardScaler(), LogisticRegression(C=strength, class_weight="balanced", max_iter=MOST_STEPS))
 
 
-def _strength(rows: FloatArray, dataset: Dataset) -> float:
+def chosen_strength(rows: FloatArray, dataset: Dataset) -> float:
     """Return the strength with the lowest cross-entropy, every class weighing the same, over inner folds by patient."""
     folds = dataset.folds(min(INNER_FOLDS, len(set(dataset.patients))))
     weights = 1 / np.bincount(dataset.labels, minlength=len(dataset.classes))
@@ -83,7 +83,7 @@ def _strength(rows: FloatArray, dataset: Dataset) -> float:
     for strength in STRENGTHS:
         total = 0.0
         for learned, judged in folds:
-            model = _regression(strength).fit(rows[learned], dataset.labels[learned])
+            model = regression(strength).fit(rows[learned], dataset.labels[learned])
             chances = _in_order(model.predict_proba(rows[judged]), model.classes_, len(dataset.classes))
             right = dataset.labels[judged]
             total -= float(weights[right] @ np.log(np.maximum(chances[np.arange(len(judged)), right], 1e-12)))
