@@ -54,12 +54,12 @@ def fit_feature_baselines(rows: FloatArray, dataset: Dataset) -> dict[str, Fitte
         return {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        regression = regression(chosen_strength(rows, dataset)).fit(rows, dataset.labels)
+        fitted = regression(chosen_strength(rows, dataset)).fit(rows, dataset.labels)
     machine = make_pipeline(StandardScaler(), SVC(C=COST, gamma=REACH / rows.shape[1], class_weight="balanced"))
     machine.fit(rows, dataset.labels)
     return {
         "logistic regression on the same values": lambda given: _in_order(
-            regression.predict_proba(given), regression.classes_, len(dataset.classes)
+            fitted.predict_proba(given), fitted.classes_, len(dataset.classes)
         ),
         "support vector machine on the same values": lambda given: _in_order(
             _softmax(machine.decision_function(given)), machine.classes_, len(dataset.classes)
@@ -68,6 +68,11 @@ def fit_feature_baselines(rows: FloatArray, dataset: Dataset) -> dict[str, Fitte
 
 
 def regression(strength: float) -> Any:
+    """Return an unfitted logistic regression behind a scaler, as a scikit-learn pipeline.
+
+    Args:
+        strength: The inverse of its regularisation, scikit-learn's C.
+    """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import torch
 from torch import nn
@@ -57,9 +59,9 @@ def begin_linear(module: nn.Sequential, train: Examples) -> None:
 
 def _first_layers(module: nn.Sequential) -> tuple[nn.Linear, NegacyclicActivation]:
     layers = list(module)
-    for before, behind in zip(layers, layers[1:], strict=False):
+    for before, behind in itertools.pairwise(layers):
         if isinstance(before, nn.Linear) and isinstance(behind, NegacyclicActivation):
             return before, behind
     raise NetworkError(
-        'a network without a linear layer and a negacyclic activation behind it cannot begin as a regression; set `start` to "random"'
+        'a network without a linear layer and a negacyclic activation behind it cannot begin as a regression; let it begin at random'
     )
