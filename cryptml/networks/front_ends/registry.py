@@ -7,10 +7,11 @@ from typing import Any
 
 from cryptml.networks.front_ends.base import FrontEnd
 from cryptml.networks.front_ends.deep import Deep
+from cryptml.networks.front_ends.joined import Joined
 from cryptml.networks.front_ends.scattering import Scattering
 from cryptml.networks.front_ends.standardisation import Standardisation
 
-FRONT_ENDS = (Standardisation, Scattering, Deep)
+FRONT_ENDS = (Standardisation, Scattering, Deep, Joined)
 """All that a client can run."""
 
 

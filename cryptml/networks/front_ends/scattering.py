@@ -51,6 +51,9 @@ class Scattering:
         directions: Of the wavelets, evenly over half a turn.
         cells: The region is averaged over cells x cells parts.
         harmonics: Highest Fourier order along the directions, below half their number; None keeps the directions themselves.
+        turned: Whether averages are taken, on the logarithmic scale, over all directions that a turn or a mirror image exchanges: the
+            first order then keeps its octave alone, the second the angle between its directions, 0 to half a turn. With one cell
+            and without harmonics.
     """
 
     side: int
@@ -58,6 +61,7 @@ class Scattering:
     directions: int = 8
     cells: int = 1
     harmonics: int | None = None
+    turned: bool = False
     kind: ClassVar[str] = "scattering"
 
     def __post_init__(self) -> None:
@@ -77,6 +81,10 @@ class Scattering:
             raise NetworkError(
                 f"scattering with {self.harmonics} harmonics of {self.directions} directions; harmonics lie in "
                 f"[0, {(self.directions - 1) // 2}]"
+            )
+        if self.turned and (self.cells, self.harmonics) != (1, None):
+            raise NetworkError(
+                f"scattering that is averaged over turns has one cell and no harmonics, not {self.cells} and {self.harmonics}"
             )
         pixels = self.maps * self._size**2
         if pixels > MOST_MAP_PIXELS:
@@ -106,6 +114,8 @@ class Scattering:
     @property
     def shape(self) -> tuple[int]:
         """Shape of what it gives, (features,): first order, then second, each by octave, direction and cell (or their components)."""
+        if self.turned:
+            return (self.octaves + math.comb(self.octaves, 2) * (self.directions // 2 + 1),)
         kept = self.directions if self.harmonics is None else 2 * self.harmonics + 1
         return (_count_maps(self.octaves, kept) * self.cells**2,)
 
@@ -115,7 +125,8 @@ class Scattering:
         return (
             f"standardised by its own mean and deviation, then {self.shape[0]} averages of wavelet moduli on a logarithmic scale "
             f"(scattering: {self.octaves} octaves, {self.directions} directions, {self.cells} x {self.cells} cells"
-            f"{'' if self.harmonics is None else f', harmonics to order {self.harmonics}'}), none of it learned"
+            f"{'' if self.harmonics is None else f', harmonics to order {self.harmonics}'}"
+            f"{', averaged over turns and mirror images' if self.turned else ''}), none of it learned"
         )
 
     def apply(self, regions: FloatArray) -> FloatArray:
@@ -132,7 +143,23 @@ class Scattering:
         ]
         if self.harmonics is not None:
             orders = [self._components(part, axes) for axes, part in enumerate(orders, start=1)]
+        if self.turned:
+            orders = [self._turn(*orders)]
         return np.concatenate(orders, axis=1).astype(np.float32)
+
+    def _turn(self, first: Maps, second: Maps) -> Maps:
+        """Return the averages over turns and mirror images of (batch, maps) of both orders, by octave, octave and angle."""
+        count, directions = len(first), np.arange(self.directions)
+        found = [first.reshape(count, self.octaves, self.directions).mean(axis=2)]
+        for later in range(self.octaves - 1, 0, -1):  # octaves behind that of the first wavelet
+            block, second = np.split(second, [self.directions**2 * later], axis=1)
+            pairs = block.reshape(count, self.directions, later, self.directions)
+            for angle in range(self.directions // 2 + 1):
+                both = [pairs[:, directions, :, (directions + sign * angle) % self.directions] for sign in (1, -1)]
+                found.append(
+                    np.concatenate(both).mean(axis=0)
+                )  # directions come first: slices lie between their indices
+        return np.concatenate(found, axis=1)
 
     def _components(self, values: Maps, axes: int) -> Maps:
         """Return the components, flat, of (batch, ...) values of an order with that many axes of directions."""
@@ -146,8 +173,9 @@ class Scattering:
         return (parts * weights).reshape(len(values), math.prod(parts.shape[1:]))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the front end as JSON values."""
+        """Return the front end as JSON values; ``turned`` only where it is."""
         return {
+            **({"turned": True} if self.turned else {}),
             "kind": self.kind,
             "side": self.side,
             "octaves": self.octaves,
@@ -159,7 +187,14 @@ class Scattering:
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Scattering:
         """Read what `to_json` wrote; the caller has checked it against the schema."""
-        return Scattering(data["side"], data["octaves"], data["directions"], data["cells"], data["harmonics"])
+        return Scattering(
+            data["side"],
+            data["octaves"],
+            data["directions"],
+            data["cells"],
+            data["harmonics"],
+            data.get("turned", False),
+        )
 
 
 def _count_maps(octaves: int, directions: int) -> int:

@@ -63,5 +63,5 @@ def _first_layers(module: nn.Sequential) -> tuple[nn.Linear, NegacyclicActivatio
         if isinstance(before, nn.Linear) and isinstance(behind, NegacyclicActivation):
             return before, behind
     raise NetworkError(
-        'a network without a linear layer and a negacyclic activation behind it cannot begin as a regression; let it begin at random'
+        "a network without a linear layer and a negacyclic activation behind it cannot begin as a regression; let it begin at random"
     )
