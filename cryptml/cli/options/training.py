@@ -18,7 +18,7 @@ class TrainingOptions:
     network: Annotated[
         str,
         typer.Option(
-            help="conv, deep, reference, scatter, a design's .json file, or module:function for your own; tiny is the test network, "
+            help="conv, deep, line, reference, scatter, a design's .json file, or module:function for your own; tiny is the test network, "
             "worse than a logistic regression."
         ),
     ] = "reference"

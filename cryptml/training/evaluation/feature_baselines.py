@@ -15,7 +15,7 @@ STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
 """Values of scikit-learn's C for the logistic regression, of which inner folds choose."""
 
 INNER_FOLDS = 4
-"""Of a training part, by patient."""
+"""Of a training part, per patient."""
 
 COST = 1.0
 """Of the support vector machine: scikit-learn's C."""
@@ -81,7 +81,7 @@ def regression(strength: float) -> Any:
 
 
 def chosen_strength(rows: FloatArray, dataset: Dataset) -> float:
-    """Return the strength with the lowest cross-entropy, every class weighing the same, over inner folds by patient."""
+    """Return the strength with the lowest cross-entropy, every class weighing the same, over inner folds per patient."""
     folds = dataset.folds(min(INNER_FOLDS, len(set(dataset.patients))))
     weights = 1 / np.bincount(dataset.labels, minlength=len(dataset.classes))
     entropies = []
