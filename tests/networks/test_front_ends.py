@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -195,7 +196,7 @@ def test_what_is_written_is_read(front_end: Standardisation | Scattering) -> Non
         (32, 3, 8, 1, -1),
     ],
 )
-def test_what_cannot_be_computed_is_refused(arguments: tuple[int, ...]) -> None:
+def test_what_cannot_be_computed_is_refused(arguments: tuple[Any, ...]) -> None:
     with pytest.raises(NetworkError, match=r"lies? in"):
         Scattering(*arguments)
 

@@ -70,7 +70,7 @@ def test_the_strength_is_chosen_on_folds_by_patient(few: Dataset, monkeypatch: p
     random = np.random.default_rng(0)
     own = {patient: random.normal(size=200) for patient in few.patients}
     rows = np.stack([own[patient] for patient in few.patients]).astype(np.float32)
-    assert feature_baselines._strength(rows, few) == STRENGTHS[0]
+    assert feature_baselines.chosen_strength(rows, few) == STRENGTHS[0]
 
 
 def test_many_pictures_have_no_such_baselines(few: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
