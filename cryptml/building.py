@@ -112,7 +112,7 @@ def build(request: BuildRequest, out: Path, *, force: bool = False, listener: Li
     if held:
         listener.note(exposed_text(held))
     if request.split != AUTOMATIC:
-        _require_allowed(network, split, request.constraints.allow_recovery)
+        _require_allowed(network, split, request.constraints.allow_recovery, listener)
     if not split.server_segments:
         listener.note("nothing is encrypted with this split: clients hold the whole network, and no service is needed")
     what = f"compiling {len(split.server_segments)} server segments of {network.name}, split {split}"
@@ -134,24 +134,25 @@ def build(request: BuildRequest, out: Path, *, force: bool = False, listener: Li
     return Built(out, network, split, bundle, None if checks is None else len(checks))
 
 
-def _require_allowed(network: Network, split: Split, allowed: int | None) -> None:
-    """Refuse a split of which a table of one weighted sum is all that keeps a server segment, unless that is accepted.
+def _require_allowed(network: Network, split: Split, allowed: int | None, listener: Listener) -> None:
+    """Refuse a split of which tables of a weighted sum each are all that keeps a server segment, unless that is accepted.
 
     Raises:
         SettingError: If it is not, with the number of queries to accept.
     """
     for segment in split.server_segments:
         found = segment_exposure(network, segment)
-        if (
-            found.attack == WEIGHTED_SUM
-            and found.queries is not None
-            and found.queries < (allowed or found.queries + 1)
-        ):
+        if found.attack != WEIGHTED_SUM or found.queries is None:
+            continue
+        if found.queries < (allowed or found.queries + 1):
             raise SettingError(
                 f"segment {segment} of {network.name} is a weighted sum a table, and no more tables than answers: about "
                 f"{found.queries:,} queries recover it; accept that with `allow_recovery` {found.queries}, or choose a network with more "
                 "tables"
             )
+        listener.note(
+            f"about {found.queries:,} queries recover segment {segment} of {network.name}: give tenants a query budget below that"
+        )
 
 
 def _report(request: BuildRequest) -> Report | None:

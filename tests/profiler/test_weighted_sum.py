@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from cryptml.building import BuildRequest, build
 from cryptml.errors import SettingError
 from cryptml.exposure.facts import LINEAR, ONE, WEIGHTED_SUM, segment_exposure
+from cryptml.listening import SilentListener
 from cryptml.networks import Network
 from cryptml.networks.architectures.registry import load_architecture
 from cryptml.networks.storage import save_network
@@ -22,6 +23,16 @@ from cryptml.training import check_convertible
 from tests.profiler.profile_samples import sample_report
 
 LINK = Link(100.0, 20.0)
+
+
+class Budgeted(SilentListener):
+    """Keeps what is noted."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +74,11 @@ def test_it_is_built_where_the_number_is_accepted(line: Network, tmp_path: Path)
             SettingError, match=rf"about {queries:,} queries recover it; accept that with `allow_recovery`"
         ):
             build(asked, tmp_path / "bundle")
-    built = build(replace(request, constraints=Constraints(allow_recovery=queries)), tmp_path / "bundle")
+    heard = Budgeted()
+    accepted = replace(request, constraints=Constraints(allow_recovery=queries))
+    built = build(accepted, tmp_path / "bundle", listener=heard)
     assert str(built.split) == "SSS"
+    assert any(f"about {queries:,} queries recover segment 0-3" in each for each in heard.notes)
 
 
 @given(st.integers(0, 2), st.integers(1, 2_000_000))
