@@ -31,6 +31,8 @@ class TrainArguments(TypedDict, total=False):
         lowered_bits: Bits that weights and activations begin wider, and lose, 0 to 6.
         p_error: Probability that one programmable bootstrap fails in circuits whose answers are simulated; trains the same.
         folds: Of a cross-validation beside the training, per patient where known; 0 for none.
+        repeats: How often it is done, with the seed and those after it, 1 to 100.
+        refit: Whether the network itself is trained on all pictures; where it keeps its last epoch and there are folds, if None.
         patients_from_name: Of ``folder:PATH``: a regular expression whose first group is the patient in a file's name.
         name: What services and clients call the network, 1 to 64 lower-case letters, digits and dashes; that of the folder if None.
         max_evaluate_ms: Most that one evaluation may take with all layers on the server; the network is changed until it fits.
@@ -49,6 +51,8 @@ class TrainArguments(TypedDict, total=False):
     lowered_bits: int | None
     p_error: float
     folds: int
+    repeats: int
+    refit: bool | None
     patients_from_name: str | None
     name: str | None
     max_evaluate_ms: float | None

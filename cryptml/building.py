@@ -11,6 +11,7 @@ from cryptml.bundle.build import build_bundle
 from cryptml.bundle.client import ClientBundle
 from cryptml.bundle.server import ServerBundle
 from cryptml.errors import ReportError, SettingError
+from cryptml.exposure.facts import WEIGHTED_SUM, segment_exposure
 from cryptml.exposure.statement import exposed_text, held_by_client
 from cryptml.fhe.backends.registry import load_backend
 from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS, CompilerSettings, Rounding
@@ -110,6 +111,8 @@ def build(request: BuildRequest, out: Path, *, force: bool = False, listener: Li
     held = held_by_client(network, split)
     if held:
         listener.note(exposed_text(held))
+    if request.split != AUTOMATIC:
+        _require_allowed(network, split, request.constraints.allow_recovery, listener)
     if not split.server_segments:
         listener.note("nothing is encrypted with this split: clients hold the whole network, and no service is needed")
     what = f"compiling {len(split.server_segments)} server segments of {network.name}, split {split}"
@@ -129,6 +132,27 @@ def build(request: BuildRequest, out: Path, *, force: bool = False, listener: Li
         )
     checks = ClientBundle.load(out / "client").spot_checks
     return Built(out, network, split, bundle, None if checks is None else len(checks))
+
+
+def _require_allowed(network: Network, split: Split, allowed: int | None, listener: Listener) -> None:
+    """Refuse a split of which tables of a weighted sum each are all that keeps a server segment, unless that is accepted.
+
+    Raises:
+        SettingError: If it is not, with the number of queries to accept.
+    """
+    for segment in split.server_segments:
+        found = segment_exposure(network, segment)
+        if found.attack != WEIGHTED_SUM or found.queries is None:
+            continue
+        if found.queries < (allowed or found.queries + 1):
+            raise SettingError(
+                f"segment {segment} of {network.name} is a weighted sum a table, and no more tables than answers: about "
+                f"{found.queries:,} queries recover it; accept that with `allow_recovery` {found.queries}, or choose a network with more "
+                "tables"
+            )
+        listener.note(
+            f"about {found.queries:,} queries recover segment {segment} of {network.name}: give tenants a query budget below that"
+        )
 
 
 def _report(request: BuildRequest) -> Report | None:
@@ -176,7 +200,10 @@ def _letters(request: BuildRequest, report: Report | None, layers: int, listener
                 "of the split that split-profiler choose names"
             )
         return _recommended(request, report, listener)
-    if request.constraints != Constraints() or (request.bandwidth_mbps, request.rtt_ms) != (None, None):
+    if replace(request.constraints, allow_recovery=None) != Constraints() or (
+        request.bandwidth_mbps,
+        request.rtt_ms,
+    ) != (None, None):
         raise SettingError("constraints choose a split; use them with `split` auto")
     return request.split if request.split is not None else DEFAULT_SPLITS.get(request.network, "S" * layers)
 
@@ -192,7 +219,9 @@ def _recommended(request: BuildRequest, report: Report, listener: Listener) -> s
     if choice.split is None:
         nearest = choice.nearest["split"] if choice.nearest else "none"
         broken = "; ".join(f"{name}: {words}" for name, words in choice.excess.items())
-        hint = "; name layers that clients may learn as `expose`" if "keep-secret" in choice.excess else ""
+        hint = ""
+        if "keep-secret" in choice.excess:
+            hint = "; name layers that clients may learn as `expose`, or accept their recovery with `allow_recovery`"
         raise ReportError(f"no split keeps every constraint; the nearest miss is {nearest} ({broken}){hint}")
     for reason in choice.reasons:
         listener.remark(reason)

@@ -140,7 +140,9 @@ def test_documents_are_short(name: str) -> None:
     assert (ROOT / name).stat().st_size <= MOST_BYTES[name]
 
 
-@pytest.mark.parametrize(("name", "loss"), [("conv", 0.03), ("deep", 0.02), ("reference", 0.03), ("scatter", 0.025)])
+@pytest.mark.parametrize(
+    ("name", "loss"), [("conv", 0.03), ("deep", 0.02), ("line", 0.0), ("reference", 0.03), ("scatter", 0.025)]
+)
 def test_the_quantised_network_stays_near_its_teacher_and_the_documents_say_so(name: str, loss: float) -> None:
     folder = resolve_network(name)
     validated = json.loads((folder / "figures.json").read_text())["cross_validation"]
@@ -156,7 +158,7 @@ def test_the_quantised_network_stays_near_its_teacher_and_the_documents_say_so(n
         assert cells in card
 
 
-@pytest.mark.parametrize("name", ["conv", "deep", "reference", "scatter", "tiny"])
+@pytest.mark.parametrize("name", ["conv", "deep", "line", "reference", "scatter", "tiny"])
 def test_shipped_networks_have_a_card_with_their_command_and_a_default_split(name: str) -> None:
     folder = resolve_network(name)
     network = load_network(name)

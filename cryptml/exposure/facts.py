@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from cryptml.exposure.attacks.additive import additive_queries
+from cryptml.exposure.attacks.weighted_sum import weighted_sum_queries
 from cryptml.exposure.knowledge import Knowledge
 from cryptml.exposure.probes import AffinePlan
 from cryptml.networks.network import Network
@@ -22,6 +23,10 @@ ADDITIVE = (
 ONE = (
     "One non-linearity: published attacks need thousands to millions of queries (Tramèr et al., USENIX Security 2016; "
     "Carlini, Jagielski, Mironov, CRYPTO 2020), a layer of few bits may need fewer: split-profiler audit tries."
+)
+WEIGHTED_SUM = (
+    "A weighted sum for each table, and no more tables than answers: binary search for a table's edges along every input finds its "
+    "sum with about inputs x bits queries (Lowd and Meek, Adversarial learning, KDD 2005)."
 )
 ATTACKED = "The attack of split-profiler audit, run on the network's own arithmetic, recovered it exactly with {queries:,} queries."
 SEVERAL = (
@@ -40,8 +45,9 @@ class SegmentExposure:
         inputs: Values that the client chooses and encrypts.
         outputs: Values that the client decrypts.
         queries: Chosen queries after which `cryptml.exposure.audit` has recovered the segment exactly: their number where it is
-            linear (0 where it holds nothing to learn); at most so many where its one non-linearity comes first; as many as an
-            attack needed that was run and succeeded. None where no such number is known.
+            linear (0 where it holds nothing to learn); at most so many where its one non-linearity comes first; about so many
+            by a published attack where no more tables than answers read a weighted sum each; as many as an attack needed that was run and
+            succeeded. None where no such number is known.
         attack: One sentence with its source.
     """
 
@@ -98,7 +104,7 @@ def segment_exposure(network: Network, segment: Segment) -> SegmentExposure:
     if known.linear:
         queries: int | None = AffinePlan(known.reads.shape, known.layers).queries(known.reads.low, known.reads.high)
     else:
-        queries = additive_queries(known)
+        queries = additive_queries(known) or weighted_sum_queries(known)
     parameters = sum(layer.parameters for layer in network.segment_layers(segment))
     return SegmentExposure(
         linear=known.linear,
@@ -114,7 +120,9 @@ def _attack(known: Knowledge, queries: int | None) -> str:
     if known.linear:
         return LINEAR if queries else PUBLIC
     if known.activations == 1:
-        return ADDITIVE if known.layers[0].kind == "activation" else ONE
+        if known.layers[0].kind == "activation":
+            return ADDITIVE
+        return ONE if queries is None else WEIGHTED_SUM
     return SEVERAL.format(count=known.activations)
 
 

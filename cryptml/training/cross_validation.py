@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from cryptml.datasets.base import Indices
+from cryptml.datasets.base import Dataset, Indices
 from cryptml.networks.architectures.registry import Architecture
+from cryptml.networks.boundary import FloatArray
 from cryptml.networks.rounding.noise import DEFAULT_P_ERROR
+from cryptml.training.evaluation.feature_baselines import fit_feature_baselines
 from cryptml.training.evaluation.fidelity import (
     REPEATS,
     RoundingEffect,
@@ -20,11 +22,15 @@ from cryptml.training.evaluation.fidelity import (
     simulate_evaluations,
 )
 from cryptml.training.evaluation.measures import Evaluation, evaluate_probabilities
+from cryptml.training.evaluation.paired import PairedDifference, paired_difference
 from cryptml.training.examples import Examples, predict_program
 from cryptml.training.progress import EpochProgress, later
 from cryptml.training.qat import train_network
 from cryptml.training.settings import TrainingSettings
 from cryptml.training.teachers.network_teacher import TrainedTeacher, teacher_epochs, train_teacher
+
+NETWORK, TEACHER = "network", "float teacher"
+"""Names of predictions."""
 
 INNER_PARTS = 6
 """One of so many parts of the training pictures tells the best epoch."""
@@ -42,6 +48,10 @@ class CrossValidation:
         rounding: Simulated encrypted answers against those in the clear, all layers on the server, on every picture by the network that
             has not seen it; None where nothing is rounded.
         p_error: Of the simulation.
+        predicted: Probabilities (n, classes) float32 of every picture by what was trained without its patient, by name: `NETWORK`,
+            `TEACHER` and the baselines of `cryptml.training.evaluation.feature_baselines`. Not in `to_json`.
+        aucs: Of the integer programs, for the seed of ``settings`` and those after it.
+        differences: To the teachers and to the baselines, over all these seeds.
     """
 
     folds: int
@@ -50,6 +60,9 @@ class CrossValidation:
     settings: TrainingSettings
     rounding: RoundingEffect | None
     p_error: float
+    predicted: Mapping[str, FloatArray] = field(default_factory=dict, compare=False, repr=False)
+    aucs: tuple[float, ...] = ()
+    differences: tuple[PairedDifference, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as JSON values."""
@@ -60,6 +73,8 @@ class CrossValidation:
             "teacher": self.teacher.to_json(),
             "rounding": None if self.rounding is None else dataclasses.asdict(self.rounding),
             "p_error": self.p_error,
+            "aucs": list(self.aucs),
+            "differences": [each.to_json() for each in self.differences],
         }
 
 
@@ -130,6 +145,7 @@ def cross_validate(
     quantised = np.zeros((len(dataset), len(dataset.classes)), np.float32)
     floats = np.zeros_like(quantised)
     noisy = np.zeros((REPEATS, *quantised.shape), np.float32)
+    baselines: dict[str, FloatArray] = {}
     rounds = None
     total = settings.epochs * len(prepared)
     for number, fold in enumerate(prepared):
@@ -143,6 +159,9 @@ def cross_validate(
         values = network.boundaries[0].quantise(test.inputs[:, 0].numpy())
         noisy[:, fold.held_out] = simulate_evaluations(network, values, p_error) if places else quantised[fold.held_out]
         floats[fold.held_out] = fold.teacher.predict(test)
+        rows = [each.inputs[:, 0].flatten(1).numpy() for each in (examples.take(fold.rest), test)]
+        for name, fitted in fit_feature_baselines(rows[0], dataset.take(fold.rest)).items():
+            baselines.setdefault(name, np.zeros_like(quantised))[fold.held_out] = fitted(rows[1])
     return CrossValidation(
         len(prepared),
         evaluate_probabilities(quantised, dataset, settings.seed),
@@ -150,6 +169,27 @@ def cross_validate(
         settings,
         compare_answers(rounds, quantised, noisy, dataset.labels, dataset.positive_label) if rounds else None,
         p_error,
+        {NETWORK: quantised, TEACHER: floats, **baselines},
+    )
+
+
+def summarise(repeats: Sequence[CrossValidation], dataset: Dataset) -> CrossValidation:
+    """Return the first of several cross-validations, each with another seed, with what all of them say.
+
+    Args:
+        repeats: One or more, of `cross_validate`.
+        dataset: That they are of.
+    """
+    first = repeats[0]
+    ours = [each.predicted[NETWORK] for each in repeats]
+    others = [name for name in first.predicted if name != NETWORK]
+    return dataclasses.replace(
+        first,
+        aucs=tuple(each.quantised.auc for each in repeats),
+        differences=tuple(
+            paired_difference(name, ours, [each.predicted[name] for each in repeats], dataset, first.settings.seed)
+            for name in others
+        ),
     )
 
 

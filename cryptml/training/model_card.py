@@ -24,6 +24,13 @@ INTENDED_USE = (
 )
 
 
+REFIT_SAID = (
+    "The network itself was trained on all pictures after the cross-validation, so there are none left to judge it by: the "
+    "cross-validated figures are the estimate of what it does on others. They are of networks trained in the same way, each without "
+    "the pictures that it was judged on."
+)
+
+
 @dataclass(frozen=True)
 class LayerDescription:
     """One layer as the card shows it.
@@ -76,6 +83,7 @@ class ModelCard:
         fidelity: What encryption changes, by what it was simulated on.
         figures: Evaluations of the integer program by what they were made on, such as ``"validation"``.
         cross_validation: Teacher against quantised network; None where it was not run.
+        refit: Whether the network learned from all pictures.
         versions: Of the software, by name.
         date: Of the training, ISO 8601.
     """
@@ -93,6 +101,7 @@ class ModelCard:
     cross_validation: CrossValidation | None
     versions: Mapping[str, str]
     date: str
+    refit: bool = False
 
 
 def render_model_card(card: ModelCard) -> str:
@@ -172,7 +181,25 @@ def _results(card: ModelCard) -> str:
         figure.patient_level_refused for figure in card.figures.values() if figure.patient_level_refused
     )
     notes = "".join(f" No figures per patient: {reason}." for reason in without)
-    return f"{note}{notes}\n\n{_table(('on', 'level', 'count', 'AUC', '95 % interval', 'accuracy'), rows)}"
+    estimate = f" {REFIT_SAID}" if card.refit else ""
+    table = _table(("on", "level", "count", "AUC", "95 % interval", "accuracy"), rows)
+    return "\n\n".join([f"{note}{notes}{estimate}", table, *_differences(card)])
+
+
+def _differences(card: ModelCard) -> list[str]:
+    """Return how the network compares with others on the same folds; nothing where that was not looked at."""
+    it = card.cross_validation
+    if it is None or not it.differences:
+        return []
+    aucs = ", ".join(f"{auc:.3f}" for auc in it.aucs)
+    seeds = f"seeds {it.settings.seed} to {it.settings.seed + len(it.aucs) - 1}" if len(it.aucs) > 1 else "one seed"
+    intro = (
+        f"Cross-validated AUC of the integer program with {seeds}, each with its own folds: {aucs}; "
+        f"mean {sum(it.aucs) / len(it.aucs):.3f}. Less that of others on the same folds, with 95 % "
+        f"bootstrap intervals of the difference, resampled per {card.data.unit}:"
+    )
+    rows = [(each.against, f"{each.auc:.3f}", f"{each.difference:+.3f}", each.interval) for each in it.differences]
+    return [f"{intro}\n\n{_table(('against', 'AUC', 'difference', '95 % interval'), rows)}"]
 
 
 def _fidelity(card: ModelCard) -> str:

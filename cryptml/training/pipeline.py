@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -22,13 +21,13 @@ from cryptml.networks.network import Network
 from cryptml.networks.shipped import DEFAULT_SPLITS, FOR_TESTS, FOR_TESTS_SAID
 from cryptml.networks.storage import NETWORK_FILE, save_network
 from cryptml.training.checkpoints.session import head_of, unfinished
-from cryptml.training.cross_validation import CrossValidation, cross_validate, prepare_folds
+from cryptml.training.cross_validation import CrossValidation, cross_validate, prepare_folds, summarise
 from cryptml.training.evaluation.fidelity import Fidelity, measure_fidelity
 from cryptml.training.evaluation.measures import Evaluation, evaluate_probabilities
 from cryptml.training.evaluation.study import FIGURES_FILE
 from cryptml.training.examples import Examples, predict_program, require_training_subsets
 from cryptml.training.model_card import ModelCard, describe_layers, render_model_card
-from cryptml.training.progress import EpochProgress
+from cryptml.training.progress import epochs_bar, telling_time
 from cryptml.training.qat import TrainedNetwork, train_network
 from cryptml.training.recipes import recipe
 from cryptml.training.request import TrainingRequest
@@ -37,6 +36,9 @@ from cryptml.training.teachers.network_teacher import teacher_epochs
 from cryptml.training.torch_settings import training_torch_settings
 
 CARD_FILE = "MODEL_CARD.md"
+
+LEARNED = "all pictures, which it learned from"
+"""On what fidelity is measured where no picture was held back; an AUC there would say nothing."""
 
 CHANCE = 0.5
 """AUC of who guesses."""
@@ -53,8 +55,8 @@ class TrainingResult:
     Attributes:
         network: The integer program, as the folder holds it.
         folder: With network, checkpoint, model card and figures.
-        figures: Of the subsets ``validation`` and ``test``, where the data set has them.
-        fidelity: What rounding may change of the same subsets' answers.
+        figures: Of the subsets ``validation`` and ``test``, where the data set has them and the network has not learned from them.
+        fidelity: What rounding may change of the same subsets' answers, or of all pictures' (`LEARNED`).
         cross_validation: Where one was asked for.
         document: All of it as JSON values, as `FIGURES_FILE` holds it.
     """
@@ -77,6 +79,8 @@ def train(
     prepare: Prepare | None = None,
 ) -> TrainingResult:
     """Train on a data set's training subset, choose the epoch by its validation subset, evaluate on its test subset.
+
+    With a cross-validation, a network that keeps its last epoch is trained on all pictures instead (`TrainingRequest.refits`).
 
     Until it is finished, its state is kept in a folder beside ``out``, whose name ends in ``.unfinished``.
 
@@ -118,7 +122,7 @@ def train(
             listener.remark(f"going on after {checkpoints.epochs} finished epochs")
         examples = make_examples(data, architecture.front_end, settings, listener)
         validated = _cross_validated(request, architecture, examples, settings, listener)
-        trained = _trained(architecture, examples, settings, listener)
+        trained = _trained(architecture, examples, settings, listener, refit=request.refits(settings))
         trained = replace(trained, network=replace(trained.network, name=name))
         result = _judged(trained, data, examples, request, settings, validated, out)
         _write(result, trained, architecture, request, settings, description)
@@ -148,18 +152,29 @@ def _cross_validated(
 ) -> CrossValidation | None:
     if not request.folds:
         return None
-    with _epochs(listener, f"teachers of {request.folds} folds", request.folds * teacher_epochs(settings)) as progress:
-        prepared = prepare_folds(examples, request.folds, settings, progress)
-    with _epochs(listener, f"{request.folds}-fold cross-validation", request.folds * settings.epochs) as progress:
-        return cross_validate(architecture, examples, prepared, settings, progress, request.p_error)
+    trainings, found = request.folds * request.repeats + 1, []
+    listener.remark(
+        f"plan: {request.folds} folds with {request.repeats} seeds, then the network itself: {trainings} trainings of "
+        f"{settings.epochs} epochs"
+    )
+    for repeat in range(request.repeats):
+        own = replace(settings, seed=(settings.seed + repeat) % 2**32)
+        what = f"{request.folds}-fold cross-validation, seed {own.seed}"
+        with epochs_bar(listener, f"teachers of {what}", request.folds * teacher_epochs(own)) as progress:
+            prepared = prepare_folds(examples, request.folds, own, progress)
+        with epochs_bar(listener, what, request.folds * settings.epochs) as progress:
+            timed = progress if repeat else telling_time(progress, settings.epochs, trainings, listener)
+            found.append(cross_validate(architecture, examples, prepared, own, timed, request.p_error))
+    return summarise(found, examples.dataset)
 
 
 def _trained(
-    architecture: Architecture, examples: Examples, settings: TrainingSettings, listener: Listener
+    architecture: Architecture, examples: Examples, settings: TrainingSettings, listener: Listener, *, refit: bool
 ) -> TrainedNetwork:
+    train, validation = (examples, None) if refit else examples.for_training()
     total = settings.epochs + (teacher_epochs(settings) if settings.distil else 0)
-    with _epochs(listener, f"training {architecture.name}", total) as progress:
-        return train_network(architecture, *examples.for_training(), settings, progress)
+    with epochs_bar(listener, f"training {architecture.name}", total) as progress:
+        return train_network(architecture, train, validation, settings, progress)
 
 
 def _judged(
@@ -171,9 +186,9 @@ def _judged(
     validated: CrossValidation | None,
     folder: Path,
 ) -> TrainingResult:
-    parts: dict[str, Examples] = {
-        subset: examples.subset(subset) for subset in ("validation", "test") if subset in data.subsets
-    }
+    refit = request.refits(settings)
+    judged = () if refit else ("validation", "test")
+    parts = {subset: examples.subset(subset) for subset in judged if subset in data.subsets}
     figures = {
         subset: evaluate_probabilities(
             predict_program(trained.network, part.inputs[:, 0]), data.subset(subset), request.seed
@@ -182,13 +197,14 @@ def _judged(
     }
     fidelity = {
         subset: measure_fidelity(trained.network, part.inputs[:, 0], part.dataset.labels, request.p_error)
-        for subset, part in parts.items()
+        for subset, part in (parts or {LEARNED: examples}).items()
     }
     document: dict[str, Any] = {
         **{subset: figure.to_json() | {"fidelity": fidelity[subset].to_json()} for subset, figure in figures.items()},
+        **({"fidelity": fidelity[LEARNED].to_json()} if LEARNED in fidelity else {}),
         "cross_validation": validated.to_json() if validated else None,
         "settings": settings.to_json(),
-        "data": {"pictures": data.digest, "subsets": data.division},
+        "data": {"pictures": data.digest, "subsets": data.division, "refit": refit},
     }
     return TrainingResult(trained.network, folder, figures, fidelity, validated, document)
 
@@ -223,6 +239,7 @@ def _write(
         fidelity=result.fidelity,
         figures=result.figures,
         cross_validation=result.cross_validation,
+        refit=request.refits(settings),
         versions={name: version(name) for name in ("cryptml", "torch", "brevitas", "numpy")},
         date=datetime.now(UTC).date().isoformat(),
     )
@@ -265,16 +282,3 @@ def _warn_of_chance(result: TrainingResult, listener: Listener) -> None:
                 f"the AUC on the {subset} subset is {figure.auc:.3f}, below that of chance: where sides or directions tell the "
                 "classes apart, train with `augmentation` shift"
             )
-
-
-@contextmanager
-def _epochs(listener: Listener, what: str, total: int) -> Iterator[EpochProgress]:
-    with listener.bar(what, total) as bar:
-
-        def report(epoch: int, epochs: int, loss: float, validation_auc: float | None) -> None:
-            text = f"{what}: loss {loss:.3f}"
-            if validation_auc is not None:
-                text += f", validation AUC {validation_auc:.3f}"
-            bar(epoch, epochs, text)
-
-        yield report

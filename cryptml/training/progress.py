@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+
+from cryptml.listening import Listener
 
 EpochProgress = Callable[[int, int, float, float | None], None]
 """Called after each epoch with its number (from 1), the number of epochs in all, the mean training loss and the
@@ -69,3 +73,33 @@ class History:
                 for epoch in self.epochs
             ],
         }
+
+
+@contextmanager
+def epochs_bar(listener: Listener, what: str, total: int) -> Iterator[EpochProgress]:
+    """Show epochs in a bar, with loss and validation AUC."""
+    with listener.bar(what, total) as bar:
+
+        def report(epoch: int, epochs: int, loss: float, validation_auc: float | None) -> None:
+            text = f"{what}: loss {loss:.3f}"
+            if validation_auc is not None:
+                text += f", validation AUC {validation_auc:.3f}"
+            bar(epoch, epochs, text)
+
+        yield report
+
+
+def telling_time(progress: EpochProgress, epochs: int, trainings: int, listener: Listener) -> EpochProgress:
+    """Say after the first training how long the others will take."""
+    begun = time.monotonic()
+
+    def report(epoch: int, of: int, loss: float, validation_auc: float | None) -> None:
+        progress(epoch, of, loss, validation_auc)
+        if epoch == epochs:
+            seconds = time.monotonic() - begun
+            listener.remark(
+                f"one training takes {seconds:.0f} s without its teacher, the {trainings - 1} others some "
+                f"{(trainings - 1) * seconds / 60:.0f} minutes"
+            )
+
+    return report

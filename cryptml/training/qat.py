@@ -25,6 +25,7 @@ from cryptml.training.fit import balanced_cross_entropy, fit, seeded
 from cryptml.training.progress import EpochProgress, History, later
 from cryptml.training.settings import TrainingSettings
 from cryptml.training.teachers.distillation import distil_from
+from cryptml.training.teachers.linear_start import begin_linear
 from cryptml.training.teachers.network_teacher import TrainedTeacher, teacher_epochs, train_teacher
 
 NOISE_INPUTS = 32
@@ -90,6 +91,8 @@ def train_network(
         total += teacher_epochs(settings)
         teacher = train_teacher(train, validation, settings, later(progress, done=0, total=total))
     module = _build(architecture, len(classes), settings.seed)
+    if settings.start == "linear":
+        begin_linear(module, train)
     progress = later(progress, done=total - settings.epochs, total=total)
     weights = train.class_weights()
     teacher = teacher if settings.distil else None

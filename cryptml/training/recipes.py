@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cryptml.networks.architectures.registry import Architecture
-from cryptml.networks.front_ends import Deep, FrontEnd, Scattering, Standardisation, Views
+from cryptml.networks.front_ends import Deep, FrontEnd, Joined, Scattering, Standardisation, Views
 from cryptml.training.settings import TrainingSettings
 
 _BEHIND_FEATURES = TrainingSettings(
@@ -24,15 +24,38 @@ _BEHIND_PICTURES = replace(_BEHIND_FEATURES, epochs=500, learning_rate=5e-3, wei
 RECIPES = {
     "conv": _BEHIND_PICTURES,
     "deep": _BEHIND_FEATURES,
+    "line": TrainingSettings(
+        epochs=20,
+        batch=128,
+        learning_rate=1e-5,
+        weight_decay=0.0,
+        views=8,
+        keep="last",
+        distil=False,
+        teacher="kernel",
+        start="linear",
+    ),
     "reference": _BEHIND_PICTURES,
     "scatter": replace(_BEHIND_FEATURES, teacher="panel"),
 }
 """Settings by the architecture's name; others take those of `TrainingSettings`, without a teacher."""
 
-BEHIND = {Scattering.kind: "scatter", Deep.kind: "deep", Standardisation.kind: "reference", Views.kind: "reference"}
+BEHIND = {
+    Scattering.kind: "scatter",
+    Deep.kind: "deep",
+    Joined.kind: "deep",
+    Standardisation.kind: "reference",
+    Views.kind: "reference",
+}
 """Whose settings designs take, by what is before them."""
 
-RANGE_WEIGHT = {Scattering.kind: 10.0, Deep.kind: 10.0, Standardisation.kind: 1.0, Views.kind: 1.0}
+RANGE_WEIGHT = {
+    Scattering.kind: 10.0,
+    Deep.kind: 10.0,
+    Joined.kind: 10.0,
+    Standardisation.kind: 1.0,
+    Views.kind: 1.0,
+}
 """For designs, whose tables may have a range; negacyclic ones, which all of these networks have, do not look at it."""
 
 

@@ -17,6 +17,9 @@ from cryptml.training.settings import TrainingSettings
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 """Of networks, in files and addresses."""
 
+MOST_REPEATS = 100
+"""Of a cross-validation."""
+
 
 @dataclass(frozen=True)
 class TrainingRequest:
@@ -36,6 +39,9 @@ class TrainingRequest:
         lowered_bits: Bits that weights and activations begin wider, and lose.
         p_error: Probability that one programmable bootstrap fails in circuits whose answers are simulated; trains the same.
         folds: Of a cross-validation beside the training, per patient where known; 0 for none.
+        repeats: How often it is done, with the seed and those after it; each cuts other folds.
+        refit: Whether the network itself is trained on all pictures, so that the cross-validation is its only estimate; where
+            networks keep their last epoch and there are folds, if None.
         patients_from_name: See `cryptml.datasets.LoadOptions`.
         name: Of the network, as services and clients know it; see `named`.
         max_evaluate_ms: Most that one evaluation may take with all layers on the server, in milliseconds: the network is changed until
@@ -57,6 +63,8 @@ class TrainingRequest:
     lowered_bits: int | None = None
     p_error: float = DEFAULT_P_ERROR
     folds: int = 0
+    repeats: int = 1
+    refit: bool | None = None
     patients_from_name: str | None = None
     name: str | None = None
     max_evaluate_ms: float | None = None
@@ -106,6 +114,30 @@ class TrainingRequest:
             raise SettingError(f"`p_error` is {self.p_error:g}; it lies between 0 and 1")
         return settings
 
+    def refits(self, settings: TrainingSettings) -> bool:
+        """Return whether the network is trained on all pictures.
+
+        Args:
+            settings: Of the training.
+
+        Raises:
+            SettingError: If it shall be, and no estimate would be left, or its best epoch could not be told; or if ``repeats`` is
+                out of bounds.
+        """
+        if not 1 <= self.repeats <= MOST_REPEATS or (self.repeats > 1 and not self.folds):
+            raise SettingError(
+                f"`repeats` is {self.repeats} with {self.folds} `folds`; give 1 to {MOST_REPEATS}, and folds for more than 1"
+            )
+        if not self.refit:
+            return self.refit is None and settings.keep == "last" and self.folds > 0
+        if not self.folds:
+            raise SettingError("`refit` trains on every picture and leaves none to judge by; pass `folds` 5 too")
+        if settings.keep != "last":
+            raise SettingError(
+                "`refit` trains on every picture, and this network keeps the epoch that does best on others; leave `refit` out"
+            )
+        return True
+
     def augmented(self, settings: TrainingSettings, own: str) -> TrainingSettings:
         """Return settings with what variants may differ in; where they may not differ, with a single one.
 
@@ -140,6 +172,8 @@ class TrainingRequest:
         options += ["--similarity", f"{settings.similarity_weight:g}"] if settings.similarity_weight else []
         options += ["--lower-bits", str(settings.lowered_bits)] if settings.lowered_bits else []
         options += ["--folds", str(self.folds)] if self.folds else []
+        options += ["--repeats", str(self.repeats)] if self.repeats > 1 else []
+        options += ["--refit" if self.refits(settings) else "--no-refit"] if self.folds else []
         options += ["--p-error", repr(self.p_error)] if self.p_error != DEFAULT_P_ERROR else []
         options += ["--augment", str(settings.augmentation)]
         options += ["--positive", shlex.quote(self.positive)] if self.positive is not None else []

@@ -36,6 +36,8 @@ class TrainingSettings:
         distillation_weight: Share of the teacher's outputs in the loss, 0 (labels alone) to 1 (teacher alone).
         range_weight: Weight of how far rounded accumulators reach beyond the bulk of their values, 0 to 1000.
         similarity_weight: Weight of the teacher's features in the loss, 0 (not looked at) to 100.
+        start: ``random`` weights, or ``linear``: those of a logistic regression (`cryptml.training.teachers.linear_start`), for heads of
+            negacyclic activations.
         lowered_bits: Bits that weights and activations are wider by when the training begins, and lose one after the other in its first
             half (`cryptml.training.lowering`), 0 to 6.
 
@@ -59,6 +61,7 @@ class TrainingSettings:
     similarity_weight: float = 0.0
     range_weight: float = 0.0
     lowered_bits: int = 0
+    start: str = "random"
 
     def __post_init__(self) -> None:
         problems = [
@@ -96,6 +99,7 @@ _WHOLE = {
 _CHOICES: dict[str, tuple[str | None, ...]] = {
     "augmentation": (None, *AUGMENTATIONS),
     "keep": ("best", "last"),
+    "start": ("random", "linear"),
     "teacher": ("convolutional", "committee", "kernel", "panel"),
 }
 _REAL = {

@@ -112,7 +112,7 @@ def test_what_does_not_return_a_sequence_is_refused_when_built() -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("resnet", "network 'resnet' is unknown; use one of conv, deep, reference, scatter, tiny, a design"),
+        ("resnet", "network 'resnet' is unknown; use one of conv, deep, line, reference, scatter, tiny, a design"),
         ("", "network '' is unknown"),
         (
             "no_such_module_anywhere:build",

@@ -97,3 +97,57 @@ def test_regions_of_another_side_are_refused() -> None:
 def test_it_says_what_it_does() -> None:
     assert "synthetic scenes alone" in Deep(32).description
     assert Deep(32).description.startswith(Standardisation(32).description)
+
+
+def turned(regions: FloatArray) -> list[FloatArray]:
+    """Return all turns and mirror images of regions."""
+    quarters = [np.rot90(regions, times, axes=(1, 2)) for times in range(4)]
+    return [np.ascontiguousarray(each) for quarter in quarters for each in (quarter, quarter[:, :, ::-1])]
+
+
+@settings(max_examples=8, deadline=None)
+@given(side=SIDES, seed=st.integers(0, 1000))
+def test_averages_over_a_square_are_those_of_all_its_images(side: int, seed: int) -> None:
+    regions = np.random.default_rng(seed).random((3, side, side), np.float32)
+    found = Deep(side, "square").apply(regions)
+    plain = np.mean([Deep(side).apply(each) for each in turned(regions)], axis=0)
+    np.testing.assert_allclose(found, plain, atol=1e-5)
+    for each in turned(regions):
+        np.testing.assert_allclose(Deep(side, "square").apply(each), found, atol=1e-5)
+
+
+def test_averages_with_the_mirror_image_know_what_is_up() -> None:
+    regions = np.random.default_rng(0).random((70, 16, 16), np.float32)
+    front_end = Deep(16, "mirror")
+    found = front_end.apply(regions)
+    np.testing.assert_allclose(front_end.apply(np.ascontiguousarray(regions[:, :, ::-1])), found, atol=1e-5)
+    upside_down = front_end.apply(np.ascontiguousarray(regions[:, ::-1]))
+    assert np.abs(upside_down - found).max() > 0.1
+    assert front_end.apply(regions[:0]).shape == (0, 448)
+
+
+@pytest.mark.parametrize("symmetries", ["none", "square"])
+def test_one_cell_is_the_mean_of_all(symmetries: str) -> None:
+    regions = np.random.default_rng(0).random((5, 20, 20), np.float32)
+    found = Deep(20, symmetries, 1).apply(regions)
+    assert found.shape == (5, 112)
+    whole = Deep(20, symmetries).apply(regions).reshape(5, 112, CELLS**2).mean(axis=2)
+    np.testing.assert_allclose(found, whole, atol=1e-5)
+    with pytest.raises(NetworkError, match="cannot have 3 cells"):
+        Deep(20, symmetries, 3)
+
+
+@pytest.mark.parametrize("cells", [1, 2])
+@pytest.mark.parametrize("symmetries", ["none", "mirror", "square"])
+def test_symmetries_are_written_and_read(symmetries: str, cells: int) -> None:
+    front_end = Deep(20, symmetries, cells)
+    document = front_end.to_json()
+    assert ("symmetries" in document) == (symmetries != "none")
+    assert ("cells" in document) == (cells == 1)
+    assert restore_front_end(document) == front_end
+    assert ("mirror image" in front_end.description) == (symmetries != "none")
+
+
+def test_unknown_symmetries_are_refused() -> None:
+    with pytest.raises(NetworkError, match="cannot average over symmetries 'circle'; choose none, mirror, square"):
+        Deep(20, "circle")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from scipy.fft import dctn
 from cryptml.errors import NetworkError
 from cryptml.networks import FloatArray, Scattering, Standardisation
 from cryptml.networks.front_ends import FRONT_ENDS, restore_front_end
-from cryptml.networks.front_ends.scattering import FLOOR, LEVELS, wavelets
+from cryptml.networks.front_ends.scattering import FLOOR, LEVELS
+from cryptml.networks.front_ends.wavelets import wavelets
 
 SIDE = 32
 SCATTERING = Scattering(SIDE, octaves=3, directions=4)
@@ -194,7 +196,7 @@ def test_what_is_written_is_read(front_end: Standardisation | Scattering) -> Non
         (32, 3, 8, 1, -1),
     ],
 )
-def test_what_cannot_be_computed_is_refused(arguments: tuple[int, ...]) -> None:
+def test_what_cannot_be_computed_is_refused(arguments: tuple[Any, ...]) -> None:
     with pytest.raises(NetworkError, match=r"lies? in"):
         Scattering(*arguments)
 

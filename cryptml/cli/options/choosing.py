@@ -42,6 +42,15 @@ class ConstraintOptions:
     queries: Annotated[int, typer.Option(min=1, help="What a client may ask before it has learned a layer.")] = (
         1_000_000
     )
+    allow_recovery: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="QUERIES",
+            help="Accept that clients who ask so often or oftener learn a layer, as of a network of one table. Default: not below "
+            "--queries.",
+        ),
+    ] = None
     max_round_trips: Annotated[int | None, typer.Option(help="Encrypted exchanges of one answer, at most.")] = None
 
     def constraints(self) -> Constraints:
@@ -57,6 +66,7 @@ class ConstraintOptions:
             keep_secret=None if self.keep_secret is None else _names(self.keep_secret),
             expose=_names(self.expose or ""),
             queries=self.queries,
+            allow_recovery=self.allow_recovery,
         )
 
 

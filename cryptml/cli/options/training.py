@@ -19,7 +19,7 @@ class TrainingOptions:
     network: Annotated[
         str,
         typer.Option(
-            help="conv, deep, reference, scatter, a design's .json file, or module:function for your own; tiny is the test network, "
+            help="conv, deep, line, reference, scatter, a design's .json file, or module:function for your own; tiny is the test network, "
             "worse than a logistic regression."
         ),
     ] = "reference"
@@ -95,3 +95,14 @@ class TrainingOptions:
     folds: Annotated[
         int, typer.Option(min=0, help="Also cross-validate, per patient where known, teacher beside network.")
     ] = 0
+    repeats: Annotated[
+        int, typer.Option(min=1, max=100, help="Cross-validate so often, with the seed and those after it.")
+    ] = 1
+    refit: Annotated[
+        bool | None,
+        typer.Option(
+            "--refit/--no-refit",
+            help="Train the network itself on all pictures, the cross-validation being its estimate; the default with --folds for "
+            "networks that keep their last epoch.",
+        ),
+    ] = None

@@ -54,3 +54,4 @@ def explain(choice: Choice) -> None:
             say(f"  {name}: {words}")
         if "keep-secret" in choice.excess:
             say("name the layers that clients may learn with --expose, or all of them with --expose all")
+            say("or accept what takes QUERIES queries or more with --allow-recovery QUERIES")

@@ -1,5 +1,7 @@
 """Four layers behind a deep front end: convolutions that learned from synthetic scenes, public, and a narrow head that is secret.
 
+Features are averaged over the eight turns and mirror images of a region: a lesion of a mammogram has no up and no left.
+
 The head is that of `cryptml.networks.architectures.scatter`, for other features.
 """
 
@@ -11,7 +13,7 @@ from cryptml.networks.architectures.head import negacyclic_head
 from cryptml.networks.front_ends import Deep
 
 SIDE = 32
-FRONT_END = Deep(SIDE)
+FRONT_END = Deep(SIDE, "square")
 HIDDEN = 18
 
 

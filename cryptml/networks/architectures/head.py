@@ -1,14 +1,16 @@
-"""A narrow head behind features that are public: one hidden layer of negacyclic activations, added up for each class."""
+"""Narrow heads behind features that are public: a layer of negacyclic activations, added up for each class."""
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 
+import torch
 from torch import nn
 
 from cryptml.networks.modules.blocks import input_grid, linear, signed_activation, votes
 from cryptml.networks.modules.dropout import CentredDropout
-from cryptml.networks.modules.negacyclic import NegacyclicActivation
+from cryptml.networks.modules.negacyclic import HALF_PERIOD, NegacyclicActivation
 
 DROPPED = 0.3
 """Share of the features, in training."""
@@ -30,5 +32,37 @@ def negacyclic_head(features: int, hidden: int, classes: int) -> nn.Sequential:
             wave1=NegacyclicActivation(hidden, bits=3),
             act1=signed_activation(bits=3),
             votes=votes(hidden, classes),
+        )
+    )
+
+
+REACH = 3.5
+"""Deviations of a weighted sum on either side of its mean over which a `linear_head`'s table falls: beyond, it would rise again."""
+
+SUM_BITS = 5
+"""Of a linear head's tables, taken and given: one of them alone decides the order of all pictures."""
+
+
+def linear_head(features: int, classes: int) -> nn.Sequential:
+    """Return the untrained layers behind (batch, features) float32: a weighted sum for every class, each read by one table.
+
+    Of two classes one sum is enough. Tables are negacyclic and begin as straight lines.
+
+    Args:
+        features: What the front end gives.
+        classes: Names of the outputs.
+    """
+    sums = 1 if classes == 2 else classes
+    table = NegacyclicActivation(sums, bits=SUM_BITS)
+    with torch.no_grad():
+        table.narrowing.fill_(math.log(HALF_PERIOD / (2 * REACH)))
+        table.phase.fill_(0.5)
+    return nn.Sequential(
+        OrderedDict(
+            grid=input_grid(bits=7),
+            linear1=linear(features, sums, bits=6, bias=False, scales=sums),
+            wave1=table,
+            act1=signed_activation(bits=SUM_BITS),
+            votes=votes(sums, classes),
         )
     )

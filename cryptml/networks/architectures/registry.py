@@ -15,7 +15,7 @@ from pathlib import Path
 from torch import nn
 
 from cryptml.errors import NetworkError, said_by
-from cryptml.networks.architectures import conv, deep, reference, scatter, tiny
+from cryptml.networks.architectures import conv, deep, line, reference, scatter, tiny
 from cryptml.networks.architectures.adjustments import Adjustment, adjusted
 from cryptml.networks.architectures.design import Design
 from cryptml.networks.front_ends import FRONT_ENDS, FrontEnd, Standardisation
@@ -82,6 +82,7 @@ class Architecture:
 ARCHITECTURES = {
     "conv": Architecture("conv", Standardisation(conv.SIDE), conv.build),
     "deep": Architecture("deep", deep.FRONT_END, deep.build),
+    "line": Architecture("line", line.FRONT_END, line.build),
     "reference": Architecture("reference", Standardisation(reference.SIDE), reference.build),
     "scatter": Architecture("scatter", scatter.FRONT_END, scatter.build),
     "tiny": Architecture("tiny", Standardisation(tiny.SIDE), tiny.build),

@@ -33,6 +33,10 @@ WIDTHS = (16, 32, 64)
 CELLS = 2
 """Maps are averaged over so many parts each way; neighbouring parts share a row where the side is odd."""
 
+SYMMETRIES = {"none": 1, "mirror": 2, "square": 8}
+"""What features are averaged over, and how many pictures that takes: the region alone; itself and its mirror image, left for right; the
+eight turns and mirror images of a square."""
+
 LEAST_SIDE, MOST_SIDE = 16, 256
 
 _BATCH = 64
@@ -46,21 +50,35 @@ class Deep:
     (`cryptml.training.teachers.scenes`), before any network was trained. A client runs its own copy, so nothing of a
     provider's data can hide in them.
 
+    Averaged over symmetries, features say the same of a region and of its mirror images. Cells still differ, because a filter has a
+    direction: near the edge, as seen from the middle, or along it. Whether a lesion is round or has rays is in that, where it
+    lies is not.
+
     Attributes:
         side: Rows and columns of the region that it takes, in pixels.
+        symmetries: One of `SYMMETRIES`.
+        cells: `CELLS`, or 1 for the mean of all cells, which makes features four times fewer.
     """
 
     side: int
+    symmetries: str = "none"
+    cells: int = CELLS
     kind: ClassVar[str] = "deep"
 
     def __post_init__(self) -> None:
+        if self.symmetries not in SYMMETRIES:
+            raise NetworkError(
+                f"a deep front end cannot average over symmetries {self.symmetries!r}; choose {', '.join(SYMMETRIES)}"
+            )
+        if self.cells not in (1, CELLS):
+            raise NetworkError(f"a deep front end cannot have {self.cells} cells each way; choose 1 or {CELLS}")
         if not LEAST_SIDE <= self.side <= MOST_SIDE:
             raise NetworkError(f"a deep front end with side {self.side}; side lies in [{LEAST_SIDE}, {MOST_SIDE}]")
 
     @property
     def shape(self) -> tuple[int]:
         """Shape of what it gives, (features,): of the first convolution, the second, the third, each by map and cell."""
-        return (sum(WIDTHS) * CELLS**2,)
+        return (sum(WIDTHS) * self.cells**2,)
 
     @property
     def description(self) -> str:
@@ -68,19 +86,28 @@ class Deep:
         return (
             f"standardised by its own mean and deviation, then {self.shape[0]} averages of the maps of {len(WIDTHS)} convolutions "
             "that learned from synthetic scenes alone, the same for all networks and clients (`cryptml pretrain` makes them again)"
+            f"{_SYMMETRIES_SAID[self.symmetries]}"
         )
 
     def apply(self, regions: FloatArray) -> FloatArray:
         """Return (batch, features) float32 for (batch, side, side) regions in [0, 1]; computed on the client."""
         standard = Standardisation(self.side).apply(regions)
-        parts = [
-            features(standard[start : start + _BATCH], shipped_weights()) for start in range(0, len(regions), _BATCH)
-        ]
-        return np.concatenate(parts) if parts else np.empty((0, *self.shape), np.float32)
+        images = SYMMETRIES[self.symmetries]
+        found = np.empty((len(regions), *self.shape), np.float32)
+        batch = _BATCH // images
+        for start in range(0, len(regions), batch):
+            shown = _images(standard[start : start + batch], images)
+            each = features(shown.reshape(-1, 1, self.side, self.side), shipped_weights())
+            averages = each.reshape(images, -1, sum(WIDTHS), CELLS**2).mean(axis=0)
+            kept = averages if self.cells == CELLS else averages.mean(axis=2)
+            found[start : start + batch] = kept.reshape(-1, *self.shape)
+        return found
 
     def to_json(self) -> dict[str, Any]:
-        """Return the front end as JSON values; the weights by their digest."""
-        return {"kind": self.kind, "side": self.side, "weights": weights_digest()}
+        """Return the front end as JSON values; the weights by their digest; symmetries and cells where they are not as at first."""
+        averaged: dict[str, Any] = {} if self.symmetries == "none" else {"symmetries": self.symmetries}
+        averaged |= {} if self.cells == CELLS else {"cells": self.cells}
+        return {"kind": self.kind, "side": self.side, "weights": weights_digest(), **averaged}
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Deep:
@@ -94,7 +121,23 @@ class Deep:
                 f"the network's deep front end has the weights {data['weights'][:12]}..., this package has {weights_digest()[:12]}...; "
                 "use the version of CRYPTML that the network was trained with"
             )
-        return Deep(data["side"])
+        return Deep(data["side"], data.get("symmetries", "none"), data.get("cells", CELLS))
+
+
+_SYMMETRIES_SAID = {
+    "none": "",
+    "mirror": ", averaged over the region and its mirror image",
+    "square": ", averaged over the region's eight turns and mirror images",
+}
+
+
+def _images(pictures: FloatArray, count: int) -> FloatArray:
+    """Return (count, batch, 1, side, side): the first 1, 2 or 8 of the turns and mirror images of a square."""
+    mirrored = [pictures, pictures[..., ::-1]]
+    if count > len(mirrored):
+        mirrored += [each[..., ::-1, :] for each in mirrored]
+        mirrored += [each.swapaxes(-1, -2) for each in mirrored]
+    return np.stack(mirrored[:count])
 
 
 Weights = Mapping[str, FloatArray]

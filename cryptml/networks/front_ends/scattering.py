@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,22 +13,10 @@ from numpy.typing import NDArray
 from cryptml.errors import NetworkError
 from cryptml.networks.boundary import FloatArray
 from cryptml.networks.front_ends.standardisation import Standardisation
-
-ENVELOPE = 0.8
-"""Deviation of a wavelet's envelope at the first octave, in pixels."""
-
-ROUND_AT = 4
-"""With so many directions a wavelet's envelope is round; with more it is longer across the wave."""
-
-FREQUENCY = 3 * math.pi / 4
-"""Centre frequency of a wavelet at the first octave, in radians a pixel."""
+from cryptml.networks.front_ends.wavelets import ENVELOPE, ROUND_AT, modulus_averages
 
 MOST_MAP_PIXELS = 1 << 26
 """Of all maps of one region, margins included: a bundle from elsewhere can ask a client for a few seconds a region, not for minutes."""
-
-ALIASES = (-1, 0, 1)
-"""Periods of the spectrum over which a wavelet is summed, each way; with `ROUND_AT` directions or more, those further off add less than
-1e-6 of its peak."""
 
 REACH = 2.5
 """Deviations of the longest envelope that are added at each edge."""
@@ -42,7 +28,6 @@ LEVELS = (0.06, 0.006)
 """The averages of first and second order that become 0: near the geometric means for mammograms, ultrasound and the synthetic phantoms
 (0.05 to 0.08 and 0.0045 to 0.0065), so that a signed grid is used evenly."""
 
-Filters = NDArray[np.float32]
 Maps = NDArray[Any]
 
 
@@ -66,6 +51,9 @@ class Scattering:
         directions: Of the wavelets, evenly over half a turn.
         cells: The region is averaged over cells x cells parts.
         harmonics: Highest Fourier order along the directions, below half their number; None keeps the directions themselves.
+        turned: Whether averages are taken, on the logarithmic scale, over all directions that a turn or a mirror image exchanges: the
+            first order then keeps its octave alone, the second the angle between its directions, 0 to half a turn. With one cell
+            and without harmonics.
     """
 
     side: int
@@ -73,6 +61,7 @@ class Scattering:
     directions: int = 8
     cells: int = 1
     harmonics: int | None = None
+    turned: bool = False
     kind: ClassVar[str] = "scattering"
 
     def __post_init__(self) -> None:
@@ -92,6 +81,10 @@ class Scattering:
             raise NetworkError(
                 f"scattering with {self.harmonics} harmonics of {self.directions} directions; harmonics lie in "
                 f"[0, {(self.directions - 1) // 2}]"
+            )
+        if self.turned and (self.cells, self.harmonics) != (1, None):
+            raise NetworkError(
+                f"scattering that is averaged over turns has one cell and no harmonics, not {self.cells} and {self.harmonics}"
             )
         pixels = self.maps * self._size**2
         if pixels > MOST_MAP_PIXELS:
@@ -121,6 +114,8 @@ class Scattering:
     @property
     def shape(self) -> tuple[int]:
         """Shape of what it gives, (features,): first order, then second, each by octave, direction and cell (or their components)."""
+        if self.turned:
+            return (self.octaves + math.comb(self.octaves, 2) * (self.directions // 2 + 1),)
         kept = self.directions if self.harmonics is None else 2 * self.harmonics + 1
         return (_count_maps(self.octaves, kept) * self.cells**2,)
 
@@ -130,21 +125,41 @@ class Scattering:
         return (
             f"standardised by its own mean and deviation, then {self.shape[0]} averages of wavelet moduli on a logarithmic scale "
             f"(scattering: {self.octaves} octaves, {self.directions} directions, {self.cells} x {self.cells} cells"
-            f"{'' if self.harmonics is None else f', harmonics to order {self.harmonics}'}), none of it learned"
+            f"{'' if self.harmonics is None else f', harmonics to order {self.harmonics}'}"
+            f"{', averaged over turns and mirror images' if self.turned else ''}), none of it learned"
         )
 
     def apply(self, regions: FloatArray) -> FloatArray:
         """Return (batch, features) float32 for (batch, side, side) regions in [0, 1]; computed on the client."""
         standard = Standardisation(self.side).apply(regions)[:, 0]
-        filters = wavelets(self._size, self.octaves, self.directions)
-        rows = np.stack([np.concatenate(list(self._orders(region, filters))) for region in standard]).astype(np.float64)
+        averages = modulus_averages(self.side, self.margin, self._size, self.octaves, self.directions, self.cells)
+        rows = np.empty((len(standard), self.maps * self.cells**2), np.float64)
         first = self.octaves * self.directions * self.cells**2
+        for row, region in zip(rows, standard, strict=True):
+            one, two = averages.of(region)
+            row[:first], row[first:] = one.ravel(), two
         orders = [
             np.log((part + FLOOR) / level) for part, level in zip(np.split(rows, [first], axis=1), LEVELS, strict=True)
         ]
         if self.harmonics is not None:
             orders = [self._components(part, axes) for axes, part in enumerate(orders, start=1)]
+        if self.turned:
+            orders = [self._turn(*orders)]
         return np.concatenate(orders, axis=1).astype(np.float32)
+
+    def _turn(self, first: Maps, second: Maps) -> Maps:
+        """Return the averages over turns and mirror images of (batch, maps) of both orders, by octave, octave and angle."""
+        count, directions = len(first), np.arange(self.directions)
+        found = [first.reshape(count, self.octaves, self.directions).mean(axis=2)]
+        for later in range(self.octaves - 1, 0, -1):  # octaves behind that of the first wavelet
+            block, second = np.split(second, [self.directions**2 * later], axis=1)
+            pairs = block.reshape(count, self.directions, later, self.directions)
+            for angle in range(self.directions // 2 + 1):
+                both = [pairs[:, directions, :, (directions + sign * angle) % self.directions] for sign in (1, -1)]
+                found.append(
+                    np.concatenate(both).mean(axis=0)
+                )  # directions come first: slices lie between their indices
+        return np.concatenate(found, axis=1)
 
     def _components(self, values: Maps, axes: int) -> Maps:
         """Return the components, flat, of (batch, ...) values of an order with that many axes of directions."""
@@ -155,34 +170,12 @@ class Scattering:
         for axis, (basis, orders) in enumerate([directions] * axes + [cells] * 2, start=2):
             parts = np.moveaxis(np.tensordot(parts, basis, axes=([axis], [1])), -1, axis)
             weights = weights[..., None] + orders
-        return (parts * weights).reshape(len(values), -1)
-
-    def _orders(self, region: Maps, filters: Filters) -> Iterator[Maps]:
-        """Yield averages, flat: those of the first order, then of the second, by octave, direction, octave, direction."""
-        from scipy.fft import fft2, ifft2
-
-        spectrum = fft2(np.pad(region, (self.margin, self._size - self.side - self.margin), mode="reflect"))
-        first = [np.abs(ifft2(spectrum * bank)) for bank in filters]  # each (directions, size, size)
-        yield from (self._means(maps) for maps in first)
-        for octave, maps in enumerate(first[:-1]):
-            for spectrum in fft2(maps):
-                yield from (self._means(np.abs(ifft2(spectrum * bank))) for bank in filters[octave + 1 :])
-
-    def _means(self, maps: Maps) -> Maps:
-        """Return the mean of every map over each cell of the region, flat."""
-        inside = slice(self.margin, self.margin + self.side)
-        inner = maps[..., inside, inside]
-        ends = np.rint(np.linspace(0, self.side, self.cells + 1)).astype(int)
-        cells = [
-            inner[..., top:bottom, left:right].mean(axis=(-2, -1))
-            for top, bottom in itertools.pairwise(ends)
-            for left, right in itertools.pairwise(ends)
-        ]
-        return np.stack(cells, axis=-1).ravel()
+        return (parts * weights).reshape(len(values), math.prod(parts.shape[1:]))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the front end as JSON values."""
+        """Return the front end as JSON values; ``turned`` only where it is."""
         return {
+            **({"turned": True} if self.turned else {}),
             "kind": self.kind,
             "side": self.side,
             "octaves": self.octaves,
@@ -194,7 +187,14 @@ class Scattering:
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Scattering:
         """Read what `to_json` wrote; the caller has checked it against the schema."""
-        return Scattering(data["side"], data["octaves"], data["directions"], data["cells"], data["harmonics"])
+        return Scattering(
+            data["side"],
+            data["octaves"],
+            data["directions"],
+            data["cells"],
+            data["harmonics"],
+            data.get("turned", False),
+        )
 
 
 def _count_maps(octaves: int, directions: int) -> int:
@@ -217,34 +217,3 @@ def _cosines(length: int) -> tuple[Maps, Maps]:
 
     basis = dct(np.eye(length), axis=0, norm="ortho") / math.sqrt(length)
     return basis, np.arange(length, dtype=np.float64)
-
-
-@lru_cache(maxsize=2)
-def wavelets(size: int, octaves: int, directions: int) -> Filters:
-    """Return Morlet wavelets as (octaves, directions, size, size) float32, in the frequency domain, where they are real.
-
-    A wave under a Gaussian envelope, less as much of the envelope as makes its mean zero: in frequency a Gaussian around the wave's,
-    less a share of the one around 0. The envelope is longer across the wave than along it, `ROUND_AT` / directions being the ratio, so
-    that few directions cover the circle; constants as in Bruna and Mallat 2013. A wavelet's largest value is about 1.
-    """
-    frequencies = 2 * math.pi * np.fft.fftfreq(size)
-    rows, columns = np.meshgrid(frequencies, frequencies, indexing="ij")
-    found = np.empty((octaves, directions, size, size), np.float32)
-    for octave in range(octaves):
-        for direction in range(directions):
-            found[octave, direction] = _morlet(rows, columns, octave, math.pi * direction / directions, directions)
-    found.flags.writeable = False
-    return found
-
-
-def _morlet(rows: Maps, columns: Maps, octave: int, angle: float, directions: int) -> Maps:
-    """Return one wavelet at the frequencies (rows, columns), in radians a pixel."""
-    deviation, frequency = ENVELOPE * 2**octave, FREQUENCY / 2**octave
-    wave, smooth = np.zeros_like(rows), np.zeros_like(rows)
-    for row, column in itertools.product(ALIASES, repeat=2):
-        vertical, horizontal = rows + 2 * math.pi * row, columns + 2 * math.pi * column
-        along = horizontal * math.cos(angle) + vertical * math.sin(angle)
-        across = (vertical * math.cos(angle) - horizontal * math.sin(angle)) * directions / ROUND_AT
-        wave += np.exp(-(deviation**2) / 2 * ((along - frequency) ** 2 + across**2))
-        smooth += np.exp(-(deviation**2) / 2 * (along**2 + across**2))
-    return wave - smooth * (wave[0, 0] / smooth[0, 0])

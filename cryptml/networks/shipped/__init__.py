@@ -5,6 +5,7 @@ from collections.abc import Mapping
 DEFAULT_SPLITS: Mapping[str, str] = {
     "conv": "SSSSS",
     "deep": "SSS",
+    "line": "SSS",
     "reference": "CCSSS",
     "scatter": "SSS",
     "tiny": "CCSSS",

@@ -33,6 +33,8 @@ class Constraints:
             for those in `expose`.
         expose: Layers that a client may learn, where `keep_secret` is None; `ANY` for whichever.
         queries: What a client may ask before it has learned a layer.
+        allow_recovery: Layers count as secret that only so many queries or more recover, though fewer than `queries`; what a
+            split then exposes is still said. None allows no such recovery.
     """
 
     max_latency_ms: float | None = None
@@ -43,6 +45,12 @@ class Constraints:
     keep_secret: tuple[str, ...] | None = None
     expose: tuple[str, ...] = ()
     queries: int = 1_000_000
+    allow_recovery: int | None = None
+
+    @property
+    def withstood(self) -> int:
+        """Queries after which a layer must still be secret."""
+        return self.queries if self.allow_recovery is None else min(self.queries, self.allow_recovery - 1)
 
     def secret(self, layers: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
         """Return the names of the layers that must stay secret.
@@ -151,6 +159,9 @@ def choose(document: Mapping[str, Any], entries: Sequence[Entry], constraints: C
     facts = {Segment(each["start"], each["stop"]): SegmentExposure(**each["exposure"]) for each in document["segments"]}
 
     def known(letters: str) -> Mapping[str, str]:
+        return insecure_layers(names, Split(letters), facts, constraints.withstood)
+
+    def learned_within(letters: str) -> Mapping[str, str]:
         return insecure_layers(names, Split(letters), facts, constraints.queries)
 
     excesses = [_excesses(entry, bounds, secret, known) for entry in entries]
@@ -160,7 +171,7 @@ def choose(document: Mapping[str, Any], entries: Sequence[Entry], constraints: C
     if fitting:
         best = min(fitting, key=_preference)
         learned = {layer["name"] for layer in layers if layer["parameters"]}
-        exposed = {name: how for name, how in known(best["split"]).items() if name in learned}
+        exposed = {name: how for name, how in learned_within(best["split"]).items() if name in learned}
         reasons = _reasons(best, fitting, len(entries))
         return Choice(best, len(fitting), len(entries), excluded, reasons=reasons, exposed=exposed)
     index = min(range(len(entries)), key=lambda each: (max(ratio for ratio, _ in excesses[each].values()), each))

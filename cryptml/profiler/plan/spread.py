@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 LARGE = 0.25
-"""In the four recorded profiles, of a machine that did nothing else, the spread is 0.03 to 0.10; work on the other core doubles times."""
+"""In the recorded profiles, of a machine that did nothing else, the spread is 0.03 to 0.10; work on the other core doubles times."""
 
 SHORTEST_MS = 20.0
 """Shorter evaluations differ by more on an idle machine too, by what the system does in a few milliseconds."""

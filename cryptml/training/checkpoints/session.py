@@ -72,6 +72,8 @@ def head_of(
         "front end": json.dumps(architecture.front_end.to_json()),
         **settings.to_json(),
         "folds": request.folds,
+        "repeats": request.repeats,
+        "refit": request.refits(settings),
         "p_error": request.p_error,
         "adjustments": [each.to_json() for each in architecture.adjustments],
         "positive": data.positive_class,

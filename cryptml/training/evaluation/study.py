@@ -179,7 +179,7 @@ def judge_network(request: JudgementRequest, *, listener: Listener | None = None
 
 
 def division_warning(folder: Path, data: Dataset) -> str | None:
-    """Say that a network may have learned from what it is to be judged on: it was trained on these pictures in other subsets.
+    """Say that a network has or may have learned from what it is to be judged on: these pictures, all or in other subsets.
 
     Args:
         folder: Of the trained network.
@@ -196,7 +196,14 @@ def division_warning(folder: Path, data: Dataset) -> str | None:
         return None
     record = read_json(read_bounded(file, MAX_JSON_BYTES, SettingError), FIGURES_FILE, SettingError)
     known = record.get("data") if isinstance(record, dict) else None
-    if not isinstance(known, dict) or known.get("pictures") != data.digest or known.get("subsets") == data.division:
+    if not isinstance(known, dict) or known.get("pictures") != data.digest:
+        return None
+    if known.get("refit") is True:
+        return (
+            "the network was trained on all of these pictures, so that its figures on them flatter it; its model card has the "
+            "cross-validated estimate"
+        )
+    if known.get("subsets") == data.division:
         return None
     return (
         "the network was trained on these pictures in other subsets, and may have learned from those that it is judged on; "
