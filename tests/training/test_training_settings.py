@@ -29,6 +29,7 @@ def test_every_problem_is_named_at_once() -> None:
             weight_decay=2,
             patience=-1,
             keep="some",
+            start="some",
             augmentation="turned",
             teacher="none",
             seed=-5,
