@@ -2,7 +2,7 @@
 
 from cryptml.networks.boundary import Boundary, FloatArray
 from cryptml.networks.extent import Extent, IntArray
-from cryptml.networks.front_ends import Deep, FrontEnd, Scattering, Standardisation, Views
+from cryptml.networks.front_ends import Deep, FrontEnd, Row, Scattering, Standardisation, Views
 from cryptml.networks.network import Network, probabilities
 from cryptml.networks.storage import load_network, resolve_network, save_network, shipped_networks
 
@@ -14,6 +14,7 @@ __all__ = [
     "FrontEnd",
     "IntArray",
     "Network",
+    "Row",
     "Scattering",
     "Standardisation",
     "Views",

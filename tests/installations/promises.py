@@ -12,6 +12,7 @@ PACKAGES = {"client": ("cryptml", "cryptml_client"), "server": ("cryptml", "cryp
 """Whose every module can be imported in each, but for those of `TRAINING`."""
 
 TRAINING = (
+    "cryptml.estimator",
     "cryptml.fhe.backends.concrete_ml",
     "cryptml.networks.architectures",
     "cryptml.networks.checkpoint",

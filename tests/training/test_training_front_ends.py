@@ -55,7 +55,9 @@ def test_it_learns_and_agrees_with_its_program(scattered: TrainedNetwork, phanto
     assert scattered.disagreement == 0
     assert scattered.network.front_end == FRONT_END
     assert scattered.network.boundaries[0].shape == FRONT_END.shape
-    assert evaluate(scattered.network, phantoms_16.subset("test")).auc > 0.75  # of 64 pictures, and a few weights decide much
+    assert (
+        evaluate(scattered.network, phantoms_16.subset("test")).auc > 0.75
+    )  # of 64 pictures, and a few weights decide much
 
 
 def test_every_form_of_it_gives_the_same_logits(

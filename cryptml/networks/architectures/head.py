@@ -16,18 +16,19 @@ DROPPED = 0.3
 """Share of the features, in training."""
 
 
-def negacyclic_head(features: int, hidden: int, classes: int) -> nn.Sequential:
+def negacyclic_head(features: int, hidden: int, classes: int, dropped: float = DROPPED) -> nn.Sequential:
     """Return the untrained layers behind (batch, features) float32.
 
     Args:
         features: What the front end gives.
         hidden: Neurons, each one bootstrap of 3 bits.
         classes: Names of the outputs; every neuron votes for one.
+        dropped: Share of the features that is dropped in training, from 0 to below 1.
     """
     return nn.Sequential(
         OrderedDict(
             grid=input_grid(bits=6),
-            drop=CentredDropout(features, DROPPED),
+            drop=CentredDropout(features, dropped),
             linear1=linear(features, hidden, bits=5, bias=False, scales=hidden),
             wave1=NegacyclicActivation(hidden, bits=3),
             act1=signed_activation(bits=3),

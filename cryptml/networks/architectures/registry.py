@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import inspect
 import re
@@ -138,6 +139,17 @@ def load_architecture(spec: str) -> Architecture:
             return _built(function, (classes,) if takes_classes else (), spec, classes)
 
     return Architecture(spec, front_end, build)
+
+
+def architecture_of(module: nn.Module, front_end: FrontEnd, spec: str = "own:module") -> Architecture:
+    """Return the architecture of a module that is there; every network of it begins with that module's weights.
+
+    Args:
+        module: Takes (batch, *front_end.shape), and gives a logit a class, or one for two classes.
+        front_end: What its input goes through on the client, in the clear.
+        spec: What messages call it, with a colon.
+    """
+    return Architecture(spec, front_end, lambda classes: _built(lambda: copy.deepcopy(module), (), spec, classes))
 
 
 def _built(function: Callable[..., object], arguments: tuple[int, ...], spec: str, classes: int) -> nn.Sequential:

@@ -4,8 +4,19 @@ from cryptml.networks.front_ends.base import FrontEnd
 from cryptml.networks.front_ends.deep import Deep
 from cryptml.networks.front_ends.joined import Joined
 from cryptml.networks.front_ends.registry import FRONT_ENDS, restore_front_end
+from cryptml.networks.front_ends.row import Row
 from cryptml.networks.front_ends.scattering import Scattering
 from cryptml.networks.front_ends.standardisation import Standardisation
 from cryptml.networks.front_ends.views import Views
 
-__all__ = ["FRONT_ENDS", "Deep", "FrontEnd", "Joined", "Scattering", "Standardisation", "Views", "restore_front_end"]
+__all__ = [
+    "FRONT_ENDS",
+    "Deep",
+    "FrontEnd",
+    "Joined",
+    "Row",
+    "Scattering",
+    "Standardisation",
+    "Views",
+    "restore_front_end",
+]

@@ -8,11 +8,12 @@ from typing import Any
 from cryptml.networks.front_ends.base import FrontEnd
 from cryptml.networks.front_ends.deep import Deep
 from cryptml.networks.front_ends.joined import Joined
+from cryptml.networks.front_ends.row import Row
 from cryptml.networks.front_ends.scattering import Scattering
 from cryptml.networks.front_ends.standardisation import Standardisation
 from cryptml.networks.front_ends.views import Views
 
-FRONT_ENDS = (Standardisation, Scattering, Deep, Joined, Views)
+FRONT_ENDS = (Standardisation, Scattering, Deep, Joined, Views, Row)
 """All that a client can run."""
 
 
