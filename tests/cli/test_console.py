@@ -75,6 +75,9 @@ def test_no_default_is_a_row_of_digits(verb: str) -> None:
     assert "2^-40" in help_text
 
 
+SHELL = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+"""As a terminal begins one; pytest-xdist sets a width."""
+
 PROGRAM = """
 from cryptml.cli.console import bar, note, say
 with bar("asking", 3) as (progress, task):
@@ -87,7 +90,7 @@ note("all is said now, and that in whole words, however narrow the terminal may 
 
 @pytest.mark.parametrize("columns", [40, 60])
 def test_on_a_terminal_words_stay_whole_and_a_bar_leaves_nothing(columns: int, tmp_path: Path) -> None:
-    running = Running(f"{sys.executable} -c '{PROGRAM}'", Form(columns), tmp_path, dict(os.environ))
+    running = Running(f"{sys.executable} -c '{PROGRAM}'", Form(columns), tmp_path, SHELL)
     assert running.finish() == 0
     lines = running.text.splitlines()
     assert all(len(line) <= columns for line in lines)
@@ -98,7 +101,7 @@ def test_on_a_terminal_words_stay_whole_and_a_bar_leaves_nothing(columns: int, t
 
 
 def test_in_a_pipe_a_line_stays_one_line(tmp_path: Path) -> None:
-    running = Running(f"{sys.executable} -c '{PROGRAM}'", Form(80, terminal=False), tmp_path, dict(os.environ))
+    running = Running(f"{sys.executable} -c '{PROGRAM}'", Form(80, terminal=False), tmp_path, SHELL)
     assert running.finish() == 0
     assert running.text.splitlines()[0] == "answer 0: a line of words that is longer than a narrow terminal is wide"
 

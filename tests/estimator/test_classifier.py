@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import brevitas.nn as qnn
 import numpy as np
@@ -21,12 +22,13 @@ from cryptml.estimator import EncryptedClassifier
 from cryptml.networks import Row, load_network
 from cryptml.networks.front_ends import restore_front_end
 
-Table = tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]
+Table = tuple[npt.NDArray[Any], npt.NDArray[np.int64]]
 
 
 @pytest.fixture(scope="module")
 def cancer() -> Table:
-    return load_breast_cancer(return_X_y=True)  # type: ignore[no-any-return]
+    rows, labels = load_breast_cancer(return_X_y=True)
+    return rows, labels
 
 
 @pytest.fixture(scope="module")
