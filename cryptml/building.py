@@ -12,7 +12,7 @@ from cryptml.bundle.client import ClientBundle
 from cryptml.bundle.server import ServerBundle
 from cryptml.errors import ReportError, SettingError
 from cryptml.exposure.facts import WEIGHTED_SUM, segment_exposure
-from cryptml.exposure.statement import exposed_text, held_by_client
+from cryptml.exposure.statement import exposed_by, exposed_text
 from cryptml.fhe.backends.registry import load_backend
 from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS, CompilerSettings, Rounding
 from cryptml.files import require_writable
@@ -108,9 +108,9 @@ def build(request: BuildRequest, out: Path, *, force: bool = False, listener: Li
     settings, measured = _settings(request, report)
     split = Split(_letters(request, report, len(network), listener)).require_length(len(network))
     require_writable(out.absolute().parent, SettingError)
-    held = held_by_client(network, split)
-    if held:
-        listener.note(exposed_text(held))
+    exposed = exposed_by(network, split, request.constraints.queries)
+    if exposed:
+        listener.note(exposed_text(exposed))
     if request.split != AUTOMATIC:
         _require_allowed(network, split, request.constraints.allow_recovery, listener)
     if not split.server_segments:

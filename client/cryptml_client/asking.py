@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cryptml.errors import CryptmlError, ImageError, RangeError, ServiceError
+from cryptml.bundle import ClientBundle
+from cryptml.errors import CryptmlError, ImageError, RangeError, ServiceError, SettingError
 from cryptml.images import FrameChoice, Image, Region, central_region, crop, load_frames
 from cryptml.images.study import ViewChoice
 from cryptml.listening import Listener
@@ -16,6 +17,29 @@ from cryptml.networks.rounding.envelope import matches_clear
 from cryptml_client.client import Client
 from cryptml_client.jobs import JobBook
 from cryptml_client.prediction import Prediction
+
+
+def require_same_network(expected: Network, bundle: ClientBundle) -> None:
+    """Refuse to compare answers with another network than the one that a service offers, as far as a client can tell them apart.
+
+    Args:
+        expected: In the clear.
+        bundle: What the service offers.
+
+    Raises:
+        SettingError: If its classes, its front end or its number of layers differ; weights of layers on the server cannot be compared.
+    """
+    sides = [
+        ("classes", ", ".join(expected.classes), ", ".join(bundle.classes)),
+        ("front end", str(expected.front_end.to_json()), str(bundle.front_end.to_json())),
+        ("number of layers", str(len(expected)), str(len(bundle.split.letters))),
+    ]
+    differing = [f"{what} ({mine[:80]}; there {theirs[:80]})" for what, mine, theirs in sides if mine != theirs]
+    if differing:
+        raise SettingError(
+            f"network {expected.name} is not the one that the service offers as {bundle.model}: it differs in {', '.join(differing)}; "
+            "give `clear_check` the network that was deployed"
+        )
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from cryptml.errors import CryptmlError, SettingError
 from cryptml.files import write_bytes
-from cryptml.images import FrameChoice, Image, Region, load_image, tile_breast
+from cryptml.images import FrameChoice, Image, Region, load_image, tile_all, tile_breast
 from cryptml.images.study import ViewChoice
 from cryptml.listening import Listener, SilentListener
 from cryptml_client.client import Client
@@ -18,6 +18,9 @@ from cryptml_client.trust.spot_checking import SpotCheckFailed
 
 TILES_ACROSS = 8
 """Squares along the picture's shorter side, where no size is asked for and they are large enough for the network."""
+
+LEAST_SHARE = 1 / 3
+"""Of all squares: where fewer show a breast, the picture may be no mammogram, and that is said."""
 
 PRIVATE = 0o600
 """A heat map tells of a person: it is for its owner's eyes alone."""
@@ -36,6 +39,7 @@ class ScanRequest:
         step: Pixels between squares; half a square if None.
         positive: The class to show; the network's positive class if None.
         resume: Whether to go on with a scan that was interrupted.
+        everywhere: Whether to ask about all squares, instead of those that show a breast: for pictures that are no mammograms.
     """
 
     image: Path
@@ -46,6 +50,7 @@ class ScanRequest:
     step: int | None = None
     positive: str | None = None
     resume: bool = False
+    everywhere: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +65,7 @@ class ScanResult:
         shown: Index of the class whose probability the heat map shows.
         split: Who ran which layer, as letters.
         answers: Of every square that was asked about; one without probabilities has no answer.
+        squares: Of the whole grid, also those that were not asked about.
     """
 
     file: Path
@@ -69,6 +75,7 @@ class ScanResult:
     shown: int
     split: str
     answers: tuple[TileAnswer, ...]
+    squares: int
 
     @property
     def positive(self) -> str:
@@ -93,12 +100,13 @@ class ScanResult:
                 {"x": each.region.x, "y": each.region.y, "size": each.region.size, **each.to_json()}
                 for each in self.answers
             ],
+            "squares": self.squares,
             "heat_map": str(self.heat_map),
         }
 
 
 def scan_mammogram(client: Client, request: ScanRequest, *, listener: Listener | None = None) -> ScanResult:
-    """Ask about every square that shows the breast at least by half, and write the heat map.
+    """Ask about every square that shows the breast at least by half, or about all, and write the heat map.
 
     Args:
         client: Of the service; its keys are made or found once the squares are known.
@@ -119,10 +127,18 @@ def scan_mammogram(client: Client, request: ScanRequest, *, listener: Listener |
     bundle = client.bundle
     shown = class_shown(bundle.classes, request.positive, bundle.positive)
     journal = request.out.with_name(f"{request.out.name}.journal")
-    scanning = Scan(client, picture, _squares(picture, request, bundle.front_end.side), journal, resume=request.resume)
+    asked, squares = _squares(picture, request, bundle.front_end.side)
+    if len(asked) < LEAST_SHARE * squares:
+        listener.note(
+            f"{len(asked)} of {squares} squares are asked about, the others show less than half of the breast; `everywhere` asks about "
+            "all, for pictures that are no mammograms"
+        )
+    scanning = Scan(client, picture, asked, journal, resume=request.resume)
     client.prepare()
     answers = _ask(scanning, listener)
-    result = ScanResult(file, request.out, picture, tuple(bundle.classes), shown, bundle.split.letters, tuple(answers))
+    result = ScanResult(
+        file, request.out, picture, tuple(bundle.classes), shown, bundle.split.letters, tuple(answers), squares
+    )
     missing = len(answers) - len(result.answered)
     if missing:
         listener.note(
@@ -155,7 +171,8 @@ def class_shown(classes: Sequence[str], asked: str | None, own: str | None) -> i
     return classes.index(positive)
 
 
-def _squares(picture: Image, request: ScanRequest, side: int) -> list[Region]:
+def _squares(picture: Image, request: ScanRequest, side: int) -> tuple[list[Region], int]:
+    """Return the squares to ask about, and how many the whole grid has."""
     size = request.tile
     if size is None:
         shorter = min(picture.rows, picture.columns)
@@ -164,7 +181,9 @@ def _squares(picture: Image, request: ScanRequest, side: int) -> list[Region]:
                 f"the picture's shorter side has {shorter} pixels where the network takes squares of {side}; give a larger picture"
             )
         size = max(side, shorter // TILES_ACROSS)
-    return list(tile_breast(picture, size, request.step if request.step is not None else max(1, size // 2)))
+    step = request.step if request.step is not None else max(1, size // 2)
+    every = tile_all(picture, size, step)
+    return list(every if request.everywhere else tile_breast(picture, size, step)), len(every)
 
 
 def _ask(scanning: Scan, listener: Listener) -> list[TileAnswer]:

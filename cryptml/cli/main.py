@@ -78,7 +78,7 @@ VERBS = (
     Verb(
         "scan",
         f"{_CLINIC}.scan:scan",
-        "Ask about every square that shows the breast at least by half; squares of background are not asked about.",
+        "Ask about every square that shows the breast at least by half; with --everywhere about all, for pictures that are no mammograms.",
     ),
     Verb(
         "demo",

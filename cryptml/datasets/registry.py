@@ -123,7 +123,10 @@ def load_dataset(spec: str, side: int, options: LoadOptions = NO_OPTIONS) -> Dat
             dataset = entry.load(rest, side, options)
             break
     else:
-        raise DatasetError(f"there is no data set {name!r}; choose one of {', '.join(each.form for each in _ENTRIES)}")
+        meant = f"write folder:{spec} for that folder, or " if Path(spec).is_dir() else ""
+        raise DatasetError(
+            f"there is no data set {name!r}; {meant}choose one of {', '.join(each.form for each in _ENTRIES)}"
+        )
     present = [dataset.classes[label] for label in np.unique(dataset.labels)]
     if len(present) < 2:
         raise DatasetError(f"{dataset.name} has pictures of {present[0]!r} only; add some of another class")

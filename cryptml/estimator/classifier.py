@@ -196,7 +196,7 @@ class EncryptedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _choose_front_end(self, values: npt.NDArray[np.float64]) -> FrontEnd:
         if self.module is not None and self.network is not None:
-            raise SettingError("both `module` and `network` are given; give one of them")
+            raise SettingError("both module and network are given; give one of them")
         if self.network is not None:
             if self.network not in ARCHITECTURES:
                 raise SettingError(f"network {self.network!r} is unknown; use one of {', '.join(ARCHITECTURES)}")
@@ -210,7 +210,7 @@ class EncryptedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             return Row.of(values.shape[1])
         if self.module is None:
             raise SettingError(
-                f"X holds pictures; give a `module` for {values.shape[1]} x {values.shape[2]} pixels, or a `network` of that side"
+                f"X holds pictures; give a module for {values.shape[1]} x {values.shape[2]} pixels, or a network of that side"
             )
         return Standardisation(values.shape[1])
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from cryptml.exposure.facts import insecure_layers, segment_exposure
 from cryptml.networks.network import Network
-from cryptml.splits import Side, Split
+from cryptml.splits import Split
 
 
-def held_by_client(network: Network, split: Split) -> dict[str, str]:
-    """Return the layers with learned parameters that a split's client holds in the clear, each with that reason."""
-    return {
-        layer.name: "the client holds it in the clear"
-        for layer, side in zip(network.layers, split.sides, strict=True)
-        if side is Side.CLIENT and layer.parameters
-    }
+def exposed_by(network: Network, split: Split, queries: int) -> dict[str, str]:
+    """Return the layers with learned parameters that a split's client holds, or recovers, each with that reason.
+
+    Args:
+        network: To be deployed.
+        split: Who runs what.
+        queries: How many a client may make.
+    """
+    facts = {segment: segment_exposure(network, segment) for segment in split.server_segments}
+    found = insecure_layers([layer.name for layer in network.layers], split, facts, queries)
+    return {layer.name: found[layer.name] for layer in network.layers if layer.parameters and layer.name in found}
 
 
 def exposed_text(exposed: Mapping[str, str]) -> str:

@@ -5,7 +5,7 @@ process of their own (`cryptml.images.decoding.process`), which alone imports wh
 No message and no description repeats anything of a DICOM header but its size and encoding.
 """
 
-from cryptml.images.breast import breast_mask, tile_breast
+from cryptml.images.breast import breast_mask, tile_all, tile_breast
 from cryptml.images.description import Description
 from cryptml.images.frames import FrameChoice
 from cryptml.images.image import Image, image_from_array
@@ -30,5 +30,6 @@ __all__ = [
     "load_image",
     "picture_of",
     "reduce_area",
+    "tile_all",
     "tile_breast",
 ]

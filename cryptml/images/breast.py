@@ -81,14 +81,11 @@ def tile_breast(image: Image, size: int, step: int, least_share: float = 0.5) ->
             f"squares of {size} pixels every {step} pixels with {least_share:g} of the breast do not fit a picture of "
             f"{image.columns} columns x {image.rows} rows; the size lies in [1, {shorter}], the step in [1, size], the share in (0, 1]"
         )
+    top, left = _grid(image, size, step)
     mask = breast_mask(image)
     total = np.zeros((image.rows + 1, image.columns + 1), np.int32)
     np.cumsum(mask, axis=0, dtype=np.int32, out=total[1:, 1:])
     np.cumsum(total[1:, 1:], axis=1, out=total[1:, 1:])
-    top, left = (
-        np.unique(np.append(np.arange(0, length - size + 1, step), length - size))
-        for length in (image.rows, image.columns)
-    )
     rows, columns = top[:, None], left[None, :]
     shown = total[rows + size, columns + size].astype(np.int64) - total[rows, columns + size]
     shown += total[rows, columns].astype(np.int64) - total[rows + size, columns]
@@ -97,11 +94,46 @@ def tile_breast(image: Image, size: int, step: int, least_share: float = 0.5) ->
         raise ImageError(
             f"no square of {size} pixels shows {least_share:.0%} of the breast; choose smaller squares or a smaller share"
         )
-    if len(found) > MOST_SQUARES:
-        raise ImageError(
-            f"squares of {size} pixels every {step} pixels are {len(found)}, more than {MOST_SQUARES}; choose a larger step"
-        )
+    _require_few(len(found), size, step)
     return tuple(Region(int(left[column]), int(top[row]), size) for row, column in found)
+
+
+def tile_all(image: Image, size: int, step: int) -> tuple[Region, ...]:
+    """Return all squares of a grid, whatever they show, row by row from the top.
+
+    Args:
+        image: Any picture.
+        size: Side of each square in pixels, 1 to the picture's shorter side.
+        step: Pixels from one square to the next, 1 to ``size``; the last of a row or column ends at the picture's edge.
+
+    Raises:
+        ImageError: If a value is out of its bounds, or the grid has more than `MOST_SQUARES`.
+    """
+    top, left = _grid(image, size, step)
+    _require_few(len(top) * len(left), size, step)
+    return tuple(Region(int(x), int(y), size) for y in top for x in left)
+
+
+def _require_few(count: int, size: int, step: int) -> None:
+    if count > MOST_SQUARES:
+        raise ImageError(
+            f"squares of {size} pixels every {step} pixels are {count}, more than {MOST_SQUARES}; choose a larger step"
+        )
+
+
+def _grid(image: Image, size: int, step: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the top rows and the left columns of a grid's squares."""
+    shorter = min(image.rows, image.columns)
+    if not (1 <= size <= shorter and 1 <= step <= size):
+        raise ImageError(
+            f"squares of {size} pixels every {step} pixels do not fit a picture of {image.columns} columns x {image.rows} rows; the size "
+            f"lies in [1, {shorter}], the step in [1, size]"
+        )
+    top, left = (
+        np.unique(np.append(np.arange(0, length - size + 1, step), length - size)).astype(np.int64)
+        for length in (image.rows, image.columns)
+    )
+    return top, left
 
 
 def _reduce(pixels: Floats, factor: int) -> Floats:

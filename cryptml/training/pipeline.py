@@ -267,7 +267,8 @@ def _tell(data: DataDescription, settings: TrainingSettings, listener: Listener,
     listener.note(f"augmentation: {settings.augmentation}")
     if data.patients is None:
         listener.note(
-            f"the patients of {data.name} are not known: every picture counts by itself, pictures of one patient may be in two subsets"
+            f"the patients of {data.name} are not known: every picture counts by itself, pictures of one patient may be in two subsets; "
+            "an index names patients, or `patients_from_name` finds them in file names"
         )
     if data.duplicates:
         listener.note(

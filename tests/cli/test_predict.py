@@ -16,7 +16,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from cryptml.cli.main import app
-from cryptml.errors import SettingError
+from cryptml.errors import ImageError, SettingError
 from tests.bounds import ends
 from tests.conftest import TinyService
 from tests.waiting import wait_for
@@ -67,6 +67,34 @@ def test_a_folder_that_is_interrupted_goes_on(tiny_service: TinyService, tmp_pat
     assert [row["label"] for row in rows] == [each["label"] for each in documents]
     assert not journal.exists()
     assert "exists; choose another file or pass --force" in str(runner.invoke(app, command).exception)
+
+
+def test_a_path_that_is_not_there_is_said_first_and_leaves_no_table(tiny_service: TinyService, tmp_path: Path) -> None:
+    where = ["--server", tiny_service.url, "--keys", str(tmp_path / "keys")]
+    table = tmp_path / "out.csv"
+    done = runner.invoke(app, ["predict", str(tmp_path / "nwe"), *where, "--csv", str(table)])
+    assert isinstance(done.exception, ImageError)
+    assert "there is no such file or folder" in str(done.exception)
+    (tmp_path / "text.png").write_text("no picture")
+    done = runner.invoke(app, ["predict", str(tmp_path / "text.png"), *where, "--csv", str(table), "--trust-first-use"])
+    assert done.exit_code == 1
+    assert "text.png" in done.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["keys", "text.png"]
+
+
+def test_answers_are_not_compared_with_another_network(tiny_service: TinyService, tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((40, 40), np.uint8)).save(tmp_path / "a.png")
+    done = runner.invoke(
+        app,
+        [
+            *("predict", str(tmp_path / "a.png"), "--server", tiny_service.url, "--keys", str(tmp_path / "keys")),
+            *("--trust-first-use", "--clear-check", "scatter"),
+        ],
+    )
+    assert isinstance(done.exception, SettingError)
+    said = str(done.exception)
+    assert "network scatter is not the one that the service offers as tiny: it differs in classes" in said
+    assert "number of layers (3; there 5)" in said
 
 
 def test_there_must_be_something_to_go_on_with(tmp_path: Path) -> None:

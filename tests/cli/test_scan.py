@@ -100,9 +100,17 @@ def test_every_square_is_answered_as_in_the_clear(
     table = scan(*arguments, "--force")
     assert table.exit_code == 0
     rows = [line.split() for line in table.stdout.splitlines()]
-    assert ["squares", "asked", "about", str(len(document["tiles"]))] in rows
+    assert ["squares", "asked", "about", str(len(document["tiles"])), "of", str(document["squares"])] in rows
     assert f"heat map written to {heat_map}" in table.stdout
     assert "research use only" in table.stdout
+
+
+def test_everywhere_asks_about_all_squares(arguments: list[str], mammogram: Path) -> None:
+    Picture.fromarray(np.random.default_rng(1).integers(0, 256, (24, 36), dtype=np.uint8)).save(mammogram)
+    result = scan(*arguments, "--step", "12", "--everywhere", "--json")
+    assert result.exit_code == 0, result.exception
+    document = json.loads(result.stdout)
+    assert len(document["tiles"]) == document["squares"] == 6
 
 
 def kill_after(lines: int, journal: Path, *arguments: str) -> list[dict[str, Any]]:

@@ -146,30 +146,30 @@ def stranger(*command: str, program: str = "from cryptml.cli.main import run; ru
 
 
 @as_root
-class TestAStranger:
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("train", "--dataset", "phantom", "--network", "tiny", "--out", "{}/net"), "nothing can be written in {}"),
+        (("build", "tiny", "--split", "CCCCC", "--out", "{}/bundle"), "nothing can be written in {}"),
+        (("serve", "{}", "--data", "{}/data"), "nothing can be written in {}"),
+        (("serve", "{}"), "this user has no home folder"),
+    ],
+)
+def test_a_stranger_is_told_in_a_sentence_before_the_work(command: tuple[str, ...], said: str) -> None:
     """A real one, in real folders of others."""
+    with tempfile.TemporaryDirectory() as top:
+        Path(top).chmod(0o755)
+        code, complaint = stranger(*(each.format(top) for each in command))
+        assert code == 1, complaint
+        assert complaint.startswith(f"error: {said.format(top)}"), complaint
+        assert len(complaint.splitlines()) == 1, complaint
+        assert list(Path(top).iterdir()) == []
 
-    @pytest.mark.parametrize(
-        ("command", "said"),
-        [
-            (("train", "--dataset", "phantom", "--network", "tiny", "--out", "{}/net"), "nothing can be written in {}"),
-            (("build", "tiny", "--split", "CCCCC", "--out", "{}/bundle"), "nothing can be written in {}"),
-            (("serve", "{}", "--data", "{}/data"), "nothing can be written in {}"),
-            (("serve", "{}"), "this user has no home folder"),
-        ],
-    )
-    def test_is_told_in_a_sentence_before_the_work(self, command: tuple[str, ...], said: str) -> None:
-        with tempfile.TemporaryDirectory() as top:
-            Path(top).chmod(0o755)
-            code, complaint = stranger(*(each.format(top) for each in command))
-            assert code == 1, complaint
-            assert complaint.startswith(f"error: {said.format(top)}"), complaint
-            assert len(complaint.splitlines()) == 1, complaint
-            assert list(Path(top).iterdir()) == []
 
-    def test_works_where_it_may_write(self) -> None:
-        with tempfile.TemporaryDirectory() as top:
-            Path(top).chmod(0o777)
-            code, complaint = stranger("build", "tiny", "--split", "CCCCC", "--out", f"{top}/bundle")
-            assert code == 0, complaint
-            assert (Path(top) / "bundle" / "client").stat().st_uid == STRANGER
+@as_root
+def test_a_stranger_works_where_it_may_write() -> None:
+    with tempfile.TemporaryDirectory() as top:
+        Path(top).chmod(0o777)
+        code, complaint = stranger("build", "tiny", "--split", "CCCCC", "--out", f"{top}/bundle")
+        assert code == 0, complaint
+        assert (Path(top) / "bundle" / "client").stat().st_uid == STRANGER

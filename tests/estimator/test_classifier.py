@@ -117,7 +117,7 @@ class TestModules:
     def test_choices_that_do_not_fit(self, pictures: Table) -> None:
         images, labels = pictures
         for one, said in (
-            (EncryptedClassifier(), "give a `module` for 8 x 8 pixels, or a `network`"),
+            (EncryptedClassifier(), "give a module for 8 x 8 pixels, or a network"),
             (EncryptedClassifier(network="scatter"), "takes pictures of 28 x 28"),
             (EncryptedClassifier(network="nobody"), "unknown; use one of conv"),
             (EncryptedClassifier(small(), network="tiny"), "give one of them"),

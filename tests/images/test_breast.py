@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from cryptml.errors import ImageError
-from cryptml.images import Image, breast_mask, image_from_array, tile_breast
+from cryptml.images import Image, Region, breast_mask, image_from_array, tile_all, tile_breast
 
 
 def film(
@@ -128,3 +128,14 @@ def test_too_many_squares_are_refused() -> None:
         ImageError, match=r"squares of 20 pixels every 1 pixels are \d+, more than 10000; choose a larger"
     ):
         tile_breast(image, 20, 1)
+
+
+def test_a_picture_that_is_no_mammogram_has_all_of_its_squares() -> None:
+    image = image_from_array(np.random.default_rng(0).random((40, 70), dtype=np.float32))
+    regions = tile_all(image, 20, 10)
+    assert len(regions) == len(set(regions)) == 3 * 6
+    assert {(each.x, each.y) for each in regions} == {(x, y) for y in (0, 10, 20) for x in (0, 10, 20, 30, 40, 50)}
+    assert tile_all(image, 40, 40)[-1] == Region(30, 0, 40), "the last ends at the picture's edge"
+    for size, step in ((41, 1), (0, 1), (20, 0), (20, 21)):
+        with pytest.raises(ImageError, match="do not fit a picture of 70 columns x 40 rows"):
+            tile_all(image, size, step)

@@ -14,9 +14,10 @@ from cryptml.cli.profiler.audit import audit
 from cryptml.errors import NetworkError, SettingError, SplitError
 from cryptml.exposure.audit import audit_segment
 from cryptml.exposure.facts import SegmentExposure, insecure_layers, segment_exposure, split_exposure
+from cryptml.exposure.statement import exposed_by
 from cryptml.fhe.settings import CompilerSettings
 from cryptml.journal import Journal
-from cryptml.networks import Network
+from cryptml.networks import Network, load_network
 from cryptml.networks.rounding.noise import DEFAULT_P_ERROR
 from cryptml.profiler.assembly import assemble
 from cryptml.profiler.findings import Findings
@@ -32,6 +33,16 @@ app.command()(audit)
 @pytest.fixture(params=["tiny", "reference"])
 def network(request: pytest.FixtureRequest) -> Network:
     return request.getfixturevalue(request.param)
+
+
+def test_what_a_build_says_is_exposed_holds_what_the_client_recovers() -> None:
+    scatter = load_network("scatter")
+    assert set(exposed_by(scatter, Split("SSS"), 10**6)) == set()
+    assert set(exposed_by(scatter, Split("CSS"), 10**6)) == {"linear1", "act1", "votes"}, (
+        "one table on the inputs themselves"
+    )
+    assert set(exposed_by(scatter, Split("CSS"), 0)) == {"linear1"}
+    assert set(exposed_by(scatter, Split("CCC"), 0)) == {"linear1", "act1", "votes"}
 
 
 def facts_of(network: Network) -> dict[Segment, SegmentExposure]:

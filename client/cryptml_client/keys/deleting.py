@@ -126,7 +126,7 @@ def delete_keys(store: KeyStore, entry: KeySetEntry, connect: Connect | None) ->
     if left:
         raise KeySetError(
             f"key set {entry.key_set[:16]} is deleted here, but its evaluation half, which cannot decrypt, is left at {'; '.join(left)}; "
-            f"give the same command again once the service answers, or ask its provider to delete it"
+            f"mend that and give the same command again, or ask its provider to delete it"
         )
     return len(gone)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,7 +44,7 @@ def predict(
 
     settings = batch.settings({"roi": roi, "frame": pictures.frame, "clear_check": clear_check})
     DECODERS.begin()  # it imports what decodes while this process imports what asks
-    from cryptml_client.asking import PictureRequest, read_pictures
+    from cryptml_client.asking import PictureRequest, read_pictures, require_same_network
     from cryptml_client.batch.run import Run
 
     from cryptml.networks import load_network
@@ -54,10 +55,17 @@ def predict(
     stages = Stages()
     asking = {"timeout_seconds": timeout, "patience_seconds": batch.patience, "background": batch.background}
     with connection.connect(stages, spot_checks=spot_checks, **asking) as client:
+        if not any(path.exists() for path in images):  # said before a digest is compared and keys are made
+            named = ", ".join(map(str, images))[:500]
+            raise ImageError(f"{named}: there is no such file or folder; check the path")
         asked = list(read_pictures(request, client.bundle.front_end.side, ConsoleListener()))
         readable = sum(not isinstance(each.square, ImageError) for each in asked)
         if readable:
             client.prepare()
+        else:  # a table without one answer would only be in the way
+            settings = replace(settings, csv=None)
+        if expected is not None:
+            require_same_network(expected, client.bundle)
         run = Run(client, asked, settings, expected=expected, listener=ConsoleListener(stages))
         stages.quiet = len(asked) > 1
         failed = False

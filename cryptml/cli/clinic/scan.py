@@ -22,12 +22,17 @@ if TYPE_CHECKING:
 
 @with_option_groups
 def scan(
-    image: Annotated[Path, typer.Argument(help="A whole mammogram: a file, or a study and which of it.")],
+    image: Annotated[Path, typer.Argument(help="A whole picture: a file, or a study and which of it.")],
     connection: ConnectionOptions,
     pictures: PictureOptions,
     out_file: Annotated[Path, typer.Option("--out", help="New PNG file for the heat map.")],
     tile: Annotated[
-        int | None, typer.Option(min=1, help="Side of a square in pixels; an eighth of the shorter side otherwise.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Side of a square in pixels, best that of the regions that the network was trained on; an eighth of the "
+            "shorter side otherwise.",
+        ),
     ] = None,
     step: Annotated[int | None, typer.Option(min=1, help="Pixels between squares; half a square otherwise.")] = None,
     positive: Annotated[
@@ -36,14 +41,17 @@ def scan(
     spot_checks: SpotChecks = 0.0,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for each answer.")] = 900.0,
     resume: Annotated[bool, typer.Option("--resume", help="Continue a scan that was interrupted.")] = False,
+    everywhere: Annotated[
+        bool, typer.Option("--everywhere", help="Ask about all squares, also where no breast is found.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing heat map.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Ask about every square that shows the breast at least by half; squares of background are not asked about."""
+    """Ask about every square that shows the breast at least by half; with --everywhere about all, for pictures that are no mammograms."""
     from cryptml_client.heat_map import ScanRequest, scan_mammogram
 
     check_new_file(out_file, "--out", "PNG", force=force)
-    request = ScanRequest(image, out_file, pictures.frames, pictures.views, tile, step, positive, resume)
+    request = ScanRequest(image, out_file, pictures.frames, pictures.views, tile, step, positive, resume, everywhere)
     stages = Stages()
     with connection.connect(stages, timeout_seconds=timeout, spot_checks=spot_checks) as client:
         found = scan_mammogram(client, request, listener=ConsoleListener(stages))
@@ -62,7 +70,8 @@ def _show(found: ScanResult) -> None:
     times = [answer.milliseconds for answer in answers]
     rows = [
         ("picture", found.picture.source),
-        ("squares asked about", str(len(answers))),
+        ("squares asked about", f"{len(answers)} of {found.squares}"),
+        ("side of a square", f"{highest.region.size} pixels"),
         (f"highest probability of {found.positive}", f"{highest.probabilities[found.shown]:.3f}"),
         ("at", str(highest.region)),
         ("an answer, median", duration_text(statistics.median(times))),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cryptml.cli.console import ConsoleListener, out, print_json, say
+from cryptml.cli.console import ConsoleListener, out, print_json, remark, say
 from cryptml.cli.options.building import BuildOptions
 from cryptml.cli.options.choosing import ConstraintOptions
 from cryptml.cli.options.groups import with_option_groups
@@ -77,3 +77,5 @@ def _print(built: Built, *, spot_checks: int) -> None:
     elif spot_checks and built.bundle.circuits:
         say("no spot checks: the network gives no defined answer about synthetic regions")
     say(f"bundle written to {built.folder}; the digest that clinics compare:\n{grouped(built.bundle.digest)}")
+    if built.split.server_segments:
+        remark(f"next: cryptml serve {built.folder}")

@@ -19,7 +19,7 @@ from cryptml.reports.table import plain_table
 
 app = create_group("List the data sets and how to write them; describe one.", without_command=True)
 
-SIDE = 128
+SIDE = 32
 """Of pictures where nobody says for which network: that of regions of mini-MIAS."""
 
 MOST_SHOWN = 20
@@ -44,7 +44,9 @@ def list_datasets(json: Annotated[bool, typer.Option("--json", help="Print JSON.
 def describe(
     dataset: Annotated[str, typer.Argument(help="Such as folder:PATH; see cryptml datasets.")],
     options: DataOptions,
-    side: Annotated[int, typer.Option(help="Rows and columns of the reduced pictures.")] = SIDE,
+    side: Annotated[
+        int, typer.Option(help="Rows and columns of the reduced pictures: what the network will read.")
+    ] = SIDE,
     contact_sheet: Annotated[Path | None, typer.Option(help="New PNG file that shows pictures of each class.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing contact sheet.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

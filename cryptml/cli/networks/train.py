@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cryptml.cli.console import ConsoleListener, out, print_json, say
+from cryptml.cli.console import ConsoleListener, out, print_json, remark, say
 from cryptml.cli.options.data import DataOptions
 from cryptml.cli.options.groups import with_option_groups
 from cryptml.cli.options.training import TrainingOptions
@@ -65,6 +65,7 @@ def train(
         _print(f"{folds}, quantised", result.cross_validation.quantised)
         _print(f"{folds}, float teacher", result.cross_validation.teacher)
     say(f"network and model card written to {out_folder}")
+    remark(f"next: split-profiler run {out_folder} --out profile.json measures its splits")
 
 
 def _print_draft(draft: Draft) -> None:

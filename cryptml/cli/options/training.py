@@ -19,8 +19,8 @@ class TrainingOptions:
     network: Annotated[
         str,
         typer.Option(
-            help="conv, deep, line, reference, scatter, a design's .json file, or module:function for your own; tiny is the test network, "
-            "worse than a logistic regression."
+            help="deep, line or reference (which read 32 x 32 pixels), conv or scatter (28 x 28), a design's .json file, or "
+            "module:function for your own; tiny (8 x 8) is the test network, worse than a logistic regression."
         ),
     ] = "reference"
     name: Annotated[

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cryptml.cli.console import note, out, print_json, say
+from cryptml.cli.console import note, out, print_json, remark, say
 from cryptml.cli.options.choosing import ConstraintOptions
 from cryptml.cli.options.groups import with_option_groups
 from cryptml.cli.options.link import Bandwidth, RoundTrip
@@ -40,6 +40,8 @@ def choose(
         explain(choice)
     if choice.split is None:
         raise typer.Exit(1)
+    if not json and "S" in choice.split["split"]:
+        remark(f"next: cryptml build NETWORK --report {report} --split {choice.split['split']} --out BUNDLE")
 
 
 def explain(choice: Choice) -> None:
@@ -48,6 +50,8 @@ def explain(choice: Choice) -> None:
         say(reason)
     if choice.exposed:
         note(exposed_text(choice.exposed))
+    if choice.split is not None and "S" not in choice.split["split"]:
+        note("nothing is encrypted with this split: clients hold the whole network, and no service is needed")
     if choice.split is None and choice.nearest is not None:
         say(f"no split keeps every constraint; the nearest miss is {choice.nearest['split']}:")
         for name, words in choice.excess.items():

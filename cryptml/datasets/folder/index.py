@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 
 from cryptml.datasets.problems import listed
@@ -31,6 +32,9 @@ COLUMNS = (
     "frame",
 )
 """Columns that are read; ``file`` is needed, others than these are passed over."""
+
+CLOSE = 0.75
+"""How alike a column's name and one of `COLUMNS` are from which on a slip is supposed (`difflib`)."""
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 """What may stand between fields; of equals the first."""
@@ -130,6 +134,13 @@ def read_index(file: Path) -> Index:
         raise DatasetError(
             f"{file} has {said}; it needs the column file, and may have {', '.join(COLUMNS[1:])}, each once"
         )
+    for name in names:
+        meant = get_close_matches(name, [each for each in COLUMNS if each not in names], 1, CLOSE)
+        if name not in COLUMNS and meant:
+            raise DatasetError(
+                f"{file} has the column {name[:100]!r}, which would be passed over; call it {meant[0]} if that is meant, and otherwise "
+                "something else"
+            )
     root, rows, problems = file.parent.resolve(), {}, []
     for line, fields in lines[1:]:
         other = next((each for each in SEPARATORS if len(fields) == 1 < len(names) and each in fields[0]), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +138,17 @@ def test_a_mammogram_becomes_a_heat_map(mammogram: Path, bundle: ClientBundle, t
     assert out.stat().st_mode & 0o777 == PRIVATE
     assert not out.with_name("heat.png.journal").exists()
     document = json.loads(json.dumps(found.to_json()))
-    assert list(document) == ["classes", "positive", "columns", "rows", "source", "split", "tiles", "heat_map"]
+    assert list(document) == [
+        "classes",
+        "positive",
+        "columns",
+        "rows",
+        "source",
+        "split",
+        "tiles",
+        "squares",
+        "heat_map",
+    ]
     assert (document["positive"], document["columns"], document["rows"]) == (found.positive, 64, 96)
     assert document["tiles"][0].keys() >= {"x", "y", "size", "probabilities", "milliseconds"}
 
@@ -187,3 +198,22 @@ def test_what_cannot_be_scanned(
     with pytest.raises(error, match=said):
         scan_mammogram(client, request)
     assert stub.asked == 0
+
+
+def test_a_picture_that_shows_hardly_a_breast_is_asked_about_everywhere_on_request(
+    tmp_path: Path, bundle: ClientBundle, tiny: Network
+) -> None:
+    pixels = np.zeros((96, 96), np.uint8)
+    pixels[20:80, :26] = np.random.default_rng(1).integers(120, 250, (60, 26))
+    PIL.Image.fromarray(pixels).save(tmp_path / "whole.png")
+    request, heard = ScanRequest(tmp_path / "whole.png", tmp_path / "heat.png", tile=16, step=16), Heard()
+    _, client = client_of(bundle, tiny)
+    found = scan_mammogram(client, request, listener=heard)
+    assert len(found.answers) * 3 < found.squares == 36
+    assert heard.notes == [
+        f"{len(found.answers)} of 36 squares are asked about, the others show less than half of the breast; `everywhere` asks about "
+        "all, for pictures that are no mammograms"
+    ]
+    stub, client = client_of(bundle, tiny)
+    found = scan_mammogram(client, replace(request, everywhere=True), listener=heard)
+    assert (stub.asked, len(found.answers), len(heard.notes)) == (36, 36, 1)
