@@ -10,9 +10,12 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import resource
 import shlex
+import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,6 +33,9 @@ OLDER = (
     (" --resume", ""),
 )
 """What is typed now, and what was before."""
+
+WIDEST = 70
+"""Characters of a command in the table."""
 
 PROGRAMS = {
     "cryptml": "-c 'import sys; sys.argv[0] = \"cryptml\"; from cryptml.cli.main import run; run()'",
@@ -65,7 +71,13 @@ def older(block: Block) -> Block:
 def ran(page: Path, tree: Path, *, before: bool) -> Iterator[tuple[str, str]]:
     """Type a page, and give each command as the page has it, with what it took."""
     text = page.read_text()
-    with TemporaryDirectory() as top, typed_alone(page, Path(top), programs(tree, Path(top) / "programs")) as one:
+    with TemporaryDirectory() as top, ExitStack() as stack:
+        try:
+            one = stack.enter_context(typed_alone(page, Path(top), programs(tree, Path(top) / "programs")))
+        except subprocess.CalledProcessError as error:
+            err.print(f"{page.stem}: {error.stderr}", markup=False)
+            yield from ((each.command, "-") for block in read_blocks(text) for each in block.typed)
+            return
         one.save(read_files(text))
         for block in read_blocks(text):
             if before and block.interrupted_at is not None:
@@ -80,12 +92,21 @@ def ran(page: Path, tree: Path, *, before: bool) -> Iterator[tuple[str, str]]:
                 yield from ((each.command, "fails") for each in block.typed)
 
 
+def shortened(command: str) -> str:
+    """Return a command for a table."""
+    one = re.sub(r" (--server|--token-file|--dataset) \S+|PYTHONPATH=\. |\\\n *", "", command)
+    return one if len(one) <= WIDEST else f"{one[: WIDEST - 4]} ..."
+
+
 def took(found: Ran) -> str:
     """Return seconds and memory, and the exit status of what failed."""
     if found.status is None:
         return "serves"
     failed = "" if found.status == 0 else f", exit {found.status}"
-    return f"{found.cost.seconds:.1f} s, {bytes_text(found.cost.peak)}{failed}"
+    # A process counts what the one held that it was forked of, which is this one.
+    least = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    memory = bytes_text(found.cost.peak) if found.cost.peak > 1.05 * least else f"< {bytes_text(least)}"
+    return f"{found.cost.seconds:.1f} s, {memory}{failed}"
 
 
 def main() -> None:
@@ -97,11 +118,7 @@ def main() -> None:
         for page in TRANSCRIPTS:
             columns = {name: list(ran(page, tree, before=name == arguments.before)) for name, tree in of.items()}
             rows = [
-                (
-                    re.sub(r" (--server|--token-file) \S+", "", line[0][0]).replace("\\\n", ""),
-                    *(each for _, each in line),
-                )
-                for line in zip(*columns.values(), strict=True)
+                (shortened(line[0][0]), *(each for _, each in line)) for line in zip(*columns.values(), strict=True)
             ]
             heads = [("command", "left"), *((name, "left") for name in of)]
             out.print(plain_table(f"{page.stem}, {USUAL.columns} columns; {heading()}", heads, rows))

@@ -113,7 +113,9 @@ class Running:
         os.write(self._end, keys.encode())
 
     def interrupt(self) -> None:
-        """Press Ctrl-C, or send what it would."""
+        """Press Ctrl-C, or send what it would; nothing where it has ended."""
+        if self.status is not None:
+            return
         if self._form.terminal:
             self.type("\x03")
         else:
@@ -153,10 +155,13 @@ class Running:
         while True:
             try:
                 got = os.read(self._end, 65536)
-            except OSError:  # nobody holds the terminal's other end any more
+            except OSError:  # nobody holds the terminal's other end
+                got = b""
+            if not got and self.status is not None:
                 break
-            if not got:
-                break
+            if not got:  # closing this end while the command ends would hang it up
+                time.sleep(0.01)
+                continue
             with self._lock:
                 self._raw += got
                 if self._form.terminal:
