@@ -20,7 +20,7 @@ from cryptml_client.trust.pinning import Accepted, Pinning
 
 from benchmarks.hostile_service.plays import MODEL
 from cryptml.errors import CryptmlError
-from cryptml.fhe.circuit import CircuitSpec
+from cryptml.fhe.circuit_spec import CircuitSpec
 from cryptml.fhe.client import KeySet
 from cryptml.images import Image
 from cryptml.processes.memory import peak_resident_bytes, reset_peak

@@ -16,7 +16,7 @@ from benchmarks.hostile_service.plays import Play, Request
 from benchmarks.hostile_service.stage import Log
 from benchmarks.key_noise import secret_keys
 from benchmarks.leaks import LEAST_VALUES, images_of, secret_key_images
-from cryptml.fhe.circuit import CircuitSpec
+from cryptml.fhe.circuit_spec import CircuitSpec
 from cryptml.fhe.framing import is_whole
 from cryptml.fhe.parameters import OVERHEAD_BYTES
 from cryptml.fhe.security import log2_deviation

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cryptml.fhe.circuit import CircuitSpec
+from cryptml.fhe.circuit_spec import CircuitSpec
 
 RECORDED = Path(__file__).parents[2] / "tests" / "data" / "specifications"
 

@@ -19,7 +19,7 @@ from cryptml.bundle.spot_checks import make_spot_checks
 from cryptml.errors import BundleError
 from cryptml.fhe.backends.base import Backend, Compiled
 from cryptml.fhe.backends.sharing import compile_sharing
-from cryptml.fhe.circuit import CircuitSpec
+from cryptml.fhe.circuit_spec import CircuitSpec
 from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS, CompilerSettings
 from cryptml.files import MAX_JSON_BYTES, parse_json, read_bounded, sha256, to_json_bytes
 from cryptml.networks.boundary import Boundary

@@ -11,7 +11,7 @@ from cryptml.bundle.manifest import MANIFEST, check_files, require_same_toolchai
 from cryptml.bundle.spot_checks import FILE as SPOT_CHECKS_FILE
 from cryptml.bundle.spot_checks import SpotChecks
 from cryptml.errors import BundleError, CryptmlError
-from cryptml.fhe.circuit import CircuitSpec
+from cryptml.fhe.circuit_spec import CircuitSpec
 from cryptml.files import MAX_JSON_BYTES, parse_json, read_bounded, sha256
 from cryptml.networks.boundary import Boundary
 from cryptml.networks.classes import positive_class

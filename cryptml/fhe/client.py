@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cryptml.errors import CiphertextError, CircuitError, KeySetError
-from cryptml.fhe.circuit import CircuitSpec
+from cryptml.fhe.circuit_spec import CircuitSpec
 from cryptml.fhe.framing import is_whole
 from cryptml.fhe.parameters import OVERHEAD_BYTES
 from cryptml.networks.extent import IntArray

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from cryptml.errors import ReportError
-from cryptml.fhe.circuit import CircuitSpec
+from cryptml.fhe.circuit_spec import CircuitSpec
 
 FEWEST = 5
 """Measured segments that a model is fitted on, at least: it has four coefficients."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cryptml.errors import CircuitError
 from cryptml.fhe.backends.compilation import compile_integer_program
-from cryptml.fhe.circuit import CircuitSpec, Codec
+from cryptml.fhe.circuit_spec import CircuitSpec, Codec
 from cryptml.fhe.security import SECURITY_BITS
 from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS
 from cryptml.networks import Boundary, Network, Standardisation

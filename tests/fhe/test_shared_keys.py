@@ -17,7 +17,7 @@ from cryptml.bundle.build import build_bundle
 from cryptml.errors import CircuitError
 from cryptml.fhe.backends.compilation import compile_integer_program
 from cryptml.fhe.backends.sharing import compile_sharing
-from cryptml.fhe.circuit import CircuitSpec
+from cryptml.fhe.circuit_spec import CircuitSpec
 from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS, CompilerSettings
 from cryptml.files import sha256
 from cryptml.networks import Network

@@ -13,7 +13,7 @@ from cryptml.processes.child import Child
 from cryptml.processes.environment import reduced_environment
 
 if TYPE_CHECKING:
-    from cryptml.fhe.circuit import CircuitSpec
+    from cryptml.fhe.circuit_spec import CircuitSpec
 
 MODULE = "cryptml_client.keys.making_process"
 

@@ -20,7 +20,7 @@ from cryptml_client.keys.folder_lock import LOCK_SECONDS, locked_folder
 from cryptml_client.keys.making import MadeKeys
 
 if TYPE_CHECKING:
-    from cryptml.fhe.circuit import CircuitSpec
+    from cryptml.fhe.circuit_spec import CircuitSpec
     from cryptml.fhe.client import KeySet
 
 LEAST_DIGITS = 8

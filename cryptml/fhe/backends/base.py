@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cryptml.errors import CircuitError
-from cryptml.fhe.circuit import CircuitSpec
+from cryptml.fhe.circuit_spec import CircuitSpec
 from cryptml.fhe.concrete import FunctionDebugArtifacts, MultiParameterStrategy, SecurityLevel, fhe
 from cryptml.fhe.settings import CompilerSettings, Grouping
 from cryptml.networks.network import Network

@@ -9,7 +9,7 @@ import numpy as np
 from cryptml.errors import CircuitError
 from cryptml.fhe.backends.base import Compiled, configuration, no_artifacts, require_key_parameters
 from cryptml.fhe.backends.toolchain import linkable
-from cryptml.fhe.circuit import CircuitSpec, Codec
+from cryptml.fhe.circuit_spec import CircuitSpec, Codec
 from cryptml.fhe.concrete import fhe
 from cryptml.fhe.parameters import InsecureParameters
 from cryptml.fhe.settings import CompilerSettings, Rounding

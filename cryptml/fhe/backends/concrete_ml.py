@@ -24,7 +24,7 @@ from torch.nn.utils import prune
 from cryptml.errors import CircuitError, said_by
 from cryptml.fhe.backends.base import Compiled, configuration, require_key_parameters
 from cryptml.fhe.backends.toolchain import linkable
-from cryptml.fhe.circuit import CircuitSpec, Codec
+from cryptml.fhe.circuit_spec import CircuitSpec, Codec
 from cryptml.fhe.settings import CompilerSettings
 from cryptml.files import sha256
 from cryptml.images.textures import random_textures

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from cryptml.errors import CircuitError
 from cryptml.fhe.backends.base import Backend, Compiled
-from cryptml.fhe.circuit import CircuitSpec
+from cryptml.fhe.circuit_spec import CircuitSpec
 from cryptml.fhe.settings import CompilerSettings
 from cryptml.networks.network import Network
 from cryptml.splits import Segment

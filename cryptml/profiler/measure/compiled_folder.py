@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from cryptml.fhe.backends.base import Compiled
-from cryptml.fhe.circuit import CircuitSpec
+from cryptml.fhe.circuit_spec import CircuitSpec
 from cryptml.files import to_json_bytes
 
 CIRCUIT_FOLDER = "circuit"

@@ -11,7 +11,7 @@ from pathlib import Path
 from cryptml.bundle.build import Measure
 from cryptml.bundle.server import WorkerMemory
 from cryptml.errors import MeasurementError
-from cryptml.fhe.circuit import CircuitSpec
+from cryptml.fhe.circuit_spec import CircuitSpec
 from cryptml.networks import Network
 from cryptml.processes.child import Child
 from cryptml.profiler.measure.compiled_folder import write_spec

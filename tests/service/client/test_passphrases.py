@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from cryptml.bundle import ClientBundle
 from cryptml.cli.main import app
 from cryptml.errors import KeySetError, SettingError
-from cryptml.fhe.circuit import CircuitSpec
+from cryptml.fhe.circuit_spec import CircuitSpec
 from cryptml.fhe.client import KeySet
 from tests.bounds import ENDS_SECONDS
 
