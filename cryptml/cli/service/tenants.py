@@ -13,6 +13,7 @@ import typer
 
 from cryptml.cli.console import out, print_json, remark, say
 from cryptml.cli.options.groups import with_option_groups
+from cryptml.cli.output_files import check_new_file, write_private
 from cryptml.cli.verbs import create_group
 from cryptml.errors import SettingError
 from cryptml.profiler.plan.budgets import budget_of, budgets_of
@@ -34,6 +35,11 @@ Address = Annotated[
 MANY = partial(typer.Option, min=1, max=1 << 50)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+TokenOut = Annotated[
+    Path | None,
+    typer.Option("--out", help="New file for the token, readable by its owner alone; printed if not given."),
+]
 
 
 @dataclass(frozen=True)
@@ -60,14 +66,16 @@ class QuotaOptions:
 def add(
     name: Name,
     quotas: QuotaOptions,
+    token_out: TokenOut = None,
     data: Data = None,
     database: Address = None,
     json: Json = False,
 ) -> None:
     """Add a tenant and print its token, once: only a digest of it is kept."""
+    _check_place(token_out)
     with _opened(data, database, new=True) as administration:
         added = administration.add(name, quotas.given())
-    _print_token(name, added.token, json=json, tenant=added.tenant.to_json())
+    _give_token(name, added.token, token_out, json=json, tenant=added.tenant.to_json())
 
 
 @app.command("list")
@@ -166,14 +174,16 @@ def rotate(
     grace_hours: Annotated[
         float, typer.Option(min=0, max=8760, help="For which the token before still works as well.")
     ] = 0.0,
+    token_out: TokenOut = None,
     data: Data = None,
     database: Address = None,
     json: Json = False,
 ) -> None:
     """Give a tenant another token and print it, once; the one before stops working."""
+    _check_place(token_out)
     with _opened(data, database) as administration:
         token = administration.rotate(name, grace_seconds=grace_hours * 3600)
-    _print_token(name, token, json=json)
+    _give_token(name, token, token_out, json=json)
 
 
 @app.command("revoke")
@@ -188,6 +198,23 @@ def _opened(data: Path | None, database: str | None, *, new: bool = False) -> Ab
     from cryptml_server.operations.administration import administered
 
     return administered(data, database, new=new, notify=remark)
+
+
+def _check_place(out_file: Path | None) -> None:
+    """Refuse a place for a token before there is one, which is shown once."""
+    if out_file is not None:
+        check_new_file(out_file, "--out", "token", force=False)
+
+
+def _give_token(name: str, token: str, out_file: Path | None, *, json: bool, **more: Any) -> None:
+    if out_file is None:
+        _print_token(name, token, json=json, **more)
+        return
+    write_private(out_file, f"{token}\n".encode())
+    if json:
+        print_json({"name": name, "token_file": str(out_file), **more})
+    else:
+        say(f"the token of tenant {name} is written to {out_file}, which you alone can read; give it to the client")
 
 
 def _print_token(name: str, token: str, *, json: bool, **more: Any) -> None:

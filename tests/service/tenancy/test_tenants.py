@@ -841,3 +841,22 @@ def test_the_client_sends_its_token(guarded: Guarded, tiny: Network, tiny_region
         Client("http://clinic.example:8000", token=token)
     with pytest.raises(SettingError, match="holds spaces or characters"):
         Client(service.url, token="a b")
+
+
+def test_a_token_goes_into_a_file_of_its_owner_alone(tmp_path: Path) -> None:
+    file, data = tmp_path / "clinic.token", ["--data", str(tmp_path / "data")]
+    result = runner.invoke(app, ["tenants", "add", "clinic", "--out", str(file), *data], catch_exceptions=False)
+    assert result.exit_code == 0
+    token = file.read_text().strip()
+    assert token not in result.output
+    assert file.stat().st_mode & 0o777 == 0o600
+    for command in (["add", "clinic"], ["add", "other"], ["rotate", "clinic"]):
+        refused = runner.invoke(app, ["tenants", *command, "--out", str(file), *data])
+        assert isinstance(refused.exception, SettingError), command
+        assert "exists; choose another file" in str(refused.exception)
+    assert file.read_text().strip() == token, "it is not lost to a command that is given twice"
+    listed = json.loads(runner.invoke(app, ["tenants", "list", "--json", *data]).stdout)["tenants"]
+    assert [each["name"] for each in listed] == ["clinic"]
+    rotated = runner.invoke(app, ["tenants", "rotate", "clinic", "--out", str(tmp_path / "next"), "--json", *data])
+    assert json.loads(rotated.stdout) == {"name": "clinic", "token_file": str(tmp_path / "next")}
+    assert (tmp_path / "next").read_text().strip() != token
