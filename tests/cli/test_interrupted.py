@@ -20,6 +20,8 @@ from cryptml.training.teachers.pretraining import pretrain_to
 from tests.bounds import ENDS_SECONDS
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.usefixtures("unmeasured_children")
+
 INTERRUPTED = 130
 PROFILES = sorted((Path(__file__).parents[2] / "profiles").rglob("profile.json"))
 
