@@ -28,7 +28,7 @@ LEAST_SECONDS = 1.0
 
 HEAD = """\
 # Tests that take a second or more and run no line that others do not run: their calls are not measured, which takes up to as long again.
-# Made by: python -m tests.measuring .coverage times.tsv (see there). A test that is not named here is measured.
+# Made anew by: python -m tests.measuring .coverage times.tsv (see there). A test that is not named here is measured.
 """
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.measuring import read_unmeasured, unneeded
+from tests.measuring import main, read_unmeasured, unneeded
 
 ROOT = Path(__file__).parents[1]
 
@@ -22,6 +24,20 @@ def test_nothing_is_lost(lines: dict[str, set[int]], seconds: dict[str, float]) 
     kept = [each for name, each in lines.items() if name not in found]
     assert set().union(*kept) == set().union(*lines.values())
     assert "" not in found
+
+
+def test_the_list_is_made_of_what_was_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with sqlite3.connect(tmp_path / "data") as database:
+        database.execute("create table context (id integer, context text)")
+        database.execute("create table arc (file_id integer, context_id integer, fromno integer, tono integer)")
+        database.executemany(
+            "insert into context values (?, ?)", [(0, ""), (1, "a::slow"), (2, "a::quick"), (3, "a::brief")]
+        )
+        database.executemany("insert into arc values (1, ?, 1, ?)", [(0, 1), (1, 2), (2, 2), (2, 3), (3, 2)])
+    (tmp_path / "times").write_text("a::slow\t5.0\na::quick\t0.2\na::brief\t0.5\n")
+    main(tmp_path / "data", tmp_path / "times")
+    named = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("#")]
+    assert named == ["a::slow"], "the quick one brings all lines, and the brief one is not worth a line"
 
 
 def test_those_that_are_named_exist() -> None:
