@@ -50,12 +50,10 @@ def fake(path: Path, version: str = "3.11.7", has_venv: str = "yes", pip: str = 
 
 
 def make(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if name
-        not in {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEFILES", "MAKEOVERRIDES", "PYTHON", "NEEDED_GB", "ARGS", "VENV"}
-    }
+    # Neither what a make above this one says nor what the Makefile lets a user set.
+    settings = {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEFILES", "MAKEOVERRIDES"}
+    settings |= set(re.findall(r"^([A-Z_]+) \?=", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    inherited = {name: value for name, value in os.environ.items() if name not in settings}
     return subprocess.run(
         ["make", *arguments],
         cwd=folder,
