@@ -13,10 +13,15 @@ from cryptml.errors import SettingError
 
 DISTRIBUTION = "cryptml"
 
-PARTS = {"server": ("server",), "train": ("train",), "all": ("server", "train")}
+PARTS = {"server": ("server",), "train": ("train",), "all": ("server", "train"), "onnx": ("onnx",)}
 """The extras whose packages each of these needs."""
 
-COMMANDS = {"server": "make server", "train": "make install", "all": "make install"}
+COMMANDS = {
+    "server": "make server",
+    "train": "make install",
+    "all": "make install",
+    "onnx": "python -m pip install --constraint constraints.txt onnx onnxruntime",
+}
 """That install each, in CRYPTML's folder."""
 
 MOST_NAMED = 3
@@ -51,7 +56,7 @@ def missing_packages(extra: str) -> list[str]:
 def extra_of(package: str) -> str | None:
     """Return the first extra that asks for a package, or None."""
     wanted = _normal(package)
-    return next((part for part in ("server", "train") if wanted in set(_packages(part))), None)
+    return next((part for part in ("server", "train", "onnx") if wanted in set(_packages(part))), None)
 
 
 def advice(extra: str) -> str:

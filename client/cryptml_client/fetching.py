@@ -5,6 +5,7 @@ from __future__ import annotations
 from cryptml.bundle.client import ClientBundle
 from cryptml.bundle.manifest import check_name
 from cryptml.errors import ServiceProtocolError, printable
+from cryptml.networks.front_ends import require_present
 from cryptml_client.http.answers import JSON, OCTETS
 from cryptml_client.transport import MAX_JSON_BYTES, Transport
 
@@ -21,6 +22,7 @@ def fetch_bundle(transport: Transport, model: str | None) -> ClientBundle:
     Raises:
         ServiceError: If it cannot be fetched.
         BundleError: If it is damaged or contradicts itself.
+        NetworkError: If it reads pictures through a backbone that is not installed here.
     """
     model = model or _only_model(transport)
     path = f"/v1/models/{check_name(model)}/client-bundle"
@@ -36,6 +38,7 @@ def fetch_bundle(transport: Transport, model: str | None) -> ClientBundle:
     bundle = ClientBundle.parse(manifest, files)
     if bundle.model != model:
         raise ServiceProtocolError(f"asked for model {model!r}, the service sent {bundle.model!r}; check the address")
+    require_present(bundle.front_end)
     return bundle
 
 

@@ -16,7 +16,6 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from cryptml.errors import BundleError
-from cryptml.images.textures import random_textures
 from cryptml.networks.boundary import Boundary, FloatArray
 from cryptml.networks.extent import IntArray
 from cryptml.networks.layers import run_all
@@ -24,6 +23,7 @@ from cryptml.networks.network import Network
 from cryptml.networks.rounding.clamping import within_bins
 from cryptml.networks.rounding.envelope import split_envelope
 from cryptml.networks.rounding.noise import NoisyOperations
+from cryptml.networks.textures import random_textures
 from cryptml.splits import Segment, Side, Split
 
 FILE = "spot-checks.safetensors"

@@ -26,6 +26,11 @@ VERBS = (
         "train",
     ),
     Verb(
+        "backbones",
+        f"{_NETWORKS}.backbones:app",
+        "Install, list and remove public networks in ONNX files, which client and provider both hold.",
+    ),
+    Verb(
         "search",
         f"{_NETWORKS}.search:search",
         "Search widths, windows, strides, bits, rounding and pruning for the most accurate networks within a time budget.",

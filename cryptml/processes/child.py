@@ -8,11 +8,13 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
 from cryptml.errors import CryptmlError, MeasurementError
+from cryptml.processes.answering import FOLLOWS, Payload
 from cryptml.processes.memory import resident_bytes
 from cryptml.processes.spawning import spawn
 
@@ -82,12 +84,13 @@ class Child:
         except OSError:
             return True
 
-    def ask(self, request: dict[str, Any], deadline: float) -> dict[str, Any]:
+    def ask(self, request: dict[str, Any], deadline: float, following: Payload | None = None) -> dict[str, Any]:
         """Return the answer to a request.
 
         Args:
             request: JSON values; ``do`` names the function.
             deadline: Of `time.monotonic`; the process is killed after it.
+            following: Bytes behind the request, for a process that takes any.
 
         Raises:
             CryptmlError: As ``failure`` says, if the function fails, the process ends, takes too long or outgrows its memory.
@@ -95,7 +98,7 @@ class Child:
         if not self.alive:  # writing to nobody raises a signal, which LLVM's handlers turn into a crash of this process
             raise self._failure(f"{request['do']} {self._end()}")
         try:
-            self._connection.send_bytes(json.dumps(request).encode())
+            self._send(request, deadline, following)
             if not self._connection.poll(max(0.0, deadline - time.monotonic())):
                 self.stop()
                 raise self._failure(f"{request['do']} did not end within its time limit")
@@ -111,6 +114,15 @@ class Child:
         if "error" in reply:
             raise self._failure(f"{request['do']}: {reply['error']}")
         return reply
+
+    def _send(self, request: dict[str, Any], deadline: float, following: Payload | None) -> None:
+        if following is None:
+            self._connection.send_bytes(json.dumps(request).encode())
+            return
+        # Sending more than fits between the two waits without a limit for an end that does not take it.
+        with self._ended_at(deadline):
+            self._connection.send_bytes(json.dumps({**request, FOLLOWS: True}).encode())
+            self._connection.send_bytes(following)
 
     def take(self, deadline: float, most: int) -> bytes:
         """Return the bytes that follow an answer.
@@ -129,10 +141,16 @@ class Child:
 
     def _receive(self, deadline: float, most: int) -> bytes:
         # Receiving waits without a limit for an end that has sent a part.
+        with self._ended_at(deadline):
+            return self._connection.recv_bytes(most)
+
+    @contextmanager
+    def _ended_at(self, deadline: float) -> Iterator[None]:
+        """Kill the process at a deadline, if what is done has not ended by then."""
         watch = threading.Timer(max(0.0, deadline - time.monotonic()), self._process.kill)
         watch.start()
         try:
-            return self._connection.recv_bytes(most)
+            yield
         finally:
             watch.cancel()
 

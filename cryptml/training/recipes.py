@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cryptml.networks.architectures.registry import Architecture
-from cryptml.networks.front_ends import Deep, FrontEnd, Joined, Scattering, Standardisation, Views
+from cryptml.networks.front_ends import Backbone, Deep, FrontEnd, Joined, Scattering, Standardisation, Views
 from cryptml.training.settings import TrainingSettings
 
 _BEHIND_FEATURES = TrainingSettings(
@@ -44,6 +44,7 @@ BEHIND = {
     Scattering.kind: "scatter",
     Deep.kind: "deep",
     Joined.kind: "deep",
+    Backbone.kind: "deep",
     Standardisation.kind: "reference",
     Views.kind: "reference",
 }
@@ -53,6 +54,7 @@ RANGE_WEIGHT = {
     Scattering.kind: 10.0,
     Deep.kind: 10.0,
     Joined.kind: 10.0,
+    Backbone.kind: 10.0,
     Standardisation.kind: 1.0,
     Views.kind: 1.0,
 }
@@ -63,7 +65,7 @@ def recipe(architecture: Architecture) -> TrainingSettings:
     """Return the settings that an architecture was tuned with, never on test data; a design has those of its front end."""
     if architecture.is_design:
         return recipe_behind(architecture.front_end)
-    return RECIPES.get(architecture.spec, TrainingSettings(distil=False))
+    return RECIPES.get(architecture.trained_as or architecture.spec, TrainingSettings(distil=False))
 
 
 def recipe_behind(front_end: FrontEnd) -> TrainingSettings:

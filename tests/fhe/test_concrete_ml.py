@@ -17,10 +17,10 @@ from cryptml.fhe.backends.registry import load_backend
 from cryptml.fhe.client import ClientCircuit, KeySet
 from cryptml.fhe.server import ServerCircuit, load_evaluation_keys
 from cryptml.fhe.settings import DEFAULT_COMPILER_SETTINGS
-from cryptml.images.textures import random_textures
 from cryptml.networks import Network, Standardisation, load_network, save_network
 from cryptml.networks.checkpoint import save_checkpoint
 from cryptml.networks.conversion import convert
+from cryptml.networks.textures import random_textures
 from cryptml.splits import Segment, enumerate_segments
 
 pytestmark = pytest.mark.encrypted

@@ -31,6 +31,8 @@ def things(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     shutil.copytree(folder / "bundle" / "server", folder / "server-alone")
     shutil.copytree(folder / "bundle" / "client", folder / "given" / "client")
     (folder / "empty").mkdir()
+    (folder / "other").mkdir()
+    (folder / "other" / "letter.txt").write_text("to whom it may concern")
     for name in ("net", "begun"):
         (folder / f"{name}.unfinished").mkdir()
         (folder / f"{name}.unfinished" / "state.json").write_text('{"format": "cryptml-training-checkpoint"}')
@@ -78,6 +80,21 @@ LOAD: dict[str, tuple[Callable[[Path], object], type[CryptmlError]]] = {
             "has no server half, which a service needs; copy the whole folder, or build it again with cryptml build",
         ),
         ("bundle", "empty", "is an empty folder; build a bundle with cryptml build NETWORK --out {path}"),
+        (
+            "bundle",
+            "other",
+            "is a folder without a bundle in it; name another, or build a bundle with cryptml build NETWORK",
+        ),
+        (
+            "report",
+            "other",
+            "is a folder without a report in it; name another, or measure a report with split-profiler",
+        ),
+        (
+            "network",
+            "other",
+            "is a folder without a network in it; name another, or train a network with cryptml train",
+        ),
         ("bundle", "unfinished", "is an unfinished training; repeat its cryptml train with --resume"),
         (
             "report",

@@ -27,7 +27,6 @@ from cryptml.fhe.backends.toolchain import linkable
 from cryptml.fhe.circuit_spec import CircuitSpec, Codec
 from cryptml.fhe.settings import CompilerSettings
 from cryptml.files import sha256
-from cryptml.images.textures import random_textures
 from cryptml.networks.boundary import Boundary, FloatArray
 from cryptml.networks.checkpoint import load_checkpoint
 from cryptml.networks.conversion import read_stages
@@ -35,6 +34,7 @@ from cryptml.networks.extent import IntArray, bits_for
 from cryptml.networks.layers import Convolution, MaxPooling
 from cryptml.networks.modules.blocks import value_of
 from cryptml.networks.network import Network
+from cryptml.networks.textures import random_textures
 from cryptml.splits import Segment
 
 CALIBRATION = 256

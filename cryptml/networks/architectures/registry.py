@@ -18,6 +18,7 @@ from torch import nn
 from cryptml.errors import NetworkError, said_by
 from cryptml.networks.architectures import conv, deep, line, reference, scatter, tiny
 from cryptml.networks.architectures.adjustments import Adjustment, adjusted
+from cryptml.networks.architectures.behind import FORM, PREFIX, BehindBackbone
 from cryptml.networks.architectures.design import Design
 from cryptml.networks.front_ends import FRONT_ENDS, FrontEnd, Standardisation
 from cryptml.networks.sequences import as_sequential
@@ -41,12 +42,14 @@ class Architecture:
         front_end: What its input goes through on the client, in the clear.
         build: Returns a fresh `torch.nn.Sequential` of Brevitas layers for a number of classes.
         adjustments: That ``build`` makes to what was written, in order to make it cheaper.
+        trained_as: Name of the shipped architecture whose recipe it is trained by; None for its own.
     """
 
     spec: str
     front_end: FrontEnd
     build: Callable[[int], nn.Sequential]
     adjustments: tuple[Adjustment, ...] = ()
+    trained_as: str | None = None
 
     @property
     def side(self) -> int:
@@ -61,7 +64,12 @@ class Architecture:
     @property
     def is_own(self) -> bool:
         """Whether it is a user's own function."""
-        return ":" in self.spec
+        return ":" in self.spec and not self.is_behind_backbone
+
+    @property
+    def is_behind_backbone(self) -> bool:
+        """Whether it is a head behind an installed ONNX file."""
+        return self.spec.startswith(PREFIX)
 
     def adjusted(self, adjustments: Sequence[Adjustment]) -> Architecture:
         """Return the same with changes that its networks are built with, beside those that it has."""
@@ -91,14 +99,14 @@ ARCHITECTURES = {
 
 
 def load_architecture(spec: str) -> Architecture:
-    """Return a shipped architecture, read a design's file, or import a user's function.
+    """Return a shipped architecture or one behind an ONNX file, read a design's file, or import a user's function.
 
     Args:
-        spec: A name in `ARCHITECTURES`, a `Design` file that ends in ``.json``, or ``module:function``. The function takes the number
-            of classes, or nothing, and returns a module, whose forward is followed where it is no Sequential; a single logit stands for
-            two classes. Its attribute ``front_end``, where set, is its `FrontEnd`; otherwise regions are standardised, at
-            a side of its attribute ``side``, where set, or of 32. Its module may lie in the working directory. It runs with the
-            caller's rights: never pass a spec that came over a network.
+        spec: A name in `ARCHITECTURES`, a `Design` file that ends in ``.json``, ``onnx:NAME`` (`BehindBackbone`), or
+            ``module:function``. The function takes the number of classes, or nothing, and returns a module, whose forward is
+            followed where it is no Sequential; a single logit stands for two classes. Its attribute ``front_end``, where set, is its
+            `FrontEnd`; otherwise regions are standardised, at a side of its attribute ``side``, where set, or of 32. Its module may
+            lie in the working directory. It runs with the caller's rights: never pass a spec that came over a network.
 
     Raises:
         NetworkError: If there is no such name, file, module or function, or it is not a network's.
@@ -108,11 +116,14 @@ def load_architecture(spec: str) -> Architecture:
     if spec.endswith(DESIGN_ENDING):
         design = Design.load(Path(spec))
         return Architecture(DESIGN, design.front_end, design.build)
+    if spec.startswith(PREFIX):
+        behind = BehindBackbone.parse(spec)
+        return Architecture(behind.spec, behind.front_end, behind.build, trained_as="deep" if behind.hidden else "line")
     module_name, colon, function_name = spec.partition(":")
     if not colon:
         known = ", ".join(ARCHITECTURES)
         raise NetworkError(
-            f"network {spec!r} is unknown; use one of {known}, a design's .json file, or module:function for your own"
+            f"network {spec!r} is unknown; use one of {known}, a design's .json file, {FORM}, or module:function for your own"
         )
     try:
         with _importing_from_here():

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from cryptml.images.textures import random_textures
 from cryptml.networks import FloatArray, IntArray, Network
 from cryptml.networks.rounding.clamping import within_bins
+from cryptml.networks.textures import random_textures
 from cryptml.splits import Segment
 
 TEXTURES = 64
