@@ -105,16 +105,17 @@ class Deployment(Requester):
             each.ask()
         return running, found
 
-    def bare(self, stack: ExitStack, threads: int) -> Callable[[Tenant], float]:
+    def bare(self, stack: ExitStack, threads: int) -> Callable[[bytes], float]:
         """Load the circuit in a process like a worker, without a service, and return what times an evaluation there."""
-        keys, given, result = (self.work / name for name in ("bare-keys", "bare-input", "bare-output"))
+        folder = Path(tempfile.mkdtemp(dir=self.work))
+        keys, given, result = (folder / name for name in ("keys", "input", "output"))
         keys.write_bytes(self.keys.evaluation_keys)
         child = stack.enter_context(Child(SERVER_MODULE, threads=threads))
         deadline = time.monotonic() + TIMEOUT_SECONDS
         child.ask({"do": "load", "circuit": str(self.bundle.circuit_folder(0)), "keys": str(keys)}, deadline)
 
-        def evaluate(tenant: Tenant) -> float:
-            given.write_bytes(tenant.ciphertext)
+        def evaluate(ciphertext: bytes) -> float:
+            given.write_bytes(ciphertext)
             request = {"do": "evaluate", "input": str(given), "output": str(result)}
             return float(child.ask(request, time.monotonic() + TIMEOUT_SECONDS)["evaluate_ms"])
 

@@ -30,7 +30,7 @@ def measure_overhead(deployment: Deployment, count: int) -> list[str]:
     with ExitStack() as stack:
         _, (tenant,) = deployment.service(stack, workers=1, threads=threads, tenants=1)
         bare = deployment.bare(stack, threads)
-        bare(tenant)
+        bare(tenant.ciphertext)
         alone: list[float] = []
         served: list[float] = []
         around: list[float] = []
@@ -43,7 +43,7 @@ def measure_overhead(deployment: Deployment, count: int) -> list[str]:
 
         def ask_bare() -> None:
             time.sleep(SETTLE_SECONDS)
-            alone.append(bare(tenant))
+            alone.append(bare(tenant.ciphertext))
 
         for number in range(count):
             for each in (ask, ask_bare) if number % 2 else (ask_bare, ask):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ from cryptml.images import FrameChoice, Image, Region, load_image, tile_all, til
 from cryptml.images.study import ViewChoice
 from cryptml.listening import Listener, SilentListener
 from cryptml_client.client import Client
-from cryptml_client.scan import Scan, TileAnswer
+from cryptml_client.scan import IN_FLIGHT, Scan, TileAnswer
 from cryptml_client.trust.spot_checking import SpotCheckFailed
 
 TILES_ACROSS = 8
@@ -40,6 +41,7 @@ class ScanRequest:
         positive: The class to show; the network's positive class if None.
         resume: Whether to go on with a scan that was interrupted.
         everywhere: Whether to ask about all squares, instead of those that show a breast: for pictures that are no mammograms.
+        in_flight: Squares that are asked about at once.
     """
 
     image: Path
@@ -51,6 +53,7 @@ class ScanRequest:
     positive: str | None = None
     resume: bool = False
     everywhere: bool = False
+    in_flight: int = IN_FLIGHT
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +69,7 @@ class ScanResult:
         split: Who ran which layer, as letters.
         answers: Of every square that was asked about; one without probabilities has no answer.
         squares: Of the whole grid, also those that were not asked about.
+        seconds: That this run took for the squares which an interrupted one had not answered.
     """
 
     file: Path
@@ -76,6 +80,7 @@ class ScanResult:
     split: str
     answers: tuple[TileAnswer, ...]
     squares: int
+    seconds: float
 
     @property
     def positive(self) -> str:
@@ -101,6 +106,7 @@ class ScanResult:
                 for each in self.answers
             ],
             "squares": self.squares,
+            "seconds": round(self.seconds, 3),
             "heat_map": str(self.heat_map),
         }
 
@@ -133,11 +139,20 @@ def scan_mammogram(client: Client, request: ScanRequest, *, listener: Listener |
             f"{len(asked)} of {squares} squares are asked about, the others show less than half of the breast; `everywhere` asks about "
             "all, for pictures that are no mammograms"
         )
-    scanning = Scan(client, picture, asked, journal, resume=request.resume)
+    scanning = Scan(client, picture, asked, journal, resume=request.resume, in_flight=request.in_flight)
     client.prepare()
+    began = time.monotonic()
     answers = _ask(scanning, listener)
     result = ScanResult(
-        file, request.out, picture, tuple(bundle.classes), shown, bundle.split.letters, tuple(answers), squares
+        file,
+        request.out,
+        picture,
+        tuple(bundle.classes),
+        shown,
+        bundle.split.letters,
+        tuple(answers),
+        squares,
+        time.monotonic() - began,
     )
     missing = len(answers) - len(result.answered)
     if missing:

@@ -1,4 +1,4 @@
-"""A whole picture, asked about square by square; what is answered is on disk before the next is asked."""
+"""A whole picture, asked about square by square, several on their way at once; what is answered is on disk at once."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from cryptml.errors import CryptmlError, ImageError, JournalError, RangeError
 from cryptml.files import sha256
 from cryptml.images import Image, Region, crop
 from cryptml.journal import Journal
-from cryptml.networks.boundary import FloatArray
 from cryptml_client.client import Client
 from cryptml_client.prediction import Prediction
 from cryptml_client.trust.spot_checking import SpotCheckFailed
+
+IN_FLIGHT = 4
+"""Squares asked about at once: two that are evaluated by two workers, and two that are ready when these are."""
 
 MOST_BYTES = 1 << 50
 MOST_MILLISECONDS = 1e12
@@ -87,7 +89,9 @@ def _number(value: Any, most: float) -> float:
 
 
 class Scan:
-    """Asks about squares of one picture, one after the other, and goes on where it was when it is made again.
+    """Asks about squares of one picture, and goes on where it was when it is made again.
+
+    While the service evaluates, the next squares are encrypted and sent, so that neither waits for the other.
 
     Nothing of the picture is sent, and no file made, before the first answer is asked for.
 
@@ -97,6 +101,8 @@ class Scan:
         regions: Its squares, all of one size, as `cryptml.images.tile_breast` gives them.
         journal: File that holds the answers so far, readable by its owner alone.
         resume: Whether to go on with an existing journal.
+        in_flight: Squares that are asked about at once, 1 to `cryptml_client.client.MOST_IN_FLIGHT`; a scan that breaks off loses the
+            answers to at most so many.
 
     Raises:
         ImageError: If there is no square, or they are smaller than what the network takes.
@@ -104,13 +110,21 @@ class Scan:
     """
 
     def __init__(
-        self, client: Client, image: Image, regions: Sequence[Region], journal: Path, *, resume: bool = False
+        self,
+        client: Client,
+        image: Image,
+        regions: Sequence[Region],
+        journal: Path,
+        *,
+        resume: bool = False,
+        in_flight: int = IN_FLIGHT,
     ) -> None:
         self._client = client
         self._image = image
         self._regions = tuple(regions)
         self._path = journal
         self._resume = resume
+        self._in_flight = in_flight
         if not self._regions:
             raise ImageError("a scan of no squares was asked for; give at least one")
         side, smallest = client.bundle.front_end.side, min(region.size for region in self._regions)
@@ -149,31 +163,32 @@ class Scan:
         }
         impossible: RangeError | None = None
         with Journal(self._path, head, resume=self._resume) as journal:
+            left = [region for region in self._regions if journal.get(str(region)) is None]
+            squares = (crop(self._image, region, bundle.front_end.side) for region in left)
+            # A service that goes away is waited for.
+            found = self._client.predict_regions(squares, in_flight=self._in_flight)
             for region in self._regions:
                 entry = journal.get(str(region))
                 if entry is not None:
                     yield self._known(region, entry)
                     continue
-                square = crop(self._image, region, bundle.front_end.side)
-                try:
-                    answer = TileAnswer.of(region, self._ask(square))
-                except SpotCheckFailed:
+                outcome = next(found)
+                if isinstance(outcome, SpotCheckFailed):
                     self.discard()  # none of the answers is one to go on from
-                    raise
-                except RangeError as error:  # the next is asked all the same: a service could learn from who stops
-                    impossible = impossible or error
+                    raise outcome
+                if isinstance(
+                    outcome, RangeError
+                ):  # the next is asked all the same: a service could learn from who stops
+                    impossible = impossible or outcome
                     answer = TileAnswer(region, (), 0.0, 0, 0)
+                elif isinstance(outcome, CryptmlError):
+                    raise outcome
+                else:
+                    answer = TileAnswer.of(region, outcome)
                 journal.record(str(region), answer.to_json())
                 yield answer
         if impossible is not None and not any(step.circuit.approximate for step in bundle.server_steps):
             raise impossible  # such a network has no range to leave
-
-    def _ask(self, square: FloatArray) -> Prediction:
-        """Ask about a square; a service that goes away is waited for."""
-        (found,) = self._client.predict_regions([square], in_flight=1)
-        if isinstance(found, CryptmlError):
-            raise found
-        return found
 
     def discard(self) -> None:
         """Remove the journal: the answers are elsewhere, or not wanted any more."""

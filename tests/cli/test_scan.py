@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cryptml_client import Client, Prediction, SpotCheckFailed
+from cryptml_client.scan import IN_FLIGHT
 from PIL import Image as Picture
 from typer.testing import CliRunner, Result
 
@@ -67,11 +68,11 @@ def test_a_service_that_is_found_out_leaves_nothing_to_go_on_from(
 
     monkeypatch.setattr(Client, "predict_region", found_out)
     assert "found out" in refused(SpotCheckFailed, *arguments)
-    assert asked == 3
+    assert 3 <= asked <= 2 + IN_FLIGHT  # the others were on their way
     assert not list(tmp_path.glob("heat.png*"))
     asked = 0
     refused(SpotCheckFailed, *arguments, "--resume")
-    assert asked == 3, "no answer is taken from before"
+    assert 3 <= asked <= 2 + IN_FLIGHT, "no answer is taken from before"
     assert "--resume" not in scan(*arguments).output
 
 

@@ -44,6 +44,12 @@ def scan(
     everywhere: Annotated[
         bool, typer.Option("--everywhere", help="Ask about all squares, also where no breast is found.")
     ] = False,
+    in_flight: Annotated[
+        int,
+        typer.Option(
+            min=1, max=256, help="Squares asked about at once; a service with many workers answers more at once."
+        ),
+    ] = 4,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing heat map.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -51,7 +57,9 @@ def scan(
     from cryptml_client.heat_map import ScanRequest, scan_mammogram
 
     check_new_file(out_file, "--out", "PNG", force=force)
-    request = ScanRequest(image, out_file, pictures.frames, pictures.views, tile, step, positive, resume, everywhere)
+    request = ScanRequest(
+        image, out_file, pictures.frames, pictures.views, tile, step, positive, resume, everywhere, in_flight
+    )
     stages = Stages()
     with connection.connect(stages, timeout_seconds=timeout, spot_checks=spot_checks) as client:
         found = scan_mammogram(client, request, listener=ConsoleListener(stages))
@@ -75,7 +83,7 @@ def _show(found: ScanResult) -> None:
         (f"highest probability of {found.positive}", f"{highest.probabilities[found.shown]:.3f}"),
         ("at", str(highest.region)),
         ("an answer, median", duration_text(statistics.median(times))),
-        ("all answers", duration_text(sum(times))),
+        ("this run", duration_text(1000 * found.seconds)),
         ("sent", bytes_text(sum(answer.upload_bytes for answer in answers))),
         ("received", bytes_text(sum(answer.download_bytes for answer in answers))),
     ]
