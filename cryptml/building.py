@@ -10,7 +10,7 @@ from pathlib import Path
 from cryptml.bundle.build import build_bundle
 from cryptml.bundle.client import ClientBundle
 from cryptml.bundle.server import ServerBundle
-from cryptml.errors import ReportError, SettingError
+from cryptml.errors import ReportError, SettingError, counted
 from cryptml.exposure.facts import WEIGHTED_SUM, segment_exposure
 from cryptml.exposure.statement import exposed_by, exposed_text
 from cryptml.fhe.backends.registry import load_backend
@@ -112,10 +112,11 @@ def build(request: BuildRequest, out: Path, *, force: bool = False, listener: Li
     if exposed:
         listener.note(exposed_text(exposed))
     if request.split != AUTOMATIC:
+        _require_secret(network, split, exposed, request.constraints)
         _require_allowed(network, split, request.constraints.allow_recovery, listener)
     if not split.server_segments:
         listener.note("nothing is encrypted with this split: clients hold the whole network, and no service is needed")
-    what = f"compiling {len(split.server_segments)} server segments of {network.name}, split {split}"
+    what = f"compiling {counted(len(split.server_segments), 'server segment')} of {network.name}, split {split}"
     kept = f"nothing of the build was kept, and {out} is as it was; the same command begins again"
     with saying(kept), listener.stage(what):
         bundle = build_bundle(
@@ -132,6 +133,23 @@ def build(request: BuildRequest, out: Path, *, force: bool = False, listener: Li
         )
     checks = ClientBundle.load(out / "client").spot_checks
     return Built(out, network, split, bundle, None if checks is None else len(checks))
+
+
+def _require_secret(network: Network, split: Split, exposed: Mapping[str, str], constraints: Constraints) -> None:
+    """Refuse a split that was named and exposes what was to stay secret, where anything was said of that.
+
+    Raises:
+        SettingError: If it does, with the layers.
+        ReportError: If a layer is named that there is none of.
+    """
+    if constraints.keep_secret is None and not constraints.expose:
+        return
+    rows = [{"name": layer.name, "parameters": layer.parameters} for layer in network.layers]
+    lost = [f"{name} ({exposed[name]})" for name in constraints.secret(rows) if name in exposed]
+    if lost:
+        raise SettingError(
+            f"split {split} exposes what is to stay secret: {'; '.join(lost)}; choose another split, or name the layers as `expose`"
+        )
 
 
 def _require_allowed(network: Network, split: Split, allowed: int | None, listener: Listener) -> None:
@@ -200,11 +218,12 @@ def _letters(request: BuildRequest, report: Report | None, layers: int, listener
                 "of the split that split-profiler choose names"
             )
         return _recommended(request, report, listener)
-    if replace(request.constraints, allow_recovery=None) != Constraints() or (
-        request.bandwidth_mbps,
-        request.rtt_ms,
-    ) != (None, None):
-        raise SettingError("constraints choose a split; use them with `split` auto")
+    given = request.constraints
+    of_exposure = Constraints(
+        keep_secret=given.keep_secret, expose=given.expose, queries=given.queries, allow_recovery=given.allow_recovery
+    )
+    if given != of_exposure or (request.bandwidth_mbps, request.rtt_ms) != (None, None):
+        raise SettingError("bounds on time, memory, bytes and round trips choose a split; use them with `split` auto")
     return request.split if request.split is not None else DEFAULT_SPLITS.get(request.network, "S" * layers)
 
 

@@ -182,6 +182,11 @@ class ServiceRefused(ServiceError):
         super().__init__(f"the service refused ({status} {title}): {detail}")
 
 
+def counted(number: int, what: str) -> str:
+    """Return a number with what is counted, which is a plural in ``s`` but for one: ``1 frame``, ``2 frames``."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def printable(text: str, *, lines: bool = False) -> str:
     """Return text without control characters: it may come from a file's name or another machine, and go to a terminal.
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from itertools import groupby, product
 
-from cryptml.errors import SplitError
+from cryptml.errors import SplitError, counted
 
 
 class Side(Enum):
@@ -105,7 +105,7 @@ class Split:
         """
         if len(self) != layers:
             raise SplitError(
-                f"split {self.letters!r} has {len(self)} letters but the network has {layers} layers; "
+                f"split {self.letters!r} has {counted(len(self), 'letter')} but the network has {counted(layers, 'layer')}; "
                 f"write {layers} letters"
             )
         return self

@@ -134,6 +134,7 @@ class Client:
         Raises:
             ServiceError: If it cannot be fetched.
             BundleError: If it is damaged or contradicts itself; `UnacceptedBundle` if it is not accepted.
+            NetworkError: If it reads pictures through a backbone that is not installed here.
             SettingError: If it holds no spot checks, and there are to be some.
         """
         with self._preparing:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from cryptml.datasets.base import Dataset
 from cryptml.datasets.duplicates import describe_duplicates, find_duplicates
 from cryptml.datasets.subsets import SUBSETS
+from cryptml.errors import counted
+
+CLOSE = 0.8
+"""How alike the names of two classes are from which on one may be a slip (`difflib`)."""
+
+FEW, FEW_SHARE = 2, 0.05
+"""Pictures of a class, and their share of all, up to which its name may be a slip."""
 
 MOST_SIZES = 10
 """Sizes of originals that are told apart, the most frequent ones."""
@@ -42,6 +50,7 @@ class DataDescription:
         other_sizes: How many originals have still other sizes.
         views: For each view and laterality that is known, the number of pictures of each class.
         duplicates: The same pictures, in words, a group each.
+        doubtful: Classes of few pictures with nearly the name of another, in words: slips, as likely as not.
         source: Citation and licence.
     """
 
@@ -57,6 +66,7 @@ class DataDescription:
     other_sizes: int
     views: Mapping[str, tuple[int, ...]]
     duplicates: tuple[str, ...]
+    doubtful: tuple[str, ...]
     source: str
 
     @property
@@ -72,8 +82,8 @@ class DataDescription:
     @property
     def size_words(self) -> str:
         """How many pictures there are, and of how many patients, where that is known."""
-        of = "patients not known" if self.patients is None else f"of {self.patients} patients"
-        return f"{self.pictures} pictures{',' if self.patients is None else ''} {of}"
+        of = "patients not known" if self.patients is None else f"of {counted(self.patients, 'patient')}"
+        return f"{counted(self.pictures, 'picture')}{',' if self.patients is None else ''} {of}"
 
     @staticmethod
     def of(dataset: Dataset) -> DataDescription:
@@ -107,6 +117,7 @@ class DataDescription:
             other_sizes=sizes.total() - sum(frequent.values()),
             views={view: tuple(views[view, label] for label in labels) for view in sorted({view for view, _ in views})},
             duplicates=tuple(describe_duplicates(dataset, group) for group in find_duplicates(dataset)),
+            doubtful=tuple(_doubtful(Counter(dataset.classes[label] for label in dataset.labels.tolist()))),
             source=SOURCES.get(dataset.name, "Provided by the user, who knows its source and licence."),
         )
 
@@ -117,3 +128,17 @@ class DataDescription:
             {"columns": columns, "rows": rows, "pictures": count} for (columns, rows), count in self.sizes.items()
         ]
         return {"pictures": self.pictures, **document}
+
+
+def _doubtful(pictures: Counter[str]) -> Iterator[str]:
+    """Say which classes may be slips of another's name, by how many pictures each has."""
+    few = max(FEW, FEW_SHARE * pictures.total())
+    for name, count in pictures.items():
+        others = {each.casefold(): each for each, more in pictures.items() if more > count}
+        meant = get_close_matches(name.casefold(), others, 1, CLOSE)
+        if count <= few and meant:
+            other = others[meant[0]]
+            yield (
+                f"the class {name!r} has {counted(count, 'picture')} and {other!r} has {pictures[other]}: correct the labels if one is "
+                "a slip of the other"
+            )

@@ -7,7 +7,7 @@ from collections import defaultdict
 
 from cryptml.datasets.base import Dataset
 from cryptml.datasets.problems import listed
-from cryptml.errors import DatasetError
+from cryptml.errors import DatasetError, counted
 
 
 def find_duplicates(dataset: Dataset) -> tuple[tuple[int, ...], ...]:
@@ -73,7 +73,7 @@ def require_apart(dataset: Dataset) -> None:
     """
     groups = [group for group in find_duplicates(dataset) if len({dataset.subsets[place] for place in group}) > 1]
     if groups:
-        pictures = "1 picture" if len(groups) == 1 else f"{len(groups)} pictures"
+        pictures = counted(len(groups), "picture")
         raise DatasetError(
             f"{dataset.name} has {pictures} in more than one subset: "
             f"{listed([describe_duplicates(dataset, group) for group in groups])}; keep one of each, or give them one subset in the index"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cryptml.errors import ImageError
+from cryptml.errors import ImageError, counted
 
 _FORMS = "give a number from 1, all, max, or max:FIRST-LAST"
 
@@ -58,7 +58,9 @@ class FrameChoice:
         first, last = self.first or 1, self.last or frames
         if not 1 <= first <= last <= frames:
             chosen = f"frame {first}" if first == last else f"frames {first} to {last}"
-            raise ImageError(f"the file holds {frames} frames, and {chosen} cannot be chosen; choose 1 to {frames}")
+            raise ImageError(
+                f"the file holds {counted(frames, 'frame')}, and {chosen} cannot be chosen; choose 1 to {frames}"
+            )
         return range(first - 1, last)
 
 
@@ -75,8 +77,8 @@ def groups(choice: FrameChoice | None, frames: int) -> Iterator[range]:
     if choice is None:
         if frames != 1:
             raise ImageError(
-                f"the file holds {frames} frames, and none was chosen: choose one of 1 to {frames}, all of them, or their brightest "
-                "values (`frame` N, all or max)"
+                f"the file holds {counted(frames, 'frame')}, and none was chosen: choose one of 1 to {frames}, all of them, or "
+                "their brightest values (`frame` N, all or max)"
             )
         yield range(1)
         return

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptml.errors import ImageError, NoPicture
+from cryptml.errors import ImageError, NoPicture, counted
 from cryptml.files import is_system
 from cryptml.images.decoding.pool import DECODERS
 from cryptml.images.description import Description
@@ -155,7 +155,7 @@ def find_pictures(path: Path, progress: Callable[[int, int], None] | None = None
     finally:
         executor.shutdown(cancel_futures=True)
     if not found:
-        raise ImageError(f"{path}: none of its {len(files)} files holds a picture; choose another folder")
+        raise ImageError(f"{path}: there is no picture among its {counted(len(files), 'file')}; choose another folder")
     return sorted(found, key=_order)
 
 

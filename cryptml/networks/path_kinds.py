@@ -7,6 +7,7 @@ from pathlib import Path
 
 NETWORK, REPORT, BUNDLE = "network", "report", "bundle"
 CLIENT_HALF, SERVER_HALF, UNFINISHED, EMPTY = "client half", "server half", "unfinished training", "empty folder"
+OTHER = "other folder"
 
 _LOOKED_AT = 4096
 """Bytes of a file; our documents say their format first."""
@@ -23,7 +24,7 @@ _BY_FILE = ("network.json", "manifest.json", "state.json")
 
 
 def kind_of(path: Path) -> str | None:
-    """Return one of the kinds above; None of what is none of ours, is missing or cannot be read."""
+    """Return one of the kinds above; None of a file that is none of ours, of what is missing or cannot be read."""
     try:
         if path.is_file():
             found = _format(path)
@@ -36,7 +37,11 @@ def kind_of(path: Path) -> str | None:
                 return found
         if any(_format(path / half / "manifest.json") for half in ("client", "server")):
             return BUNDLE
-        return None if any(path.iterdir()) else EMPTY
+        if not any(path.iterdir()):
+            return EMPTY
+        # What has such names may be ours and damaged, which who reads it says better.
+        damaged = (*_BY_FILE, "client/manifest.json", "server/manifest.json")
+        return None if any((path / name).exists() for name in damaged) else OTHER
     except OSError:
         return None
 
@@ -50,16 +55,18 @@ def mistaken(path: Path, wanted: str) -> str | None:
     """
     kind = kind_of(path)
     unfinished = path.absolute().with_name(f"{path.absolute().name}.unfinished")
-    if wanted == NETWORK and kind in (None, EMPTY) and kind_of(unfinished) == UNFINISHED:
+    if wanted == NETWORK and kind in (None, EMPTY, OTHER) and kind_of(unfinished) == UNFINISHED:
         return f"the training of {path} is unfinished; repeat its cryptml train with --resume"
     if kind is None:
         return None
-    if kind == EMPTY:
+    if kind in (EMPTY, OTHER):
         made = {
             NETWORK: "train a network with cryptml train --dataset DATASET --out",
             REPORT: "measure a report with split-profiler run NETWORK --out",
             BUNDLE: "build a bundle with cryptml build NETWORK --out",
         }
+        if kind == OTHER:
+            return f"{path} is a folder without a {wanted} in it; name another, or {made[wanted]} {wanted.upper()}"
         where = f"{path}/report.json" if wanted == REPORT else path
         return f"{path} is an empty folder; {made[wanted]} {where}"
     return _instead(path, kind, wanted)

@@ -10,6 +10,7 @@ from PIL import ImageDraw, ImageFont
 
 from cryptml.datasets import Dataset
 from cryptml.datasets.subsets import SUBSETS
+from cryptml.errors import counted
 
 COLUMNS = 12
 """Pictures side by side."""
@@ -47,10 +48,10 @@ def render_contact_sheet(dataset: Dataset, *, rows: int = MOST_ROWS) -> bytes:
     draw = ImageDraw.Draw(canvas)
     font, small = ImageFont.load_default(22), ImageFont.load_default(14)
     draw.text((MARGIN, MARGIN - 6), _printed(dataset.name, 60), INK, font)
-    known = f"{len(set(dataset.patients))} patients" if dataset.patients_known else "patients not known"
+    known = f"{counted(len(set(dataset.patients)), 'patient')}" if dataset.patients_known else "patients not known"
     draw.text(
         (MARGIN, MARGIN + 24),
-        f"{len(dataset)} pictures, {known}, {dataset.side} x {dataset.side} pixels as a network of that side reads them",
+        f"{counted(len(dataset), 'picture')}, {known}, {dataset.side} x {dataset.side} pixels as a network of that side reads them",
         FAINT,
         small,
     )

@@ -8,6 +8,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from cryptml.errors import counted
 from cryptml.fhe.settings import power
 from cryptml.reports.table import STYLES, bytes_text, milliseconds_text, plain_table, split_text
 from cryptml.splits import Side, Split
@@ -124,7 +125,7 @@ def split_exposures_table(network: str, splits: Sequence[Mapping[str, Any]]) -> 
         ("decrypts", "right"),
         ("fails", "right"),
     ]
-    return plain_table(f"{len(splits)} splits of network {network}", columns, rows)
+    return plain_table(f"{counted(len(splits), 'split')} of network {network}", columns, rows)
 
 
 def encrypted_table(result: Mapping[str, Any]) -> Table:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from PIL import Image as Picture
 from PIL import ImageDraw, ImageFont
 
+from cryptml.errors import counted
 from cryptml.images import Image, Region
 
 LONGEST_SIDE = 1400
@@ -123,7 +124,10 @@ def _legend(canvas: Picture.Image, draw: ImageDraw.ImageDraw, top: int, title: s
     for share, anchor in ((0.0, "la"), (0.5, "ma"), (1.0, "ra")):
         draw.text((MARGIN + share * (width - 1), top + 60), f"{share:g}", (235, 235, 235), small, anchor=anchor)
     draw.text(
-        (MARGIN, top + 88), f"{tiles} squares inside the blue line; nothing was asked outside.", (170, 170, 170), small
+        (MARGIN, top + 88),
+        f"{counted(tiles, 'square')} inside the blue line; nothing was asked outside.",
+        (170, 170, 170),
+        small,
     )
     draw.text(
         (MARGIN, top + 108), "White: the highest. Research use only, not a medical device.", (170, 170, 170), small

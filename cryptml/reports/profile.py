@@ -9,6 +9,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from cryptml.errors import counted
 from cryptml.profiler.plan.choice import Choice
 from cryptml.profiler.plan.costs import Link
 from cryptml.profiler.plan.sharing import answers_won
@@ -97,7 +98,7 @@ def profile_table(
         wide: Whether all columns are shown, for `WIDE` characters, or those of `NARROW`.
         title: Instead of the usual one.
     """
-    heading = title or f"{len(entries)} splits"
+    heading = title or f"{counted(len(entries), 'split')}"
     heading += f" of {document['network']['name']} at {link.bandwidth_mbps:g} Mbit/s, {link.rtt_ms:g} ms"
     rows = [_row(entry) for entry in entries]
     chosen = COLUMNS if wide else NARROW

@@ -10,7 +10,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from cryptml.errors import printable
+from cryptml.errors import counted, printable
 from cryptml.splits import Side, Split
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def splits_table(listing: Mapping[str, Any]) -> Table:
         server = sum(segment["side"] == "server" for segment in entry["segments"])
         rows.append((split_text(Split(entry["split"])), parts, str(server)))
     columns = [("split", "left"), ("segments (cyan: client, magenta: server)", "left"), ("round trips", "right")]
-    return plain_table(f"{len(rows)} splits of network {listing['network']}", columns, rows)
+    return plain_table(f"{counted(len(rows), 'split')} of network {listing['network']}", columns, rows)
 
 
 def bytes_text(count: float) -> str:

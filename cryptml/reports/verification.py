@@ -9,6 +9,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from cryptml.errors import counted
 from cryptml.profiler.measure.measurement import LONG_EVALUATION_MS
 from cryptml.reports.table import bytes_text, duration_text, plain_table, split_text
 from cryptml.splits import Split
@@ -32,7 +33,7 @@ def worst_and_median(verification: Mapping[str, Any]) -> list[str]:
     for name, words in FIGURES:
         found = [abs(error) for error in errors(verification, name)]
         lines.append(
-            f"{words}: median error {statistics.median(found):.1%}, worst {max(found):.1%} on {len(found)} splits"
+            f"{words}: median error {statistics.median(found):.1%}, worst {max(found):.1%} on {counted(len(found), 'split')}"
         )
     return lines
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from cryptml.datasets import Dataset, load_data
 from cryptml.datasets.description import DataDescription
-from cryptml.errors import SettingError
+from cryptml.errors import SettingError, counted
 from cryptml.files import require_writable, to_json_bytes, write_bytes
 from cryptml.listening import Listener, SilentListener
 from cryptml.networks.architectures.registry import DESIGN_FILE, Architecture, load_architecture
@@ -119,7 +119,8 @@ def train(
         architecture = architecture if prepare is None else prepare(architecture, data)
         checkpoints.begin({"name": name, **head_of(request, architecture, settings, data)})
         if checkpoints.epochs:
-            listener.remark(f"going on after {checkpoints.epochs} finished epochs")
+            epochs = counted(checkpoints.epochs, "finished epoch")
+            listener.remark(f"going on after {epochs}, those of teachers among them")
         examples = make_examples(data, architecture.front_end, settings, listener)
         validated = _cross_validated(request, architecture, examples, settings, listener)
         trained = _trained(architecture, examples, settings, listener, refit=request.refits(settings))
@@ -155,7 +156,7 @@ def _cross_validated(
     trainings, found = request.folds * request.repeats + 1, []
     listener.remark(
         f"plan: {request.folds} folds with {request.repeats} seeds, then the network itself: {trainings} trainings of "
-        f"{settings.epochs} epochs"
+        f"{counted(settings.epochs, 'epoch')}"
     )
     for repeat in range(request.repeats):
         own = replace(settings, seed=(settings.seed + repeat) % 2**32)
@@ -204,7 +205,12 @@ def _judged(
         **({"fidelity": fidelity[LEARNED].to_json()} if LEARNED in fidelity else {}),
         "cross_validation": validated.to_json() if validated else None,
         "settings": settings.to_json(),
-        "data": {"pictures": data.digest, "subsets": data.division, "refit": refit},
+        "data": {
+            "pictures": data.digest,
+            "subsets": data.division,
+            "refit": refit,
+            "patients_from_name": request.patients_from_name,
+        },
     }
     return TrainingResult(trained.network, folder, figures, fidelity, validated, document)
 
@@ -270,6 +276,8 @@ def _tell(data: DataDescription, settings: TrainingSettings, listener: Listener,
             f"the patients of {data.name} are not known: every picture counts by itself, pictures of one patient may be in two subsets; "
             "an index names patients, or `patients_from_name` finds them in file names"
         )
+    for words in data.doubtful:
+        listener.note(words)
     if data.duplicates:
         listener.note(
             f"{len(data.duplicates)} pictures come more than once within a subset; see cryptml datasets describe"

@@ -272,7 +272,9 @@ class TestEvaluate:
         found = json.loads(ran("evaluate", "tiny", "--dataset", "phantom:images=60,seed=4", "--json").stdout)
         assert found["auc_low"] is None
         assert "fewer than 10" in found["interval_refused"]
-        assert "none: " in ran("evaluate", "tiny", "--dataset", "phantom:images=60,seed=4", "--no-baseline").stdout
+        shown = ran("evaluate", "tiny", "--dataset", "phantom:images=60,seed=4", "--no-baseline").stdout
+        assert "no interval per picture: " in shown
+        assert max(map(len, shown.splitlines()[:6])) < 80
 
     def test_pictures_without_files_have_their_places_in_the_whole_set(self, tmp_path: Path) -> None:
         table = tmp_path / "scores.csv"

@@ -75,7 +75,7 @@ def test_unusable_files_are_told_of_and_others_passed_over(study: Path) -> None:
 
 def test_a_folder_without_pictures(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("text")
-    with pytest.raises(ImageError, match="none of its 1 files holds a picture"):
+    with pytest.raises(ImageError, match="no picture among its 1 file"):
         find_pictures(tmp_path)
 
 

@@ -153,7 +153,7 @@ def verify_over_http(folder: Path, report: Path) -> None:
     result = runner.invoke(app, ["verify", str(report), *options], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     assert "SCS" in result.output
-    assert "on 1 splits" in result.output
+    assert "on 1 split" in result.output
     for more, said in ((["--splits", "CCS"], "no keys to share"), (["--record"], "leave out `record`")):
         refused = runner.invoke(app, ["verify", str(report), *options, *more])
         assert refused.exit_code == 1

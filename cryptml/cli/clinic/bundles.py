@@ -10,7 +10,7 @@ import typer
 from cryptml.bundle.manifest import grouped
 from cryptml.cli.console import out, print_json, say
 from cryptml.cli.verbs import create_group
-from cryptml.errors import SettingError
+from cryptml.errors import SettingError, counted
 from cryptml.reports.table import facts_table, plain_table
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def forget(
     count = _accepted(keys).forget(str(service_address(service)).rstrip("/"), model)
     if not count:
         raise SettingError(f"no model of {service} was accepted; cryptml bundles list shows them")
-    say(f"{count} accepted models of {service} forgotten")
+    say(f"{counted(count, 'accepted model')} of {service} forgotten")
 
 
 @app.command("digest")
@@ -65,8 +65,15 @@ def digest(
     from cryptml_client.trust.pinning import describe_bundle
 
     from cryptml.bundle import ClientBundle
+    from cryptml.errors import BundleError
+    from cryptml.networks.path_kinds import BUNDLE, mistaken
 
-    found = ClientBundle.load(bundle / "client")
+    half = bundle / "client"
+    if not half.is_dir():
+        raise BundleError(
+            mistaken(bundle, BUNDLE) or f"there is no bundle at {bundle}; name the folder that cryptml build wrote"
+        )
+    found = ClientBundle.load(half)
     if json:
         print_json({"model": found.model, "digest": found.digest})
         return

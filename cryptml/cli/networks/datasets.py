@@ -98,6 +98,8 @@ def _show(found: DataDescription) -> None:
         sizes = [(f"{columns} x {rows}", str(count)) for (columns, rows), count in found.sizes.items()]
         sizes += [("others", str(found.other_sizes))] if found.other_sizes else []
         out.print(plain_table("Originals", [("columns x rows", "right"), ("pictures", "right")], sizes))
+    for words in found.doubtful:
+        note(words)
     for words in found.duplicates[:MOST_SHOWN]:
         note(f"the same picture: {words}")
     if len(found.duplicates) > MOST_SHOWN:

@@ -18,6 +18,7 @@ from cryptml.reports.table import plain_table
 
 if TYPE_CHECKING:
     from cryptml.training import Judgement
+    from cryptml.training.evaluation.measures import Measures
     from cryptml.training.evaluation.roc import OperatingPoint
     from cryptml.training.evaluation.study import NetworkJudgement
 
@@ -121,6 +122,10 @@ def _show(found: NetworkJudgement) -> None:
     ]
     rows = [row for name, each in both for row in _rows(name, each)]
     out.print(plain_table(f"{network.name} on {part.name}, {subset}; {told}", columns, rows))
+    levels = (("picture", judged.evaluation.image_level), ("patient", judged.evaluation.patient_level))
+    for level, measures in levels:
+        if measures is not None and measures.interval_refused is not None:
+            say(f"no interval per {level}: {measures.interval_refused}\n")
     refused = judged.evaluation.patient_level_refused
     if refused is not None:
         say(f"no figures per patient: {refused}\n")
@@ -158,10 +163,14 @@ def _rows(name: str, judged: Judgement) -> list[tuple[str, ...]]:
     found = judged.evaluation
     levels = [("picture", found.image_level, found.images), ("patient", found.patient_level, found.patients)]
     return [
-        (name, level, f"{measures.auc:.3f}", measures.interval, f"{measures.accuracy:.3f}", str(count))
+        (name, level, f"{measures.auc:.3f}", _interval(measures), f"{measures.accuracy:.3f}", str(count))
         for level, measures, count in levels
         if measures is not None
     ]
+
+
+def _interval(measures: Measures) -> str:
+    return measures.interval if measures.interval_refused is None else "none"
 
 
 def _point(name: str, point: OperatingPoint) -> tuple[str, ...]:

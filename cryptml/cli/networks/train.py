@@ -12,6 +12,7 @@ from cryptml.cli.console import ConsoleListener, out, print_json, remark, say
 from cryptml.cli.options.data import DataOptions
 from cryptml.cli.options.groups import with_option_groups
 from cryptml.cli.options.training import TrainingOptions
+from cryptml.errors import counted
 
 if TYPE_CHECKING:
     from cryptml.search.fitting import Draft
@@ -59,7 +60,7 @@ def train(
         print_json(result.document)
         return
     for subset, figure in result.figures.items():
-        _print(subset, figure, f", {figure.images} pictures")
+        _print(subset, figure, f", {counted(figure.images, 'picture')}")
     if result.cross_validation:
         folds = f"{options.folds}-fold"
         _print(f"{folds}, quantised", result.cross_validation.quantised)

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from cryptml.datasets.problems import listed
 from cryptml.datasets.subsets import SUBSETS
-from cryptml.errors import DatasetError, ImageError
+from cryptml.errors import DatasetError, ImageError, counted
 from cryptml.files import read_bounded
 from cryptml.images import FrameChoice, Region
 
@@ -105,7 +105,7 @@ class Index:
         """
         problems = [*self.problems, *more]
         if problems:
-            count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+            count = counted(len(problems), "problem")
             raise DatasetError(f"{self.file} has {count}: {listed(problems)}; correct the index or the folder")
 
 

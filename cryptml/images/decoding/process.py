@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from cryptml.errors import ImageError, NoPicture
+from cryptml.errors import ImageError, NoPicture, counted
 from cryptml.images.description import Description
 from cryptml.images.dicom.directory import listed_files
 from cryptml.images.dicom.reading import open_dicom, read_frame
@@ -62,7 +62,7 @@ def _read(path: Path, places: list[int] | None) -> Answer:
     [chosen] = groups(None, frames) if places is None else [range(places[0], places[1] + 1)]
     if not 0 <= chosen[0] <= chosen[-1] < frames:
         raise ImageError(
-            f"the file holds {frames} frames now, and frames {chosen[0] + 1} to {chosen[-1] + 1} were asked for; try again"
+            f"the file holds {counted(frames, 'frame')} now, and frames {chosen[0] + 1} to {chosen[-1] + 1} were asked for; try again"
         )
     pixels, source = opened.frame(chosen[0])
     for place in chosen[1:]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cryptml.errors import ImageError
+from cryptml.errors import ImageError, counted
 from cryptml.images.dicom.elements import has_value, items, numbers, words
 from cryptml.images.dicom.names import name_of, tag_of
 
@@ -32,8 +32,9 @@ class FrameValues:
         own = items(dataset, "PerFrameFunctionalGroupsSequence")
         if len(shared) > 1 or (own and len(own) != frames):
             raise ImageError(
-                f"{name_of('PerFrameFunctionalGroupsSequence')} describes {len(own)} frames and "
-                f"{name_of('SharedFunctionalGroupsSequence')} {len(shared)} sets of them, where the file holds {frames} frames"
+                f"{name_of('PerFrameFunctionalGroupsSequence')} describes {counted(len(own), 'frame')} and "
+                f"{name_of('SharedFunctionalGroupsSequence')} {counted(len(shared), 'set')} of them, where "
+                f"the file holds {counted(frames, 'frame')}"
             )
         self._groups = [*shared, *own[place : place + 1]]
 

@@ -13,7 +13,7 @@ from pydicom.encaps import get_frame, parse_basic_offsets, parse_fragments
 from pydicom.pixels import convert_color_space
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
-from cryptml.errors import ImageError, NoPicture
+from cryptml.errors import ImageError, NoPicture, counted
 from cryptml.images.dicom.compressed import Cells, decode
 from cryptml.images.dicom.data_set import DataSet, open_data_set
 from cryptml.images.dicom.header import Header
@@ -91,7 +91,8 @@ class PixelData:
         self.stream.seek(beginning)
         if held != frames or count < frames:
             raise ImageError(
-                f"the pixel data hold {held} frames in {count} fragments, and {name_of('NumberOfFrames')} says {frames}; export it again"
+                f"the pixel data hold {counted(held, 'frame')} in {counted(count, 'fragment')}, and "
+                f"{name_of('NumberOfFrames')} says {frames}; export it again"
             )
 
     def _begins_a_frame(self, place: int) -> bool:
@@ -106,7 +107,7 @@ class PixelData:
             )
         if length < needed:
             raise ImageError(
-                f"the pixel data have {length} bytes where {header.frames} frames of {header.frame_bytes} bytes need {needed}: "
+                f"the pixel data have {length} bytes where {counted(header.frames, 'frame')} of {header.frame_bytes} bytes need {needed}: "
                 "the file is damaged or truncated; export it again"
             )
         if length >= needed + max(2, header.frame_bytes):  # a byte may fill up an odd number

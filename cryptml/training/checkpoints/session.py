@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cryptml.datasets import Dataset
-from cryptml.errors import JournalError, NetworkError
+from cryptml.errors import JournalError, NetworkError, counted
 from cryptml.files import sha256
 from cryptml.listening import saying
 from cryptml.networks.architectures.registry import Architecture
@@ -48,7 +48,10 @@ def _kept(checkpoints: Checkpoints) -> str:
     epochs = checkpoints.interrupted()
     if not epochs:
         return "no epoch was finished yet, so nothing was kept; the same command begins again"
-    return f"{checkpoints.folder} keeps {epochs} finished epochs; the same command with `resume` goes on from there"
+    return (
+        f"{checkpoints.folder} keeps {counted(epochs, 'finished epoch')}, those of teachers among them; the same command with "
+        "`resume` goes on from there"
+    )
 
 
 def head_of(

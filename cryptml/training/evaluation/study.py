@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cryptml.datasets import Dataset, load_data
-from cryptml.errors import DatasetError, SettingError
+from cryptml.errors import DatasetError, SettingError, counted
 from cryptml.files import MAX_JSON_BYTES, read_bounded, read_json
 from cryptml.listening import NOTHING_KEPT, Listener, SilentListener, saying
 from cryptml.networks import FloatArray, Network, load_network, resolve_network
@@ -134,7 +135,7 @@ class NetworkJudgement:
     def title(self) -> str:
         """Of the ROC curves."""
         part = self.pictures
-        told = f"{part.name}, {self.subset}, {len(part)} pictures"
+        told = f"{part.name}, {self.subset}, {counted(len(part), 'picture')}"
         return told if part.positive_label is None else f"{told}; positive: {part.positive_class}"
 
 
@@ -205,9 +206,15 @@ def division_warning(folder: Path, data: Dataset) -> str | None:
         )
     if known.get("subsets") == data.division:
         return None
+    expression = known.get("patients_from_name", ...)
+    options = "the options of its training"
+    if isinstance(expression, str):
+        options = f"`patients_from_name` {shlex.quote(expression)}, as for its training"
+    elif expression is None:
+        options = "no `patients_from_name`, as for its training, or with the index of then"
     return (
         "the network was trained on these pictures in other subsets, and may have learned from those that it is judged on; "
-        "load them with the options of its training"
+        f"load them with {options}"
     )
 
 
@@ -217,7 +224,7 @@ def _fit(data: Dataset, judged: Dataset) -> tuple[Baseline | None, str | None]:
     if learned:
         return (
             None,
-            f"it would be judged on {learned} pictures that it learned from; choose `subset` validation or test",
+            f"it would be judged on {counted(learned, 'picture')} that it learned from; choose `subset` validation or test",
         )
     try:
         return fit_baseline(data), None

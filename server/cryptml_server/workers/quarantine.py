@@ -7,6 +7,7 @@ import math
 import time
 from collections import OrderedDict, deque
 
+from cryptml.errors import counted
 from cryptml_server.base.errors import (
     RequestQuarantined,
     TooMany,
@@ -111,7 +112,7 @@ class Quarantine:
             del found[tenant]
         elif len(times) == most:
             raise refusal(
-                f"{len(times)} workers {what} within {self.loss_seconds:g} s; {instead}, then try again",
+                f"{counted(len(times), 'worker')} {what} within {self.loss_seconds:g} s; {instead}, then try again",
                 retry_after=math.ceil(times[0] + self.loss_seconds - _now()) + 1,
             )
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cryptml.cluster import connect
-from cryptml.errors import CryptmlError
+from cryptml.errors import CryptmlError, counted
 from cryptml_server.base.errors import ServerError
 from cryptml_server.base.models import Circuit
 from cryptml_server.operations.doctor.deployment import Deployment, Finding, reason_of, size_words
@@ -36,7 +36,7 @@ def check_cluster(deployment: Deployment) -> Iterator[Finding]:
     cores = int(ray.cluster_resources().get("CPU", 0))
     ray.shutdown()
     threads = settings.workers * settings.threads_each
-    what = f"{settings.workers} workers of {settings.threads_each} threads on the cluster's {cores} CPUs"
+    what = f"{counted(settings.workers, 'worker')} of {counted(settings.threads_each, 'thread')} on the cluster's {counted(cores, 'CPU')}"
     if threads > cores:
         yield Finding("cluster", "wrong", f"{what}: some have no place", "lower workers or threads, or add nodes")
     else:
@@ -74,8 +74,8 @@ def check_memory(deployment: Deployment) -> Iterator[Finding]:
     """Whether the service and what its workers keep fit into memory, by what was measured when the bundles were built."""
     settings = deployment.settings
     need = forecast(settings, deployment.served)
-    keys = f"{need.cached_keys} key sets"
-    each = f"{size_words(need.worker_bytes)} in each of {settings.workers} workers with {keys}"
+    keys = f"{counted(need.cached_keys, 'key set')}"
+    each = f"{size_words(need.worker_bytes)} in each of {counted(settings.workers, 'worker')} with {keys}"
     if not need.measured:
         each += " (a lower bound: a bundle was built without measuring)"
     if need.most_bytes is not None and need.worker_bytes > need.most_bytes >= need.least_bytes:
@@ -109,9 +109,10 @@ def check_cores(deployment: Deployment) -> Iterator[Finding]:
     """Whether there are as many cores of this machine as workers have threads."""
     if deployment.settings.executor == "ray":
         return
-    cores = len(os.sched_getaffinity(0))
-    threads = deployment.settings.workers * deployment.settings.threads_each
-    what = f"{deployment.settings.workers} workers of {deployment.settings.threads_each} threads on {cores} cores"
+    cores, settings = len(os.sched_getaffinity(0)), deployment.settings
+    threads = settings.workers * settings.threads_each
+    workers = f"{counted(settings.workers, 'worker')} of {counted(settings.threads_each, 'thread')}"
+    what = f"{workers} on {counted(cores, 'core')}"
     if threads > cores:
         yield Finding("cores", "warning", f"{what}: each evaluation is slower", "lower workers or threads")
     else:
