@@ -13,6 +13,7 @@ OTHERWISE = {
     "all_splits": "all",
     "augmentation": "augment",
     "lowered_bits": "lower-bits",
+    "p95_seconds": "p95",
     "specificities": "specificity",
 }
 """Attributes whose option has another name."""

@@ -39,6 +39,12 @@ VERBS = (
         f"{_FOLDER}.compare:compare",
         "Compare reports of machines, networks or versions, split by split and segment by segment.",
     ),
+    Verb(
+        "plan",
+        f"{_FOLDER}.plan:plan",
+        "Say how many machines keep 95 of 100 answers within a time, and what memory, disk and wire they take.",
+        "server",
+    ),
     Verb("html", f"{_FOLDER}.html:html", "Write a report as one self-contained page, which needs no network."),
 )
 app = create_app("split-profiler", VERBS, ABOUT)

@@ -22,7 +22,7 @@ from cryptml_server.workers.durations import Durations
 from cryptml_server.workers.protocol import EvaluationRequest, EvaluationResult, Worker
 from cryptml_server.workers.quarantine import Quarantine
 from cryptml_server.workers.queue import FairQueue
-from cryptml_server.workers.slots import NEARLY_SECONDS, Standing, WorkerSlot, stop_evaluation, tend
+from cryptml_server.workers.slots import NEARLY_SECONDS, Standing, WorkerSlot, prefer, stop_evaluation, tend
 
 T = TypeVar("T")
 
@@ -294,7 +294,7 @@ class WorkerPool:
     def _hand_out(self) -> None:
         while self._queue and (ready := self._ready()):
             if (entry := self._queue.next()) is not None:
-                slot = next((slot for slot in ready if entry.keys in slot.keys), ready[0])
+                slot = prefer(ready, entry.keys)
                 self._free.remove(slot)
                 slot.busy = True
                 self._queue.begin(entry, slot)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -66,6 +66,11 @@ class WorkerSlot:
         self.keys.move_to_end(name)
         while len(self.keys) > most:
             self.keys.popitem(last=False)
+
+
+def prefer(free: Sequence[WorkerSlot], keys: str) -> WorkerSlot:
+    """Return the worker that a request gets: one that has its keys in memory, else the one that is free for longest."""
+    return next((slot for slot in free if keys in slot.keys), free[0])
 
 
 @dataclass(frozen=True)
