@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from cryptml.datasets import breastmnist, mias, phantom
+from cryptml.datasets import breastmnist, mias, mnist, phantom
 from cryptml.datasets.base import Dataset
 from cryptml.datasets.folder import loading as folder
 from cryptml.datasets.options import NO_OPTIONS, LoadOptions
@@ -86,6 +86,12 @@ _ENTRIES = (
         "breastmnist:PATH",
         "BreastMNIST .npz file: breast ultrasound, malignant or not",
         _at_path("breastmnist", _without_options("breastmnist", breastmnist.load)),
+    ),
+    _Entry(
+        "mnist",
+        "mnist:PATH",
+        "MNIST's training digits in an .npz file, of which the last are held out: to compare with others",
+        _at_path("mnist", _without_options("mnist", mnist.load)),
     ),
     _Entry(
         "folder",

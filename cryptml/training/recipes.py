@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from cryptml.errors import NetworkError
 from cryptml.networks.architectures.registry import Architecture
 from cryptml.networks.front_ends import Backbone, Deep, FrontEnd, Joined, Scattering, Standardisation, Views
 from cryptml.training.settings import TrainingSettings
@@ -62,9 +63,18 @@ RANGE_WEIGHT = {
 
 
 def recipe(architecture: Architecture) -> TrainingSettings:
-    """Return the settings that an architecture was tuned with, never on test data; a design has those of its front end."""
+    """Return the settings that an architecture was tuned with, never on test data; a design has those of its front end.
+
+    Raises:
+        NetworkError: If it is to be trained as a network that there is none of.
+    """
     if architecture.is_design:
         return recipe_behind(architecture.front_end)
+    if architecture.trained_as is not None and architecture.trained_as not in RECIPES:
+        raise NetworkError(
+            f"network {architecture.spec!r} is to be trained as {architecture.trained_as!r}, which is none of {', '.join(RECIPES)}; name "
+            "one of these in its attribute trained_as, or leave that out"
+        )
     return RECIPES.get(architecture.trained_as or architecture.spec, TrainingSettings(distil=False))
 
 

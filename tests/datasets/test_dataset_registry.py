@@ -11,7 +11,7 @@ from cryptml import datasets
 from cryptml.datasets import describe_datasets, load_dataset
 from cryptml.errors import DatasetError
 
-NAMES = ["phantom", "mias", "breastmnist", "folder"]
+NAMES = ["phantom", "mias", "breastmnist", "mnist", "folder"]
 
 
 def test_exports() -> None:
@@ -30,7 +30,7 @@ def test_descriptions() -> None:
     assert all(form.startswith(name) and text for name, form, text in describe_datasets())
 
 
-@pytest.mark.parametrize("spec", ["", "mnist", "Phantom", "phantom2:images=2", ":/tmp"])
+@pytest.mark.parametrize("spec", ["", "emnist", "Phantom", "phantom2:images=2", ":/tmp"])
 def test_unknown_names_list_the_known(spec: str) -> None:
     with pytest.raises(DatasetError, match="there is no data set") as caught:
         load_dataset(spec, 32)

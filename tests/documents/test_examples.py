@@ -17,7 +17,11 @@ SAY = {
 }
 """What each prints, among other things."""
 
-ELSEWHERE = {"make_pictures.py": "tests.first_hour", "export_backbone.py": "tests.networks.test_backbones"}
+ELSEWHERE = {
+    "make_pictures.py": "tests.first_hour",
+    "export_backbone.py": "tests.networks.test_backbones",
+    "mnist_networks.py": "tests.datasets.test_dataset_mnist",
+}
 """Run by others."""
 
 

@@ -44,7 +44,7 @@ SUM_BITS = 5
 """Of a linear head's tables, taken and given: one of them alone decides the order of all pictures."""
 
 
-def linear_head(features: int, classes: int) -> nn.Sequential:
+def linear_head(features: int, classes: int, bits: int = SUM_BITS) -> nn.Sequential:
     """Return the untrained layers behind (batch, features) float32: a weighted sum for every class, each read by one table.
 
     Of two classes one sum is enough. Tables are negacyclic and begin as straight lines.
@@ -52,9 +52,10 @@ def linear_head(features: int, classes: int) -> nn.Sequential:
     Args:
         features: What the front end gives.
         classes: Names of the outputs.
+        bits: Of each table, taken and given.
     """
     sums = 1 if classes == 2 else classes
-    table = NegacyclicActivation(sums, bits=SUM_BITS)
+    table = NegacyclicActivation(sums, bits=bits)
     with torch.no_grad():
         table.narrowing.fill_(math.log(HALF_PERIOD / (2 * REACH)))
         table.phase.fill_(0.5)
@@ -63,7 +64,7 @@ def linear_head(features: int, classes: int) -> nn.Sequential:
             grid=input_grid(bits=7),
             linear1=linear(features, sums, bits=6, bias=False, scales=sums),
             wave1=table,
-            act1=signed_activation(bits=SUM_BITS),
+            act1=signed_activation(bits=bits),
             votes=votes(sums, classes),
         )
     )

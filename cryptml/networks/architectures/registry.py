@@ -105,8 +105,9 @@ def load_architecture(spec: str) -> Architecture:
         spec: A name in `ARCHITECTURES`, a `Design` file that ends in ``.json``, ``onnx:NAME`` (`BehindBackbone`), or
             ``module:function``. The function takes the number of classes, or nothing, and returns a module, whose forward is
             followed where it is no Sequential; a single logit stands for two classes. Its attribute ``front_end``, where set, is its
-            `FrontEnd`; otherwise regions are standardised, at a side of its attribute ``side``, where set, or of 32. Its module may
-            lie in the working directory. It runs with the caller's rights: never pass a spec that came over a network.
+            `FrontEnd`; otherwise regions are standardised, at a side of its attribute ``side``, where set, or of 32. Its attribute
+            ``trained_as``, where set, names the shipped network whose recipe it takes. Its module may lie in the working directory. It
+            runs with the caller's rights: never pass a spec that came over a network.
 
     Raises:
         NetworkError: If there is no such name, file, module or function, or it is not a network's.
@@ -149,7 +150,7 @@ def load_architecture(spec: str) -> Architecture:
         with _importing_from_here():
             return _built(function, (classes,) if takes_classes else (), spec, classes)
 
-    return Architecture(spec, front_end, build)
+    return Architecture(spec, front_end, build, trained_as=getattr(function, "trained_as", None))
 
 
 def architecture_of(module: nn.Module, front_end: FrontEnd, spec: str = "own:module") -> Architecture:

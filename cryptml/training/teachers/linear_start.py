@@ -10,7 +10,7 @@ from torch import nn
 
 from cryptml.errors import NetworkError
 from cryptml.networks.modules.negacyclic import NegacyclicActivation
-from cryptml.training.evaluation.feature_baselines import chosen_strength, regression
+from cryptml.training.evaluation.feature_baselines import MOST_ROWS, chosen_strength, regression
 from cryptml.training.examples import Examples
 
 VIEWS = 5
@@ -37,7 +37,8 @@ def begin_linear(module: nn.Sequential, train: Examples) -> None:
     linear, table = _first_layers(module)
     rows = train.inputs[:, :VIEWS].flatten(0, 1).flatten(1)
     labels = np.repeat(train.labels.numpy(), min(VIEWS, train.inputs.shape[1]))
-    strength = chosen_strength(train.inputs[:, 0].flatten(1).numpy(), train.dataset)
+    some = np.sort(np.random.default_rng(0).permutation(len(train.labels))[:MOST_ROWS])
+    strength = chosen_strength(train.inputs[some, 0].flatten(1).numpy(), train.dataset.take(some))
     scaler, model = (step for _, step in regression(strength).fit(rows.numpy(), labels).steps)
     weights = model.coef_ / scaler.scale_
     offsets = model.intercept_ - weights @ scaler.mean_
