@@ -57,12 +57,12 @@ def test_other_files_are_refused(tmp_path: Path, changes: dict[str, Any], said: 
         load_dataset(f"mnist:{write(tmp_path, **changes)}", 28)
 
 
-@pytest.mark.parametrize("name", ["deep", "few", "both"])
-def test_networks_of_the_example_have_a_table_a_digit(name: str) -> None:
+@pytest.mark.parametrize(("name", "tables"), [("fast", 10), ("deep", 20), ("both", 20)])
+def test_networks_of_the_example_have_tables_for_each_digit(name: str, tables: int) -> None:
     function = runpy.run_path(str(ROOT / "examples/mnist_networks.py"))[name]
     layers = dict(function(10).named_children())
     assert layers["linear1"].in_features == function.front_end.shape[0]
-    assert layers["linear1"].out_features == 10
+    assert layers["linear1"].out_features == tables
     architecture = Architecture("mnist_networks:x", function.front_end, function, trained_as=function.trained_as)
     assert recipe(architecture) == RECIPES["line"]
 

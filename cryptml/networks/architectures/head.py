@@ -44,17 +44,19 @@ SUM_BITS = 5
 """Of a linear head's tables, taken and given: one of them alone decides the order of all pictures."""
 
 
-def linear_head(features: int, classes: int, bits: int = SUM_BITS) -> nn.Sequential:
-    """Return the untrained layers behind (batch, features) float32: a weighted sum for every class, each read by one table.
+def linear_head(features: int, classes: int, bits: int = SUM_BITS, tables: int = 1) -> nn.Sequential:
+    """Return the untrained layers behind (batch, features) float32: a weighted sum for every class, each read by one table or several.
 
-    Of two classes one sum is enough. Tables are negacyclic and begin as straight lines.
+    Of two classes one sum is enough where one table reads it. Tables are negacyclic and begin as straight lines.
 
     Args:
         features: What the front end gives.
         classes: Names of the outputs.
         bits: Of each table, taken and given.
+        tables: That read each sum, their entries apart from each other: two of b bits have as many steps as one of b + 1, which costs more
+            from 5 bits on.
     """
-    sums = 1 if classes == 2 else classes
+    sums = 1 if classes == 2 and tables == 1 else classes * tables
     table = NegacyclicActivation(sums, bits=bits)
     with torch.no_grad():
         table.narrowing.fill_(math.log(HALF_PERIOD / (2 * REACH)))
