@@ -36,20 +36,20 @@ def _at_path(
     name: str, load: Callable[[Path, int, LoadOptions], Dataset]
 ) -> Callable[[str, int, LoadOptions], Dataset]:
     """Turn a loader of paths into one of text, with the checks that all paths share."""
+    return lambda text, side, options: load(_existing(name, text), side, options)
 
-    def checked(text: str, side: int, options: LoadOptions) -> Dataset:
-        if not text:
-            raise DatasetError(f"the data set {name} needs a path; write {name}:PATH")
-        try:
-            path = Path(text).expanduser()
-            found = path.exists()
-        except (OSError, RuntimeError, ValueError) as error:  # too long, an unknown home, a null byte
-            raise DatasetError(f"{text!r} is not a usable path ({error}); write {name}:PATH") from error
-        if not found:
-            raise DatasetError(f"{path} does not exist; write {name}:PATH with the path of the data set {name}")
-        return load(path, side, options)
 
-    return checked
+def _existing(name: str, text: str) -> Path:
+    if not text:
+        raise DatasetError(f"the data set {name} needs a path; write {name}:PATH")
+    try:
+        path = Path(text).expanduser()
+        found = path.exists()
+    except (OSError, RuntimeError, ValueError) as error:  # too long, an unknown home, a null byte
+        raise DatasetError(f"{text!r} is not a usable path ({error}); write {name}:PATH") from error
+    if not found:
+        raise DatasetError(f"{path} does not exist; write {name}:PATH with the path of the data set {name}")
+    return path
 
 
 def _without_options(
@@ -123,20 +123,35 @@ def load_dataset(spec: str, side: int, options: LoadOptions = NO_OPTIONS) -> Dat
     """
     if isinstance(side, bool) or not isinstance(side, int) or not MIN_SIDE <= side <= MAX_SIDE:
         raise DatasetError(f"the side {side!r} is not a whole number of {MIN_SIDE} to {MAX_SIDE} pixels; choose one")
-    name, _, rest = spec.partition(":")
-    for entry in _ENTRIES:
-        if entry.name == name:
-            dataset = entry.load(rest, side, options)
-            break
-    else:
-        meant = f"write folder:{spec} for that folder, or " if Path(spec).is_dir() else ""
-        raise DatasetError(
-            f"there is no data set {name!r}; {meant}choose one of {', '.join(each.form for each in _ENTRIES)}"
-        )
+    entry, rest = _entry(spec)
+    dataset = entry.load(rest, side, options)
     present = [dataset.classes[label] for label in np.unique(dataset.labels)]
     if len(present) < 2:
         raise DatasetError(f"{dataset.name} has pictures of {present[0]!r} only; add some of another class")
     return dataset
+
+
+def require_dataset(spec: str) -> None:
+    """Refuse a specification of which nothing can be loaded, without loading anything: before what takes long to begin.
+
+    Raises:
+        DatasetError: If the name is unknown, or the path missing.
+    """
+    entry, rest = _entry(spec)
+    if entry.form == f"{entry.name}:PATH":
+        _existing(entry.name, rest)
+
+
+def _entry(spec: str) -> tuple[_Entry, str]:
+    """Return what a specification names, and what is behind the name."""
+    name, _, rest = spec.partition(":")
+    found = next((entry for entry in _ENTRIES if entry.name == name), None)
+    if found is None:
+        meant = f"write folder:{spec} for that folder, or " if Path(spec).is_dir() else ""
+        raise DatasetError(
+            f"there is no data set {name!r}; {meant}choose one of {', '.join(each.form for each in _ENTRIES)}"
+        )
+    return found, rest
 
 
 def load_data(spec: str, side: int, patients_from_name: str | None, listener: Listener) -> Dataset:

@@ -59,6 +59,9 @@ def evaluate(
     Beside it stands a logistic regression on the same pictures, fitted to the training subset, its regularisation chosen on the
     validation subset. The network says which class is the positive one.
     """
+    from cryptml.datasets.registry import require_dataset
+
+    require_dataset(dataset)  # before the imports below, which take seconds
     from cryptml.training.evaluation.study import JudgementRequest, judge_network
 
     wanted = _specificities(specificity)

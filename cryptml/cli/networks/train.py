@@ -35,6 +35,9 @@ def train(
 
     Interrupted, it leaves a folder OUT.unfinished, with which the same command with --resume comes to the same network.
     """
+    from cryptml.datasets.registry import require_dataset
+
+    require_dataset(dataset)  # before the imports below, which take seconds
     from cryptml.search.fitting import train as train_network
     from cryptml.training.request import TrainingRequest
 
