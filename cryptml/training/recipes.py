@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from cryptml.errors import NetworkError
 from cryptml.networks.architectures.registry import Architecture
-from cryptml.networks.front_ends import Backbone, Deep, FrontEnd, Joined, Scattering, Standardisation, Views
+from cryptml.networks.front_ends import Backbone, Deep, FrontEnd, Joined, Scattering, Squares, Standardisation, Views
 from cryptml.training.settings import TrainingSettings
 
 _BEHIND_FEATURES = TrainingSettings(
@@ -46,6 +46,7 @@ BEHIND = {
     Deep.kind: "deep",
     Joined.kind: "deep",
     Backbone.kind: "deep",
+    Squares.kind: "deep",
     Standardisation.kind: "reference",
     Views.kind: "reference",
 }
@@ -56,6 +57,7 @@ RANGE_WEIGHT = {
     Deep.kind: 10.0,
     Joined.kind: 10.0,
     Backbone.kind: 10.0,
+    Squares.kind: 10.0,
     Standardisation.kind: 1.0,
     Views.kind: 1.0,
 }

@@ -20,6 +20,7 @@ SAY = {
 ELSEWHERE = {
     "make_pictures.py": "tests.first_hour",
     "export_backbone.py": "tests.networks.test_backbones",
+    "whole_pictures.py": "tests.networks.test_squares_front_end",
     "mnist_networks.py": "tests.datasets.test_dataset_mnist",
 }
 """Run by others."""

@@ -8,7 +8,7 @@ from collections import OrderedDict
 import torch
 from torch import nn
 
-from cryptml.networks.modules.blocks import input_grid, linear, signed_activation, votes
+from cryptml.networks.modules.blocks import convolution, input_grid, linear, signed_activation, votes
 from cryptml.networks.modules.dropout import CentredDropout
 from cryptml.networks.modules.negacyclic import HALF_PERIOD, NegacyclicActivation
 
@@ -33,6 +33,30 @@ def negacyclic_head(features: int, hidden: int, classes: int, dropped: float = D
             wave1=NegacyclicActivation(hidden, bits=3),
             act1=signed_activation(bits=3),
             votes=votes(hidden, classes),
+        )
+    )
+
+
+def pooled_head(features: int, squares: int, hidden: int, classes: int) -> nn.Sequential:
+    """Return the untrained layers behind (batch, features, across, across) float32 of a `Squares` front end.
+
+    Every square goes through the same neurons, and each neuron's table says how much the square speaks for its class; what is decrypted is
+    the sum over all squares, so that the client learns one answer about the whole, and no map.
+
+    Args:
+        features: Of one square.
+        squares: How many there are.
+        hidden: Neurons, each one bootstrap of 3 bits a square.
+        classes: Names of the outputs; every neuron votes for one.
+    """
+    return nn.Sequential(
+        OrderedDict(
+            grid=input_grid(bits=6),
+            conv1=convolution(features, hidden, 1, bits=5),
+            wave1=NegacyclicActivation(hidden, bits=3),
+            act1=signed_activation(bits=3),
+            flatten=nn.Flatten(),
+            votes=votes(hidden * squares, classes),
         )
     )
 

@@ -7,6 +7,7 @@ from cryptml.networks.front_ends.joined import Joined
 from cryptml.networks.front_ends.registry import FRONT_ENDS, require_present, restore_front_end
 from cryptml.networks.front_ends.row import Row
 from cryptml.networks.front_ends.scattering import Scattering
+from cryptml.networks.front_ends.squares import Squares
 from cryptml.networks.front_ends.standardisation import Standardisation
 from cryptml.networks.front_ends.views import Views
 
@@ -18,6 +19,7 @@ __all__ = [
     "Joined",
     "Row",
     "Scattering",
+    "Squares",
     "Standardisation",
     "Views",
     "require_present",

@@ -11,10 +11,11 @@ from cryptml.networks.front_ends.deep import Deep
 from cryptml.networks.front_ends.joined import Joined
 from cryptml.networks.front_ends.row import Row
 from cryptml.networks.front_ends.scattering import Scattering
+from cryptml.networks.front_ends.squares import Squares
 from cryptml.networks.front_ends.standardisation import Standardisation
 from cryptml.networks.front_ends.views import Views
 
-FRONT_ENDS = (Standardisation, Scattering, Deep, Joined, Views, Row, Backbone)
+FRONT_ENDS = (Standardisation, Scattering, Deep, Joined, Views, Row, Backbone, Squares)
 """All that a client can run."""
 
 
