@@ -27,11 +27,13 @@ def require_same_network(expected: Network, bundle: ClientBundle) -> None:
         bundle: What the service offers.
 
     Raises:
-        SettingError: If its classes, its front end or its number of layers differ; weights of layers on the server cannot be compared.
+        SettingError: If its name, its classes, its front end or its number of layers differ; weights of layers on the server cannot be
+            compared.
     """
     sides = [
+        ("name", expected.name, bundle.model),
         ("classes", ", ".join(expected.classes), ", ".join(bundle.classes)),
-        ("front end", str(expected.front_end.to_json()), str(bundle.front_end.to_json())),
+        ("front end", expected.front_end.description, bundle.front_end.description),
         ("number of layers", str(len(expected)), str(len(bundle.split.letters))),
     ]
     differing = [f"{what} ({mine[:80]}; there {theirs[:80]})" for what, mine, theirs in sides if mine != theirs]

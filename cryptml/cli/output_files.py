@@ -11,7 +11,7 @@ PRIVATE = 0o600
 """What tells of persons, such as a heat map or scores, is for its owner's eyes alone."""
 
 
-def check_new_file(file: Path, option: str, kind: str, *, force: bool) -> None:
+def check_new_file(file: Path, option: str, kind: str, *, force: bool, replaceable: bool = True) -> None:
     """Refuse a place for a file now rather than after the work that fills it.
 
     Args:
@@ -19,6 +19,7 @@ def check_new_file(file: Path, option: str, kind: str, *, force: bool) -> None:
         option: That named it, such as ``--out``.
         kind: Such as ``PNG``.
         force: Whether a file that is there is replaced.
+        replaceable: Whether the command has --force at all.
 
     Raises:
         SettingError: If it is a folder, or there and not to be replaced, or its folder is missing.
@@ -26,7 +27,8 @@ def check_new_file(file: Path, option: str, kind: str, *, force: bool) -> None:
     if not file.name or file.is_dir():
         raise SettingError(f"{file} is a folder; give {option} the name of a {kind} file")
     if file.exists() and not force:
-        raise SettingError(f"{file} exists; choose another file or pass --force to replace it")
+        instead = "pass --force to replace it" if replaceable else "delete it first"
+        raise SettingError(f"{file} exists; choose another file or {instead}")
     if not file.absolute().parent.is_dir():
         raise SettingError(f"{file.parent} is no folder; make it first, or choose another {option}")
 

@@ -50,6 +50,7 @@ class DataDescription:
         augmentation: What training does to pictures where its user does not say.
         sizes: Numbers of originals by (columns, rows), the most frequent first, at most `MOST_SIZES`; empty where originals are not known.
         other_sizes: How many originals have still other sizes.
+        shorter: Shortest and longest of the shorter sides of all originals, in pixels; None where originals are not known.
         views: For each view and laterality that is known, the number of pictures of each class.
         duplicates: The same pictures, in words, a group each.
         doubtful: Classes of few pictures with nearly the name of another, in words: slips, as likely as not.
@@ -66,6 +67,7 @@ class DataDescription:
     augmentation: str
     sizes: Mapping[tuple[int, int], int]
     other_sizes: int
+    shorter: tuple[int, int] | None
     views: Mapping[str, tuple[int, ...]]
     duplicates: tuple[str, ...]
     doubtful: tuple[str, ...]
@@ -117,6 +119,7 @@ class DataDescription:
             augmentation=dataset.augmentation,
             sizes=frequent,
             other_sizes=sizes.total() - sum(frequent.values()),
+            shorter=(min(map(min, sizes)), max(map(min, sizes))) if sizes else None,
             views={view: tuple(views[view, label] for label in labels) for view in sorted({view for view, _ in views})},
             duplicates=tuple(describe_duplicates(dataset, group) for group in find_duplicates(dataset)),
             doubtful=tuple(_doubtful(Counter(dataset.classes[label] for label in dataset.labels.tolist()))),

@@ -39,6 +39,7 @@ from cryptml.splits import Split
 from cryptml.training import Examples, TrainingSettings, train_network
 from cryptml.training.evaluation.fidelity import simulate_evaluations
 from cryptml.training.request import TrainingRequest
+from cryptml.training.torch_settings import training_torch_settings
 
 Fhe = Literal["disable", "simulate", "execute"]
 FHE = ("disable", "simulate", "execute")
@@ -120,8 +121,9 @@ class EncryptedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         settings = TrainingSettings(
             epochs=self.epochs, learning_rate=self.learning_rate, views=1, distil=False, keep="last", seed=self.seed
         )
-        architecture = self._architecture(data)
-        trained = train_network(architecture, Examples.of(data, self._front_end), None, settings)
+        with training_torch_settings():
+            architecture = self._architecture(data)
+            trained = train_network(architecture, Examples.of(data, self._front_end), None, settings)
         self.network_: Network = replace(trained.network, name="classifier")
         self._asked: InProcess | None = None
         return self
@@ -145,7 +147,8 @@ class EncryptedClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(self, X: npt.ArrayLike, fhe: Fhe = "disable") -> npt.NDArray[Any]:  # noqa: N803
         """Return (n,) classes; see `predict_proba`."""
-        found: npt.NDArray[Any] = self.classes_[self.predict_proba(X, fhe).argmax(axis=1)]
+        chances = self.predict_proba(X, fhe)
+        found: npt.NDArray[Any] = self.classes_[chances.argmax(axis=1)]
         return found
 
     def predict_proba(self, X: npt.ArrayLike, fhe: Fhe = "disable") -> FloatArray:  # noqa: N803

@@ -77,7 +77,7 @@ def reduce_area(pixels: npt.NDArray[np.floating[Any]], side: int) -> Floats:
     if not 1 <= side <= size:
         raise ImageError(
             f"a region of {size} x {size} pixels cannot be reduced to {side} x {side}; "
-            f"choose a region of at least {max(side, 1)} pixels and a side of at least 1"
+            f"choose a region of at least {max(side, 1)} pixels{'' if side >= 1 else ', and a side of at least 1'}"
         )
     edges = np.linspace(0, size, side + 1)[:, None]
     covered = np.clip(edges[1:], np.arange(size), np.arange(1, size + 1))

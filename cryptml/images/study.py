@@ -12,8 +12,9 @@ from cryptml.errors import ImageError, NoPicture, counted
 from cryptml.files import is_system
 from cryptml.images.decoding.pool import DECODERS
 from cryptml.images.description import Description
+from cryptml.images.frames import FrameChoice
 from cryptml.images.kinds import Kind, kind_of
-from cryptml.images.reading import describe_file
+from cryptml.images.reading import describe_file, load_image
 from cryptml.listening import Listener, SilentListener
 
 MOST_FILES = 20_000
@@ -23,6 +24,9 @@ MOST_NAMED = 8
 """Files that a message names."""
 
 MOST_THREADS = 16
+
+PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".pgm", ".pnm")
+"""Of files that say that they hold a picture: where they hold none, that is said; others are passed over."""
 
 _SIDES = ("R", "L", None)
 _VIEWS = ("CC", "MLO", "ML", "LM")
@@ -119,15 +123,18 @@ def is_study(path: Path) -> bool:
         return False
 
 
-def find_pictures(path: Path, progress: Callable[[int, int], None] | None = None) -> list[StudyPicture]:
+def find_pictures(
+    path: Path, progress: Callable[[int, int], None] | None = None, *, decode: bool = False
+) -> list[StudyPicture]:
     """Return the files of a study that hold pictures: right before left, CC before MLO, by name where the files do not say.
 
     Files that hold nothing that people look at are passed over (reports, documents, raw values of a detector), and so are those of
-    operating systems and links to folders.
+    operating systems and links to folders; not those that are named as pictures.
 
     Args:
         path: A folder, whose sub-folders count too; a DICOMDIR, whose list is followed; or one picture.
         progress: Called with the number of files that were looked at, and of all.
+        decode: Read the first frame of each too: only then is it known that it can be.
 
     Raises:
         ImageError: If there is no such file or folder, too many files, or none that holds a picture.
@@ -136,18 +143,10 @@ def find_pictures(path: Path, progress: Callable[[int, int], None] | None = None
     if len(files) > MOST_FILES:
         raise ImageError(f"{path} holds more than {MOST_FILES} files; choose the folder of one study")
 
-    def look(name: str) -> StudyPicture | None:
-        try:
-            return StudyPicture(files[name], name, describe_file(files[name]), None)
-        except NoPicture:
-            return None
-        except ImageError as error:
-            return StudyPicture(files[name], name, None, str(error).removeprefix(f"{files[name]}: "))
-
     found = []
     executor = ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 2), thread_name_prefix="study")
     try:
-        for place, each in enumerate(executor.map(look, files)):
+        for place, each in enumerate(executor.map(lambda name: _looked_at(files[name], name, decode=decode), files)):
             if each is not None:
                 found.append(each)
             if progress is not None:
@@ -159,10 +158,25 @@ def find_pictures(path: Path, progress: Callable[[int, int], None] | None = None
     return sorted(found, key=_order)
 
 
-def study_pictures(path: Path, listener: Listener | None = None) -> list[StudyPicture]:
+def _looked_at(file: Path, name: str, *, decode: bool) -> StudyPicture | None:
+    """Return what a file holds; None where that is nothing that people look at, and it does not say that it is."""
+    try:
+        found = StudyPicture(file, name, describe_file(file), None)
+        if decode and found.description is not None:
+            load_image(file, None if found.description.frames == 1 else FrameChoice(1, 1, projected=False))
+    except NoPicture as error:
+        named_as_one = name.lower().endswith(PICTURE_ENDINGS)
+        return StudyPicture(file, name, None, str(error).removeprefix(f"{file}: ")) if named_as_one else None
+    except ImageError as error:
+        return StudyPicture(file, name, None, str(error).removeprefix(f"{file}: "))
+    else:
+        return found
+
+
+def study_pictures(path: Path, listener: Listener | None = None, *, decode: bool = False) -> list[StudyPicture]:
     """Return what `find_pictures` does, while a listener hears how many files have been looked at."""
     with (listener if listener is not None else SilentListener()).bar("looking for pictures", 1) as bar:
-        return find_pictures(path, bar)
+        return find_pictures(path, bar, decode=decode)
 
 
 def _order(found: StudyPicture) -> tuple[int, int, str]:

@@ -21,6 +21,7 @@ from cryptml.networks.network import Network
 from cryptml.networks.shipped import DEFAULT_SPLITS, FOR_TESTS, FOR_TESTS_SAID
 from cryptml.networks.storage import NETWORK_FILE, save_network
 from cryptml.training.checkpoints.session import head_of, unfinished
+from cryptml.training.checkpoints.store import Checkpoints
 from cryptml.training.cross_validation import CrossValidation, cross_validate, prepare_folds, summarise
 from cryptml.training.evaluation.fidelity import Fidelity, measure_fidelity
 from cryptml.training.evaluation.measures import Evaluation, evaluate_probabilities
@@ -118,9 +119,7 @@ def train(
         _tell(description, settings, listener, chosen=request.positive is not None)
         architecture = architecture if prepare is None else prepare(architecture, data)
         checkpoints.begin({"name": name, **head_of(request, architecture, settings, data)})
-        if checkpoints.epochs:
-            epochs = counted(checkpoints.epochs, "finished epoch")
-            listener.remark(f"going on after {epochs}, those of teachers among them")
+        _tell_of_checkpoints(checkpoints, out, listener, resume=resume)
         examples = make_examples(data, architecture.front_end, settings, listener)
         validated = _cross_validated(request, architecture, examples, settings, listener)
         trained = _trained(architecture, examples, settings, listener, refit=request.refits(settings))
@@ -261,6 +260,14 @@ def _tell_of_name(name: str, architecture: Architecture, listener: Listener) -> 
         )
     if architecture.spec in FOR_TESTS:
         listener.note(f"{architecture.spec} {FOR_TESTS_SAID}; choose another `network` for answers that count")
+
+
+def _tell_of_checkpoints(checkpoints: Checkpoints, out: Path, listener: Listener, *, resume: bool) -> None:
+    if resume and not checkpoints.found:
+        listener.note(f"there is no unfinished training of {out} to go on with; it begins")
+    if checkpoints.epochs:
+        epochs = counted(checkpoints.epochs, "finished epoch")
+        listener.remark(f"going on after {epochs}, those of teachers among them")
 
 
 def _tell(data: DataDescription, settings: TrainingSettings, listener: Listener, *, chosen: bool) -> None:

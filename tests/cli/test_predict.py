@@ -93,7 +93,10 @@ def test_answers_are_not_compared_with_another_network(tiny_service: TinyService
     )
     assert isinstance(done.exception, SettingError)
     said = str(done.exception)
-    assert "network scatter is not the one that the service offers as tiny: it differs in classes" in said
+    assert (
+        "network scatter is not the one that the service offers as tiny: it differs in name (scatter; there tiny), classes"
+        in said
+    )
     assert "number of layers (3; there 5)" in said
 
 

@@ -67,6 +67,27 @@ def test_a_folders_pictures_come_by_side_and_view(study: Path) -> None:
     assert [each.name for each in found] == ["series/IM1", "series/IM3", "series/IM2", "series/IM0"]
 
 
+def test_what_is_named_as_a_picture_and_is_none_is_told_of(study: Path) -> None:
+    (study / "scan.PNG").write_text("a page of text")
+    problems = {each.name: each.problem for each in find_pictures(study) if each.problem}
+    assert set(problems) == {"empty.dcm", "scan.PNG"}
+
+
+def test_only_what_is_decoded_is_known_to_be_readable(tmp_path: Path) -> None:
+    PIL.Image.new("L", (40, 30), 90).save(tmp_path / "grey.png")
+    PIL.Image.new("RGB", (40, 30), (200, 10, 10)).save(tmp_path / "colour.png")
+    whole = np.random.default_rng(0).integers(0, 256, (90, 90), dtype=np.uint8)
+    PIL.Image.fromarray(whole).save(tmp_path / "cut.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:3000])
+    assert all(each.problem is None for each in find_pictures(tmp_path))
+    problems = {each.name: str(each.problem) for each in find_pictures(tmp_path, decode=True) if each.problem}
+    assert set(problems) == {"colour.png", "cut.png"}
+    assert "has colour" in problems["colour.png"]
+    shown = CliRunner().invoke(app, ["pictures", str(tmp_path)])
+    assert shown.exit_code == 1
+    assert "colour.png: the picture has colour" in " ".join(shown.stdout.split())
+
+
 def test_unusable_files_are_told_of_and_others_passed_over(study: Path) -> None:
     problems = {each.name: each.problem for each in find_pictures(study) if each.problem}
     assert list(problems) == ["empty.dcm"]

@@ -30,6 +30,9 @@ MUCH_BYTES = 1_000_000
 
 NO_CONTENT = 204
 
+PLAIN = "WRONG_VERSION_NUMBER"
+"""What OpenSSL says of an answer that is no TLS, such as one of HTTP."""
+
 
 class Failures:
     """Makes the errors for one service.
@@ -80,6 +83,10 @@ class Failures:
         reason = printable(str(error))[:200]
         if isinstance(error, Untrusted):
             where = self._url if proxy is None else f"the proxy {proxy}"
+            if PLAIN in reason and where == self._url:
+                return ServiceUnavailable(
+                    f"{where} speaks no TLS at all ({reason}); try http:// if its provider says so"
+                )
             return ServiceUnavailable(
                 f"{where} speaks no TLS that is trusted here ({reason}); check the address, "
                 "or name the certificates of those who vouch for it as CA file"

@@ -17,7 +17,7 @@ def pictures(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the pictures of a study by side and view, with their frames, and say which cannot be read; exit 1 if one cannot."""
-    found = study_pictures(path, ConsoleListener())
+    found = study_pictures(path, ConsoleListener(), decode=True)
     if json:
         print_json([_to_json(each) for each in found])
     else:

@@ -11,7 +11,7 @@ import typer
 
 from cryptml.cli.clinic.batch_options import BatchOptions
 from cryptml.cli.console import ConsoleListener, Stages, bar, complain, note, print_json, say
-from cryptml.cli.options.acceptance import SpotChecks
+from cryptml.cli.options.acceptance import SpotChecks, spot_checks_words
 from cryptml.cli.options.connection import ConnectionOptions
 from cryptml.cli.options.groups import with_option_groups
 from cryptml.cli.options.pictures import PictureOptions
@@ -76,7 +76,7 @@ def predict(
                 _report(found, json=json)
                 failed = failed or not found.as_it_should_be
         if spot_checks:
-            note(f"{client.spot_checks_passed} spot checks were answered as the model's bundle says")
+            note(spot_checks_words(client.spot_checks_passed))
     if settings.csv is not None and not json:
         say(f"answers written to {settings.csv}; research use only, not a medical device")
     if failed:

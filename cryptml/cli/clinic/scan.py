@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cryptml.cli.console import ConsoleListener, Stages, note, out, print_json, say
-from cryptml.cli.options.acceptance import SpotChecks
+from cryptml.cli.options.acceptance import SpotChecks, spot_checks_words
 from cryptml.cli.options.connection import ConnectionOptions
 from cryptml.cli.options.groups import with_option_groups
 from cryptml.cli.options.pictures import PictureOptions
@@ -64,15 +64,15 @@ def scan(
     with connection.connect(stages, timeout_seconds=timeout, spot_checks=spot_checks) as client:
         found = scan_mammogram(client, request, listener=ConsoleListener(stages))
         if spot_checks:
-            note(f"{client.spot_checks_passed} spot checks were answered as the model's bundle says")
+            note(spot_checks_words(client.spot_checks_passed))
     if json:
         print_json(found.to_json())
     else:
-        _show(found)
+        _show(found, in_flight)
         say(f"heat map written to {out_file}; research use only, not a medical device")
 
 
-def _show(found: ScanResult) -> None:
+def _show(found: ScanResult, in_flight: int) -> None:
     answers = found.answered
     highest = max(answers, key=lambda answer: answer.probabilities[found.shown])
     times = [answer.milliseconds for answer in answers]
@@ -82,7 +82,7 @@ def _show(found: ScanResult) -> None:
         ("side of a square", f"{highest.region.size} pixels"),
         (f"highest probability of {found.positive}", f"{highest.probabilities[found.shown]:.3f}"),
         ("at", str(highest.region)),
-        ("an answer, median", duration_text(statistics.median(times))),
+        (f"an answer, median, {in_flight} at once", duration_text(statistics.median(times))),
         ("this run", duration_text(1000 * found.seconds)),
         ("sent", bytes_text(sum(answer.upload_bytes for answer in answers))),
         ("received", bytes_text(sum(answer.download_bytes for answer in answers))),

@@ -78,4 +78,4 @@ def _print(built: Built, *, spot_checks: int) -> None:
         say("no spot checks: the network gives no defined answer about synthetic regions")
     say(f"bundle written to {built.folder}; the digest that clinics compare:\n{grouped(built.bundle.digest)}")
     if built.split.server_segments:
-        remark(f"next: cryptml serve {built.folder}")
+        remark(f"next: cryptml tenants add NAME gives a clinic its token, cryptml serve {built.folder} answers")

@@ -97,6 +97,8 @@ def _show(found: DataDescription) -> None:
     if found.sizes:
         sizes = [(f"{columns} x {rows}", str(count)) for (columns, rows), count in found.sizes.items()]
         sizes += [("others", str(found.other_sizes))] if found.other_sizes else []
+        if found.shorter is not None and len(found.sizes) > 1:
+            say(f"shorter sides of originals: {found.shorter[0]} to {found.shorter[1]} pixels\n")
         out.print(plain_table("Originals", [("columns x rows", "right"), ("pictures", "right")], sizes))
     for words in found.doubtful:
         note(words)

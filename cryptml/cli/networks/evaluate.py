@@ -177,5 +177,11 @@ def _interval(measures: Measures) -> str:
 
 
 def _point(name: str, point: OperatingPoint) -> tuple[str, ...]:
-    threshold = "none" if point.threshold is None else f"{point.threshold:.3f}"
+    threshold = "none" if point.threshold is None else _threshold(point.threshold)
     return name, f"{point.wanted:g}", f"{point.sensitivity:.3f}", f"{point.specificity:.3f}", threshold
+
+
+def _threshold(value: float) -> str:
+    """Return a probability with so many digits that it is neither 0 nor 1 where it is not."""
+    shown = f"{value:.3f}"
+    return shown if 0.0005 <= value < 0.9995 or value in (0.0, 1.0) else f"{value:.7g}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cryptml.cli.console import err, note
+from cryptml.errors import counted
 from cryptml.reports.table import facts_table
 
 if TYPE_CHECKING:
@@ -38,6 +39,13 @@ SpotChecks = Annotated[
         help="Share of requests that are about regions with known answers, to see whether the service evaluates its own model.",
     ),
 ]
+
+
+def spot_checks_words(passed: int) -> str:
+    """Return what became of the spot checks of a command, for its user."""
+    if not passed:
+        return "no spot check was made: they are drawn at random, and few requests may draw none"
+    return f"{counted(passed, 'spot check')} answered as the model's bundle says"
 
 
 def person() -> Confirm | None:

@@ -166,6 +166,9 @@ def budget(
         for each in found
     ]
     out.print(plain_table(f"Queries of tenant {name}", columns, rows))
+    remark(
+        "a budget bounds only what is served under that model's name: cryptml doctor BUNDLE names those that bound nothing"
+    )
 
 
 @app.command("rotate")
@@ -203,7 +206,7 @@ def _opened(data: Path | None, database: str | None, *, new: bool = False) -> Ab
 def _check_place(out_file: Path | None) -> None:
     """Refuse a place for a token before there is one, which is shown once."""
     if out_file is not None:
-        check_new_file(out_file, "--out", "token", force=False)
+        check_new_file(out_file, "--out", "token", force=False, replaceable=False)
 
 
 def _give_token(name: str, token: str, out_file: Path | None, *, json: bool, **more: Any) -> None:
@@ -238,7 +241,8 @@ def _row(entry: dict[str, Any]) -> tuple[str, ...]:
         f"{quotas['concurrent_evaluations']:,}",
         f"{used['keys']:,} of {quotas['keys']:,}",
         f"{bytes_text(used['key_bytes'])} of {bytes_text(quotas['key_bytes'])}",
-        _number(quotas["segment_queries"]),
+        _number(quotas["segment_queries"])
+        + (", own budgets" if any(each["budget"] is not None for each in used["queries"]) else ""),
     )
 
 

@@ -36,6 +36,15 @@ COLUMNS = (
 CLOSE = 0.75
 """How alike a column's name and one of `COLUMNS` are from which on a slip is supposed (`difflib`)."""
 
+MEANT = {
+    **dict.fromkeys(("class", "classe", "clase", "klasse", "diagnosis", "diagnose", "target", "y"), "label"),
+    **dict.fromkeys(("filename", "image", "path", "datei", "bild", "fichier", "archivo"), "file"),
+    **dict.fromkeys(("patient_id", "patientid", "subject", "person", "paciente"), "patient"),
+    **dict.fromkeys(("split", "fold", "set"), "subset"),
+    **dict.fromkeys(("side", "seite"), "laterality"),
+}
+"""Columns of other tables, and which of ours is probably meant."""
+
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 """What may stand between fields; of equals the first."""
 
@@ -135,7 +144,8 @@ def read_index(file: Path) -> Index:
             f"{file} has {said}; it needs the column file, and may have {', '.join(COLUMNS[1:])}, each once"
         )
     for name in names:
-        meant = get_close_matches(name, [each for each in COLUMNS if each not in names], 1, CLOSE)
+        missing = [each for each in COLUMNS if each not in names]
+        meant = [each for each in (MEANT.get(name),) if each in missing] or get_close_matches(name, missing, 1, CLOSE)
         if name not in COLUMNS and meant:
             raise DatasetError(
                 f"{file} has the column {name[:100]!r}, which would be passed over; call it {meant[0]} if that is meant, and otherwise "

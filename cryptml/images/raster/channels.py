@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from cryptml.errors import ImageError
 from cryptml.images.image import Floats
-from cryptml.images.limits import ACCEPTED
 
 LOSSY_TOLERANCE = 4 / 255
 """Between the channels of one pixel, where a lossy compression has rounded them apart."""
@@ -36,7 +35,7 @@ def grey_of(channels: npt.NDArray[Any], white: int, *, lossy: bool) -> Floats:
     apart = int((most - least).max())
     if apart > (LOSSY_TOLERANCE * white if lossy else 0):
         raise ImageError(
-            f"the picture has colour: the channels of a pixel differ by {apart} of {white}; {ACCEPTED}, or colour whose channels are equal"
+            f"the picture has colour: the channels of a pixel differ by {apart} of {white}; save it in grey if its colours say nothing"
         )
     if apart == 0:
         return red.astype(np.float32) / np.float32(white)

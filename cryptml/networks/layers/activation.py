@@ -16,7 +16,7 @@ from cryptml.networks.layers.base import MAX_TABLE_BITS, Layer, TensorT, as_inte
 from cryptml.networks.operations import Operations
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Activation(Layer):
     """Everything between two linear layers: batch normalisation, non-linearity, requantisation.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -19,7 +19,7 @@ MAX_TABLE_BITS = 16
 """Widest table input, in bits, that Concrete 2.10 compiles."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Layer(ABC):
     """One placeable unit of a network, on integers.
 
@@ -31,6 +31,12 @@ class Layer(ABC):
     kind: ClassVar[str]
     linear: ClassVar[bool] = True
     """Whether the layer is an affine map, which a curious client can solve for."""
+
+    def __repr__(self) -> str:
+        """Return what a person wants to see: shapes of arrays, not their values."""
+        shown = {each.name: getattr(self, each.name) for each in fields(self)}
+        told = (f"{name}={_brief(value)}" for name, value in shown.items())
+        return f"{type(self).__name__}({', '.join(told)})"
 
     @abstractmethod
     def forward(self, x: TensorT, extent: Extent, operations: Operations[TensorT], bounds: tuple[int, int]) -> TensorT:
@@ -96,3 +102,9 @@ def as_integers(array: NDArray[Any]) -> IntArray:
     integers: IntArray = np.array(array, dtype=np.int64)
     integers.setflags(write=False)
     return integers
+
+
+def _brief(value: object) -> str:
+    if not isinstance(value, np.ndarray):
+        return repr(value)
+    return f"{value.dtype}[{' x '.join(map(str, value.shape))}]"

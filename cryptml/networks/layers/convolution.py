@@ -16,7 +16,7 @@ from cryptml.networks.layers.base import Layer, TensorT, as_integers
 from cryptml.networks.operations import Operations
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Convolution(Layer):
     """Cross-correlation of (channels, rows, columns), zero padded, with a bias a channel.
 

@@ -15,7 +15,7 @@ from cryptml.networks.layers.base import Layer, TensorT, as_integers
 from cryptml.networks.operations import Operations
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Linear(Layer):
     """``weight @ x + bias`` on the flattened input.
 

@@ -13,7 +13,7 @@ from cryptml.networks.layers.base import Layer, TensorT
 from cryptml.networks.operations import Operations
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class MaxPooling(Layer):
     """Largest value of each window of each channel.
 

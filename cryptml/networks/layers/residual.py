@@ -13,7 +13,7 @@ from cryptml.networks.layers.chain import extents, propagate_all, run_all
 from cryptml.networks.operations import Operations
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Residual(Layer):
     """``body(x) + shortcut(x)``; both branches end on one integer grid.
 

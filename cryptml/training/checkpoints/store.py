@@ -73,6 +73,11 @@ class Checkpoints:
             raise
 
     @property
+    def found(self) -> bool:
+        """Whether an unfinished training was there."""
+        return self._found is not None
+
+    @property
     def epochs(self) -> int:
         """Epochs that are on disk, of all trainings together."""
         return sum(each["epochs"] for each in self._fits)

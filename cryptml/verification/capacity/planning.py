@@ -58,7 +58,7 @@ class CapacityRequest:
 
 
 @dataclass(frozen=True)
-class Deployment:
+class PlannedDeployment:
     """What one demand needs.
 
     Attributes:
@@ -96,7 +96,7 @@ class CapacityPlan:
     machine_bytes: int
     cached_keys: int
     worker_bytes: int
-    deployments: tuple[Deployment, ...]
+    deployments: tuple[PlannedDeployment, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as JSON values."""
@@ -151,7 +151,7 @@ def plan_capacity(request: CapacityRequest, *, listener: Listener | None = None)
     wanted = [request.demand.clinics, *(each for each in request.beside if each != request.demand.clinics)]
     demands = [_like(request.demand, clinics) for clinics in wanted]
     with listener.bar("demands", len(demands)) as bar:
-        found: list[Deployment] = []
+        found: list[PlannedDeployment] = []
         for demand in demands:
             found.append(_deployment(work, demand, cached, request.seed))
             bar(len(found))
@@ -190,7 +190,7 @@ def _worker_bytes(work: Work, cached_keys: int) -> int:
     return work.worker_bytes + more * max(each.expanded_key_bytes for each in work.requests)
 
 
-def _deployment(work: Work, demand: Demand, cached_keys: int, seed: int) -> Deployment:
+def _deployment(work: Work, demand: Demand, cached_keys: int, seed: int) -> PlannedDeployment:
     if work.alone_ms / 1000 > demand.p95_seconds:
         raise SettingError(
             f"one answer of split {work.split} takes {work.alone_ms / 1000:.3g} s where nobody else asks, more than the "
@@ -208,7 +208,7 @@ def _deployment(work: Work, demand: Demand, cached_keys: int, seed: int) -> Depl
 
     machines = _least(keeps, math.ceil(rate * work.worker_ms / 1000 / work.division.workers / BUSIEST))
     bits = 8 * rate / 1e6
-    return Deployment(
+    return PlannedDeployment(
         demand=demand,
         machines=machines,
         load=tried[machines],

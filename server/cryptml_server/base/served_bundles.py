@@ -12,6 +12,7 @@ from pathlib import Path
 from cryptml.bundle.server import ServerBundle
 from cryptml.errors import BundleError, SettingError
 from cryptml.files import MAX_JSON_BYTES, read_bounded, read_json, to_json_bytes, write_bytes
+from cryptml_server.base.private_folders import make_private
 
 COPIES = "served-bundles"
 RECORD = "served-bundles.json"
@@ -104,7 +105,7 @@ def _copy(folder: Path, target: Path) -> Path:
             for path in sorted(folder.rglob("*")):
                 if path.is_file():
                     place = target / path.relative_to(folder)
-                    place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                    make_private(place.absolute().parent)
                     shutil.copyfile(path, place)
             ServerBundle.load(target)
         except (BundleError, FileNotFoundError):  # another was put there meanwhile

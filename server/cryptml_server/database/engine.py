@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InternalErr
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from cryptml.errors import CryptmlError, SettingError
+from cryptml_server.base.private_folders import make_private
 from cryptml_server.database.schema import REVISION, metadata
 
 BUSY_SECONDS = 15.0
@@ -215,7 +216,7 @@ def _begin_embedded(connection: Connection) -> None:
 def _make_private(file: Path) -> None:
     """Make a database's file for its owner alone; what SQLite makes beside it is as private."""
     try:
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(file.absolute().parent)
         os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as error:
         raise SettingError(

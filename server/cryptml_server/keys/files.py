@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import Lock
 
 from cryptml.errors import CryptmlError, SettingError
+from cryptml_server.base.private_folders import make_private
 from cryptml_server.keys.object_store import ObjectStore
 
 SETTLING_SECONDS = 120.0
@@ -86,7 +87,7 @@ class KeyFiles:
         cache_bytes: int = 1 << 60,
         remote_settling_seconds: float = REMOTE_SETTLING_SECONDS,
     ) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(folder.absolute())
         self._folder = folder
         self._cache_bytes = cache_bytes
         self.remote_settling_seconds = remote_settling_seconds
@@ -267,7 +268,7 @@ class KeyFiles:
 
     def _in_folder(self, tenant: str, key_set: str, name: str) -> Path:
         folder = self._folder / tenant / key_set
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(folder.absolute())
         return folder / name
 
 

@@ -46,8 +46,7 @@ class ClearClient:
         jobs: Callable[[int], JobBook] | None = None,
         waiting: Callable[[ServiceError], None] | None = None,
     ) -> Iterator[Prediction | CryptmlError]:
-        assert in_flight == 1
-        self.waiting = waiting
+        self.waiting, self.in_flight = waiting, in_flight
         for place, each in enumerate(regions):
             try:
                 yield self.predict_region(each, jobs=None if jobs is None else jobs(place))

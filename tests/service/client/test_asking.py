@@ -11,7 +11,7 @@ import numpy as np
 import PIL.Image
 import pytest
 from cryptml_client import Prediction, SpotCheckFailed
-from cryptml_client.asking import AskedPicture, PictureRequest, answer_pictures, read_pictures
+from cryptml_client.asking import AskedPicture, PictureRequest, answer_pictures, read_pictures, require_same_network
 from cryptml_client.heat_map import PRIVATE, ScanRequest, scan_mammogram
 from cryptml_client.jobs import JobBook
 
@@ -68,6 +68,12 @@ def test_without_a_network_nothing_is_compared(folder: Path, bundle: ClientBundl
     found = list(answer_pictures(client, read(folder, region=Region(1, 2, 20))))
     assert [each.matches_clear for each in found] == [None] * 3
     assert found[0].as_it_should_be
+
+
+def test_a_network_of_another_name_is_not_compared_with(bundle: ClientBundle, tiny: Network) -> None:
+    require_same_network(tiny, bundle)
+    with pytest.raises(SettingError, match=r"differs in name \(other; there tiny\); give `clear_check`"):
+        require_same_network(replace(tiny, name="other"), bundle)
 
 
 def test_an_answer_of_another_network_is_seen(folder: Path, bundle: ClientBundle, tiny: Network) -> None:
@@ -147,6 +153,7 @@ def test_a_mammogram_becomes_a_heat_map(mammogram: Path, bundle: ClientBundle, t
         "split",
         "tiles",
         "squares",
+        "seconds",
         "heat_map",
     ]
     assert (document["positive"], document["columns"], document["rows"]) == (found.positive, 64, 96)

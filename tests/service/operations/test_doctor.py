@@ -15,6 +15,7 @@ import pytest
 from cryptml_server.base.settings import Settings
 from cryptml_server.database import Database
 from cryptml_server.database.administration import open_database
+from cryptml_server.operations.administration import Administration
 from cryptml_server.operations.doctor import CHECKS, Deployment, Finding, computing, examine, network, storage
 from cryptml_server.tenancy.tenants import TenantStore
 from typer.testing import CliRunner
@@ -124,6 +125,25 @@ def test_an_embedded_database(tmp_path: Path) -> None:
     opened.close()
     (tmp_path / "cryptml.db").write_bytes(b"no database" * 100)
     assert "wrong" in {each.state for each in examine(Settings(data=tmp_path)) if each.check == "database"}
+
+
+def test_tenants_and_budgets_that_bound_nothing(build_tiny: Any, tmp_path: Path) -> None:
+    bundle, data = build_tiny("CCSCC"), tmp_path / "data"
+    settings = {"bundles": (bundle.folder,), "data": data}
+    assert found(storage.check_tenants, **settings) == []
+    database = open_database(Settings(data=data))
+    assert states(found(storage.check_tenants, **settings)) == [("tenants", "warning")]
+    administration = Administration(database)
+    administration.add("clinic", {})
+    assert states(found(storage.check_tenants, **settings)) == [("tenants", "ok")]
+    administration.set_budgets("clinic", "tiny", {(2, 3): 10})
+    assert states(found(storage.check_tenants, **settings)) == [("tenants", "ok")]
+    administration.set_budgets("clinic", "tinny", {(2, 3): 10})
+    administration.set_budgets("clinic", "tiny", {(0, 3): 10})
+    (finding,) = found(storage.check_tenants, **settings)
+    assert finding.state == "warning"
+    assert "clinic: tinny 2-3, clinic: tiny 0-3" in finding.what
+    database.close()
 
 
 def test_another_database(postgresql: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> None:

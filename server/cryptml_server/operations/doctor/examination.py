@@ -13,13 +13,20 @@ from cryptml_server.operations.doctor.computing import check_cluster, check_core
 from cryptml_server.operations.doctor.deployment import Check, Deployment, Finding, reason_of
 from cryptml_server.operations.doctor.network import check_metrics, check_open_files, check_port, check_tls
 from cryptml_server.operations.doctor.running import check_running
-from cryptml_server.operations.doctor.storage import check_bundles, check_data, check_database, check_object_store
+from cryptml_server.operations.doctor.storage import (
+    check_bundles,
+    check_data,
+    check_database,
+    check_object_store,
+    check_tenants,
+)
 
 CHECKS: tuple[Check, ...] = (
     check_bundles,
     check_running,
     check_data,
     check_database,
+    check_tenants,
     check_object_store,
     check_cluster,
     check_worker,

@@ -12,12 +12,16 @@ from pathlib import Path
 
 from sqlalchemy import insert, text
 
-from cryptml.errors import CryptmlError
+from cryptml.errors import CryptmlError, counted
 from cryptml_server.database import Database, DatabaseUnavailable, tenants
 from cryptml_server.keys.object_store import ObjectStore
+from cryptml_server.operations.administration import Administration
 from cryptml_server.operations.doctor.deployment import Deployment, Finding, reason_of, size_words
 
 CLOCK_SECONDS = 5.0
+
+MOST_NAMED = 5
+"""Budgets in a finding."""
 
 
 FULL_SYNC = 2
@@ -85,6 +89,40 @@ def check_database(deployment: Deployment) -> Iterator[Finding]:
         yield Finding("database", "wrong", f"it does not answer ({error})", "check its address, and that it runs")
     finally:
         database.close()
+
+
+def check_tenants(deployment: Deployment) -> Iterator[Finding]:
+    """Whether anybody may ask, and each query budget bounds a segment that is served."""
+    file = deployment.settings.database_file
+    if deployment.settings.insecure_anonymous or (file is not None and not file.exists()):
+        return
+    database = Database(deployment.settings.database_url)
+    try:
+        database.require_current()
+        entries = [each for each in Administration(database).tenants() if not each.tenant.revoked]
+    except CryptmlError:
+        return  # that is said of the database
+    finally:
+        database.close()
+    if not entries:
+        yield Finding("tenants", "warning", "nobody may ask", "cryptml tenants add NAME gives a clinic its token")
+        return
+    served = {(each.model, *each.segment) for each in deployment.circuits}
+    idle = [
+        f"{entry.tenant.name}: {each['model']} {each['start']}-{each['stop']}"
+        for entry in entries
+        for each in entry.queries
+        if each["budget"] is not None and (each["model"], each["start"], each["stop"]) not in served
+    ]
+    if idle:
+        yield Finding(
+            "tenants",
+            "warning",
+            f"budgets bound what is not served: {', '.join(idle[:MOST_NAMED])}{', ...' if len(idle) > MOST_NAMED else ''}",
+            "correct model or segment of cryptml tenants budget, or leave them for a bundle to come",
+        )
+    else:
+        yield Finding("tenants", "ok", f"{counted(len(entries), 'tenant')} may ask")
 
 
 def _look_into(database: Database) -> Iterator[Finding]:
