@@ -20,7 +20,7 @@ from cryptml.networks.front_ends import FrontEnd, Views
 from cryptml.networks.network import Network
 from cryptml.networks.shipped import DEFAULT_SPLITS, FOR_TESTS, FOR_TESTS_SAID
 from cryptml.networks.storage import NETWORK_FILE, save_network
-from cryptml.training.checkpoints.session import head_of, unfinished
+from cryptml.training.checkpoints.session import among, head_of, unfinished
 from cryptml.training.checkpoints.store import Checkpoints
 from cryptml.training.cross_validation import CrossValidation, cross_validate, prepare_folds, summarise
 from cryptml.training.evaluation.fidelity import Fidelity, measure_fidelity
@@ -267,7 +267,7 @@ def _tell_of_checkpoints(checkpoints: Checkpoints, out: Path, listener: Listener
         listener.note(f"there is no unfinished training of {out} to go on with; it begins")
     if checkpoints.epochs:
         epochs = counted(checkpoints.epochs, "finished epoch")
-        listener.remark(f"going on after {epochs}, those of teachers among them")
+        listener.remark(f"going on after {epochs}{among(checkpoints)}")
 
 
 def _tell(data: DataDescription, settings: TrainingSettings, listener: Listener, *, chosen: bool) -> None:

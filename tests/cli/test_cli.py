@@ -66,7 +66,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_datasets() -> None:
     names = {entry["name"] for entry in json.loads(ok("datasets", "--json"))}
-    assert names == {"phantom", "mias", "breastmnist", "folder"}
+    assert names == {"phantom", "mias", "breastmnist", "mnist", "folder"}
     assert "mias:PATH" in ok("datasets")
 
 

@@ -67,7 +67,7 @@ def test_a_training_is_gone_on_with(tmp_path: Path, number: int) -> None:
     with started(*command) as process:
         said = interrupted(process, state.exists, number)
     kept = re.fullmatch(
-        rf"error: interrupted; {re.escape(str(out))}\.unfinished keeps (\d+) finished epochs?, those of teachers among them; the same command with "
+        rf"error: interrupted; {re.escape(str(out))}\.unfinished keeps (\d+) finished epochs?( of \d+ trainings, teachers' among them)?; the same command with "
         "--resume goes on from there",
         said,
     )

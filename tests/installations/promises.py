@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 IMPORT_ALL = Path(__file__).with_name("import_all.py")
 
 PACKAGES = {"client": ("cryptml", "cryptml_client"), "server": ("cryptml", "cryptml_client", "cryptml_server")}
-"""Whose every module can be imported in each, but for those of `TRAINING`."""
+"""Whose every module can be imported in each, but for those of `TRAINING` and `ONNX`."""
 
 TRAINING = (
     "cryptml.estimator",
@@ -27,6 +27,9 @@ TRAINING = (
     "cryptml.training",
 )
 """Modules and packages that the extra ``train`` is for."""
+
+ONNX = ("cryptml.networks.backbones.inspection", "cryptml.networks.backbones.process")
+"""Modules that the extra ``onnx`` is for."""
 
 HEAVY = (
     "torch",
@@ -59,12 +62,14 @@ def normal(name: str) -> str:
 
 
 def is_training(module: str) -> bool:
-    return any(module == each or module.startswith(f"{each}.") for each in TRAINING)
+    return any(module == each or module.startswith(f"{each}.") for each in (*TRAINING, *ONNX))
 
 
 def require_only_training_fails(failed: dict[str, str]) -> None:
-    """Every module outside of training was imported, and each entry of `TRAINING` stands for one that was not."""
+    """Every module but those of `TRAINING` and `ONNX` was imported, and each entry of these stands for one that was not."""
     assert {name: why for name, why in failed.items() if not is_training(name)} == {}
     assert {why.partition(":")[0] for why in failed.values()} == {"ModuleNotFoundError"}
-    idle = [each for each in TRAINING if not any(name == each or name.startswith(f"{each}.") for name in failed)]
+    idle = [
+        each for each in (*TRAINING, *ONNX) if not any(name == each or name.startswith(f"{each}.") for name in failed)
+    ]
     assert idle == []

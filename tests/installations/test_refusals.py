@@ -75,7 +75,7 @@ def test_extras_are_plain_so_that_their_markers_can_be_read() -> None:
     extras = PROJECT["optional-dependencies"]
     assert [each for name in ("server", "train") for each in extras[name] if ";" in each or "[" in each] == []
     assert extras["all"] == ["cryptml[server,train]"]
-    assert set(installations.PARTS) == set(installations.COMMANDS) == {"server", "train", "all"}
+    assert set(installations.PARTS) == set(installations.COMMANDS) == {"server", "train", "all", "onnx"}
 
 
 @pytest.mark.parametrize("verb", [*main.VERBS, *split_profiler.VERBS], ids=lambda verb: verb.name)

@@ -54,9 +54,10 @@ def test_no_traceback_from_the_installed_command() -> None:
 
 def test_a_missing_report_and_a_folder(tmp_path: Path) -> None:
     (tmp_path / "other").touch()
-    for path in (tmp_path / "none.json", tmp_path):
-        with pytest.raises(ReportError, match="is missing or not a plain file"):
-            load_report(path)
+    with pytest.raises(ReportError, match="is missing or not a plain file"):
+        load_report(tmp_path / "none.json")
+    with pytest.raises(ReportError, match="is a folder without a report in it"):
+        load_report(tmp_path)
     (tmp_path / "link.json").symlink_to(DATA / f"{HOSTILE}.json")
     with pytest.raises(ReportError, match="is missing or not a plain file"):
         load_report(tmp_path / "link.json")

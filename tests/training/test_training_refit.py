@@ -73,7 +73,7 @@ def test_the_network_itself_learns_from_all_after_the_folds(tmp_path: Path, monk
     assert "--folds 2 --repeats 2 --refit" in card
     assert "| logistic regression on the same values |" in card
     assert "on all pictures, which it learned from" in card.lower()
-    assert any("5 trainings of 1 epochs" in each for each in heard.said)
+    assert any("5 trainings of 1 epoch" in each for each in heard.said)
     assert any("the 4 others some" in each for each in heard.said)
     judge_network(JudgementRequest(str(tmp_path / "net"), SPEC, baseline=False), listener=heard)
     assert any("trained on all of these pictures" in each for each in heard.said)

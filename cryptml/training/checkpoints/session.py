@@ -49,9 +49,14 @@ def _kept(checkpoints: Checkpoints) -> str:
     if not epochs:
         return "no epoch was finished yet, so nothing was kept; the same command begins again"
     return (
-        f"{checkpoints.folder} keeps {counted(epochs, 'finished epoch')}, those of teachers among them; the same command with "
+        f"{checkpoints.folder} keeps {counted(epochs, 'finished epoch')}{among(checkpoints)}; the same command with "
         "`resume` goes on from there"
     )
+
+
+def among(checkpoints: Checkpoints) -> str:
+    """Return whose the kept epochs are, where that is not of one training alone: teachers and folds have epochs too."""
+    return "" if checkpoints.trainings < 2 else f" of {checkpoints.trainings} trainings, teachers' among them"
 
 
 def head_of(

@@ -82,6 +82,11 @@ class Checkpoints:
         """Epochs that are on disk, of all trainings together."""
         return sum(each["epochs"] for each in self._fits)
 
+    @property
+    def trainings(self) -> int:
+        """Trainings of which epochs are on disk."""
+        return sum(each["epochs"] > 0 for each in self._fits)
+
     def begin(self, head: Mapping[str, Any]) -> None:
         """Say what is trained; what was found must be of the same.
 
