@@ -32,8 +32,8 @@ from cryptml.verification.capacity.work import SERVICE_MS, Work, work_of
 
 WORKERS = 2
 CACHED = 4
-SCENES = ((0.3, 2), (0.6, 2), (0.8, 2), (0.6, 12))
-"""Share of what two workers can do, and clinics: as many as workers remember, or more."""
+SCENES = "0.3:2,0.6:2,0.8:2,0.25:12"
+"""Share of what two workers can do with keys at hand, and clinics: as many as workers remember, or more."""
 
 
 def service_alone(work: Work) -> Work:
@@ -85,6 +85,7 @@ def main() -> int:
     parser.add_argument("report", type=Path)
     parser.add_argument("--network", default="scatter")
     parser.add_argument("--answers", type=int, default=150)
+    parser.add_argument("--scenes", default=SCENES, help="share of what two workers can do, and clinics")
     arguments = parser.parse_args()
     out = sys.stdout
     with tempfile.TemporaryDirectory(prefix="cryptml-bench-") as folder:
@@ -102,7 +103,11 @@ def main() -> int:
         work_folder = Path(folder) / "work"
         work_folder.mkdir()
         deployment = Deployment(arguments.network, letters, work_folder)
-        for number, (share, clinics) in enumerate(SCENES):
+        scenes = [
+            (float(share), int(clinics))
+            for share, _, clinics in (each.partition(":") for each in arguments.scenes.split(","))
+        ]
+        for number, (share, clinics) in enumerate(scenes):
             with ExitStack() as stack:
                 more = {"CRYPTML_CACHED_KEYS": str(CACHED)}
                 _, tenants = deployment.service(stack, WORKERS, work.division.threads, clinics, more)
