@@ -29,8 +29,8 @@ from cryptml_server.base.metrics import Metrics
 from cryptml_server.base.models import Circuit
 from cryptml_server.database import Database, evaluation_keys
 from cryptml_server.keys.files import KeyFiles, file_digest
-from cryptml_server.keys.receiving import USUAL_RATE, WRITTEN_AT_ONCE, AppendedFile, LeastRate, steadily
 from cryptml_server.keys.store import no_room, stored_keys
+from cryptml_server.keys.upload_bytes import USUAL_RATE, WRITTEN_AT_ONCE, AppendedFile, LeastRate, steadily
 from cryptml_server.tenancy.tenants import Tenant
 from cryptml_server.tenancy.usage import count_upload
 

@@ -33,8 +33,8 @@ from cryptml_server.base.settings import Settings
 from cryptml_server.database import Database, DatabaseUnavailable, daily_usage, evaluation_keys
 from cryptml_server.database.administration import open_database
 from cryptml_server.keys.files import KeyFiles
-from cryptml_server.keys.receiving import LeastRate
 from cryptml_server.keys.store import EvaluationKeyStore
+from cryptml_server.keys.upload_bytes import LeastRate
 from cryptml_server.keys.uploads import UploadService
 from cryptml_server.tenancy.tenants import ANONYMOUS, Quotas, TenantStore
 from cryptml_server.tenancy.usage import UsageMeter
