@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -233,6 +234,9 @@ def test_frames_and_views_are_chosen(tmp_path: Path, tiny_service: Any) -> None:
 def test_another_network_in_the_clear_does_not_match(
     picture: Path, tmp_path: Path, tiny_service: Any, trained: Path
 ) -> None:
+    other = Path(shutil.copytree(trained, tmp_path / "other"))
+    document = json.loads((other / "network.json").read_text())
+    (other / "network.json").write_text(json.dumps({**document, "name": "tiny"}))  # of another name it is refused
     result = runner.invoke(
         app,
         [
@@ -244,7 +248,7 @@ def test_another_network_in_the_clear_does_not_match(
             "--keys",
             str(tmp_path / "keys"),
             "--clear-check",
-            str(trained),
+            str(other),
             "--json",
         ],
     )

@@ -95,7 +95,7 @@ def test_the_fewest_machines_that_keep_the_bound() -> None:
         assert each["seconds"]["p95"] <= 0.65
         assert each["seconds"]["p50"] <= each["seconds"]["p95"] <= each["seconds"]["p99"]
         assert each["cores"] == 2 * each["machines"]
-    assert small["machines"] <= large["machines"] < 4 * small["machines"] + 2
+    assert small["machines"] < large["machines"]
     measured = work_of(load_report(SCATTER), "SSS", Link(100.0, 20.0))
     fewer = simulate(
         measured,
