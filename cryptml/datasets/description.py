@@ -28,8 +28,7 @@ SOURCES = {
     "International Congress Series 1069, 375-378, 1994. Research use only, under the licence that comes with the set.",
     "breastmnist": "J. Yang et al., MedMNIST v2, Scientific Data 10, 41, 2023, from W. Al-Dhabyani et al., Dataset of "
     "breast ultrasound images, Data in Brief 28, 2020. CC BY 4.0.",
-    "mnist": "Y. LeCun et al., Gradient-based learning applied to document recognition, Proceedings of the IEEE 86(11), 2278-2324, 1998. "
-    "CC BY-SA 3.0.",
+    "mnist": "Y. LeCun et al., Gradient-based learning applied to document recognition, Proceedings of the IEEE 86(11), 2278-2324, 1998.",
     "phantom": "Synthetic texture made by CRYPTML; it shows no person and is free of restrictions.",
 }
 """Citation and licence of the known data sets, by name."""

@@ -37,7 +37,7 @@ CLOSE = 0.75
 """How alike a column's name and one of `COLUMNS` are from which on a slip is supposed (`difflib`)."""
 
 MEANT = {
-    **dict.fromkeys(("class", "classe", "clase", "klasse", "diagnosis", "diagnose", "target", "y"), "label"),
+    **dict.fromkeys(("class", "classe", "clase", "klasse", "diagnosis", "diagnose", "target"), "label"),
     **dict.fromkeys(("filename", "image", "path", "datei", "bild", "fichier", "archivo"), "file"),
     **dict.fromkeys(("patient_id", "patientid", "subject", "person", "paciente"), "patient"),
     **dict.fromkeys(("split", "fold", "set"), "subset"),

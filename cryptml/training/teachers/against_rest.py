@@ -38,8 +38,7 @@ def fit_against_rest(rows: Tensor, labels: Tensor, classes: int, groups: Tensor)
     """Return sums with the least squared hinge loss, each class weighing the same however rare.
 
     The loss is ``max(0, 1 - t z)^2`` for the target t of 1 or -1: beyond the margin it asks for nothing, so that sums lie close to 1 and -1
-    where they can, and few entries between tell them apart (Crammer and Singer, 2001, call this the one-against-rest scheme). It is
-    convex, so that there is one minimum.
+    where they can, and few entries between tell them apart. It is convex, so that there is one minimum.
 
     Args:
         rows: (n, values) float32.

@@ -85,7 +85,6 @@ class CapacityPlan:
     Attributes:
         work: Of one answer.
         cores: Of each machine.
-        machine_bytes: Of its memory.
         cached_keys: Key sets in each worker's memory.
         worker_bytes: Of a worker with so many.
         deployments: In the order asked for.
@@ -93,7 +92,6 @@ class CapacityPlan:
 
     work: Work
     cores: int
-    machine_bytes: int
     cached_keys: int
     worker_bytes: int
     deployments: tuple[PlannedDeployment, ...]
@@ -155,9 +153,7 @@ def plan_capacity(request: CapacityRequest, *, listener: Listener | None = None)
         for demand in demands:
             found.append(_deployment(work, demand, cached, request.seed))
             bar(len(found))
-    return CapacityPlan(
-        work, int(machine["cores"]), int(machine["memory_bytes"]), cached, _worker_bytes(work, cached), tuple(found)
-    )
+    return CapacityPlan(work, int(machine["cores"]), cached, _worker_bytes(work, cached), tuple(found))
 
 
 def _like(demand: Demand, clinics: int) -> Demand:

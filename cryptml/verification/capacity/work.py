@@ -36,8 +36,8 @@ class Request:
     Attributes:
         before_ms: Of client and wire, from the answer before, or the picture, to the request's arrival.
         evaluate_ms: Of a worker, while the others are at work too; as often as they were measured.
-        load_keys_ms: More, of a worker that has not got the client's keys in memory: reading them, and expanding their seeds, which
-            Concrete does at the first evaluation with them.
+        load_keys_ms: More, of a worker that has not got the client's keys in memory: reading them, and the first evaluation with them,
+            which takes longer than the next.
         after_ms: From the end of the evaluation to the decrypted integers.
         evaluation_key_bytes: As a client sends them.
         expanded_key_bytes: In a worker's memory.
@@ -148,7 +148,7 @@ def _requests(
             Request(
                 before_ms=client_ms + cost.encrypt_ms + way + link.transfer_ms(cost.upload_bytes) + SERVICE_MS / 2,
                 evaluate_ms=times[len(requests)],
-                load_keys_ms=cost.load_keys_ms + _expansion_ms(entries[segment]["server"]),
+                load_keys_ms=cost.load_keys_ms + _first_use_ms(entries[segment]["server"]),
                 after_ms=SERVICE_MS / 2 + way + link.transfer_ms(cost.download_bytes) + cost.decrypt_ms,
                 evaluation_key_bytes=int(cost.evaluation_key_bytes),
                 expanded_key_bytes=int(entries[segment]["server"]["expanded_key_bytes"] or 0),
@@ -158,7 +158,7 @@ def _requests(
     return tuple(requests), client_ms
 
 
-def _expansion_ms(server: Mapping[str, Any]) -> float:
+def _first_use_ms(server: Mapping[str, Any]) -> float:
     """Return what the first evaluation with a key set took longer than those behind it."""
     samples = server["samples"]
     first, others = samples.get("first_evaluate_ms") or [0.0], samples["evaluate_ms"]
